@@ -1,0 +1,61 @@
+// Diagnostics: errors and warnings with a place, shapes and a remedy. One table of ids (diagnostics.def); each id has a golden test.
+#pragma once
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include <fmt/format.h>
+
+#include "compiler/base/source.h"
+
+namespace netc {
+
+enum class Severity : uint8_t { error, warning };
+
+enum class DiagId : uint16_t {
+#define DIAG(id, severity, text) id,
+#include "compiler/base/diagnostics.def"
+#undef DIAG
+};
+
+const char* id_name(DiagId);        // "unknown_layer"
+Severity severity_of(DiagId);
+const char* text_of(DiagId);        // the wording, an fmt format string
+
+struct Diagnostic {
+  DiagId id;
+  Severity severity;
+  Span span;
+  std::string message;
+  std::string beside;                                       // printed after the carets: "input comes from MaxPool at line 9"
+  std::vector<std::string> help;
+  std::vector<std::pair<Span, std::string>> notes;          // the chain through blocks and loop iterations
+};
+
+class Diagnostics {
+ public:
+  explicit Diagnostics(const SourceFile& file) : file_(&file) {}
+  template <class... Args>
+  Diagnostic& report(DiagId id, Span span, const Args&... args) {
+    return add(id, span, fmt::vformat(text_of(id), fmt::make_format_args(args...)));
+  }
+  bool has_errors() const { return errors_ > 0; }
+  int errors() const { return errors_; }
+  int warnings() const { return static_cast<int>(all_.size()) - errors_; }
+  void warnings_are_errors();
+  const std::vector<Diagnostic>& all() const { return all_; }
+  const SourceFile& file() const { return *file_; }
+  std::string render(bool color) const;                     // sorted by place, as design: line, caret range, help
+  std::string render_json() const;
+
+ private:
+  Diagnostic& add(DiagId id, Span span, std::string message);
+  const SourceFile* file_;
+  std::vector<Diagnostic> all_;
+  int errors_ = 0;
+};
+
+/// The name in `known` nearest to `name` by edit distance, or "" when none is near enough to suggest.
+std::string nearest_name(const std::string& name, const std::vector<std::string>& known);
+
+}  // namespace netc

@@ -1,0 +1,101 @@
+// The graph: typed SSA over tensors. Values are results of nodes, or variables (what exists before a step begins).
+#pragma once
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "compiler/ir/attr.h"
+#include "compiler/ir/type.h"
+
+namespace netc::ir {
+
+struct OpDef;
+
+using ValueId = int32_t;   // index into Graph::values
+using NodeId = int32_t;    // index into Graph::nodes
+constexpr int32_t kNone = -1;
+
+enum class Role : uint8_t {
+  input,      // data of one batch, named as in the source
+  label,      // the target of one batch, i32[] class index or f32[...]
+  weight,     // saved; the optimiser's unless !trainable
+  state,      // saved, not trained: running statistics
+  slot,       // optimiser state beside a weight: saved in a checkpoint, zero at start
+  scalar,     // rank 0, set by the driver before a step: "lr", "seed" (u32), "step" (u32, 1 for the first)
+  constant,   // literal, filled at construction
+};
+
+struct Initializer {
+  std::string kind = "zeros";   // zeros ones constant glorot_uniform glorot_normal he_uniform he_normal lecun_normal uniform normal
+  double a = 0, b = 0;          // constant: a; uniform: [a, b); normal: mean a, stddev b
+  int64_t fan_in = 0, fan_out = 0;
+};
+
+struct Variable {
+  std::string name;             // stable: "stage1.conv.weight"
+  Role role = Role::weight;
+  ValueId value = kNone;
+  bool trainable = false;
+  Initializer init;
+  double l1 = 0, l2 = 0;        // regularisers of a weight: l1*sum|w| + l2*sum w^2, as Keras counts
+  std::string of;               // a slot: the weight it belongs to
+  std::vector<float> literal;   // a constant's elements, row-major
+};
+
+struct Value {
+  Type type;
+  std::string name;             // for people; unique in the graph after Graph::unique_name
+  NodeId def = kNone;           // kNone: a variable
+  int result = 0;               // which result of def
+  int32_t variable = kNone;     // index into Graph::variables when def == kNone
+};
+
+struct Node {
+  const OpDef* op = nullptr;
+  std::vector<ValueId> inputs;
+  Attrs attrs;
+  std::vector<ValueId> results;
+  int32_t layer = kNone;        // index into Graph::layers: what the user wrote; gradients carry their layer's
+};
+
+/// One layer as the user wrote it, for summaries, messages and the generated code's comments.
+struct Layer {
+  std::string name;             // "stage1.conv"
+  std::string kind;             // "Conv"
+  std::string text;             // "Conv(6, 3, padding = valid)"
+  int32_t line = 0;
+  ValueId output = kNone;
+  std::vector<std::string> variables;
+};
+
+struct Output { std::string name; ValueId value = kNone; };
+/// At the end of a step `variable` takes `value`'s contents.
+struct Update { int32_t variable = kNone; ValueId value = kNone; };
+
+struct Graph {
+  std::string name;
+  std::vector<Variable> variables;
+  std::vector<Value> values;
+  std::vector<Node> nodes;      // in topological order
+  std::vector<Layer> layers;
+  std::vector<Output> outputs;  // the net's outputs, then in a training graph "loss" (f32[]), the batch's mean with penalties
+  std::vector<Update> updates;
+
+  ValueId add_variable(Variable v, Type type);
+  /// Appends a node; result types come from the operator's shape rule. An op that rejects its operands is a bug here: users' errors are found before.
+  std::vector<ValueId> add_nodes_results(const OpDef& op, std::vector<ValueId> inputs, Attrs attrs, int32_t layer = kNone, std::string name = "");
+  ValueId add(const OpDef& op, std::vector<ValueId> inputs, Attrs attrs = {}, int32_t layer = kNone, std::string name = "") {
+    return add_nodes_results(op, std::move(inputs), std::move(attrs), layer, std::move(name)).front();
+  }
+  const Type& type(ValueId v) const { return values[v].type; }
+  std::string unique_name(const std::string& wanted) const;
+  int32_t find_variable(const std::string& name) const;   // kNone if absent
+};
+
+std::string print(const Graph&);
+/// Parses what print() wrote. `ops` finds an operator by name. On failure: nullopt and a message with the line.
+std::optional<Graph> parse(const std::string& text, const struct OpTable& ops, std::string& error);
+/// Empty when the graph is well formed; else one message per violation.
+std::vector<std::string> verify(const Graph&);
+
+}  // namespace netc::ir

@@ -1,0 +1,91 @@
+// What a layer, an optimiser, a loss or a metric of the language is: its arguments, its documentation, and how it writes itself into the graph.
+#pragma once
+#include <functional>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "compiler/ir/graph.h"
+#include "compiler/ir/op_def.h"
+
+namespace netc::ir {
+
+/// A compile-time value as a layer receives it.
+using ArgValue = std::variant<std::monostate, bool, int64_t, double, std::string, std::vector<int64_t>>;
+
+enum class ArgType : uint8_t { boolean, integer, number, choice /*string out of `choices`*/, integer_or_pair, padding /*valid, same, or an integer*/ };
+
+struct ArgDef {
+  std::string name;
+  ArgType type = ArgType::number;
+  std::optional<ArgValue> fallback;           // none: required
+  double min = -1e300, max = 1e300;           // inclusive
+  std::vector<std::string> choices;
+  std::string doc;
+};
+
+/// How a layer's build() talks to the elaborator.
+class LayerBuilder {
+ public:
+  virtual ~LayerBuilder() = default;
+  virtual Graph& graph() = 0;
+  virtual const OpTable& ops() = 0;
+  virtual const std::vector<ValueId>& in() = 0;              // the operands: the value on the arrow's left first, then tensor arguments
+  virtual const Type& in_type(int i = 0) = 0;
+  virtual bool b(const char* arg) = 0;
+  virtual int64_t i(const char* arg) = 0;
+  virtual double f(const char* arg) = 0;
+  virtual std::string s(const char* arg) = 0;                // choices; padding: "valid", "same" or the number's digits
+  virtual std::vector<int64_t> pair(const char* arg) = 0;    // integer_or_pair: always two, {height, width}
+  /// A variable of this layer, "LAYER.name". The same layer applied again gets the same variable (weight sharing).
+  virtual ValueId variable(const char* name, Type type, Initializer init, Role role = Role::weight, double l1 = 0, double l2 = 0) = 0;
+  virtual ValueId emit(const std::string& op, std::vector<ValueId> inputs, Attrs attrs = {}) = 0;
+  virtual void update(ValueId variable, ValueId value) = 0;  // running statistics
+  /// The user's error: what is wrong, with shapes; and what to do about it. build() then returns kNone.
+  virtual ValueId error(const std::string& message, const std::string& help = "") = 0;
+};
+
+struct LayerDef {
+  std::string name;                           // "Conv"
+  std::string doc;                            // one sentence, then the formula
+  std::vector<ArgDef> args;                   // in positional order
+  int tensor_inputs = 1;                      // Add: -2 = two or more
+  std::function<ValueId(LayerBuilder&)> build;
+  std::string section;                        // for the reference: "Convolution", "Normalisation", ...
+  std::string weight_prefix;                  // lower case, names its variables: "conv", "dense", "norm"
+};
+
+/// A loss over an output: loss = categorical_crossentropy(emotion, label). Returns the mean over the batch, f32[].
+struct LossDef {
+  std::string name, doc;
+  std::vector<ArgDef> args;
+  /// The label's type for this output type: i32[] class index, or f32[...].
+  std::function<Type(const Type& output)> label_type;
+  std::function<ValueId(Graph&, const OpTable&, ValueId output, ValueId label, const std::vector<ArgValue>& args)> build;
+};
+
+/// An optimiser: slots beside each weight and the update of one weight. `args` by ArgDef order; "lr" is always there and becomes the scalar variable "lr".
+struct OptimizerDef {
+  std::string name, doc;
+  std::vector<ArgDef> args;
+  std::vector<std::string> slots(const std::vector<ArgValue>& a) const { return slot_names(a); }
+  std::function<std::vector<std::string>(const std::vector<ArgValue>&)> slot_names;      // "momentum"; "m", "v"
+  /// New contents of {weight, slots...}. `lr` and `step` are scalar variables' values.
+  std::function<std::vector<ValueId>(Graph&, const OpTable&, ValueId weight, ValueId gradient, const std::vector<ValueId>& slots, ValueId lr, ValueId step,
+                                     const std::vector<ArgValue>& args)> build;
+};
+
+/// All that the language offers by name; assembled in compiler/ops/table.cpp and handed on by tool/ only.
+struct Registry {
+  OpTable ops;
+  std::vector<const LayerDef*> layers;
+  std::vector<const LossDef*> losses;
+  std::vector<const OptimizerDef*> optimizers;
+};
+
+}  // namespace netc::ir
+
+namespace netc::ops {
+const ir::Registry& registry();
+}

@@ -1,0 +1,90 @@
+// What an operator of the IR is: everything the stages need to know, in one record. One file per operator (or family) in compiler/ops/.
+#pragma once
+#include <Halide.h>
+
+#include <functional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "compiler/ir/graph.h"
+
+namespace netc::ir {
+
+enum class Kind : uint8_t {
+  elementwise,   // out[i] depends on in[i] only; unbatched inputs of lower rank broadcast along trailing dims (f32[C], f32[])
+  contraction,   // sum of products over a reduction domain: the anchor of a kernel
+  reduction,     // folds dims (batch included) away
+  window,        // reads a small neighbourhood per output element: pooling and its gradient
+  view,          // same bytes, other shape: never a kernel
+  ingest,        // works per sample on '*' extents, run by the data loader
+};
+
+/// Dense tensors in double, for the reference interpreter. Batched tensors have the batch first.
+struct RefTensor { std::vector<int64_t> dims; std::vector<double> data; };
+
+/// What lower() may use. Halide dims are innermost first: for f32[N, H, W, C] a Func is f(c, x, y, n); unbatched f32[K, U] is f(u, k).
+struct LowerContext {
+  const Node& node;
+  const Graph& graph;
+  std::vector<Halide::Func> in;               // defined on all coordinates their type covers, no boundary condition
+  Halide::Expr batch;                         // the run-time batch extent, int32
+  const Type& in_type(int i) const { return graph.type(node.inputs[i]); }
+  const Type& out_type(int i = 0) const { return graph.type(node.results[i]); }
+};
+
+/// The algorithm only; loops are chosen in schedule/. For contraction, reduction, window: `funcs[i]` is result i, and `anchor` the Func that holds the
+/// update definition(s) over `r` (often funcs[0] itself). `padded`: a Func holding a zero-padded copy of an input, which the schedule may compute where it pays.
+struct Lowered {
+  std::vector<Halide::Func> funcs;
+  Halide::Func anchor;
+  Halide::RDom r;
+  std::vector<Halide::Func> padded;
+};
+
+struct Cost { double macs = 0, flops = 0; };  // per sample for batched results; for unbatched ones also per sample of the batch reduced over
+
+struct GradContext {
+  Graph& graph;
+  NodeId node;
+  std::vector<ValueId> grads_out;             // gradient of each result, kNone where none flows
+  std::vector<bool> wanted;                   // which inputs need a gradient
+  const struct OpTable& ops;
+  const Node& n() const { return graph.nodes[node]; }
+  ValueId in(int i) const { return graph.nodes[node].inputs[i]; }
+  ValueId out(int i = 0) const { return graph.nodes[node].results[i]; }
+  ValueId emit(const std::string& op, std::vector<ValueId> inputs, Attrs attrs = {}) const;
+};
+
+struct OpDef {
+  std::string name;                           // lower_snake: "conv", "conv_data_grad"
+  std::string doc;
+  Kind kind = Kind::elementwise;
+  int inputs = 1, results = 1;
+  /// Types of the results, or an error text with the shapes in it.
+  std::function<bool(std::span<const Type> in, const Attrs&, std::vector<Type>& out, std::string& error)> shape;
+  std::function<std::vector<ValueId>(const GradContext&)> gradient;        // one per input, kNone where none; null: no_gradient says why
+  std::string no_gradient;
+  /// elementwise: scalar expression(s) of the inputs at one point; `coords` are that point's (c, x, y, ..., n). Else null.
+  std::function<std::vector<Halide::Expr>(const LowerContext&, const std::vector<Halide::Expr>& in, const std::vector<Halide::Expr>& coords)> scalar;
+  std::function<Lowered(const LowerContext&)> lower;                       // all kinds but elementwise and view
+  std::function<std::vector<RefTensor>(const Node&, const Graph&, const std::vector<RefTensor>&, int64_t batch)> reference;
+  std::function<Cost(const Node&, const Graph&)> cost;
+  /// The inference form: values that replace the results (inputs or newly added nodes' values). Null: the op itself.
+  std::function<std::vector<ValueId>(Graph&, NodeId)> inference;
+  bool in_place = false;                      // result 0 may share input 0's storage (same type, element i read before it is written)
+  std::vector<std::pair<int, int>> updates_in_place;  // result i is the new contents of input j (optimisers)
+  /// Affine absorption: result(x) = op(x, w) commutes with a per-channel scale of its last dim, by scaling input `scales_input`'s last dim. -1: no.
+  int scales_input = -1;
+  /// elementwise: y = x * a[c] + b[c] with a, b functions of the unbatched operands: batch-norm folding reads it. Null: not affine.
+  std::function<bool(Graph&, NodeId, ValueId& scale, ValueId& shift)> affine;
+  bool random = false;                        // depends on the seed and step scalars: never merged by CSE, never folded
+};
+
+struct OpTable {
+  std::vector<const OpDef*> ops;
+  const OpDef* find(const std::string& name) const;
+  const OpDef& at(const std::string& name) const;  // aborts with the name when missing: a bug here
+};
+
+}  // namespace netc::ir

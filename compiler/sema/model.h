@@ -1,0 +1,53 @@
+// What semantic analysis hands on: the graph of one net with all the user said about data and training.
+#pragma once
+#include <string>
+#include <vector>
+
+#include "compiler/ast/ast.h"
+#include "compiler/base/diagnostics.h"
+#include "compiler/ir/layer_def.h"
+
+namespace netc::sema {
+
+struct Hyperparameter { std::string name, value, type; bool overridden = false; };
+
+struct Augment { std::string kind; std::vector<double> args; std::string mode; };
+
+/// data { train = images("faces/train", labels = classes) ... }: `spec` is a data SPEC as the program's --data takes it.
+struct DataConfig { std::string train, valid, test; std::vector<Augment> augment; };
+
+struct Callback { std::string kind, monitor; double value = 0; int64_t patience = 0; std::string path; };  // early_stopping, reduce_lr_on_plateau, checkpoint, csv
+
+struct TrainConfig {
+  bool present = false;                        // false: the product is inference only
+  const ir::LossDef* loss = nullptr;
+  std::vector<ir::ArgValue> loss_args;
+  std::string loss_output;                     // which output of the net
+  const ir::OptimizerDef* optimizer = nullptr;
+  std::vector<ir::ArgValue> optimizer_args;
+  double lr = 1e-3;
+  int64_t batch = 32, epochs = 1, seed = 1;
+  std::vector<std::string> metrics;            // "accuracy", "top2", "confusion_matrix"
+  std::vector<Callback> callbacks;
+};
+
+struct Model {
+  std::string net;                             // "LeNet"
+  std::string doc;                             // the /// comment above it
+  std::string source_path, source_hash;
+  std::vector<Hyperparameter> hyperparameters;
+  std::vector<std::string> classes;            // from a hyperparameter named classes if it is a list of strings; else empty
+  ir::Graph graph;                             // forward, training semantics; one input variable per `input`, one Output per `output`
+  DataConfig data;
+  TrainConfig train;
+};
+
+struct Options {
+  std::string net;                             // --net, empty: the file's last net unless ambiguous
+  std::vector<std::pair<std::string, std::string>> defines;  // -D name=value
+};
+
+/// All errors go to `diagnostics`; nullopt when there was one.
+std::optional<Model> analyse(const ast::File&, const Options&, const ir::Registry&, Diagnostics& diagnostics);
+
+}  // namespace netc::sema

@@ -1,0 +1,108 @@
+// The interface between a compiled network and the runtime: generated code implements Model, the training loop and the commands use it.
+// No exceptions cross it; nothing is allocated after create().
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+
+namespace netc::rt {
+
+enum class DType : uint8_t { f32, u8, i32, u32 };
+constexpr size_t size_of(DType t) { return t == DType::u8 ? 1 : 4; }
+
+enum class VarRole : uint8_t { weight, state, slot };
+
+struct Init { const char* kind; double a, b; int64_t fan_in, fan_out; };   // see compiler/ir/graph.h
+
+/// A tensor that outlives a step. Row-major in its file form; `bytes` of f32.
+struct VarInfo {
+  const char* name;                 // stable, as in safetensors: "stage1.conv.weight"
+  VarRole role;
+  bool trainable;
+  int rank;
+  int64_t dims[8];
+  Init init;
+  double l1, l2;
+  size_t elements() const { size_t e = 1; for (int i = 0; i < rank; ++i) e *= static_cast<size_t>(dims[i]); return e; }
+};
+
+/// One sample's shape; -1 is an extent known only per sample (images of any size: the model resizes them itself, see Model::ingest).
+struct PortInfo { const char* name; DType dtype; int rank; int64_t dims[8]; };
+
+struct LayerInfo { const char* name; const char* text; const char* output_shape; int64_t params; int64_t macs; int line; };
+struct KernelInfo { const char* name; const char* phase; /* forward backward update ingest */ double flops, bytes; /* of one sample batch-scaled part */ const char* strategy; };
+struct CallbackInfo { const char* kind; const char* monitor; double value; int64_t patience; const char* path; };
+struct AugmentInfo { const char* kind; const char* mode; double args[4]; };
+struct KeyValue { const char* key; const char* value; };
+
+/// The exact bytes an instance takes.
+struct MemoryInfo { size_t weights, slots, train_arena, infer_arena, data_buffers, scratch_per_thread; };
+
+struct ModelInfo {
+  const char* name;                              // "lenet": the program's name
+  const char* net;                               // "LeNet"
+  const char* doc;
+  const char* source_path; const char* source_hash; const char* target; const char* compiler_version;
+  std::span<const KeyValue> hyperparameters;
+  std::span<const char* const> classes;          // empty: named by the data, or 0..n-1
+  PortInfo input;                                // as the user feeds it
+  PortInfo ingested;                             // what ingest() writes for one sample: the batch input's sample type. Same as input without '*'
+  PortInfo output;                               // the net's (first) output
+  PortInfo label;                                // rank 0 i32: class index
+  std::span<const VarInfo> variables;
+  std::span<const LayerInfo> layers;
+  std::span<const KernelInfo> kernels;
+  MemoryInfo memory;
+  int max_batch;
+  // training; has_training false: inference only
+  bool has_training;
+  const char* loss; const char* optimizer;
+  double lr; int64_t batch, epochs, seed;
+  const char* data_train; const char* data_valid; const char* data_test;
+  std::span<const char* const> metrics;
+  std::span<const CallbackInfo> callbacks;
+  std::span<const AugmentInfo> augment;
+  double macs;                                   // of one sample's forward pass
+};
+
+/// One instance: weights, arenas, threads. Not thread-safe itself; instances are independent. Buffers are 64-byte aligned and stay valid for its life.
+class Model {
+ public:
+  virtual ~Model() = default;
+  virtual const ModelInfo& info() const = 0;
+  /// The storage of a variable (row-major), or null when this instance does not hold it (slots without training).
+  virtual float* variable(size_t index) = 0;
+  /// Makes the instance read variable `index` from `data` (a mapped file) instead of its own storage: inference only; data must outlive it.
+  virtual void bind_variable(size_t index, const float* data) = 0;
+  /// The batch's input: max_batch samples of info().ingested, and its labels.
+  virtual void* input() = 0;
+  virtual void* labels() = 0;
+  /// Turns one decoded sample (height x width x channels, u8 or f32 as info().input says) into `out`. Thread-safe, touches no instance state. Without '*': a copy.
+  virtual void ingest(const void* sample, int height, int width, int channels, void* out) const = 0;
+  /// Runs on another input or label buffer than its own (the loader's), without copying; null: back to its own.
+  virtual void use_buffers(const void* input, const void* labels) = 0;
+  virtual const float* infer(int batch) = 0;       // batch rows of info().output. Inference form (running statistics, no dropout)
+  virtual float evaluate(int batch) = 0;           // like infer, and the loss of the labels; infer's result stays in output()
+  /// forward, backward, update of one batch; returns the loss (mean over the batch, penalties included). step counts from 1.
+  virtual float train_step(int batch, float lr, uint32_t seed, uint32_t step) = 0;
+  virtual const float* output() const = 0;         // the net's output of the last infer, evaluate or train_step
+  /// Runs kernel `index` alone `repeats` times, on whatever its buffers hold, for bench --kernels.
+  virtual void run_kernel(size_t index, int batch, int repeats) = 0;
+};
+
+struct CreateOptions {
+  int threads = 0;        // 0: as many as the machine has cores
+  int max_batch = 0;      // 0: info().max_batch
+  bool training = false;  // holds slots and the training arena
+  bool own_weights = true;  // false: every variable will be bound to a mapped file
+};
+
+/// Implemented by generated code. On failure (memory): null, and `error` says why.
+using CreateFn = std::unique_ptr<Model> (*)(const CreateOptions&, std::string& error);
+
+/// The whole command line of a compiled program: train, eval, predict, bench, summary, info. Returns the exit code.
+int program_main(int argc, char** argv, const ModelInfo& info, CreateFn create);
+
+}  // namespace netc::rt
