@@ -1,0 +1,30 @@
+// Kernels to object code through Halide, in parallel, with a content-addressed cache.
+#pragma once
+#include <string>
+#include <vector>
+
+#include "compiler/schedule/plan.h"
+
+namespace netc::lower {
+
+struct Options {
+  std::string cache_dir;          // empty: no cache
+  int threads = 2;
+  bool want_halide_text = false;  // fill halide_text
+  bool want_cpp = false;          // fill cpp_source through Halide's C++ backend instead of objects
+};
+
+/// One compiled kernel. Equal kernels (same content) share symbol and object.
+struct Object {
+  std::string symbol;             // "netc_k_0123456789abcdef": int symbol(void* context, halide_buffer_t* in..., halide_buffer_t* out...)
+  std::string object;             // the ELF file's bytes
+  int64_t scratch = 0;            // bound on the bytes that one call asks of halide_malloc per thread
+  std::string halide_text;
+  std::string cpp_source;         // a complete C++ function definition set, without the runtime preamble repeated
+  bool from_cache = false;
+};
+
+/// objects[i] is kernels[i]'s. On failure `error` says which kernel and why.
+bool lower_all(const schedule::Plan&, const schedule::Machine&, const Options&, std::vector<Object>& objects, std::string& error);
+
+}  // namespace netc::lower

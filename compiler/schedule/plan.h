@@ -1,0 +1,83 @@
+// The plan of one graph: which nodes make which kernel, where every tensor lives, and how each kernel loops. Data only: printable, decided here, obeyed by lower/ and emit/.
+#pragma once
+#include <string>
+#include <vector>
+
+#include "compiler/ir/op_def.h"
+
+namespace netc::schedule {
+
+enum class Storage : uint8_t {
+  input,      // the batch's input (Graph role input)
+  label,      // the batch's labels
+  variable,   // a weight, running statistic or slot: `variable` tells which
+  scalar,     // lr, seed, step
+  constant,   // literal
+  arena,      // at `offset` in the one arena
+};
+
+struct Buffer {
+  ir::ValueId value = ir::kNone;
+  std::string name;
+  ir::Type type;                  // batched: the run-time batch extent is the outermost dim. Row-major, dense
+  Storage storage = Storage::arena;
+  int32_t variable = ir::kNone;   // storage variable, constant, scalar, input, label: index into Graph::variables
+  int64_t offset = 0;             // storage arena: bytes for max_batch = 1 must be scaled: see arena_offset below
+};
+
+enum class Phase : uint8_t { ingest, prepare, forward, loss, backward, update };
+const char* to_string(Phase);
+
+/// How one kernel loops. Printed by --emit schedule and the report.
+struct Strategy {
+  std::string name;               // "gemm", "conv_direct", "conv_thin", "dot_rows", "weight_grad", "reduce", "window", "map"
+  int vector = 8;                 // lanes
+  std::vector<std::pair<std::string, int64_t>> numbers;  // tile sizes, chunks, tasks
+  double cost_us = 0;             // estimated for one sample, all cores
+  std::string text() const;       // "gemm vector=16 tile_rows=8 tile_cols=32 split_k=16"
+  int64_t get(const std::string& key, int64_t fallback) const;
+};
+
+struct Kernel {
+  std::string name;               // readable and unique in its plan: "conv1_bias_relu"
+  Phase phase = Phase::forward;
+  std::vector<ir::NodeId> nodes;  // in topological order; elementwise ones may be recomputed in several kernels
+  ir::NodeId anchor = ir::kNone;  // its contraction, reduction or window; kNone: element-wise only
+  std::vector<int> inputs;        // indices into Plan::buffers, in the order of the compiled function's arguments
+  std::vector<int> outputs;       // then these; all outputs of a kernel have one shape
+  std::vector<ir::ValueId> input_values, output_values;
+  Strategy strategy;
+  std::string comment;            // "f32[N, 28, 28, 1] -> f32[N, 14, 14, 6]"
+  double flops = 0, bytes = 0;    // of one sample
+  bool unbatched = false;         // touches no batched tensor
+};
+
+struct Plan {
+  const ir::Graph* graph = nullptr;
+  std::vector<Buffer> buffers;
+  std::vector<Kernel> kernels;    // in execution order
+  int max_batch = 1;
+  int64_t arena_bytes = 0;        // for max_batch
+  int ingest_kernel = -1;         // index into kernels of the per-sample kernel ('*' extents -> ingested), or -1
+  int ingested_buffer = -1;       // the buffer that ingest fills for the batch: storage input
+  int output_buffer = -1, loss_buffer = -1;
+};
+
+/// What a machine can do, read from the host or from a target's name.
+struct Machine {
+  int vector_floats = 8;          // lanes of the widest float vector used
+  int vector_registers = 16;
+  int64_t l1 = 32 << 10, l2 = 512 << 10, l3 = 16 << 20;  // bytes
+  int cores = 2;
+  std::string halide_target;      // "x86-64-linux-avx-avx2-f16c-fma-sse41"
+  std::string cpu;                // as LLVM names it
+};
+Machine host_machine();
+/// "host", "x86-64-avx2", "x86-64-avx512". Returns false when unknown.
+bool machine_for(const std::string& target, Machine& out);
+
+/// Groups nodes into kernels (fusion), chooses strategies, plans the arena.
+Plan make_plan(const ir::Graph&, const Machine&, int max_batch);
+std::string print(const Plan&);
+
+}  // namespace netc::schedule

@@ -1,0 +1,26 @@
+// What compiled kernels need at run time: threads and scratch memory of one instance. Kernels get a Context* as their user context.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+
+namespace netc::rt {
+
+/// The threads and scratch memory of one model instance. Nothing is allocated after construction. One kernel at a time runs in a context.
+class Context {
+ public:
+  /// threads >= 1 (0: the machine's cores); scratch_per_thread in bytes. Null and `error` when memory or threads cannot be had.
+  static std::unique_ptr<Context> create(int threads, size_t scratch_per_thread, std::string& error);
+  virtual ~Context() = default;
+  virtual int threads() const = 0;
+  /// Message of the last error a kernel reported, or "".
+  virtual const char* last_error() const = 0;
+};
+
+/// Zeroed memory aligned to 64 bytes (2 MiB pages asked for when large); null when there is none.
+struct AlignedFree { size_t bytes = 0; void operator()(void* p) const; };
+using AlignedMemory = std::unique_ptr<void, AlignedFree>;
+AlignedMemory allocate_aligned(size_t bytes);
+
+}  // namespace netc::rt
