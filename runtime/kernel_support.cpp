@@ -1,0 +1,206 @@
+// Threads, scratch memory and the functions that compiled kernels call by Halide's names. There is no Halide runtime in a product: this is all of it.
+#include "runtime/kernel_support.h"
+
+#include <sys/mman.h>
+
+#include <atomic>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <new>
+#include <thread>
+#include <vector>
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+namespace netc::rt {
+namespace {
+
+using Task = int (*)(void*, int, uint8_t*);
+
+constexpr size_t kHeader = 64;          // before each scratch block: where the stack stood
+constexpr int kSpins = 4000;            // about 20 us: the next kernel of a step comes sooner than a sleeping thread wakes
+
+inline void relax() {
+#if defined(__x86_64__)
+  _mm_pause();
+#endif
+}
+
+struct Scratch { uint8_t* base = nullptr; size_t size = 0, top = 0; };
+
+class Pool final : public Context {
+ public:
+  bool start(int threads, size_t scratch, std::string& error) {
+    threads_ = threads;
+    scratch_.resize(threads);
+    size_t each = (scratch + 4095) / 4096 * 4096;
+    memory_ = allocate_aligned(each * threads + 64);
+    if (!memory_) { error = "out of memory for the kernels' scratch space"; return false; }
+    for (int t = 0; t < threads; ++t) scratch_[t] = {static_cast<uint8_t*>(memory_.get()) + each * t, each, 0};
+    try {
+      for (int t = 1; t < threads; ++t) workers_.emplace_back([this, t] { work(t); });
+    } catch (const std::exception& e) {
+      error = std::string("cannot start a thread: ") + e.what();
+      return false;
+    }
+    return true;
+  }
+  ~Pool() override {
+    stop_.store(true);
+    generation_.fetch_add(1);
+    generation_.notify_all();
+    for (auto& w : workers_) w.join();
+  }
+  int threads() const override { return threads_; }
+  const char* last_error() const override { return error_; }
+
+  void fail(const char* message) { std::snprintf(error_, sizeof error_, "%s", message); }
+
+  int parallel(Task f, int min, int size, uint8_t* closure) {
+    if (size <= 1 || threads_ == 1 || inside_ == this) {
+      int failed = 0;
+      for (int i = min; i < min + size && !failed; ++i) failed = f(this, i, closure);
+      return failed;
+    }
+    task_ = f; closure_ = closure; min_ = min; size_ = size;
+    failed_.store(0, std::memory_order_relaxed);
+    next_.store(0, std::memory_order_relaxed);
+    busy_.store(threads_ - 1, std::memory_order_relaxed);
+    generation_.fetch_add(1, std::memory_order_release);
+    if (sleepers_.load(std::memory_order_seq_cst) > 0) generation_.notify_all();
+    inside_ = this;
+    run_tasks();
+    inside_ = nullptr;
+    for (int spins = 0; busy_.load(std::memory_order_acquire) != 0; ++spins) spins < kSpins ? relax() : std::this_thread::yield();
+    return failed_.load();
+  }
+
+  void* scratch(size_t bytes) {
+    Scratch& s = scratch_[owner_ == this ? slot_ : 0];
+    size_t need = kHeader + (bytes + 63) / 64 * 64;
+    if (s.top + need > s.size) return nullptr;
+    uint8_t* p = s.base + s.top;
+    std::memcpy(p, &s.top, sizeof s.top);
+    s.top += need;
+    return p + kHeader;
+  }
+  bool release(void* ptr) {
+    uint8_t* p = static_cast<uint8_t*>(ptr) - kHeader;
+    Scratch& s = scratch_[owner_ == this ? slot_ : 0];
+    if (static_cast<uint8_t*>(ptr) < s.base || static_cast<uint8_t*>(ptr) >= s.base + s.size) return false;
+    std::memcpy(&s.top, p, sizeof s.top);
+    return true;
+  }
+
+ private:
+  void run_tasks() {
+    for (;;) {
+      int i = next_.fetch_add(1, std::memory_order_relaxed);
+      if (i >= size_) return;
+      if (int r = task_(this, min_ + i, closure_)) failed_.store(r, std::memory_order_relaxed);
+    }
+  }
+  void work(int slot) {
+    owner_ = this;
+    slot_ = slot;
+    inside_ = this;
+    uint32_t seen = 0;
+    for (;;) {
+      int spins = 0;
+      while (generation_.load(std::memory_order_acquire) == seen) {
+        if (++spins < kSpins) { relax(); continue; }
+        sleepers_.fetch_add(1, std::memory_order_seq_cst);
+        generation_.wait(seen);
+        sleepers_.fetch_sub(1, std::memory_order_seq_cst);
+      }
+      ++seen;
+      if (stop_.load()) return;
+      run_tasks();
+      busy_.fetch_sub(1, std::memory_order_release);
+    }
+  }
+
+  static thread_local Pool* owner_;   // the pool this thread works for
+  static thread_local Pool* inside_;  // the pool whose parallel loop this thread is in: nested loops run serially
+  static thread_local int slot_;
+  int threads_ = 1;
+  std::vector<std::thread> workers_;
+  std::vector<Scratch> scratch_;
+  AlignedMemory memory_;
+  alignas(64) std::atomic<uint32_t> generation_{0};
+  alignas(64) std::atomic<int> next_{0};
+  alignas(64) std::atomic<int> busy_{0};
+  std::atomic<int> sleepers_{0}, failed_{0};
+  std::atomic<bool> stop_{false};
+  Task task_ = nullptr;
+  uint8_t* closure_ = nullptr;
+  int min_ = 0, size_ = 0;
+  char error_[256] = "";
+};
+thread_local Pool* Pool::owner_ = nullptr;
+thread_local Pool* Pool::inside_ = nullptr;
+thread_local int Pool::slot_ = 0;
+
+constexpr size_t kHugePage = size_t{2} << 20;
+
+}  // namespace
+
+std::unique_ptr<Context> Context::create(int threads, size_t scratch_per_thread, std::string& error) {
+  if (threads <= 0) threads = static_cast<int>(std::thread::hardware_concurrency());
+  if (threads < 1) threads = 1;
+  if (threads > 1024) threads = 1024;
+  auto pool = std::make_unique<Pool>();
+  if (!pool->start(threads, scratch_per_thread + 64 * kHeader, error)) return nullptr;
+  return pool;
+}
+
+void AlignedFree::operator()(void* p) const { if (p) munmap(p, bytes); }
+
+AlignedMemory allocate_aligned(size_t bytes) {
+  if (bytes == 0) bytes = 1;
+  size_t page = bytes >= 4 * kHugePage ? kHugePage : 4096;
+  size_t size = (bytes + page - 1) / page * page;
+  if (size < bytes) return AlignedMemory(nullptr, AlignedFree{0});
+  void* p = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);  // the kernel hands out zeroed pages
+  if (p == MAP_FAILED) return AlignedMemory(nullptr, AlignedFree{0});
+  if (page == kHugePage) madvise(p, size, MADV_HUGEPAGE);
+  return AlignedMemory(p, AlignedFree{size});
+}
+
+}  // namespace netc::rt
+
+// Halide's names. `context` is the instance's Context, or null for serial use outside an instance (the data loader's threads).
+extern "C" {
+
+void* halide_malloc(void* context, size_t bytes) {
+  if (context)
+    if (void* p = static_cast<netc::rt::Pool*>(static_cast<netc::rt::Context*>(context))->scratch(bytes)) return p;
+  return std::aligned_alloc(64, (bytes + 127) / 64 * 64);
+}
+
+void halide_free(void* context, void* ptr) {
+  if (!ptr) return;
+  if (context && static_cast<netc::rt::Pool*>(static_cast<netc::rt::Context*>(context))->release(ptr)) return;
+  std::free(ptr);
+}
+
+int halide_do_par_for(void* context, int (*f)(void*, int, uint8_t*), int min, int size, uint8_t* closure) {
+  if (context) return static_cast<netc::rt::Pool*>(static_cast<netc::rt::Context*>(context))->parallel(f, min, size, closure);
+  int failed = 0;
+  for (int i = min; i < min + size && !failed; ++i) failed = f(context, i, closure);
+  return failed;
+}
+
+void halide_error(void* context, const char* message) {
+  if (context) static_cast<netc::rt::Pool*>(static_cast<netc::rt::Context*>(context))->fail(message);
+}
+
+int halide_error_out_of_memory(void* context) {
+  halide_error(context, "a kernel ran out of scratch memory");
+  return -11;
+}
+
+}  // extern "C"
