@@ -29,6 +29,7 @@ struct LowerContext {
   const Graph& graph;
   std::vector<Halide::Func> in;               // defined on all coordinates their type covers, no boundary condition
   Halide::Expr batch;                         // the run-time batch extent, int32
+  std::vector<Halide::Expr> extents;          // of in[0], innermost first, for an ingest op whose type has '*'; may be empty otherwise
   const Type& in_type(int i) const { return graph.type(node.inputs[i]); }
   const Type& out_type(int i = 0) const { return graph.type(node.results[i]); }
 };
@@ -40,6 +41,7 @@ struct Lowered {
   Halide::Func anchor;
   Halide::RDom r;
   std::vector<Halide::Func> padded;
+  std::vector<Halide::Func> helpers;          // per-row folds that funcs read (softmax's maximum, then sum): compute them per sample, in this order
 };
 
 struct Cost { double macs = 0, flops = 0; };  // per sample for batched results; for unbatched ones also per sample of the batch reduced over
@@ -78,6 +80,11 @@ struct OpDef {
   int scales_input = -1;
   /// elementwise: y = x * a[c] + b[c] with a, b functions of the unbatched operands: batch-norm folding reads it. Null: not affine.
   std::function<bool(Graph&, NodeId, ValueId& scale, ValueId& shift)> affine;
+  /// window: windows share elements, so a cheap producer must not be recomputed inside. Null: they do not.
+  std::function<bool(const Attrs&)> overlapping;
+  bool overlaps(const Attrs& a) const { return overlapping && overlapping(a); }
+  /// contraction: both operands are contiguous along r[0], the result's innermost dim is not a vector of either: lanes go along the reduction.
+  bool dot = false;
   bool random = false;                        // depends on the seed and step scalars: never merged by CSE, never folded
 };
 

@@ -1,0 +1,27 @@
+// The families of operators; table.cpp assembles them. One file each.
+#pragma once
+#include "compiler/ir/layer_def.h"
+
+namespace netc::ops {
+
+void add_dense(ir::Registry&);
+void add_conv(ir::Registry&);
+void add_bias(ir::Registry&);
+void add_batch_norm(ir::Registry&);
+void add_batch_norm_gradients(ir::Registry&);
+void add_activation(ir::Registry&);
+void add_max_pool(ir::Registry&);
+void add_avg_pool(ir::Registry&);
+void add_dropout(ir::Registry&);
+void add_flatten(ir::Registry&);
+void add_softmax(ir::Registry&);
+void add_loss(ir::Registry&);
+void add_binary_loss(ir::Registry&);
+void add_arithmetic(ir::Registry&);
+void add_rescale(ir::Registry&);
+void add_resize(ir::Registry&);
+void add_regularise(ir::Registry&);
+void add_sgd(ir::Registry&);
+void add_adam(ir::Registry&);
+
+}  // namespace netc::ops

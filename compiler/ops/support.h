@@ -1,0 +1,82 @@
+// What the operators' files share: types, broadcasting, coordinates, arguments.
+#pragma once
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <string>
+#include <vector>
+
+#include "compiler/ir/layer_def.h"
+#include "compiler/ops/ops.h"
+
+namespace netc::ops {
+
+using namespace ir;
+using Halide::cast;
+using Halide::Expr;
+using Halide::Func;
+using Halide::RDom;
+using Halide::select;
+using Halide::Var;
+
+using Types = std::span<const Type>;
+using Tensors = std::vector<RefTensor>;
+using Exprs = std::vector<Expr>;
+using ShapeRule = decltype(OpDef::shape);
+
+constexpr const char* kNoSecond = "it is itself part of a gradient: second derivatives are not taken";
+
+inline Type f32(std::vector<int64_t> dims, bool batched) { return Type{DType::f32, batched, std::move(dims)}; }
+inline Expr lit(double v) { return Expr(static_cast<float>(v)); }
+
+/// "f32[N, 3] and f32[3]"
+std::string list_types(Types types);
+/// The product of the dims but the last: H*W of an image, 1 of a flat sample.
+int64_t spatial(const Type& t);
+/// Elements of one sample; 0 when an extent is not known.
+double elements(const Type& t);
+
+/// Result 0 has input 0's type; it is f32, and `more` further inputs are f32 of the same type.
+ShapeRule same_type(int more = 0);
+/// One result: the larger of the inputs' types when each input is f32 and the same or an unbatched suffix of it.
+ShapeRule broadcasting();
+/// True when `small` is `big`, or unbatched with a suffix of its dims.
+bool broadcasts_to(const Type& small, const Type& big);
+
+/// c, x, y, ..., n: one Var per dim of the type, innermost first, the batch last.
+std::vector<Var> vars_of(const Type& t);
+/// The same as expressions, the leading ones replaced.
+Exprs exprs(const std::vector<Var>& vars);
+/// (extent) pairs, innermost first from dim `first`, and the batch.
+std::vector<Halide::Range> ranges_of(const Type& t, const Expr& batch, int first = 0);
+
+/// Reference of an elementwise op: `fn` maps the inputs at one point to the results; inputs broadcast along trailing dims.
+decltype(OpDef::reference) pointwise(std::function<std::vector<double>(const Node&, const Graph&, const std::vector<double>&, int64_t batch)> fn);
+/// dims of a tensor of this type in the reference: batch first.
+std::vector<int64_t> ref_dims(const Type& t, int64_t batch);
+RefTensor ref_zeros(const Type& t, int64_t batch);
+/// flops per element of result 0.
+decltype(OpDef::cost) per_element(double flops);
+/// flops per element of input i.
+decltype(OpDef::cost) per_input_element(int input, double flops);
+
+/// Gradient of an operand that was broadcast: the gradient summed down to `type`.
+ValueId reduce_to(const GradContext& g, ValueId gradient, const Type& type);
+
+/// Kernel initialiser arguments `init` and `stddev`, and regularisers `l1`, `l2`.
+void add_weight_args(std::vector<ArgDef>& args);
+Initializer weight_init(LayerBuilder& b, int64_t fan_in, int64_t fan_out);
+/// "61,504"
+std::string thousands(int64_t n);
+/// Reports and returns false unless the operand is f32 with known extents and one of the ranks (0: any).
+bool check_operand(LayerBuilder& b, const char* layer, int rank = 0);
+
+/// Windows: output extent and padding before/after of one dim. padding "same": TensorFlow's convention; digits: that many on both sides.
+struct Window { int64_t out = 0, before = 0, after = 0; };
+Window window_of(int64_t in, int64_t kernel, int64_t stride, const std::string& padding);
+/// stride_h ... pad_right as attributes.
+Attrs window_attrs(const Window& h, const Window& w, const std::vector<int64_t>& stride);
+inline int64_t floor_div(int64_t a, int64_t b) { return a >= 0 ? a / b : -((-a + b - 1) / b); }
+
+}  // namespace netc::ops

@@ -1,0 +1,56 @@
+// The table of all that the language offers. Order here is the order of the language reference.
+#include <cstdio>
+#include <cstdlib>
+
+#include "compiler/ops/ops.h"
+
+namespace netc::ir {
+
+const OpDef* OpTable::find(const std::string& name) const {
+  for (const OpDef* op : ops) {
+    if (op->name == name) return op;
+  }
+  return nullptr;
+}
+
+const OpDef& OpTable::at(const std::string& name) const {
+  const OpDef* op = find(name);
+  if (op == nullptr) {
+    std::fprintf(stderr, "internal error: no operator '%s'\n", name.c_str());
+    std::abort();
+  }
+  return *op;
+}
+
+}  // namespace netc::ir
+
+namespace netc::ops {
+
+const ir::Registry& registry() {
+  static const ir::Registry all = [] {
+    ir::Registry r;
+    add_resize(r);
+    add_rescale(r);
+    add_conv(r);
+    add_dense(r);
+    add_bias(r);
+    add_activation(r);
+    add_softmax(r);
+    add_batch_norm(r);
+    add_batch_norm_gradients(r);
+    add_max_pool(r);
+    add_avg_pool(r);
+    add_dropout(r);
+    add_flatten(r);
+    add_arithmetic(r);
+    add_loss(r);
+    add_binary_loss(r);
+    add_regularise(r);
+    add_sgd(r);
+    add_adam(r);
+    return r;
+  }();
+  return all;
+}
+
+}  // namespace netc::ops
