@@ -22,8 +22,11 @@ struct Buffer {
   ir::Type type;                  // batched: the run-time batch extent is the outermost dim. Row-major, dense
   Storage storage = Storage::arena;
   int32_t variable = ir::kNone;   // storage variable, constant, scalar, input, label: index into Graph::variables
-  int64_t offset = 0;             // storage arena: bytes for max_batch = 1 must be scaled: see arena_offset below
+  int64_t offset = 0;             // storage arena: bytes from its start, for the plan's max_batch
+  bool planar = false;            // a batched f32[H, W, C] stored as C planes of H x W (few channels: loops run along W)
 };
+/// Strides in elements, innermost language dim first (C, W, H), then the batch's when batched: what a halide_buffer_t takes.
+std::vector<int64_t> strides_of(const Buffer&);
 
 enum class Phase : uint8_t { ingest, prepare, forward, loss, backward, update };
 const char* to_string(Phase);

@@ -1,0 +1,198 @@
+// A kernel is one anchor (contraction, reduction, window) with the element-wise nodes that follow it, or element-wise nodes alone.
+//
+//   conv -> bias_add -> relu -> normalize -> pool        one kernel: each value has one reader, the anchor's tile feeds the rest in registers
+//   a -> normalize -> {max_pool, max_pool_grad}          normalize is cheap and reads stored values: recomputed in both, never stored
+//   matmul_weight_grad -> penalty_grad -> adam_update    one kernel: the gradient of a weight is never stored
+//
+// Why it is legal: an absorbed node moves later, next to the last node of its chain. Its value has one reader, which is in the chain, so nobody misses it;
+// what the chain's nodes read besides is defined before the chain's last node.
+#include "compiler/schedule/fuse.h"
+
+#include <algorithm>
+#include <map>
+#include <set>
+
+namespace netc::schedule {
+namespace {
+
+using ir::Graph;
+using ir::Kind;
+using ir::kNone;
+using ir::Node;
+using ir::NodeId;
+using ir::ValueId;
+
+constexpr int kRecomputeNodes = 4;   // a chain of at most so many element-wise nodes is recomputed rather than stored, for at most
+constexpr int kRecomputeReaders = 3; // so many readers
+
+bool is_anchor(const Node& n) { return n.op->kind != Kind::elementwise && n.op->kind != Kind::view; }
+
+class Fuser {
+ public:
+  explicit Fuser(const Graph& g) : g_(g) {}
+
+  Groups run() {
+    count_uses();
+    find_roots();
+    absorb();
+    decide_stored();
+    build();
+    return std::move(out_);
+  }
+
+ private:
+  void count_uses() {
+    users_.resize(g_.values.size());
+    pinned_.assign(g_.values.size(), false);
+    for (NodeId n = 0; n < static_cast<NodeId>(g_.nodes.size()); ++n)
+      for (ValueId v : std::set<ValueId>(g_.nodes[n].inputs.begin(), g_.nodes[n].inputs.end())) users_[v].push_back(n);
+    for (auto& o : g_.outputs) pinned_[o.value] = true;
+    for (auto& u : g_.updates) pinned_[u.value] = true;
+  }
+
+  void find_roots() {
+    out_.root.resize(g_.values.size());
+    for (ValueId v = 0; v < static_cast<ValueId>(g_.values.size()); ++v) {
+      NodeId d = g_.values[v].def;
+      out_.root[v] = d != kNone && g_.nodes[d].op->kind == Kind::view ? out_.root[g_.nodes[d].inputs[0]] : v;
+    }
+  }
+
+  bool same_shape(ValueId a, ValueId b) const { return g_.type(a).dims == g_.type(b).dims && g_.type(a).batched == g_.type(b).batched; }
+
+  // The one reader of `v` that may join v's kernel, or kNone.
+  NodeId follower(ValueId v, Kind anchor, bool& pooled) const {
+    if (pinned_[v] || users_[v].size() != 1) return kNone;
+    NodeId u = users_[v][0];
+    const Node& n = g_.nodes[u];
+    if (n.op->kind == Kind::elementwise) return same_shape(v, n.results[0]) ? u : kNone;
+    bool pools = n.op->kind == Kind::window && n.inputs.size() == 1 && !n.op->overlaps(n.attrs);
+    if (pools && anchor == Kind::contraction && !pooled) { pooled = true; return u; }
+    return kNone;
+  }
+
+  // Chains: each anchor takes its followers.
+  void absorb() {
+    kernel_of_.assign(g_.nodes.size(), kNone);
+    for (NodeId n = 0; n < static_cast<NodeId>(g_.nodes.size()); ++n) {
+      const Node& node = g_.nodes[n];
+      if (!is_anchor(node) || kernel_of_[n] != kNone) continue;
+      int k = static_cast<int>(chains_.size());
+      chains_.push_back({n});
+      kernel_of_[n] = k;
+      bool pooled = false;
+      const Node* last = &node;
+      while (last->results.size() == 1 && node.op->kind != Kind::ingest) {
+        NodeId u = follower(last->results[0], node.op->kind, pooled);
+        if (u == kNone) break;
+        kernel_of_[u] = k;
+        chains_[k].push_back(u);
+        last = &g_.nodes[u];
+      }
+    }
+  }
+
+  void decide_stored() {
+    out_.stored.assign(g_.values.size(), false);
+    std::vector<int> weight(g_.values.size(), 0);  // element-wise nodes recomputed to have this value
+    for (ValueId v = 0; v < static_cast<ValueId>(g_.values.size()); ++v)
+      if (g_.values[v].def == kNone) out_.stored[v] = true;
+    for (NodeId n = 0; n < static_cast<NodeId>(g_.nodes.size()); ++n) {
+      const Node& node = g_.nodes[n];
+      bool chained = kernel_of_[n] != kNone;
+      bool ends_chain = chained && chains_[kernel_of_[n]].back() == n;
+      int cost = 1;
+      for (ValueId v : node.inputs) cost += out_.stored[v] ? 0 : weight[v];
+      for (ValueId r : node.results) {
+        weight[r] = cost;
+        bool store;
+        if (node.op->kind == Kind::view) store = true;
+        else if (chained) store = ends_chain;
+        else store = must_store(r) || node.results.size() > 1 || node.op->random || (users_[r].size() > 1 && (cost > kRecomputeNodes || static_cast<int>(users_[r].size()) > kRecomputeReaders));
+        out_.stored[r] = store;
+      }
+    }
+  }
+
+  // Read by something that reads elements more than once, through a view, or by nobody in the graph.
+  bool must_store(ValueId v) const {
+    if (pinned_[v] || users_[v].empty()) return true;
+    for (NodeId u : users_[v]) {
+      Kind k = g_.nodes[u].op->kind;
+      if (k == Kind::contraction || k == Kind::view || k == Kind::ingest) return true;
+      if (k == Kind::window && g_.nodes[u].op->overlaps(g_.nodes[u].attrs)) return true;
+      if (k == Kind::reduction && !same_rank_reduction(u)) continue;
+      if (k == Kind::elementwise && !same_shape(v, g_.nodes[u].results[0]) && g_.type(v).elements() > 1) return true;  // broadcast: computed once
+    }
+    return false;
+  }
+  bool same_rank_reduction(NodeId u) const { return same_shape(g_.nodes[u].inputs[0], g_.nodes[u].results[0]); }
+
+  // Adds the element-wise nodes that must be recomputed for `v`.
+  void gather(ValueId v, std::set<NodeId>& nodes) const {
+    if (out_.stored[v]) return;
+    NodeId d = g_.values[v].def;
+    if (!nodes.insert(d).second) return;
+    for (ValueId i : g_.nodes[d].inputs) gather(i, nodes);
+  }
+
+  void add_kernel(const std::vector<NodeId>& chain, NodeId anchor) {
+    Kernel k;
+    k.anchor = anchor;
+    std::set<NodeId> nodes(chain.begin(), chain.end());
+    for (NodeId n : chain)
+      for (ValueId v : g_.nodes[n].inputs)
+        if (!(g_.values[v].def != kNone && nodes.count(g_.values[v].def))) gather(v, nodes);
+    k.nodes.assign(nodes.begin(), nodes.end());
+    std::set<ValueId> seen;
+    for (NodeId n : k.nodes)
+      for (ValueId v : g_.nodes[n].inputs)
+        if (out_.stored[v] && !(g_.values[v].def != kNone && nodes.count(g_.values[v].def)) && seen.insert(v).second) k.input_values.push_back(v);
+    const Node& last = g_.nodes[chain.back()];
+    k.output_values = last.results;
+    position_.push_back(chain.back());
+    out_.kernels.push_back(std::move(k));
+  }
+
+  void build() {
+    for (auto& c : chains_) add_kernel(c, c[0]);
+    for (NodeId n = 0; n < static_cast<NodeId>(g_.nodes.size()); ++n) {
+      const Node& node = g_.nodes[n];
+      if (node.op->kind == Kind::elementwise && kernel_of_[n] == kNone && out_.stored[node.results[0]]) add_kernel({n}, kNone);
+    }
+    order();
+  }
+
+  // A kernel that writes a variable comes right after the last reader of what it overwrites; the others keep the graph's order.
+  void order() {
+    std::map<int32_t, ValueId> written;  // variable's value -> new contents
+    for (auto& u : g_.updates) written[g_.variables[u.variable].value] = u.value;
+    std::vector<std::pair<double, int>> keys;
+    for (int k = 0; k < static_cast<int>(out_.kernels.size()); ++k) {
+      double key = position_[k];
+      for (auto& [old, now] : written)
+        if (std::count(out_.kernels[k].output_values.begin(), out_.kernels[k].output_values.end(), now))
+          for (int j = 0; j < static_cast<int>(out_.kernels.size()); ++j)
+            if (j != k && std::count(out_.kernels[j].input_values.begin(), out_.kernels[j].input_values.end(), old)) key = std::max(key, position_[j] + 0.5);
+      keys.push_back({key, k});
+    }
+    std::stable_sort(keys.begin(), keys.end());
+    std::vector<Kernel> sorted;
+    for (auto& [key, k] : keys) sorted.push_back(std::move(out_.kernels[k]));
+    out_.kernels = std::move(sorted);
+  }
+
+  const Graph& g_;
+  Groups out_;
+  std::vector<std::vector<NodeId>> users_;
+  std::vector<bool> pinned_;
+  std::vector<int32_t> kernel_of_;
+  std::vector<std::vector<NodeId>> chains_;
+  std::vector<NodeId> position_;
+};
+
+}  // namespace
+
+Groups fuse(const Graph& g) { return Fuser(g).run(); }
+
+}  // namespace netc::schedule

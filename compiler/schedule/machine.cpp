@@ -1,0 +1,60 @@
+// The machine description: LLVM names the CPU and its features, the system tells the caches.
+#include <unistd.h>
+
+#include <Halide.h>
+#include <llvm/ADT/StringMap.h>
+#include <llvm/TargetParser/Host.h>
+
+#include <thread>
+
+#include "compiler/schedule/plan.h"
+
+namespace netc::schedule {
+namespace {
+
+int64_t cache(int name, int64_t fallback) {
+  long bytes = sysconf(name);
+  return bytes > 0 ? bytes : fallback;
+}
+
+void set_vectors(Machine& m, bool avx512) {
+  m.vector_floats = avx512 ? 16 : 8;
+  m.vector_registers = avx512 ? 32 : 16;
+}
+
+}  // namespace
+
+Machine host_machine() {
+  Machine m;
+  m.cpu = llvm::sys::getHostCPUName().str();
+  auto features = llvm::sys::getHostCPUFeatures();
+  auto has = [&](const char* f) { auto it = features.find(f); return it != features.end() && it->second; };
+  Halide::Target host = Halide::get_host_target();
+  m.halide_target = host.to_string();
+  set_vectors(m, has("avx512f") && host.has_feature(Halide::Target::AVX512_Skylake));
+  m.l1 = cache(_SC_LEVEL1_DCACHE_SIZE, m.l1);
+  m.l2 = cache(_SC_LEVEL2_CACHE_SIZE, m.l2);
+  m.l3 = cache(_SC_LEVEL3_CACHE_SIZE, m.l3);
+  m.cores = std::max(1u, std::thread::hardware_concurrency());
+  return m;
+}
+
+bool machine_for(const std::string& target, Machine& out) {
+  out = host_machine();
+  if (target.empty() || target == "host") return true;
+  if (target == "x86-64-avx2") {
+    out.halide_target = "x86-64-linux-avx-avx2-f16c-fma-sse41";
+    out.cpu = "haswell";
+    set_vectors(out, false);
+    return true;
+  }
+  if (target == "x86-64-avx512") {
+    out.halide_target = "x86-64-linux-avx-avx2-avx512-avx512_skylake-f16c-fma-sse41";
+    out.cpu = "skylake-avx512";
+    set_vectors(out, true);
+    return true;
+  }
+  return false;
+}
+
+}  // namespace netc::schedule

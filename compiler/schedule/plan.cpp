@@ -1,0 +1,231 @@
+// From kernels to a plan: buffers, layouts, phases, names, the arena.
+#include "compiler/schedule/plan.h"
+
+#include <algorithm>
+#include <map>
+#include <set>
+
+#include <fmt/format.h>
+
+#include "compiler/schedule/arena.h"
+#include "compiler/schedule/fuse.h"
+#include "compiler/schedule/strategy.h"
+
+namespace netc::schedule {
+namespace {
+
+using ir::Graph;
+using ir::Kind;
+using ir::kNone;
+using ir::Role;
+using ir::ValueId;
+
+Storage storage_of(Role r) {
+  switch (r) {
+    case Role::input: return Storage::input;
+    case Role::label: return Storage::label;
+    case Role::scalar: return Storage::scalar;
+    case Role::constant: return Storage::constant;
+    default: return Storage::variable;
+  }
+}
+
+class Planner {
+ public:
+  Planner(const Graph& g, const Machine& m, int max_batch) : g_(g), m_(m) { plan_.graph = &g; plan_.max_batch = max_batch; }
+
+  Plan run() {
+    groups_ = fuse(g_);
+    plan_.kernels = std::move(groups_.kernels);
+    find_overwritten();
+    make_buffers();
+    choose_layouts();
+    assign_phases();
+    name_kernels();
+    plan_arena(plan_, groups_.root);
+    for (auto& k : plan_.kernels) describe(k);
+    return std::move(plan_);
+  }
+
+ private:
+  void find_overwritten() {
+    for (auto& u : g_.updates) home_[u.value] = u.variable;
+  }
+
+  int buffer(ValueId v) {
+    if (auto it = index_.find(v); it != index_.end()) return it->second;
+    Buffer b;
+    b.value = v;
+    b.type = g_.type(v);
+    b.name = g_.values[v].name;
+    ValueId root = groups_.root[v];
+    if (g_.values[root].def == kNone) {
+      b.variable = g_.values[root].variable;
+      b.storage = storage_of(g_.variables[b.variable].role);
+      if (root == v) b.name = g_.variables[b.variable].name;
+    } else if (home_.count(v)) {
+      b.storage = Storage::variable;
+      b.variable = home_[v];
+    }
+    plan_.buffers.push_back(b);
+    return index_[v] = static_cast<int>(plan_.buffers.size()) - 1;
+  }
+
+  void make_buffers() {
+    for (size_t k = 0; k < plan_.kernels.size(); ++k) {
+      Kernel& kernel = plan_.kernels[k];
+      for (ValueId v : kernel.input_values) kernel.inputs.push_back(buffer(v));
+      for (ValueId v : kernel.output_values) kernel.outputs.push_back(buffer(v));
+      if (kernel.anchor != kNone && g_.nodes[kernel.anchor].op->kind == Kind::ingest) {
+        plan_.ingest_kernel = static_cast<int>(k);
+        plan_.ingested_buffer = kernel.outputs[0];
+        plan_.buffers[kernel.outputs[0]].storage = Storage::input;
+        plan_.buffers[kernel.outputs[0]].variable = plan_.buffers[kernel.inputs[0]].variable;
+      }
+      kernel.unbatched = true;
+      for (int b : kernel.inputs) kernel.unbatched &= !plan_.buffers[b].type.batched;
+      for (int b : kernel.outputs) kernel.unbatched &= !plan_.buffers[b].type.batched;
+    }
+    for (auto& o : g_.outputs) {
+      int b = buffer(o.value);
+      if (plan_.output_buffer < 0) plan_.output_buffer = b;
+      if (o.name == "loss") plan_.loss_buffer = b;
+    }
+    if (plan_.ingested_buffer < 0)
+      for (size_t b = 0; b < plan_.buffers.size(); ++b)
+        if (plan_.buffers[b].storage == Storage::input) plan_.ingested_buffer = static_cast<int>(b);
+  }
+
+  // Few channels leave most lanes of a vector empty: such images are stored as planes. Not where a user or a view sees the bytes.
+  void choose_layouts() {
+    std::set<ValueId> fixed;
+    for (auto& n : g_.nodes)
+      if (n.op->kind == Kind::view) { fixed.insert(n.inputs[0]); fixed.insert(n.results[0]); }
+    for (auto& o : g_.outputs) fixed.insert(o.value);
+    for (auto& b : plan_.buffers) {
+      bool image = b.type.batched && b.type.rank() == 3 && b.type.dtype == ir::DType::f32 && !b.type.has_any_extent();
+      bool ours = b.storage == Storage::arena || (plan_.ingest_kernel >= 0 && &b == &plan_.buffers[plan_.ingested_buffer]);
+      b.planar = image && ours && !fixed.count(b.value) && b.type.dims[2] > 1 && b.type.dims[2] < m_.vector_floats && b.type.dims[1] >= m_.vector_floats;
+    }
+  }
+
+  // prepare: depends on weights alone. forward: needed for the outputs but the loss. loss: for the loss. update: writes a variable. backward: the rest.
+  void assign_phases() {
+    std::set<ValueId> output_needs, loss_needs;
+    for (auto& o : g_.outputs) (o.name == "loss" ? loss_needs : output_needs).insert(groups_.root[o.value]);
+    std::set<ValueId> varying;
+    for (auto& v : g_.variables)
+      if (v.role != Role::weight && v.role != Role::state && v.role != Role::constant) varying.insert(v.value);
+    for (auto& k : plan_.kernels) {
+      bool varies = false;
+      for (ValueId v : k.input_values) varies |= varying.count(groups_.root[v]) != 0;
+      if (varies) for (ValueId v : k.output_values) varying.insert(v);
+      k.phase = varies || !g_.updates.empty() ? Phase::backward : Phase::prepare;
+    }
+    bool trains = !g_.updates.empty();
+    for (auto it = plan_.kernels.rbegin(); it != plan_.kernels.rend(); ++it) {
+      auto needed = [&](const std::set<ValueId>& s) { return std::any_of(it->output_values.begin(), it->output_values.end(), [&](ValueId v) { return s.count(v); }); };
+      auto need = [&](std::set<ValueId>& s) { for (ValueId v : it->input_values) s.insert(groups_.root[v]); };
+      bool out = needed(output_needs), loss = needed(loss_needs);
+      if (out) need(output_needs);
+      if (loss) need(loss_needs);
+      bool updates = std::any_of(it->output_values.begin(), it->output_values.end(), [&](ValueId v) { return home_.count(v); });
+      if (it->anchor != kNone && g_.nodes[it->anchor].op->kind == Kind::ingest) it->phase = Phase::ingest;
+      else if (it->phase == Phase::prepare && (out || loss)) it->phase = loss && !out ? Phase::loss : Phase::prepare;
+      else if (updates) it->phase = Phase::update;
+      else if (out) it->phase = Phase::forward;
+      else if (loss) it->phase = trains ? Phase::forward : Phase::loss;
+      else it->phase = Phase::backward;
+    }
+  }
+
+  void name_kernels() {
+    std::map<std::string, int> used;
+    for (auto& k : plan_.kernels) {
+      std::string name;
+      ir::NodeId first = k.anchor != kNone ? k.anchor : k.nodes.front();
+      int layer = g_.nodes[first].layer;
+      if (layer != kNone) name = g_.layers[layer].name + "_";
+      if (k.anchor != kNone) name += g_.nodes[k.anchor].op->name;
+      int listed = 0;
+      for (ir::NodeId n : k.nodes)
+        if (n != k.anchor && (k.anchor == kNone || n > k.anchor) && ++listed <= 3) name += (name.empty() || name.back() == '_' ? "" : "_") + g_.nodes[n].op->name;
+      for (char& c : name)
+        if (!isalnum(static_cast<unsigned char>(c))) c = '_';
+      int count = ++used[name];
+      k.name = count == 1 ? name : fmt::format("{}_{}", name, count);
+    }
+  }
+
+  void describe(Kernel& k) {
+    const Buffer& out = plan_.buffers[k.outputs[0]];
+    const Buffer* in = nullptr;
+    for (int b : k.inputs)
+      if (!in || plan_.buffers[b].type.batched > in->type.batched) in = &plan_.buffers[b];
+    k.comment = fmt::format("{} -> {}", in ? to_string(in->type) : "()", to_string(out.type));
+    for (ir::NodeId n : k.nodes) {
+      auto& node = g_.nodes[n];
+      if (node.op->cost) { auto c = node.op->cost(node, g_); k.flops += 2 * c.macs + c.flops; }
+    }
+    auto bytes = [&](int b) { return plan_.buffers[b].type.has_any_extent() ? 0.0 : static_cast<double>(plan_.buffers[b].type.bytes()); };
+    for (int b : k.inputs) k.bytes += bytes(b);
+    for (int b : k.outputs) k.bytes += bytes(b);
+    k.strategy = choose_strategy(plan_, k, m_);
+  }
+
+  const Graph& g_;
+  const Machine& m_;
+  Plan plan_;
+  Groups groups_;
+  std::map<ValueId, int> index_;
+  std::map<ValueId, int32_t> home_;  // value -> the variable it is the new contents of
+};
+
+}  // namespace
+
+const char* to_string(Phase p) {
+  constexpr const char* names[] = {"ingest", "prepare", "forward", "loss", "backward", "update"};
+  return names[static_cast<int>(p)];
+}
+
+std::string Strategy::text() const {
+  std::string s = fmt::format("{} vector={}", name, vector);
+  for (auto& [k, v] : numbers) s += fmt::format(" {}={}", k, v);
+  return s;
+}
+
+int64_t Strategy::get(const std::string& key, int64_t fallback) const {
+  for (auto& [k, v] : numbers)
+    if (k == key) return v;
+  return fallback;
+}
+
+std::vector<int64_t> strides_of(const Buffer& b) {
+  const auto& d = b.type.dims;
+  if (b.planar) return {d[0] * d[1], 1, d[1], d[0] * d[1] * d[2]};
+  std::vector<int64_t> s;
+  int64_t stride = 1;
+  for (auto it = d.rbegin(); it != d.rend(); ++it) { s.push_back(stride); stride *= *it; }
+  if (b.type.batched) s.push_back(stride);
+  return s;
+}
+
+Plan make_plan(const Graph& g, const Machine& m, int max_batch) { return Planner(g, m, max_batch).run(); }
+
+std::string print(const Plan& p) {
+  std::string s = fmt::format("plan of {}: {} kernels, {} buffers, arena {} bytes at batch {}\n", p.graph->name, p.kernels.size(), p.buffers.size(), p.arena_bytes, p.max_batch);
+  for (auto& k : p.kernels) {
+    s += fmt::format("{:8} {}: {}\n           {}, {:.0f} us a sample, {:.0f} flop, {:.0f} bytes\n", to_string(k.phase), k.name, k.comment, k.strategy.text(), k.strategy.cost_us, k.flops, k.bytes);
+    auto list = [&](const char* what, const std::vector<int>& bs) {
+      for (int b : bs) {
+        const Buffer& f = p.buffers[b];
+        s += fmt::format("           {} {} {}{}{}\n", what, f.name, to_string(f.type), f.planar ? " planar" : "", f.storage == Storage::arena ? fmt::format(" @{}", f.offset) : "");
+      }
+    };
+    list("reads ", k.inputs);
+    list("writes", k.outputs);
+  }
+  return s;
+}
+
+}  // namespace netc::schedule
