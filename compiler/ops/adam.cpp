@@ -1,0 +1,52 @@
+// Adam (Kingma and Ba 2015), in Keras's form: the bias corrections are in the step size, epsilon is outside of them.
+#include "compiler/ops/optimizer.h"
+
+namespace netc::ops {
+namespace {
+
+OpDef adam_update() {
+  OpDef d = update_op("adam_update",
+                      "m' = beta1*m + (1-beta1)*g; v' = beta2*v + (1-beta2)*g^2; w' = w - lr*sqrt(1-beta2^t)/(1-beta1^t) * m' / (sqrt(v') + epsilon), t = step. "
+                      "Operands w, g, m, v, lr, step.", 2, true);
+  d.cost = per_element(12);
+  d.scalar = [](const LowerContext& ctx, const Exprs& in, const Exprs&) {
+    const double b1 = ctx.node.attrs.f("beta1"), b2 = ctx.node.attrs.f("beta2");
+    const Expr t = cast<float>(in[5]), g = in[1];
+    const Expr alpha = in[4] * sqrt(1.0f - pow(lit(b2), t)) / (1.0f - pow(lit(b1), t));
+    const Expr m = in[2] + (g - in[2]) * lit(1 - b1), v = in[3] + (g * g - in[3]) * lit(1 - b2);
+    return Exprs{in[0] - alpha * m / (sqrt(v) + lit(ctx.node.attrs.f("epsilon"))), m, v};
+  };
+  d.reference = pointwise([](const Node& n, const Graph&, const std::vector<double>& v, int64_t) {
+    const double b1 = n.attrs.f("beta1"), b2 = n.attrs.f("beta2"), m = b1 * v[2] + (1 - b1) * v[1], s = b2 * v[3] + (1 - b2) * v[1] * v[1];
+    const double alpha = v[4] * std::sqrt(1 - std::pow(b2, v[5])) / (1 - std::pow(b1, v[5]));
+    return std::vector<double>{v[0] - alpha * m / (std::sqrt(s) + n.attrs.f("epsilon")), m, s};
+  });
+  return d;
+}
+
+OptimizerDef optimizer() {
+  OptimizerDef o;
+  o.name = "adam";
+  o.doc = "Adam: steps of size about lr, by the gradient's running mean over the root of its running square.";
+  o.args = {{"lr", ArgType::number, ArgValue{0.001}, 0, 1e6, {}, "learning rate"},
+            {"beta1", ArgType::number, ArgValue{0.9}, 0, 0.999999, {}, "decay of the running mean"},
+            {"beta2", ArgType::number, ArgValue{0.999}, 0, 0.999999, {}, "decay of the running square"},
+            {"epsilon", ArgType::number, ArgValue{1e-7}, 0, 1, {}, "added to the root"}};
+  o.slot_names = [](const std::vector<ArgValue>&) { return std::vector<std::string>{"m", "v"}; };
+  o.build = [](Graph& g, const OpTable& ops, ValueId w, ValueId grad, const std::vector<ValueId>& slots, ValueId lr, ValueId step, const std::vector<ArgValue>& a) {
+    return g.add_nodes_results(ops.at("adam_update"), {w, grad, slots[0], slots[1], lr, step},
+                               {{"beta1", number(a[1])}, {"beta2", number(a[2])}, {"epsilon", number(a[3])}});
+  };
+  return o;
+}
+
+}  // namespace
+
+void add_adam(Registry& r) {
+  static const OpDef op = adam_update();
+  static const OptimizerDef opt = optimizer();
+  r.ops.ops.push_back(&op);
+  r.optimizers.push_back(&opt);
+}
+
+}  // namespace netc::ops
