@@ -1,0 +1,22 @@
+// A kernel as Halide functions: the algorithm, before any loop is chosen.
+#pragma once
+#include <Halide.h>
+
+#include <vector>
+
+#include "compiler/schedule/plan.h"
+
+namespace netc::lower {
+
+struct Built {
+  std::vector<Halide::ImageParam> params;   // kernel.inputs, in order
+  Halide::Func out;                         // the results, a Tuple when there are several; coordinates innermost language dim first, the batch last
+  std::vector<Halide::Var> vars;            // out's
+  Halide::Expr batch;                       // run-time batch extent; undefined when nothing is batched
+  bool has_anchor = false;
+  ir::Lowered anchor;                       // its Funcs are read by `out` (through inlined element-wise ones)
+};
+
+Built build(const schedule::Plan&, const schedule::Kernel&);
+
+}  // namespace netc::lower
