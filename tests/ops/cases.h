@@ -1,0 +1,9 @@
+#pragma once
+#include <cmath>
+
+#include "tests/ops/harness.h"
+
+namespace netc::test {
+/// At least one for every operator of the table; the table's test checks that.
+const std::vector<Case>& cases();
+}  // namespace netc::test
