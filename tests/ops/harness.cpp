@@ -160,7 +160,8 @@ double lowering_error(const Case& c, const std::vector<int64_t>& batches) {
     const std::vector<RefTensor> want = node.op->reference(node, g, in, n);
     std::vector<Buffer<>> results;
     for (const RefTensor& w : want) results.emplace_back(Halide::Float(32), std::vector<int>(w.dims.rbegin(), w.dims.rend()));
-    pipeline.realize(Halide::Pipeline::RealizationArg(results));
+    Halide::Realization all(results);
+    pipeline.realize(all);
     for (size_t i = 0; i < want.size(); ++i) {
       const float* p = static_cast<const float*>(results[i].data());
       worst = std::max(worst, difference(want[i], std::vector<double>(p, p + want[i].data.size())));
