@@ -1,0 +1,330 @@
+// Each function below carries out one strategy of schedule/strategy.cpp, which says in words what the loops are for.
+//
+// Two rules of Halide shape the code. A reduction keeps its accumulators in registers only if its Func has constant size and is computed inside the loop over
+// tiles; so a contraction is always a Func of its own (`acc`), computed at a tile of the output. And what is split must stay inside its bounds: fixed extents are
+// tiled by shifting the last tile inwards, except where the kernel overwrites its input (tiles divide the extent there), and the batch by a guard.
+#include "compiler/lower/apply.h"
+
+namespace netc::lower {
+namespace {
+
+using Halide::Expr;
+using Halide::Func;
+using Halide::RVar;
+using Halide::Stage;
+using Halide::TailStrategy;
+using Halide::Var;
+using Halide::VarOrRVar;
+using schedule::Buffer;
+
+struct Applier {
+  const schedule::Plan& p;
+  const schedule::Kernel& k;
+  Built& b;
+  const schedule::Strategy& s = k.strategy;
+  const Buffer& out = p.buffers[k.outputs[0]];
+  Var xo{"xo"}, xi{"xi"}, co{"co"}, ci{"ci"}, yo{"yo"}, yi{"yi"}, no{"no"}, ni{"ni"}, task{"task"}, t{"t"}, l{"l"};
+
+  int num(const char* key, int64_t fallback = 1) const { return static_cast<int>(s.get(key, fallback)); }
+  int64_t extent(int dim) const { return out.type.dims[out.type.rank() - 1 - dim]; }
+  Var n() const { return b.vars.back(); }
+
+  // Splits the outermost image dim and the batch into tasks and runs them on all threads. Returns the loop inside which one task lies.
+  // `outer`: out's loop over rows, already the last but the batch; empty when the type has no such dim.
+  VarOrRVar tasks(Stage st, std::optional<Var> rows, TailStrategy tail) {
+    bool batched = out.type.batched;
+    if (rows && num("task_rows", extent(out.type.rank() - 1)) < extent(out.type.rank() - 1)) {
+      st.split(*rows, yo, yi, num("task_rows"), tail);
+      if (batched) st.fuse(yo, n(), task).parallel(task);
+      else st.parallel(yo);
+      return batched ? task : yo;
+    }
+    if (!batched) return Var::outermost();
+    st.split(n(), no, ni, num("task_samples"), TailStrategy::GuardWithIf).parallel(no);
+    return ni;
+  }
+
+  void map() {
+    if (out.type.rank() == 0) return;
+    TailStrategy tail = k.anchor == ir::kNone ? TailStrategy::GuardWithIf : TailStrategy::ShiftInwards;
+    Stage st(b.out);
+    int inner = out.planar ? 1 : 0;
+    if (out.planar) st.reorder({b.vars[1], b.vars[2], b.vars[0], b.vars[3]});
+    int outer = out.type.rank() - 1;
+    if (s.vector > 1) {
+      if (inner == outer && !out.type.batched) {  // one long row: tasks are pieces of it
+        int64_t piece = (extent(0) + 15) / 16;
+        piece = (piece + s.vector - 1) / s.vector * s.vector;
+        if (extent(0) > 65536) st.split(b.vars[0], yo, yi, static_cast<int>(piece), TailStrategy::GuardWithIf).parallel(yo).vectorize(yi, s.vector, tail);
+        else st.vectorize(b.vars[0], s.vector, extent(0) % s.vector ? tail : TailStrategy::GuardWithIf);
+        return;
+      }
+      st.vectorize(b.vars[inner], s.vector, tail);
+    }
+    std::optional<Var> rows;
+    if (outer > inner && !out.planar) rows = b.vars[outer];
+    VarOrRVar level = Var::outermost();
+    if (out.planar) {
+      st.split(n(), no, ni, num("task_samples"), TailStrategy::GuardWithIf).parallel(no);
+      level = ni;
+    } else {
+      level = tasks(st, rows, tail);
+    }
+    if (b.has_anchor) stage_padding(b.out, level);
+  }
+
+  // Zero-padded copies, made once per task.
+  void stage_padding(Func at, VarOrRVar level, bool planes = false) {
+    for (Func pad : b.anchor.padded) {
+      auto args = pad.args();
+      pad.compute_at(at, Var(level.name()));
+      bool vector_x = planes && args.size() == 4;
+      if (vector_x) pad.reorder_storage(args[1], args[2], args[0], args[3]).reorder(args[1], args[2], args[0], args[3]);
+      pad.vectorize(args[vector_x ? 1 : 0], s.vector, TailStrategy::GuardWithIf);
+    }
+  }
+
+  // acc(u, n) in registers for a tile; on all of K.
+  void gemm() {
+    Func acc = b.anchor.anchor, o = b.out;
+    Var u = b.vars[0], batch = b.vars[1];
+    int tile_u = s.vector * num("vectors"), rows = num("rows");
+    bool streams = num("split_k") > 1;
+    auto tile = [&](Stage st, int rows_here, bool outer_tasks) {
+      st.split(u, co, ci, tile_u, TailStrategy::ShiftInwards).split(batch, no, ni, rows_here, TailStrategy::ShiftInwards).reorder({ci, ni, co, no}).vectorize(ci, s.vector);
+      if (outer_tasks && num("tasks")) st.fuse(co, no, task).parallel(task);
+      else if (outer_tasks) st.fuse(co, no, task);
+      st.unroll(ni);
+    };
+    auto au = acc.args()[0], an = acc.args()[1];
+    if (!streams) {
+      Stage wide = o.specialize(b.batch >= rows);
+      tile(wide, rows, true);
+      tile(Stage(o), 1, true);
+      acc.compute_at(o, task).vectorize(au, s.vector).unroll(an);
+      acc.update().reorder(au, an, b.anchor.r[0]).vectorize(au, s.vector).unroll(an);
+      return;
+    }
+    stream_gemm(acc, au, an);
+  }
+
+  // The weights are larger than the caches: each task streams a slice of K once for a block of rows; partial sums are added in a fixed order.
+  void stream_gemm(Func acc, Var au, Var an) {
+    Func o = b.out;
+    Var u = b.vars[0], batch = b.vars[1];
+    int chunks = num("split_k"), K = static_cast<int>(p.graph->type(p.graph->nodes[k.anchor].inputs[1]).dims[0]);
+    int block = num("block_k"), chunk = (K + chunks - 1) / chunks;
+    chunk = (chunk + block - 1) / block * block;
+    int tile_u = s.vector * num("vectors");
+    RVar ko("ko"), ki("ki"), kb("kb"), kk("kk");
+    Var chunk_v("chunk"), block_v("block");
+    acc.update().split(b.anchor.r[0], ko, ki, chunk);
+    Func part = acc.update().rfactor(ko, chunk_v);
+    part.update().split(ki, kb, kk, block);
+    Func reg = part.update().rfactor(kb, block_v);
+    auto tile_out = [&](Stage st, int rows) {
+      st.split(batch, no, ni, rows, TailStrategy::ShiftInwards).vectorize(u, s.vector, TailStrategy::ShiftInwards).reorder({u, ni, no});
+    };
+    for (int rows : {32, 8}) tile_out(o.specialize(b.batch >= rows), rows);
+    tile_out(Stage(o), 1);
+    acc.compute_at(o, no).vectorize(au, s.vector, TailStrategy::GuardWithIf);
+    acc.update().vectorize(au, s.vector, TailStrategy::GuardWithIf);
+    part.compute_at(o, no).parallel(chunk_v).vectorize(au, s.vector, TailStrategy::GuardWithIf);
+    Var pu("pu"), pn("pn");
+    part.update().split(au, co, pu, tile_u, TailStrategy::GuardWithIf).split(an, yo, pn, 8, TailStrategy::GuardWithIf).reorder({pu, pn, yo, co, kb, chunk_v});
+    part.update().vectorize(pu, s.vector).parallel(chunk_v);
+    reg.compute_at(part, yo).vectorize(au, s.vector, TailStrategy::GuardWithIf);
+    reg.bound_extent(au, tile_u);
+    reg.update().reorder(au, an, kk).vectorize(au, s.vector);
+  }
+
+  // Lanes along the reduction; their sums are added at the end.
+  void dot() {
+    Func acc = b.anchor.anchor, o = b.out;
+    Var kv = b.vars[0], batch = b.vars[1], lane("lane"), kt("kt"), kto("kto"), kti("kti");
+    auto ak = acc.args()[0], an = acc.args()[1];
+    RVar ro("ro"), ri("ri");
+    acc.update().split(b.anchor.r[0], ro, ri, s.vector);
+    Func part = acc.update().rfactor(ri, lane);
+    int tile_k = num("tile"), rows = num("rows");
+    auto tile = [&](Stage st, int rows_here) {
+      st.split(kv, kt, ci, tile_k).split(kt, kto, kti, num("task_tiles"), TailStrategy::GuardWithIf).split(batch, no, ni, rows_here, TailStrategy::ShiftInwards)
+          .reorder({ci, ni, kti, no, kto}).unroll(ci).unroll(ni).parallel(kto);
+    };
+    Stage wide = o.specialize(b.batch >= rows);
+    tile(wide, rows);
+    tile(Stage(o), 1);
+    acc.compute_at(o, kti).unroll(ak).unroll(an);
+    acc.update().unroll(ak).unroll(an).atomic().vectorize(ri);
+    part.compute_at(o, kti).reorder_storage(lane, ak, an).reorder(lane, ak, an).vectorize(lane).unroll(ak).unroll(an);
+    part.update().reorder(lane, ak, an, ro).vectorize(lane).unroll(ak).unroll(an);
+  }
+
+  // dw(u, k), the reduction over the batch; what follows (regulariser, optimiser) works on the tile in registers.
+  void outer() {
+    Func acc = b.anchor.anchor, o = b.out;
+    Var u = b.vars[0], kv = b.vars[1], kt("kt"), kto("kto"), kti("kti");
+    auto au = acc.args()[0], ak = acc.args()[1];
+    o.split(u, co, ci, s.vector * num("vectors")).split(kv, kt, yi, num("rows")).split(kt, kto, kti, num("task_tiles")).reorder({ci, yi, co, kti, kto})
+        .vectorize(ci, s.vector).unroll(yi).parallel(kto);
+    acc.compute_at(o, co).vectorize(au, s.vector).unroll(au).unroll(ak);
+    acc.update().reorder(au, ak, b.anchor.r[0]).vectorize(au, s.vector).unroll(au).unroll(ak);
+  }
+
+  void conv_lanes() {
+    Func acc = b.anchor.anchor, o = b.out;
+    Var c = b.vars[0], x = b.vars[1], y = b.vars[2];
+    Stage st(o);
+    st.split(c, co, ci, s.vector * num("vectors"), TailStrategy::ShiftInwards).split(x, xo, xi, num("rows"), TailStrategy::ShiftInwards)
+        .reorder({ci, xi, co, xo, y, n()}).vectorize(ci, s.vector).unroll(xi);
+    VarOrRVar level = tasks(st, y, TailStrategy::ShiftInwards);
+    stage_padding(o, level);
+    auto a = acc.args();
+    acc.compute_at(o, co).vectorize(a[0], s.vector).unroll(a[0]).unroll(a[1]).unroll(a[2]);
+    auto r = b.anchor.r;
+    acc.update().reorder({a[0], a[1], a[2], r[0], r[1], r[2]}).vectorize(a[0], s.vector).unroll(a[0]).unroll(a[1]).unroll(a[2]);
+  }
+
+  void conv_planes() {
+    Func acc = b.anchor.anchor, o = b.out;
+    Var c = b.vars[0], x = b.vars[1], y = b.vars[2];
+    Stage st(o);
+    st.split(c, co, ci, num("channels")).split(x, xo, xi, s.vector * num("vectors"), TailStrategy::ShiftInwards)
+        .reorder({xi, ci, co, xo, y, n()}).vectorize(xi, s.vector).unroll(ci);
+    VarOrRVar level = tasks(st, y, TailStrategy::ShiftInwards);
+    stage_padding(o, level, true);
+    auto a = acc.args();
+    auto r = b.anchor.r;
+    acc.compute_at(o, co).reorder(a[1], a[0], a[2], a[3]).reorder_storage(a[1], a[0], a[2], a[3]).vectorize(a[1], s.vector).unroll(a[1]).unroll(a[0]).unroll(a[2]);
+    acc.update().reorder({a[1], a[0], a[2], r[0], r[1], r[2]}).vectorize(a[1], s.vector).unroll(a[1]).unroll(a[0]).unroll(a[2]);
+  }
+
+  // dw(k, c, kx, ky) from slices of image rows: `part` is one slice's sum in registers, `store` all slices', the anchor adds them in order.
+  void taps(bool planes) {
+    Func acc = b.anchor.anchor, o = b.out;
+    auto a = acc.args();
+    auto r = b.anchor.r;
+    RVar yo_r("yo"), yi_r("yi"), xo_r("xo"), xi_r("xi");
+    acc.update().split(r[1], yo_r, yi_r, num("task_rows"));
+    Func part;
+    if (planes) {
+      acc.update().split(r[0], xo_r, xi_r, s.vector);
+      part = acc.update().rfactor({{yo_r, t}, {xi_r, l}});
+    } else {
+      part = acc.update().rfactor(yo_r, t);
+    }
+    Func store = part.in(acc);
+    acc.compute_root();
+    store.compute_root().parallel(t);
+    Var k0("k0"), k1("k1"), c0("c0"), c1("c1"), q0("q0"), q1("q1");
+    int held = planes ? num("filters") : s.vector * num("vectors");
+    store.split(a[0], k0, k1, held).split(a[1], c0, c1, num("channels")).split(a[2], q0, q1, num("taps"));
+    if (planes) {
+      store.reorder_storage({l, a[0], a[1], a[2], a[3], t}).reorder({l, k1, c1, q1, k0, c0, q0, a[3], t}).vectorize(l);
+      part.compute_at(store, k0).reorder_storage({l, a[0], a[1], a[2], a[3], t}).reorder({l, a[0], a[1], a[2], a[3], t}).vectorize(l).unroll(a[0]).unroll(a[1]).unroll(a[2]);
+      part.update().reorder({l, a[0], a[1], a[2], xo_r, yi_r, r[2], a[3], t}).vectorize(l).unroll(a[0]).unroll(a[1]).unroll(a[2]);
+      acc.update().reorder({xi_r, yo_r, a[0], a[1], a[2], a[3]}).atomic().vectorize(xi_r);
+    } else {
+      store.reorder({k1, c1, q1, k0, c0, q0, a[3], t}).vectorize(k1, s.vector);
+      part.compute_at(store, k0).vectorize(a[0], s.vector).unroll(a[0]).unroll(a[1]).unroll(a[2]);
+      part.update().reorder({a[0], a[1], a[2], r[0], yi_r, r[2], a[3], t}).vectorize(a[0], s.vector).unroll(a[0]).unroll(a[1]).unroll(a[2]);
+      acc.vectorize(a[0], s.vector);
+      acc.update().reorder({a[0], a[1], a[2], a[3], yo_r}).vectorize(a[0], s.vector);
+    }
+    for (Func pad : b.anchor.padded) {
+      auto args = pad.args();
+      pad.compute_at(part, planes ? yi_r : yi_r);
+      pad.reorder_storage(args[1], args[2], args[0], args[3]);
+    }
+  }
+
+  // Folds over leading dims: slices of the outermost fixed dim are tasks, whose sums are added in order.
+  void reduce() {
+    Func acc = b.anchor.anchor;
+    auto r = b.anchor.r;
+    auto a = acc.args();
+    int rd = r.dimensions();
+    if (num("rows") || !acc.has_update_definition()) {
+      for (Func h : b.anchor.helpers) h.compute_at(b.out, b.vars.back());
+      if (acc.has_update_definition()) acc.compute_root();
+      return;
+    }
+    for (Func h : b.anchor.helpers) h.compute_root();
+    acc.compute_root();
+    if (rd < 2) {
+      if (!a.empty() && s.vector > 1) {
+        acc.vectorize(a[0], s.vector, TailStrategy::GuardWithIf);
+        acc.update().reorder(a[0], r[0]).vectorize(a[0], s.vector, TailStrategy::GuardWithIf);
+      }
+      return;
+    }
+    bool lanes_in_result = !a.empty() && extent_of_result() >= s.vector;
+    const ir::Type& in = p.graph->type(p.graph->nodes[k.anchor].inputs[0]);
+    bool batched = in.batched;
+    int slices_dim = batched ? rd - 2 : rd - 1;
+    int64_t rows = in.dims[0];
+    int rows_per_task = static_cast<int>((rows + num("tasks") - 1) / num("tasks"));
+    RVar yo_r("yo"), yi_r("yi"), xo_r("xo"), xi_r("xi");
+    acc.update().split(r[slices_dim], yo_r, yi_r, rows_per_task);
+    if (lanes_in_result) {
+      Func part = acc.update().rfactor(yo_r, t);
+      part.compute_root().parallel(t).vectorize(a[0], s.vector, TailStrategy::GuardWithIf);
+      part.update().parallel(t).vectorize(a[0], s.vector, TailStrategy::GuardWithIf);
+      acc.vectorize(a[0], s.vector, TailStrategy::GuardWithIf);
+      acc.update().vectorize(a[0], s.vector, TailStrategy::GuardWithIf);
+      return;
+    }
+    if (slices_dim == 0) {  // a vector of one dim and the batch: tasks only
+      Func part = acc.update().rfactor(yo_r, t);
+      part.compute_root().parallel(t);
+      part.update().parallel(t);
+      return;
+    }
+    acc.update().split(r[0], xo_r, xi_r, s.vector);
+    Func part = acc.update().rfactor({{yo_r, t}, {xi_r, l}});
+    Func store = part.in(acc);
+    std::vector<Var> order = {l};
+    order.insert(order.end(), a.begin(), a.end());
+    order.push_back(t);
+    std::vector<VarOrRVar> loops(order.begin(), order.end());
+    store.compute_root().reorder_storage(order).reorder(loops).vectorize(l).parallel(t);
+    part.compute_at(store, a.empty() ? t : a[0]).reorder_storage(order).vectorize(l);
+    std::vector<VarOrRVar> inner = {l, xo_r};
+    for (int d = 1; d < rd; ++d) inner.push_back(d == slices_dim ? VarOrRVar(yi_r) : VarOrRVar(r[d]));
+    inner.insert(inner.end(), a.begin(), a.end());
+    inner.push_back(t);
+    part.update().reorder(inner).vectorize(l);
+  }
+  int64_t extent_of_result() const {
+    const ir::Type& ty = p.graph->type(p.graph->nodes[k.anchor].results[0]);
+    return ty.rank() ? ty.dims.back() : 1;
+  }
+
+  void ingest() {
+    Stage st(b.out);
+    if (out.planar) st.reorder({b.vars[1], b.vars[2], b.vars[0]});
+    st.vectorize(b.vars[1], s.vector, TailStrategy::ShiftInwards);
+    for (Func h : b.anchor.helpers) h.compute_root();
+  }
+
+  void run() {
+    if (s.name == "map" || s.name == "window") map();
+    else if (s.name == "gemm") gemm();
+    else if (s.name == "dot") dot();
+    else if (s.name == "outer") outer();
+    else if (s.name == "conv_lanes") conv_lanes();
+    else if (s.name == "conv_planes") conv_planes();
+    else if (s.name == "taps_lanes") taps(false);
+    else if (s.name == "taps_planes") taps(true);
+    else if (s.name == "reduce") reduce();
+    else if (s.name == "ingest") ingest();
+    if (s.name == "window")
+      for (Func h : b.anchor.helpers) h.compute_root();
+  }
+};
+
+}  // namespace
+
+void apply(const schedule::Plan& p, const schedule::Kernel& k, Built& b) { Applier{p, k, b}.run(); }
+
+}  // namespace netc::lower

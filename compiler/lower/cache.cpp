@@ -1,0 +1,131 @@
+#include "compiler/lower/cache.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <map>
+
+#include <fmt/format.h>
+#include <llvm/ADT/ArrayRef.h>
+#include <llvm/Support/SHA256.h>
+#include <llvm/Support/xxhash.h>
+
+namespace netc::lower {
+namespace {
+
+constexpr char kMagic[8] = {'n', 'e', 't', 'c', 'k', 'r', 'n', '1'};
+
+struct Header {
+  char magic[8];
+  int64_t scratch;
+  uint64_t symbol_bytes, object_bytes, checksum;
+};
+
+// A changed compiler makes other code from the same kernel.
+uint64_t hash_of_this_compiler() {
+  static const uint64_t hash = [] {
+    uint64_t h = 0;
+    int fd = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+    struct stat st{};
+    if (fd >= 0 && fstat(fd, &st) == 0 && st.st_size > 0) {
+      void* p = mmap(nullptr, static_cast<size_t>(st.st_size), PROT_READ, MAP_PRIVATE, fd, 0);
+      if (p != MAP_FAILED) {
+        h = llvm::xxh3_64bits(llvm::ArrayRef<uint8_t>(static_cast<const uint8_t*>(p), static_cast<size_t>(st.st_size)));
+        munmap(p, static_cast<size_t>(st.st_size));
+      }
+    }
+    if (fd >= 0) close(fd);
+    return h;
+  }();
+  return hash;
+}
+
+std::string attr_text(const ir::Attr& a) {
+  return std::visit([](const auto& v) -> std::string {
+    using T = std::decay_t<decltype(v)>;
+    if constexpr (std::is_same_v<T, std::vector<int64_t>>) return fmt::format("[{}]", fmt::join(v, ","));
+    else if constexpr (std::is_same_v<T, double>) return fmt::format("{:a}", v);
+    else return fmt::format("{}", v);
+  }, a);
+}
+
+std::string path_of(const std::string& dir, const std::string& key) { return dir + "/kernels/" + key.substr(0, 2) + "/" + key; }
+
+}  // namespace
+
+std::string content_key(const schedule::Plan& p, const schedule::Kernel& k, const schedule::Machine& m) {
+  const ir::Graph& g = *p.graph;
+  std::string text = fmt::format("{:x}\n{}\n{}\n", hash_of_this_compiler(), m.halide_target, k.strategy.text());
+  std::map<ir::ValueId, int> number;  // values renamed in order of appearance: equal kernels of different blocks have equal text
+  auto name = [&](ir::ValueId v) { return number.try_emplace(v, static_cast<int>(number.size())).first->second; };
+  auto buffer = [&](const char* what, int b, ir::ValueId v) {
+    const schedule::Buffer& f = p.buffers[b];
+    text += fmt::format("{} %{} {} {} {}\n", what, name(v), to_string(f.type), f.planar, f.storage == schedule::Storage::arena);
+  };
+  for (size_t i = 0; i < k.inputs.size(); ++i) buffer("in", k.inputs[i], k.input_values[i]);
+  for (ir::NodeId n : k.nodes) {
+    const ir::Node& node = g.nodes[n];
+    text += node.op->name;
+    for (ir::ValueId v : node.inputs) text += fmt::format(" %{}", name(v));
+    for (auto& [key, value] : node.attrs) text += fmt::format(" {}={}", key, attr_text(value));
+    for (ir::ValueId v : node.results) text += fmt::format(" -> %{} {}", name(v), to_string(g.type(v)));
+    text += '\n';
+  }
+  for (size_t i = 0; i < k.outputs.size(); ++i) buffer("out", k.outputs[i], k.output_values[i]);
+  auto digest = llvm::SHA256::hash(llvm::ArrayRef<uint8_t>(reinterpret_cast<const uint8_t*>(text.data()), text.size()));
+  std::string key;
+  for (int i = 0; i < 16; ++i) key += fmt::format("{:02x}", digest[i]);
+  return key;
+}
+
+bool load_cached(const std::string& dir, const std::string& key, Object& out) {
+  if (dir.empty()) return false;
+  std::ifstream f(path_of(dir, key), std::ios::binary);
+  if (!f) return false;
+  std::string bytes((std::istreambuf_iterator<char>(f)), {});
+  Header h;
+  if (bytes.size() < sizeof h) return false;
+  std::memcpy(&h, bytes.data(), sizeof h);
+  size_t body = bytes.size() - sizeof h;
+  if (std::memcmp(h.magic, kMagic, sizeof kMagic) != 0 || h.symbol_bytes > body || h.object_bytes != body - h.symbol_bytes || h.scratch < 0) return false;
+  llvm::ArrayRef<uint8_t> payload(reinterpret_cast<const uint8_t*>(bytes.data()) + sizeof h, body);
+  if (llvm::xxh3_64bits(payload) != h.checksum) return false;
+  out.symbol = bytes.substr(sizeof h, h.symbol_bytes);
+  out.object = bytes.substr(sizeof h + h.symbol_bytes);
+  out.scratch = h.scratch;
+  out.from_cache = true;
+  return true;
+}
+
+void store_cached(const std::string& dir, const std::string& key, const Object& o) {
+  if (dir.empty()) return;
+  std::string path = path_of(dir, key);
+  std::error_code ec;
+  std::filesystem::create_directories(std::filesystem::path(path).parent_path(), ec);
+  if (ec) return;  // a cache that cannot be written is no error
+  std::string body = o.symbol + o.object;
+  Header h{};
+  std::memcpy(h.magic, kMagic, sizeof kMagic);
+  h.scratch = o.scratch;
+  h.symbol_bytes = o.symbol.size();
+  h.object_bytes = o.object.size();
+  h.checksum = llvm::xxh3_64bits(llvm::ArrayRef<uint8_t>(reinterpret_cast<const uint8_t*>(body.data()), body.size()));
+  static std::atomic<int> serial{0};
+  std::string temp = fmt::format("{}.{}.{}.tmp", path, getpid(), serial++);
+  {
+    std::ofstream f(temp, std::ios::binary);
+    f.write(reinterpret_cast<const char*>(&h), sizeof h);
+    f.write(body.data(), static_cast<std::streamsize>(body.size()));
+    if (!f.flush()) { f.close(); std::filesystem::remove(temp, ec); return; }
+  }
+  std::filesystem::rename(temp, path, ec);
+  if (ec) std::filesystem::remove(temp, ec);
+}
+
+}  // namespace netc::lower

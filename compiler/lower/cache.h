@@ -1,0 +1,15 @@
+// The cache of compiled kernels: one file per content key, written whole and renamed, so that any number of compilers may share it. A damaged entry counts as absent.
+#pragma once
+#include <string>
+
+#include "compiler/lower/lower.h"
+
+namespace netc::lower {
+
+/// 32 hex digits of everything that decides a kernel's code: its nodes, types, layouts, strategy, the target, and this compiler's own executable.
+std::string content_key(const schedule::Plan&, const schedule::Kernel&, const schedule::Machine&);
+
+bool load_cached(const std::string& dir, const std::string& key, Object&);
+void store_cached(const std::string& dir, const std::string& key, const Object&);
+
+}  // namespace netc::lower

@@ -1,0 +1,122 @@
+#include "compiler/lower/lower.h"
+
+#include <unistd.h>
+
+#include <atomic>
+#include <filesystem>
+#include <fstream>
+#include <map>
+#include <mutex>
+#include <sstream>
+#include <thread>
+
+#include <fmt/format.h>
+
+#include "compiler/lower/apply.h"
+#include "compiler/lower/build.h"
+#include "compiler/lower/cache.h"
+
+namespace netc::lower {
+namespace {
+
+// The bytes that a kernel asks of halide_malloc per thread: the largest sum along one nest of allocations, each with the runtime's header.
+class ScratchBound : public Halide::Internal::IRVisitor {
+ public:
+  int64_t most = 0;
+  std::string unbounded;
+
+ private:
+  using IRVisitor::visit;
+  void visit(const Halide::Internal::Allocate* op) override {
+    int64_t bytes = op->constant_allocation_size() * op->type.bytes();
+    if (op->constant_allocation_size() == 0 && !op->extents.empty()) unbounded = op->name;
+    held_ += 128 + (bytes + 63) / 64 * 64;
+    most = std::max(most, held_);
+    IRVisitor::visit(op);
+    held_ -= 128 + (bytes + 63) / 64 * 64;
+  }
+  int64_t held_ = 0;
+};
+
+std::string read_file(const std::string& path) {
+  std::ifstream f(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(f), {}};
+}
+
+struct TempDir {
+  std::string path;
+  TempDir() {
+    std::string t = (std::filesystem::temp_directory_path() / "netc-XXXXXX").string();
+    if (mkdtemp(t.data())) path = t;
+  }
+  ~TempDir() {
+    std::error_code ec;
+    if (!path.empty()) std::filesystem::remove_all(path, ec);
+  }
+};
+
+void compile(const schedule::Plan& p, const schedule::Kernel& k, const schedule::Machine& m, const Options& options, const std::string& stem, Object& o) {
+  Built b = build(p, k);
+  apply(p, k, b);
+  Halide::Target target(m.halide_target);
+  for (auto f : {Halide::Target::NoAsserts, Halide::Target::NoBoundsQuery, Halide::Target::NoRuntime, Halide::Target::UserContext}) target.set_feature(f);
+  std::vector<Halide::Argument> args(b.params.begin(), b.params.end());
+  Halide::Module module = Halide::Pipeline(b.out).compile_to_module(args, o.symbol, target);
+  ScratchBound bound;
+  for (auto& f : module.functions()) f.body.accept(&bound);
+  o.scratch = bound.most;
+  std::map<Halide::OutputFileType, std::string> files;
+  if (options.want_halide_text) files[Halide::OutputFileType::stmt] = stem + ".stmt";
+  if (options.want_cpp) files[Halide::OutputFileType::c_source] = stem + ".cpp";
+  files[Halide::OutputFileType::object] = stem + ".o";
+  module.compile(files);
+  o.object = read_file(stem + ".o");
+  if (options.want_halide_text) o.halide_text = read_file(stem + ".stmt");
+  if (options.want_cpp) o.cpp_source = read_file(stem + ".cpp");
+}
+
+}  // namespace
+
+bool lower_all(const schedule::Plan& p, const schedule::Machine& m, const Options& options, std::vector<Object>& objects, std::string& error) {
+  const int n = static_cast<int>(p.kernels.size());
+  objects.assign(n, {});
+  std::map<std::string, int> first;  // key -> the kernel that is compiled for all equal ones
+  std::vector<std::string> keys;
+  std::vector<int> todo, same_as(n);
+  for (int i = 0; i < n; ++i) {
+    keys.push_back(content_key(p, p.kernels[i], m));
+    objects[i].symbol = "netc_k_" + keys[i].substr(0, 16);
+    auto [it, fresh] = first.try_emplace(keys[i], i);
+    same_as[i] = it->second;
+    bool must_compile = options.want_halide_text || options.want_cpp;
+    if (fresh && (must_compile || !load_cached(options.cache_dir, keys[i], objects[i]))) todo.push_back(i);
+  }
+  TempDir temp;
+  if (!todo.empty() && temp.path.empty()) { error = "cannot make a folder for temporary files; set TMPDIR to a writable one"; return false; }
+
+  std::atomic<int> next{0};
+  std::mutex mutex;
+  auto work = [&] {
+    for (int t; (t = next++) < static_cast<int>(todo.size());) {
+      int i = todo[t];
+      try {
+        compile(p, p.kernels[i], m, options, temp.path + "/" + std::to_string(i), objects[i]);
+        if (objects[i].object.empty()) throw std::runtime_error("no object file was written (is the disk full?)");
+        store_cached(options.cache_dir, keys[i], objects[i]);
+      } catch (const std::exception& e) {
+        std::lock_guard lock(mutex);
+        if (error.empty()) error = fmt::format("kernel {} ({}): {}", p.kernels[i].name, p.kernels[i].strategy.text(), e.what());
+        next = static_cast<int>(todo.size());
+      }
+    }
+  };
+  std::vector<std::thread> threads;
+  for (int t = 1; t < std::min<int>(options.threads, static_cast<int>(todo.size())); ++t) threads.emplace_back(work);
+  work();
+  for (auto& t : threads) t.join();
+  for (int i = 0; i < n; ++i)
+    if (same_as[i] != i) objects[i] = objects[same_as[i]];
+  return error.empty();
+}
+
+}  // namespace netc::lower
