@@ -1,0 +1,12 @@
+# What compiled programs link: netc_runtime (everything) and netc_runtime_core (what an embedded network needs, standard library only).
+file(GLOB core CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/runtime/core/*.cpp)
+list(APPEND core ${PROJECT_SOURCE_DIR}/runtime/kernel_support.cpp)
+file(GLOB rest CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/runtime/train/*.cpp ${PROJECT_SOURCE_DIR}/runtime/data/*.cpp ${PROJECT_SOURCE_DIR}/runtime/cli/*.cpp)
+add_library(netc_runtime STATIC ${core} ${rest})
+add_library(netc_runtime_core STATIC ${core})
+foreach(lib netc_runtime netc_runtime_core)
+  target_include_directories(${lib} PUBLIC ${PROJECT_SOURCE_DIR})
+  target_compile_options(${lib} PRIVATE -ffunction-sections -fdata-sections)
+  target_link_libraries(${lib} PUBLIC fmt::fmt-header-only nlohmann_json::nlohmann_json Threads::Threads)
+endforeach()
+target_link_libraries(netc_runtime PUBLIC CLI11::CLI11 ZLIB::ZLIB PNG::PNG ${TURBOJPEG})
