@@ -6,8 +6,8 @@ namespace {
 
 OpDef adam_update() {
   OpDef d = update_op("adam_update",
-                      "m' = beta1*m + (1-beta1)*g; v' = beta2*v + (1-beta2)*g^2; w' = w - lr*sqrt(1-beta2^t)/(1-beta1^t) * m' / (sqrt(v') + epsilon), t = step. "
-                      "Operands w, g, m, v, lr, step.", 2, true);
+                      "m' = beta1*m + (1-beta1)*g; v' = beta2*v + (1-beta2)*g^2; w' = w - lr*sqrt(1-beta2^t)/(1-beta1^t) * m' / (sqrt(v') + epsilon), "
+                      "t = step. Operands w, g, m, v, lr, step.", 2, true);
   d.cost = per_element(12);
   d.scalar = [](const LowerContext& ctx, const Exprs& in, const Exprs&) {
     const double b1 = ctx.node.attrs.f("beta1"), b2 = ctx.node.attrs.f("beta2");
@@ -33,7 +33,8 @@ OptimizerDef optimizer() {
             {"beta2", ArgType::number, ArgValue{0.999}, 0, 0.999999, {}, "decay of the running square"},
             {"epsilon", ArgType::number, ArgValue{1e-7}, 0, 1, {}, "added to the root"}};
   o.slot_names = [](const std::vector<ArgValue>&) { return std::vector<std::string>{"m", "v"}; };
-  o.build = [](Graph& g, const OpTable& ops, ValueId w, ValueId grad, const std::vector<ValueId>& slots, ValueId lr, ValueId step, const std::vector<ArgValue>& a) {
+  o.build = [](Graph& g, const OpTable& ops, ValueId w, ValueId grad, const std::vector<ValueId>& slots, ValueId lr, ValueId step,
+               const std::vector<ArgValue>& a) {
     return g.add_nodes_results(ops.at("adam_update"), {w, grad, slots[0], slots[1], lr, step},
                                {{"beta1", number(a[1])}, {"beta2", number(a[2])}, {"epsilon", number(a[3])}});
   };

@@ -202,8 +202,8 @@ OpDef running_update() {
 LayerDef layer_def() {
   LayerDef l;
   l.name = "BatchNorm";
-  l.doc = "Batch normalisation. y = (x - mean[c]) / sqrt(variance[c] + epsilon) * gamma[c] + beta[c], with the batch's statistics in training and their running "
-          "averages in inference";
+  l.doc = "Batch normalisation. y = (x - mean[c]) / sqrt(variance[c] + epsilon) * gamma[c] + beta[c], with the batch's statistics in training and "
+          "their running averages in inference";
   l.section = "Normalisation";
   l.weight_prefix = "norm";
   l.args = {{"epsilon", ArgType::number, ArgValue{1e-3}, 0, 1, {}, "added to the variance"},

@@ -88,21 +88,27 @@ OpDef data_grad() {
 }
 
 OpDef direct_grad() {
-  OpDef d = over_image("normalize_direct_grad", "Gradient of normalize in x with the statistics held: dy * gamma / sqrt(var + eps). Operands dy, var, gamma.", 3, 0, 3);
+  OpDef d = over_image("normalize_direct_grad",
+                       "Gradient of normalize in x with the statistics held: dy * gamma / sqrt(var + eps). Operands dy, var, gamma.", 3, 0, 3);
   d.scalar = [](const LowerContext& ctx, const Exprs& in, const Exprs&) { return Exprs{in[0] * (in[2] * inv_std(ctx, in[1]))}; };
-  d.reference = pointwise([](const Node& n, const Graph&, const std::vector<double>& v, int64_t) { return std::vector<double>{v[0] * v[2] * inv_std(n, v[1])}; });
+  d.reference = pointwise([](const Node& n, const Graph&, const std::vector<double>& v, int64_t) {
+    return std::vector<double>{v[0] * v[2] * inv_std(n, v[1])};
+  });
   return d;
 }
 
 OpDef mean_grad() {
   OpDef d = over_image("normalize_mean_grad", "Gradient of normalize in its mean: -gamma / sqrt(var + eps) * dbeta. Operands var, gamma, dbeta.", 3, 0, 3);
   d.scalar = [](const LowerContext& ctx, const Exprs& in, const Exprs&) { return Exprs{-in[1] * inv_std(ctx, in[0]) * in[2]}; };
-  d.reference = pointwise([](const Node& n, const Graph&, const std::vector<double>& v, int64_t) { return std::vector<double>{-v[1] * inv_std(n, v[0]) * v[2]}; });
+  d.reference = pointwise([](const Node& n, const Graph&, const std::vector<double>& v, int64_t) {
+    return std::vector<double>{-v[1] * inv_std(n, v[0]) * v[2]};
+  });
   return d;
 }
 
 OpDef variance_grad() {
-  OpDef d = over_image("normalize_variance_grad", "Gradient of normalize in its variance: -gamma * dgamma / (2 (var + eps)). Operands var, gamma, dgamma.", 3, 0, 4);
+  OpDef d = over_image("normalize_variance_grad",
+                       "Gradient of normalize in its variance: -gamma * dgamma / (2 (var + eps)). Operands var, gamma, dgamma.", 3, 0, 4);
   d.scalar = [](const LowerContext& ctx, const Exprs& in, const Exprs&) { return Exprs{-0.5f * in[1] * in[2] / (in[0] + lit(ctx.node.attrs.f("eps")))}; };
   d.reference = pointwise([](const Node& n, const Graph&, const std::vector<double>& v, int64_t) {
     return std::vector<double>{-0.5 * v[1] * v[2] / (v[0] + n.attrs.f("eps"))};

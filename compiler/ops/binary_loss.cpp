@@ -96,7 +96,9 @@ OpDef backward(bool logits) {
   d.reference = [logits](const Node&, const Graph&, const Tensors& in, int64_t) {
     RefTensor dx = in[0];
     const size_t C = static_cast<size_t>(in[0].dims[1]);
-    for (size_t i = 0; i < dx.data.size(); ++i) dx.data[i] = slope(logits, in[0].data[i], target(in, i / C, i % C)) * in[2].data[i / C] / static_cast<double>(C);
+    for (size_t i = 0; i < dx.data.size(); ++i) {
+      dx.data[i] = slope(logits, in[0].data[i], target(in, i / C, i % C)) * in[2].data[i / C] / static_cast<double>(C);
+    }
     return Tensors{dx};
   };
   return d;

@@ -229,7 +229,8 @@ LayerDef conv_layer() {
   l.args = {{"filters", ArgType::integer, std::nullopt, 1, 1e6, {}, "number of output channels"},
             {"kernel", ArgType::integer_or_pair, std::nullopt, 1, 1e4, {}, "height and width of the window"},
             {"stride", ArgType::integer_or_pair, ArgValue{int64_t{1}}, 1, 1e4, {}, "step of the window, down and across"},
-            {"padding", ArgType::padding, ArgValue{std::string("valid")}, 0, 1e4, {}, "valid: none; same: output extent = ceil(input / stride); or pixels of zeros"},
+            {"padding", ArgType::padding, ArgValue{std::string("valid")}, 0, 1e4, {},
+             "valid: none; same: output extent = ceil(input / stride); or pixels of zeros"},
             {"bias", ArgType::boolean, ArgValue{true}, 0, 1, {}, "adds a trained bias per channel"}};
   add_weight_args(l.args);
   l.build = [](LayerBuilder& b) -> ValueId {
@@ -244,7 +245,8 @@ LayerDef conv_layer() {
                      "use a smaller kernel, padding = same, or fewer poolings before it");
     }
     const int64_t c = t.dims[2], area = k[0] * k[1];
-    const ValueId weight = b.variable("weight", f32({k[0], k[1], c, filters}, false), weight_init(b, area * c, area * filters), Role::weight, b.f("l1"), b.f("l2"));
+    const Initializer init = weight_init(b, area * c, area * filters);
+    const ValueId weight = b.variable("weight", f32({k[0], k[1], c, filters}, false), init, Role::weight, b.f("l1"), b.f("l2"));
     const ValueId y = b.emit("conv", {b.in()[0], weight}, window_attrs(h, w, stride));
     if (!b.b("bias")) return y;
     return b.emit("bias_add", {y, b.variable("bias", f32({filters}, false), {})});

@@ -143,7 +143,8 @@ LayerDef dense() {
     const Type t = b.in_type();
     if (t.rank() != 1) {
       return b.error(fmt::format("{} needs a flat input, but its input is {}", me, shape_for_user(t)),
-                     t.rank() == 3 ? fmt::format("put Flatten ({} values) or GlobalAvgPool ({} values) before it", thousands(t.elements()), thousands(t.dims[2]))
+                     t.rank() == 3 ? fmt::format("put Flatten ({} values) or GlobalAvgPool ({} values) before it", thousands(t.elements()),
+                                                 thousands(t.dims[2]))
                                    : fmt::format("put Flatten ({} values) before it", thousands(t.elements())));
     }
     const int64_t k = t.dims[0];

@@ -164,19 +164,20 @@ OpDef batch_mean_of() {
     for (double v : in[0].data) sum += v;
     return Tensors{RefTensor{{}, {sum / static_cast<double>(batch)}}};
   };
-  d.gradient = [](const GradContext& g) { return std::vector<ValueId>{g.emit("batch_mean_of_grad", {g.grads_out[0]})}; };
+  d.gradient = [](const GradContext& g) { return std::vector<ValueId>{g.emit("batch_mean_of_grad", {g.grads_out[0], g.in(0)})}; };
   return d;
 }
 
 OpDef batch_mean_of_grad() {
   OpDef d;
   d.name = "batch_mean_of_grad";
-  d.doc = "Gradient of batch_mean_of: dy / N for every sample.";
+  d.doc = "Gradient of batch_mean_of: dy / N for every sample. Operands dy, x (its shape only).";
+  d.inputs = 2;
   d.no_gradient = kNoSecond;
   d.cost = per_element(1);
   d.shape = [](Types in, const Attrs&, std::vector<Type>& out, std::string& error) {
-    if (in[0] != f32({}, false)) {
-      error = fmt::format("batch_mean_of_grad needs f32[], not {}", to_string(in[0]));
+    if (in[0] != f32({}, false) || in[1] != f32({}, true)) {
+      error = fmt::format("batch_mean_of_grad needs f32[] and f32[N], not {}", list_types(in));
       return false;
     }
     out = {f32({}, true)};

@@ -26,7 +26,8 @@ LayerDef pool_layer(const char* name, const char* op, const char* doc) {
   l.weight_prefix = "pool";
   l.args = {{"size", ArgType::integer_or_pair, ArgValue{int64_t{2}}, 1, 1e4, {}, "height and width of the window"},
             {"stride", ArgType::integer_or_pair, ArgValue{int64_t{0}}, 0, 1e4, {}, "step of the window; 0: its size"},
-            {"padding", ArgType::padding, ArgValue{std::string("valid")}, 0, 1e4, {}, "valid: none; same: output extent = ceil(input / stride); or pixels on each side"}};
+            {"padding", ArgType::padding, ArgValue{std::string("valid")}, 0, 1e4, {},
+             "valid: none; same: output extent = ceil(input / stride); or pixels on each side"}};
   const std::string layer = name, op_name = op;
   l.build = [layer, op_name](LayerBuilder& b) -> ValueId {
     if (!check_operand(b, layer.c_str(), 3)) return kNone;

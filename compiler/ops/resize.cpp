@@ -84,7 +84,8 @@ LayerDef layer_def() {
   l.doc = "Bilinear resize of an image of any size. y[i, j, c] = x at ((i + 1/2) * H/height - 1/2, (j + 1/2) * W/width - 1/2, c), edges clamped";
   l.section = "Preprocessing";
   l.weight_prefix = "resize";
-  l.args = {{"height", ArgType::integer, std::nullopt, 1, 1 << 16, {}, "rows of the result"}, {"width", ArgType::integer, std::nullopt, 1, 1 << 16, {}, "columns"}};
+  l.args = {{"height", ArgType::integer, std::nullopt, 1, 1 << 16, {}, "rows of the result"},
+            {"width", ArgType::integer, std::nullopt, 1, 1 << 16, {}, "columns"}};
   l.build = [](LayerBuilder& b) -> ValueId {
     const Type t = b.in_type();
     if (t.rank() != 3 || t.dims[2] == kAnyExtent || (t.dtype != DType::u8 && t.dtype != DType::f32)) {

@@ -13,7 +13,8 @@ OpDef sgd_update() {
 }
 
 OpDef momentum_update() {
-  OpDef d = update_op("momentum_update", "m' = momentum * m - lr * g; w' = w + m', with nesterov w' = w + momentum * m' - lr * g. Operands w, g, m, lr.", 1, false);
+  OpDef d = update_op("momentum_update",
+                      "m' = momentum * m - lr * g; w' = w + m', with nesterov w' = w + momentum * m' - lr * g. Operands w, g, m, lr.", 1, false);
   d.cost = per_element(5);
   d.scalar = [](const LowerContext& ctx, const Exprs& in, const Exprs&) {
     const Expr mu = lit(ctx.node.attrs.f("momentum")), move = in[3] * in[1], m = mu * in[2] - move;

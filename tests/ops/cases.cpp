@@ -88,7 +88,8 @@ void elementwise(std::vector<Case>& c) {
 
 void pool(std::vector<Case>& c) {
   struct Shape { int64_t h, w, c, k, s, before, after; };
-  for (const Shape& s : {Shape{7, 6, 3, 2, 2, 0, 0}, {9, 8, 2, 3, 2, 1, 1}, {1, 1, 9, 1, 1, 0, 0}, {6, 6, 1, 3, 1, 1, 1}, {11, 10, 2, 5, 3, 0, 0}, {5, 7, 1, 2, 3, 0, 0}}) {
+  for (const Shape& s : {Shape{7, 6, 3, 2, 2, 0, 0}, {9, 8, 2, 3, 2, 1, 1}, {1, 1, 9, 1, 1, 0, 0}, {6, 6, 1, 3, 1, 1, 1},
+                         {11, 10, 2, 5, 3, 0, 0}, {5, 7, 1, 2, 3, 0, 0}}) {
     const Attrs a = with(window(s.s, s.before, s.before, s.after, s.after), {{"kernel_h", s.k}, {"kernel_w", s.k}});
     const Type x = batched({s.h, s.w, s.c});
     const Type y = batched({(s.h + s.before + s.after - s.k) / s.s + 1, (s.w + s.before + s.after - s.k) / s.s + 1, s.c});
@@ -125,7 +126,7 @@ void loss(std::vector<Case>& c) {
   }
   c.push_back({"softmax", {batched({3, 2, 5})}});
   c.push_back({"batch_mean_of", {batched({})}});
-  c.push_back({"batch_mean_of_grad", {fixed({})}});
+  c.push_back({"batch_mean_of_grad", {fixed({}), batched({})}});
 }
 
 void training(std::vector<Case>& c) {

@@ -255,7 +255,8 @@ TEST_CASE("dropout drops its share, differently per step, the same for equal see
   const Case c{"dropout", {batched({4096}), {DType::u32, false, {}}, {DType::u32, false, {}}}, {{"rate", 0.25}, {"stream", int64_t{1}}}};
   const Graph g = graph_of(c);
   auto run = [&](double seed, double step) {
-    return g.nodes[0].op->reference(g.nodes[0], g, {RefTensor{{2, 4096}, std::vector<double>(8192, 1.0)}, RefTensor{{}, {seed}}, RefTensor{{}, {step}}}, 2)[0].data;
+    const RefTensor ones{{2, 4096}, std::vector<double>(8192, 1.0)};
+    return g.nodes[0].op->reference(g.nodes[0], g, {ones, RefTensor{{}, {seed}}, RefTensor{{}, {step}}}, 2)[0].data;
   };
   const std::vector<double> a = run(1, 1);
   CHECK(std::count(a.begin(), a.end(), 0.0) / 8192.0 == doctest::Approx(0.25).epsilon(0.08));
