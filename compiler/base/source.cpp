@@ -1,0 +1,27 @@
+#include "compiler/base/source.h"
+
+#include <algorithm>
+
+namespace netc {
+
+SourceFile::SourceFile(std::string path, std::string text) : path_(std::move(path)), text_(std::move(text)) {
+  starts_.push_back(0);
+  for (size_t i = 0; i < text_.size(); ++i)
+    if (text_[i] == '\n') starts_.push_back(static_cast<uint32_t>(i + 1));
+}
+
+SourceFile::Place SourceFile::place(uint32_t offset) const {
+  offset = std::min<uint32_t>(offset, static_cast<uint32_t>(text_.size()));
+  const auto it = std::upper_bound(starts_.begin(), starts_.end(), offset) - 1;
+  return {static_cast<int>(it - starts_.begin()) + 1, static_cast<int>(offset - *it) + 1};
+}
+
+std::string_view SourceFile::line(int number) const {
+  if (number < 1 || number > static_cast<int>(starts_.size())) return {};
+  const uint32_t begin = starts_[number - 1];
+  size_t end = number < static_cast<int>(starts_.size()) ? starts_[number] - 1 : text_.size();
+  if (end > begin && text_[end - 1] == '\r') --end;
+  return std::string_view(text_).substr(begin, end - begin);
+}
+
+}  // namespace netc

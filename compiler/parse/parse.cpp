@@ -1,0 +1,374 @@
+// ANTLR's tokens and parse tree end here: what leaves is ast::File.
+#include "compiler/parse/parse.h"
+
+#include <antlr4-runtime.h>
+
+#include <cerrno>
+#include <cstdlib>
+
+#include "NetLexer.h"
+#include "NetParser.h"
+
+namespace netc {
+namespace {
+
+constexpr int kMaxDepth = 256;
+
+/// Byte offsets of a token or a rule. ANTLR counts code points; `offsets` maps them to bytes.
+class Builder {
+ public:
+  Builder(const SourceFile& source, Diagnostics& diagnostics, antlr4::CommonTokenStream& tokens, const std::vector<uint32_t>& offsets)
+      : source_(source), diagnostics_(diagnostics), tokens_(tokens), offsets_(offsets) {}
+
+  ast::File file(NetParser::FileContext* c) {
+    ast::File out;
+    for (auto* d : c->decl()) {
+      if (d->netDecl()) out.nets.push_back(net(d->netDecl()));
+      if (d->section()) out.sections.push_back(section(d->section()));
+    }
+    return out;
+  }
+  Span span(antlr4::Token* t) const { return {at(t->getStartIndex()), at(t->getStopIndex() + 1)}; }
+  Span span(antlr4::ParserRuleContext* c) const { return {span(c->getStart()).begin, span(c->getStop()).end}; }
+
+ private:
+  using P = NetParser;
+  const SourceFile& source_;
+  Diagnostics& diagnostics_;
+  antlr4::CommonTokenStream& tokens_;
+  const std::vector<uint32_t>& offsets_;
+
+  uint32_t at(size_t i) const { return offsets_[std::min(i, offsets_.size() - 1)]; }
+
+  std::string string_of(antlr4::Token* t) {
+    const std::string text = t->getText();
+    std::string out;
+    for (size_t i = 1; i + 1 < text.size(); ++i) {
+      if (text[i] != '\\') { out += text[i]; continue; }
+      const char c = text[++i];
+      out += c == 'n' ? '\n' : c == 't' ? '\t' : c;
+    }
+    return out;
+  }
+
+  ast::Net net(P::NetDeclContext* c) {
+    ast::Net n;
+    n.name = c->ID()->getText();
+    n.span = span(c), n.name_span = span(c->ID()->getSymbol());
+    for (antlr4::Token* t : tokens_.getHiddenTokensToLeft(c->getStart()->getTokenIndex())) {
+      std::string text = t->getText().substr(3);
+      if (!text.empty() && text.front() == ' ') text.erase(0, 1);
+      n.doc += (n.doc.empty() ? "" : "\n") + text;
+    }
+    if (c->params()) n.params = params(c->params());
+    n.body = body(c->body());
+    return n;
+  }
+  std::vector<ast::Param> params(P::ParamsContext* c) {
+    std::vector<ast::Param> out;
+    for (auto* p : c->param()) {
+      ast::Param q;
+      q.name = p->ID()->getText(), q.span = span(p->ID()->getSymbol());
+      if (auto* t = p->paramType()) {
+        q.type = t->ID()->getText(), q.type_span = span(t);
+        for (auto* e : t->expr()) q.type_args.push_back(expr(e));
+      }
+      if (p->expr()) q.fallback = expr(p->expr());
+      out.push_back(std::move(q));
+    }
+    return out;
+  }
+  std::vector<ast::Stmt> body(P::BodyContext* c) {
+    std::vector<ast::Stmt> out;
+    for (auto* s : c->stmt()) out.push_back(stmt(s));
+    return out;
+  }
+  void named(ast::Stmt& s, antlr4::tree::TerminalNode* id) { s.name = id->getText(), s.name_span = span(id->getSymbol()); }
+
+  ast::Stmt stmt(P::StmtContext* c) {
+    ast::Stmt s;
+    s.span = s.name_span = span(c);
+    if (auto* x = dynamic_cast<P::InputStmtContext*>(c)) {
+      s.kind = ast::StmtKind::input;
+      named(s, x->ID());
+      if (auto* t = x->tensorType()) {
+        s.type.present = true, s.type.dtype = t->ID()->getText(), s.type.span = span(t);
+        for (auto* d : t->dim()) s.type.dims.push_back(d->sum() ? sum(d->sum()) : nullptr);
+      }
+    } else if (auto* x = dynamic_cast<P::OutputStmtContext*>(c)) {
+      s.kind = ast::StmtKind::output;
+      if (x->ID()) named(s, x->ID());
+      s.value = expr(x->expr());
+    } else if (auto* x = dynamic_cast<P::BlockStmtContext*>(c)) {
+      s.kind = ast::StmtKind::block;
+      named(s, x->ID());
+      if (x->params()) s.params = params(x->params());
+      s.body = body(x->body());
+    } else if (auto* x = dynamic_cast<P::LetStmtContext*>(c)) {
+      s.kind = ast::StmtKind::let;
+      named(s, x->ID()), s.value = expr(x->expr());
+    } else if (auto* x = dynamic_cast<P::VarStmtContext*>(c)) {
+      s.kind = ast::StmtKind::var;
+      named(s, x->ID()), s.value = expr(x->expr());
+    } else if (auto* x = dynamic_cast<P::AssignStmtContext*>(c)) {
+      s.kind = ast::StmtKind::assign;
+      named(s, x->ID()), s.value = expr(x->expr());
+    } else if (auto* x = dynamic_cast<P::ForStmtContext*>(c)) {
+      s.kind = ast::StmtKind::loop;
+      named(s, x->pattern()->ID(0));
+      if (x->pattern()->ID().size() > 1) s.second = x->pattern()->ID(1)->getText();
+      s.value = expr(x->expr()), s.body = body(x->body());
+    } else if (auto* x = dynamic_cast<P::IfStmtContext*>(c)) {
+      s = branch(x, 0);
+    } else if (auto* x = dynamic_cast<P::AssertStmtContext*>(c)) {
+      s.kind = ast::StmtKind::check;
+      s.value = expr(x->expr()), s.second = string_of(x->STRING()->getSymbol());
+    } else if (auto* x = dynamic_cast<P::DefaultStmtContext*>(c)) {
+      s.kind = ast::StmtKind::defaults;
+      named(s, x->ID()), s.args = args(x->arg());
+    } else if (auto* x = dynamic_cast<P::ExprStmtContext*>(c)) {
+      s.value = expr(x->expr());
+    }
+    return s;
+  }
+  /// if, else if, ..., else: the k-th condition on, with the rest in its else.
+  ast::Stmt branch(P::IfStmtContext* c, size_t first) {
+    std::vector<ast::Stmt> rest;
+    if (c->body().size() > c->expr().size()) rest = body(c->body(c->expr().size()));
+    for (size_t k = c->expr().size(); k-- > first;) {
+      ast::Stmt s;
+      s.kind = ast::StmtKind::choose, s.span = s.name_span = span(c->expr(k));
+      s.value = expr(c->expr(k)), s.body = body(c->body(k)), s.otherwise = std::move(rest);
+      rest.clear();
+      rest.push_back(std::move(s));
+    }
+    return std::move(rest.front());
+  }
+  ast::Section section(P::SectionContext* c) {
+    ast::Section s;
+    s.name = c->getStart()->getText(), s.span = span(c->getStart());
+    for (auto* e : c->entry()) s.entries.push_back({e->key()->getText(), span(e->key()), expr(e->expr())});
+    return s;
+  }
+  std::vector<ast::Arg> args(const std::vector<P::ArgContext*>& list) {
+    std::vector<ast::Arg> out;
+    for (auto* a : list) out.push_back({a->key() ? a->key()->getText() : "", span(a), expr(a->expr())});
+    return out;
+  }
+
+  ast::ExprPtr make(ast::ExprKind kind, Span s, std::string text, std::vector<ast::ExprPtr> items = {}) {
+    auto e = std::make_unique<ast::Expr>();
+    e->kind = kind, e->span = s, e->text = std::move(text), e->items = std::move(items);
+    for (const auto& i : e->items) e->depth = std::max(e->depth, i->depth + 1);
+    if (e->depth > 4 * kMaxDepth) {
+      diagnostics_.report(DiagId::too_deep, {s.begin, s.begin + 1}, kMaxDepth * 4);
+      e->items.clear(), e->kind = ast::ExprKind::integer, e->depth = 1;
+    }
+    return e;
+  }
+  ast::ExprPtr pair_of(ast::ExprKind kind, std::string text, ast::ExprPtr a, ast::ExprPtr b) {
+    const Span s{a->span.begin, b->span.end};
+    std::vector<ast::ExprPtr> items;
+    items.push_back(std::move(a)), items.push_back(std::move(b));
+    return make(kind, s, std::move(text), std::move(items));
+  }
+  /// Children are operand, operator, operand, ...: a left-leaning tree.
+  template <class Context, class Each>
+  ast::ExprPtr fold(Context* c, const std::vector<Each*>& operands, ast::ExprPtr (Builder::*each)(Each*)) {
+    ast::ExprPtr left = (this->*each)(operands[0]);
+    for (size_t i = 1; i < operands.size(); ++i)
+      left = pair_of(ast::ExprKind::binary, c->children[2 * i - 1]->getText(), std::move(left), (this->*each)(operands[i]));
+    return left;
+  }
+  ast::ExprPtr expr(P::ExprContext* c) {
+    if (c->chain()) return chain(c->chain());
+    std::vector<ast::ExprPtr> items;
+    for (auto* e : c->expr()) items.push_back(expr(e));
+    return make(ast::ExprKind::choose, span(c), "if", std::move(items));
+  }
+  ast::ExprPtr chain(P::ChainContext* c) {
+    if (c->link().size() == 1) return link(c->link(0));
+    std::vector<ast::ExprPtr> items;
+    for (auto* l : c->link()) items.push_back(link(l));
+    return make(ast::ExprKind::chain, span(c), "->", std::move(items));
+  }
+  ast::ExprPtr link(P::LinkContext* c) { return fold(c, c->conjunction(), &Builder::conjunction); }
+  ast::ExprPtr conjunction(P::ConjunctionContext* c) { return fold(c, c->negation(), &Builder::negation); }
+  ast::ExprPtr prefixed(const char* op, Span s, ast::ExprPtr operand) {
+    std::vector<ast::ExprPtr> items;
+    items.push_back(std::move(operand));
+    return make(ast::ExprKind::unary, s, op, std::move(items));
+  }
+  ast::ExprPtr negation(P::NegationContext* c) {
+    return c->comparison() ? comparison(c->comparison()) : prefixed("not", span(c), negation(c->negation()));
+  }
+  ast::ExprPtr comparison(P::ComparisonContext* c) { return fold(c, c->range(), &Builder::range); }
+  ast::ExprPtr range(P::RangeContext* c) { return fold(c, c->sum(), &Builder::sum); }
+  ast::ExprPtr sum(P::SumContext* c) { return fold(c, c->product(), &Builder::product); }
+  ast::ExprPtr product(P::ProductContext* c) { return fold(c, c->unary(), &Builder::unary); }
+  ast::ExprPtr unary(P::UnaryContext* c) { return c->power() ? power(c->power()) : prefixed("-", span(c), unary(c->unary())); }
+  ast::ExprPtr power(P::PowerContext* c) {
+    return c->unary() ? pair_of(ast::ExprKind::binary, "^", postfix(c->postfix()), unary(c->unary())) : postfix(c->postfix());
+  }
+  ast::ExprPtr postfix(P::PostfixContext* c) {
+    ast::ExprPtr e = atom(c->atom());
+    for (auto* s : c->suffix()) {
+      const Span whole{e->span.begin, span(s).end};
+      std::vector<ast::ExprPtr> items;
+      items.push_back(std::move(e));
+      if (s->ID()) {
+        e = make(ast::ExprKind::member, whole, s->ID()->getText(), std::move(items));
+      } else if (s->expr()) {
+        items.push_back(expr(s->expr()));
+        e = make(ast::ExprKind::index, whole, "", std::move(items));
+      } else {
+        e = make(ast::ExprKind::call, whole, "", std::move(items));
+        e->args = args(s->arg());
+      }
+    }
+    return e;
+  }
+  ast::ExprPtr atom(P::AtomContext* c) {
+    const Span s = span(c);
+    antlr4::Token* t = c->getStart();
+    const std::string text = t->getText();
+    if (c->INT()) {
+      auto e = make(ast::ExprKind::integer, s, text);
+      errno = 0;
+      e->integer = std::strtoll(text.c_str(), nullptr, 10);
+      if (errno) diagnostics_.report(DiagId::bad_number, s, "the integer does not fit 64 bits");
+      return e;
+    }
+    if (c->FLOAT()) {
+      auto e = make(ast::ExprKind::number, s, text);
+      e->number = std::strtod(text.c_str(), nullptr);
+      if (!(e->number < 1e300)) diagnostics_.report(DiagId::bad_number, s, "the number is too large");
+      return e;
+    }
+    if (c->STRING()) return make(ast::ExprKind::string, s, string_of(t));
+    if (c->ID()) return make(ast::ExprKind::name, s, text);
+    std::vector<ast::ExprPtr> items;
+    if (text == "(") {
+      ast::ExprPtr e = expr(c->expr(0));
+      return e;
+    }
+    if (text == "[") {
+      for (auto* e : c->expr()) items.push_back(expr(e));
+      return make(ast::ExprKind::list, s, "", std::move(items));
+    }
+    if (text == "{") {
+      for (auto* p : c->pair()) items.push_back(expr(p->expr(0))), items.push_back(expr(p->expr(1)));
+      return make(ast::ExprKind::dict, s, "", std::move(items));
+    }
+    auto e = make(ast::ExprKind::boolean, s, text);
+    e->integer = text == "true";
+    return e;
+  }
+};
+
+class Listener : public antlr4::BaseErrorListener {
+ public:
+  Listener(const Builder& builder, Diagnostics& diagnostics) : builder_(builder), diagnostics_(diagnostics) {}
+  void syntaxError(antlr4::Recognizer*, antlr4::Token* token, size_t, size_t, const std::string& message, std::exception_ptr) override {
+    if (!token || diagnostics_.errors() >= 50) return;
+    const bool end = token->getType() == antlr4::Token::EOF;
+    Span s = builder_.span(token);
+    if (end) s = {s.begin, s.begin + 1};
+    std::string text = end ? "the file ends too early" : "unexpected '" + token->getText() + "'";
+    if (const size_t e = message.find("expecting "); e != std::string::npos && message.find('{', e) == std::string::npos) text += ", expected " + message.substr(e + 10);
+    diagnostics_.report(DiagId::syntax_error, s, text);
+  }
+
+ private:
+  const Builder& builder_;
+  Diagnostics& diagnostics_;
+};
+
+/// What makes the parser recurse: brackets, and right-leaning operators. True when all stay within kMaxDepth.
+bool shallow(antlr4::CommonTokenStream& tokens, const Builder& builder, Diagnostics& diagnostics) {
+  std::vector<int> level{0};
+  int total = 0;
+  std::string previous = "(";
+  for (antlr4::Token* t : tokens.getTokens()) {
+    if (t->getChannel() != 0 || t->getType() == antlr4::Token::EOF) continue;
+    const std::string x = t->getType() == NetLexer::STRING ? "\"" : t->getText();
+    const bool operand = previous == ")" || previous == "]" || previous == "}" || previous == "\"" ||
+                         std::isalnum(static_cast<unsigned char>(previous.back())) || previous.back() == '_';
+    if (x == "(" || x == "[" || x == "{") level.push_back(0), ++total;
+    else if ((x == ")" || x == "]" || x == "}") && level.size() > 1) total -= level.back() + 1, level.pop_back();
+    else if (x == "not" || x == "^" || x == "if" || (x == "-" && !operand)) ++level.back(), ++total;
+    else if (x == "," || x == "=" || x == "let" || x == "output") total -= level.back(), level.back() = 0;
+    if (total > kMaxDepth) {
+      diagnostics.report(DiagId::too_deep, builder.span(t), kMaxDepth);
+      return false;
+    }
+    previous = x;
+  }
+  return true;
+}
+
+/// Bytes that are not UTF-8 become '?', so that offsets still agree.
+std::string clean_utf8(const std::string& text, std::vector<uint32_t>& offsets) {
+  std::string out = text;
+  size_t i = 0;
+  while (i < out.size()) {
+    const unsigned char c = out[i];
+    size_t n = c < 0x80 ? 1 : c >= 0xC2 && c < 0xE0 ? 2 : c >= 0xE0 && c < 0xF0 ? 3 : c >= 0xF0 && c < 0xF5 ? 4 : 0;
+    bool ok = n > 0 && i + n <= out.size();
+    for (size_t k = 1; ok && k < n; ++k) ok = (static_cast<unsigned char>(out[i + k]) & 0xC0) == 0x80;
+    if (ok && n == 3) {
+      const unsigned char d = out[i + 1];
+      ok = !(c == 0xE0 && d < 0xA0) && !(c == 0xED && d >= 0xA0);
+    }
+    if (ok && n == 4) {
+      const unsigned char d = out[i + 1];
+      ok = !(c == 0xF0 && d < 0x90) && !(c == 0xF4 && d >= 0x90);
+    }
+    if (!ok) out[i] = '?', n = 1;
+    if (out[i] == '\0') out[i] = '?';
+    offsets.push_back(static_cast<uint32_t>(i));
+    i += n;
+  }
+  offsets.push_back(static_cast<uint32_t>(out.size()));
+  // The runtime drops a byte order mark itself; a blank keeps the count of code points.
+  if (out.rfind("\xEF\xBB\xBF", 0) == 0) out.replace(0, 3, " ");
+  return out;
+}
+
+}  // namespace
+
+std::optional<ast::File> parse(const SourceFile& source, Diagnostics& diagnostics) {
+  try {
+    std::vector<uint32_t> offsets;
+    antlr4::ANTLRInputStream input(clean_utf8(source.text(), offsets));
+    NetLexer lexer(&input);
+    lexer.removeErrorListeners();
+    antlr4::CommonTokenStream tokens(&lexer);
+    tokens.fill();
+    Builder builder(source, diagnostics, tokens, offsets);
+    for (antlr4::Token* t : tokens.getTokens())
+      if (t->getType() == NetLexer::BAD && diagnostics.errors() < 50) {
+        auto& d = diagnostics.report(DiagId::bad_character, builder.span(t), "'" + t->getText() + "'");
+        if (t->getText() == "\"") d.help.push_back("a string ends on the line it begins on, with \"");
+        if (t->getText() == "#") d.help.push_back("a comment begins with //");
+      }
+    if (diagnostics.has_errors() || !shallow(tokens, builder, diagnostics)) return std::nullopt;
+    NetParser parser(&tokens);
+    Listener listener(builder, diagnostics);
+    parser.removeErrorListeners();
+    parser.addErrorListener(&listener);
+    NetParser::FileContext* tree = parser.file();
+    if (diagnostics.has_errors() || parser.getNumberOfSyntaxErrors() > 0) {
+      if (!diagnostics.has_errors()) diagnostics.report(DiagId::syntax_error, Span{0, 1}, "the file is not well formed");
+      return std::nullopt;
+    }
+    ast::File file = builder.file(tree);
+    if (diagnostics.has_errors()) return std::nullopt;
+    return file;
+  } catch (const std::exception& e) {
+    diagnostics.report(DiagId::syntax_error, Span{0, 1}, std::string("the file cannot be read: ") + e.what());
+    return std::nullopt;
+  }
+}
+
+}  // namespace netc
