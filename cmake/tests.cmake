@@ -11,6 +11,7 @@ foreach(folder ${folders})
   get_filename_component(name ${folder} NAME)
   add_executable(test_${name} ${sources})
   target_link_libraries(test_${name} PRIVATE netc_test_main netc_all netc_runtime doctest::doctest)
+  set_target_properties(test_${name} PROPERTIES ENABLE_EXPORTS ON)  # kernels loaded by tests find the runtime here
   target_compile_definitions(test_${name} PRIVATE NETC_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
   add_test(NAME ${name} COMMAND test_${name} WORKING_DIRECTORY ${PROJECT_SOURCE_DIR})
 endforeach()

@@ -82,6 +82,12 @@ struct Registry {
   std::vector<const LayerDef*> layers;
   std::vector<const LossDef*> losses;
   std::vector<const OptimizerDef*> optimizers;
+  // Operators that passes need, by what they do; a pass names no operator.
+  const OpDef* penalty = nullptr;        // w -> f32[]: l1 * sum|w| + l2 * sum w^2; attributes "l1", "l2"
+  const OpDef* penalty_grad = nullptr;   // w, g -> g with the penalty's gradient added; attributes "l1", "l2"
+  const OpDef* accumulate = nullptr;     // a, b -> a + b; an unbatched operand of lower rank broadcasts along trailing dims
+  const OpDef* multiply = nullptr;       // a, b -> a * b, likewise
+  const OpDef* seed_gradient = nullptr;  // x -> a tensor of x's type, every element the attribute "value"
 };
 
 }  // namespace netc::ir

@@ -78,7 +78,8 @@ struct OpDef {
   std::vector<std::pair<int, int>> updates_in_place;  // result i is the new contents of input j (optimisers)
   /// Affine absorption: result(x) = op(x, w) commutes with a per-channel scale of its last dim, by scaling input `scales_input`'s last dim. -1: no.
   int scales_input = -1;
-  /// elementwise: y = x * a[c] + b[c] with a, b functions of the unbatched operands: batch-norm folding reads it. Null: not affine.
+  /// elementwise: y = x * a[c] + b[c] with a, b functions of the unbatched operands: batch-norm folding reads it.
+  /// scale kNone: 1. Null: not affine.
   std::function<bool(Graph&, NodeId, ValueId& scale, ValueId& shift)> affine;
   /// window: windows share elements, so a cheap producer must not be recomputed inside. Null: they do not.
   std::function<bool(const Attrs&)> overlapping;

@@ -61,7 +61,7 @@ void compile(const schedule::Plan& p, const schedule::Kernel& k, const schedule:
   Halide::Target target(m.halide_target);
   for (auto f : {Halide::Target::NoAsserts, Halide::Target::NoBoundsQuery, Halide::Target::NoRuntime, Halide::Target::UserContext}) target.set_feature(f);
   std::vector<Halide::Argument> args(b.params.begin(), b.params.end());
-  Halide::Module module = Halide::Pipeline(b.out).compile_to_module(args, o.symbol, target);
+  Halide::Module module = Halide::Pipeline(b.out).compile_to_module(args, o.symbol, target, Halide::LinkageType::ExternalPlusArgv);
   ScratchBound bound;
   for (auto& f : module.functions()) f.body.accept(&bound);
   o.scratch = bound.most;

@@ -49,6 +49,11 @@ OpDef bias_add() {
   };
   d.scalar = [](const LowerContext&, const Exprs& in, const Exprs&) { return Exprs{in[0] + in[1]}; };
   d.reference = pointwise([](const Node&, const Graph&, const std::vector<double>& v, int64_t) { return std::vector<double>{v[0] + v[1]}; });
+  d.affine = [](Graph& g, NodeId n, ValueId& scale, ValueId& shift) {
+    scale = kNone;  // 1
+    shift = g.nodes[n].inputs[1];
+    return true;
+  };
   d.gradient = [](const GradContext& g) {
     return std::vector<ValueId>{g.grads_out[0], g.wanted[1] ? g.emit("sum_to_channel", {g.grads_out[0]}) : kNone};
   };

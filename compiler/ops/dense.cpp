@@ -62,6 +62,7 @@ OpDef matmul_data_grad() {
   d.name = "matmul_data_grad";
   d.doc = "Gradient of matmul in its rows: dx[n,k] = sum_u dy[n,u] * w[k,u].";
   d.kind = Kind::contraction;
+  d.dot = true;
   d.inputs = 2;
   d.cost = product;
   d.no_gradient = kNoSecond;

@@ -48,6 +48,11 @@ const ir::Registry& registry() {
     add_regularise(r);
     add_sgd(r);
     add_adam(r);
+    r.penalty = &r.ops.at("penalty");
+    r.penalty_grad = &r.ops.at("penalty_grad");
+    r.accumulate = &r.ops.at("add");
+    r.multiply = &r.ops.at("mul");
+    r.seed_gradient = &r.ops.at("constant_fill");
     return r;
   }();
   return all;

@@ -56,8 +56,8 @@ void plan_arena(Plan& plan, const std::vector<ir::ValueId>& root) {
   // What prepare writes is read at every later step; outputs are read after the last kernel.
   for (auto& block : blocks)
     if (block.first < n && plan.kernels[block.first].phase == Phase::prepare) { block.first = 0; block.last = n; }
-  for (int b : {plan.output_buffer, plan.loss_buffer})
-    if (b >= 0 && plan.buffers[b].storage == Storage::arena) blocks[block_of[root[plan.buffers[b].value]]].last = n;
+  for (auto& o : plan.graph->outputs)
+    if (auto it = block_of.find(root[o.value]); it != block_of.end()) blocks[it->second].last = n;
 
   // In place: the output's block becomes part of the input's.
   for (int k = 0; k < n; ++k) {

@@ -1,0 +1,130 @@
+#include "tests/lower/kernel_runner.h"
+
+#include <dlfcn.h>
+#include <unistd.h>
+
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+
+#include <HalideRuntime.h>
+#include <fmt/format.h>
+
+#include "compiler/lower/lower.h"
+#include "runtime/kernel_support.h"
+
+using namespace netc;
+
+namespace {
+
+struct Loaded {
+  std::string dir;
+  void* handle = nullptr;
+  ~Loaded() {
+    if (handle) dlclose(handle);
+    std::error_code ec;
+    std::filesystem::remove_all(dir, ec);
+  }
+};
+
+using Kernel = int (*)(void**);  // Halide's _argv form: a pointer to each argument
+
+void store(const ir::RefTensor& t, ir::DType type, void* to) {
+  for (size_t i = 0; i < t.data.size(); ++i) switch (type) {
+    case ir::DType::f32: static_cast<float*>(to)[i] = static_cast<float>(t.data[i]); break;
+    case ir::DType::u8: static_cast<uint8_t*>(to)[i] = static_cast<uint8_t>(t.data[i]); break;
+    case ir::DType::i32: static_cast<int32_t*>(to)[i] = static_cast<int32_t>(t.data[i]); break;
+    case ir::DType::u32: static_cast<uint32_t*>(to)[i] = static_cast<uint32_t>(t.data[i]); break;
+  }
+}
+
+halide_type_t type_of(ir::DType t) {
+  switch (t) {
+    case ir::DType::f32: return halide_type_t(halide_type_float, 32);
+    case ir::DType::u8: return halide_type_t(halide_type_uint, 8);
+    case ir::DType::i32: return halide_type_t(halide_type_int, 32);
+    default: return halide_type_t(halide_type_uint, 32);
+  }
+}
+
+}  // namespace
+
+std::map<ir::ValueId, ir::RefTensor> run_kernels(const ir::Graph& g, const schedule::Machine& m, const std::map<std::string, ir::RefTensor>& variables, int batch, int max_batch,
+                                                 int threads, std::string& error) {
+  schedule::Plan plan = schedule::make_plan(g, m, max_batch);
+  std::vector<lower::Object> objects;
+  lower::Options options;
+  if (!lower::lower_all(plan, m, options, objects, error)) return {};
+  Loaded so;
+  std::string t = (std::filesystem::temp_directory_path() / "netc-test-XXXXXX").string();
+  so.dir = mkdtemp(t.data());
+  std::string command = "g++ -shared -o " + so.dir + "/k.so";
+  int64_t scratch = 0;
+  for (size_t i = 0; i < objects.size(); ++i) {
+    std::string path = fmt::format("{}/{}.o", so.dir, objects[i].symbol);
+    if (!std::filesystem::exists(path)) command += " " + path;
+    std::ofstream(path, std::ios::binary) << objects[i].object;
+    scratch = std::max(scratch, objects[i].scratch);
+  }
+  if (std::system(command.c_str()) != 0) { error = "linking the kernels failed"; return {}; }
+  so.handle = dlopen((so.dir + "/k.so").c_str(), RTLD_NOW);
+  if (!so.handle) { error = dlerror(); return {}; }
+  auto context = rt::Context::create(threads, static_cast<size_t>(scratch), error);
+  if (!context) return {};
+
+  auto arena = rt::allocate_aligned(static_cast<size_t>(plan.arena_bytes));
+  std::map<int32_t, rt::AlignedMemory> storage;
+  size_t n = plan.buffers.size();
+  std::vector<halide_buffer_t> buffers(n);
+  std::vector<std::vector<halide_dimension_t>> dims(n);
+  for (size_t i = 0; i < n; ++i) {
+    const schedule::Buffer& b = plan.buffers[i];
+    void* host;
+    if (b.storage == schedule::Storage::arena) host = static_cast<char*>(arena.get()) + b.offset;
+    else {
+      auto& memory = storage[b.variable];
+      if (!memory) {
+        const ir::Variable& v = g.variables[b.variable];
+        memory = rt::allocate_aligned(static_cast<size_t>(g.type(v.value).bytes() * (g.type(v.value).batched ? max_batch : 1)) + 64);
+        if (auto it = variables.find(v.name); it != variables.end()) store(it->second, b.type.dtype, memory.get());
+        else if (v.role == ir::Role::constant) std::memcpy(memory.get(), v.literal.data(), v.literal.size() * 4);
+      }
+      host = memory.get();
+    }
+    auto strides = strides_of(b);
+    for (int d = 0; d < static_cast<int>(strides.size()); ++d) {
+      int extent = d == b.type.rank() ? batch : static_cast<int>(b.type.dims[b.type.rank() - 1 - d]);
+      dims[i].push_back(halide_dimension_t(0, extent, static_cast<int>(strides[d])));
+    }
+    buffers[i] = halide_buffer_t{};
+    buffers[i].host = static_cast<uint8_t*>(host);
+    buffers[i].type = type_of(b.type.dtype);
+    buffers[i].dimensions = static_cast<int>(dims[i].size());
+    buffers[i].dim = dims[i].data();
+  }
+  for (size_t k = 0; k < plan.kernels.size(); ++k) {
+    auto f = reinterpret_cast<Kernel>(dlsym(so.handle, (objects[k].symbol + "_argv").c_str()));
+    if (!f) { error = "no symbol " + objects[k].symbol; return {}; }
+    void* user = context.get();
+    std::vector<void*> args = {&user};
+    for (int b : plan.kernels[k].inputs) args.push_back(&buffers[b]);
+    for (int b : plan.kernels[k].outputs) args.push_back(&buffers[b]);
+    if (int r = f(args.data())) { error = fmt::format("{} returned {}: {}", plan.kernels[k].name, r, context->last_error()); return {}; }
+  }
+  std::map<ir::ValueId, ir::RefTensor> results;
+  auto fetch = [&](ir::ValueId v) {
+    for (size_t i = 0; i < n; ++i) {
+      const schedule::Buffer& b = plan.buffers[i];
+      if (b.value != v) continue;
+      ir::RefTensor r;
+      if (b.type.batched) r.dims.push_back(batch);
+      r.dims.insert(r.dims.end(), b.type.dims.begin(), b.type.dims.end());
+      auto* data = reinterpret_cast<float*>(buffers[i].host);
+      r.data.assign(data, data + b.type.elements() * (b.type.batched ? batch : 1));
+      results[v] = r;
+    }
+  };
+  for (auto& o : g.outputs) fetch(o.value);
+  for (auto& u : g.updates) fetch(u.value);
+  return results;
+}

@@ -1,0 +1,12 @@
+// Compiles a graph's plan, loads the kernels and runs them in this process: what a product does, without the generated driver.
+#pragma once
+#include <map>
+#include <string>
+#include <vector>
+
+#include "compiler/ir/op_def.h"
+#include "compiler/schedule/plan.h"
+
+/// All outputs and updates by value, after running every kernel once. Empty and `error` on failure.
+std::map<netc::ir::ValueId, netc::ir::RefTensor> run_kernels(const netc::ir::Graph&, const netc::schedule::Machine&, const std::map<std::string, netc::ir::RefTensor>& variables,
+                                                             int batch, int max_batch, int threads, std::string& error);

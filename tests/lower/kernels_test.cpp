@@ -1,0 +1,108 @@
+// Every strategy's kernels against the interpreter, on odd shapes, for batches that fill tiles and that do not.
+#include <doctest/doctest.h>
+
+#include <cmath>
+#include <random>
+
+#include <fmt/format.h>
+
+#include "compiler/ir/interpret.h"
+#include "compiler/ir/layer_def.h"
+#include "tests/lower/kernel_runner.h"
+
+using namespace netc;
+using namespace netc::ir;
+
+namespace {
+
+struct Net {
+  Graph g;
+  const OpTable& ops = ops::registry().ops;
+  ValueId variable(const char* name, Role role, bool batched, std::vector<int64_t> dims, DType t = DType::f32) {
+    Variable v;
+    v.name = name;
+    v.role = role;
+    return g.add_variable(v, Type{t, batched, std::move(dims)});
+  }
+  ValueId op(const char* name, std::vector<ValueId> in, Attrs a = {}) { return g.add(ops.at(name), std::move(in), std::move(a)); }
+  void out(ValueId v) { g.outputs.push_back({fmt::format("out{}", g.outputs.size()), v}); }
+};
+
+Attrs conv_attrs(int64_t stride, int64_t pad) {
+  return {{"stride_h", stride}, {"stride_w", stride}, {"pad_top", pad}, {"pad_left", pad}, {"pad_bottom", pad}, {"pad_right", pad}};
+}
+
+void check(const Net& net, int batch, int max_batch, double tolerance = 2e-4) {
+  std::mt19937 rng(static_cast<unsigned>(net.g.nodes.size() * 7 + batch));
+  std::normal_distribution<double> normal;
+  std::map<std::string, RefTensor> variables;
+  for (auto& v : net.g.variables) {
+    if (v.role == Role::constant) continue;
+    RefTensor t;
+    if (net.g.type(v.value).batched) t.dims.push_back(batch);
+    for (int64_t d : net.g.type(v.value).dims) t.dims.push_back(d);
+    int64_t n = 1;
+    for (int64_t d : t.dims) n *= d;
+    for (int64_t i = 0; i < n; ++i) t.data.push_back(static_cast<float>(v.role == Role::slot ? std::abs(normal(rng)) : normal(rng)));
+    variables[v.name] = t;
+  }
+  auto want = interpret(net.g, variables, batch);
+  for (auto machine : {"host", "x86-64-avx2"})
+    for (int threads : {1, 2}) {
+      schedule::Machine m;
+      REQUIRE(schedule::machine_for(machine, m));
+      std::string error;
+      auto got = run_kernels(net.g, m, variables, batch, max_batch, threads, error);
+      CAPTURE(machine); CAPTURE(batch);
+      REQUIRE_MESSAGE(error.empty(), error);
+      for (auto& [v, t] : got) {
+        REQUIRE(t.data.size() == want[v].data.size());
+        double worst = 0, scale = 1e-3;
+        for (double x : want[v].data) scale = std::max(scale, std::abs(x));
+        for (size_t i = 0; i < t.data.size(); ++i) worst = std::max(worst, std::isfinite(t.data[i]) ? std::abs(t.data[i] - want[v].data[i]) / scale : 1e9);
+        CHECK_MESSAGE(worst < tolerance, fmt::format("{} of {}: relative error {}", net.g.values[v].name, machine, worst));
+      }
+    }
+}
+
+}  // namespace
+
+TEST_CASE("convolution with bias, relu and pooling in one kernel") {
+  for (int channels : {1, 6, 16, 19})
+    for (int pad : {0, 2}) {
+      Net n;
+      auto x = n.variable("x", Role::input, true, {21, 23, 3}), w = n.variable("w", Role::weight, false, {5, 5, 3, channels}), b = n.variable("b", Role::weight, false, {channels});
+      auto y = n.op("relu", {n.op("bias_add", {n.op("conv", {x, w}, conv_attrs(1, pad)), b})});
+      n.out(n.op("max_pool", {y}, {{"kernel_h", int64_t{2}}, {"kernel_w", int64_t{2}}, {"stride_h", int64_t{2}}, {"stride_w", int64_t{2}}, {"pad_top", int64_t{0}}, {"pad_left", int64_t{0}}, {"pad_bottom", int64_t{0}}, {"pad_right", int64_t{0}}}));
+      check(n, 3, 4);
+    }
+}
+
+TEST_CASE("convolution's gradients") {
+  for (auto [c, k] : {std::pair{3, 6}, {6, 16}, {16, 33}, {1, 6}})
+    for (int stride : {1, 2})
+      for (int pad : {0, 1}) {
+        Net n;
+        int64_t h = (19 + 2 * pad - 3) / stride + 1;
+        auto x = n.variable("x", Role::input, true, {19, 19, c}), dy = n.variable("dy", Role::input, true, {h, h, k}), w = n.variable("w", Role::weight, false, {3, 3, c, k});
+        Attrs a = conv_attrs(stride, pad), d = a;
+        a.set("kh", int64_t{3}); a.set("kw", int64_t{3});
+        d.set("in_h", int64_t{19}); d.set("in_w", int64_t{19});
+        n.out(n.op("conv_weight_grad", {x, dy}, a));
+        n.out(n.op("conv_data_grad", {dy, w}, d));
+        check(n, 2, 3);
+      }
+}
+
+TEST_CASE("matrix products, streamed and small, whole tiles and single rows") {
+  for (auto [k, u] : {std::pair{120, 84}, {400, 10}, {37, 5}, {9000, 300}})
+    for (int batch : {1, 9, 33}) {
+      Net n;
+      auto x = n.variable("x", Role::input, true, {k}), w = n.variable("w", Role::weight, false, {k, u}), dy = n.variable("dy", Role::input, true, {u}), b = n.variable("b", Role::weight, false, {u});
+      n.out(n.op("relu", {n.op("bias_add", {n.op("matmul", {x, w}), b})}));
+      n.out(n.op("matmul_data_grad", {dy, w}));
+      n.out(n.op("matmul_weight_grad", {x, dy}));
+      n.out(n.op("sum_to_channel", {dy}));
+      check(n, batch, 40);
+    }
+}
