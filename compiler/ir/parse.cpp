@@ -1,4 +1,5 @@
 // Reads the text that print() writes. One statement a line; any malformed text gives a message with its line.
+#include <cctype>
 #include <cerrno>
 #include <cstdlib>
 #include <limits>
