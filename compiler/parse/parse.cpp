@@ -160,8 +160,8 @@ class Builder {
     auto e = std::make_unique<ast::Expr>();
     e->kind = kind, e->span = s, e->text = std::move(text), e->items = std::move(items);
     for (const auto& i : e->items) e->depth = std::max(e->depth, i->depth + 1);
-    if (e->depth > 4 * kMaxDepth) {
-      diagnostics_.report(DiagId::too_deep, {s.begin, s.begin + 1}, kMaxDepth * 4);
+    if (e->depth > kMaxDepth) {
+      diagnostics_.report(DiagId::too_deep, {s.begin, s.begin + 1}, kMaxDepth);
       e->items.clear(), e->kind = ast::ExprKind::integer, e->depth = 1;
     }
     return e;

@@ -1,0 +1,268 @@
+// Expressions: names, lists, indexing, properties, operators.
+#include <algorithm>
+#include <cmath>
+
+#include "compiler/sema/elaborator.h"
+
+namespace netc::sema {
+namespace {
+using K = Value::Kind;
+constexpr int64_t kMaxSteps = 2000000;
+constexpr int kMaxDepth = 800;      // of eval() inside eval(), through blocks
+constexpr int64_t kMaxList = 100000;
+}  // namespace
+
+std::string Elaborator::source(Span s) const {
+  const std::string& text = diagnostics_.file().text();
+  std::string out;
+  for (uint32_t i = s.begin; i < s.end && i < text.size(); ++i) {
+    const bool blank = text[i] == ' ' || text[i] == '\n' || text[i] == '\r' || text[i] == '\t';
+    if (!blank) out += text[i];
+    else if (!out.empty() && out.back() != ' ') out += ' ';
+  }
+  return out;
+}
+
+bool Elaborator::spend(Span span) {
+  if (exhausted_) return false;
+  if (++steps_ <= kMaxSteps) return true;
+  exhausted_ = true;
+  fail(DiagId::too_much_work, span, fmt::format("the net takes more than {} steps to elaborate", kMaxSteps)).help.push_back("look for a loop over a huge range");
+  return false;
+}
+
+void Elaborator::suggest(Diagnostic& d, const std::string& name, const std::vector<std::string>& known) {
+  const std::string near = nearest_name(name, known);
+  if (!near.empty() && d.help.empty()) d.help.push_back(fmt::format("did you mean {}?", near));
+}
+
+std::vector<std::string> Elaborator::visible(const EnvPtr& env, bool layers) const {
+  std::vector<std::string> out;
+  for (Env* e = env.get(); e; e = e->parent.get())
+    for (const auto& [name, n] : e->names)
+      if (!layers || n.value.is(K::callable) || n.value.is(K::layer)) out.push_back(name);
+  return out;
+}
+
+Value Elaborator::name(const ast::Expr& e, const EnvPtr& env, bool layer) {
+  if (Env::Name* n = env->find(e.text)) {
+    n->used = true;
+    return n->value;
+  }
+  Diagnostic& d = fail(layer ? DiagId::unknown_layer : DiagId::unknown_name, e.span, e.text);
+  suggest(d, e.text, visible(env, layer));
+  return {};
+}
+
+Value Elaborator::eval(const ast::Expr& e, const EnvPtr& env) {
+  if (!spend(e.span)) return {};
+  if (depth_ >= kMaxDepth) {
+    exhausted_ = true;
+    fail(DiagId::too_much_work, e.span, "expressions and blocks nest too deeply");
+    return {};
+  }
+  ++depth_;
+  Value v = eval_inner(e, env);
+  --depth_;
+  return v;
+}
+
+Value Elaborator::eval_inner(const ast::Expr& e, const EnvPtr& env) {
+  switch (e.kind) {
+    case ast::ExprKind::integer: return Value::of_int(e.integer);
+    case ast::ExprKind::number: return Value::of_number(e.number);
+    case ast::ExprKind::string: return Value::of_string(e.text);
+    case ast::ExprKind::boolean: return Value::of_bool(e.integer != 0);
+    case ast::ExprKind::name: return name(e, env, false);
+    case ast::ExprKind::list:
+    case ast::ExprKind::dict: return list(e, env);
+    case ast::ExprKind::call: return call(e, env);
+    case ast::ExprKind::index: return index(e, env);
+    case ast::ExprKind::member: return member(e, env);
+    case ast::ExprKind::unary: return unary(e, env);
+    case ast::ExprKind::binary: return binary(e, env);
+    case ast::ExprKind::chain: return chain(e, env);
+    case ast::ExprKind::choose: {
+      const std::optional<bool> c = condition(*e.items[0], env, "a condition");
+      return c ? eval(*e.items[*c ? 1 : 2], env) : Value();
+    }
+  }
+  return {};
+}
+
+std::optional<bool> Elaborator::condition(const ast::Expr& e, const EnvPtr& env, const char* what) {
+  const Value v = eval(e, env);
+  if (v.error()) return std::nullopt;
+  if (v.is(K::boolean)) return v.integer != 0;
+  fail(DiagId::expected_type, e.span, what, "true or false", kind_of(v));
+  return std::nullopt;
+}
+
+Value Elaborator::list(const ast::Expr& e, const EnvPtr& env) {
+  std::vector<Value> items;
+  bool ok = true;
+  for (const auto& i : e.items) {
+    items.push_back(eval(*i, env));
+    ok = ok && !items.back().error();
+  }
+  if (!ok) return {};
+  Value v = Value::of_list(std::move(items));
+  if (e.kind == ast::ExprKind::dict) v.kind = K::dict;
+  return v;
+}
+
+Value Elaborator::index(const ast::Expr& e, const EnvPtr& env) {
+  const Value of = eval(*e.items[0], env), at = eval(*e.items[1], env);
+  if (of.error() || at.error()) return {};
+  if (of.is(K::dict)) {
+    for (size_t i = 0; i + 1 < of.items->size(); i += 2)
+      if (equal((*of.items)[i], at)) return (*of.items)[i + 1];
+    fail(DiagId::bad_index, e.items[1]->span, fmt::format("the table has no entry {}", show(at)));
+    return {};
+  }
+  if (!of.is(K::list) || !at.is(K::integer)) {
+    fail(DiagId::bad_index, e.span, fmt::format("{} cannot be indexed by {}", kind_of(of), kind_of(at)));
+    return {};
+  }
+  const int64_t n = static_cast<int64_t>(of.items->size());
+  if (at.integer < 0 || at.integer >= n) {
+    fail(DiagId::bad_index, e.items[1]->span, fmt::format("index {} is outside a list of {}", at.integer, n));
+    return {};
+  }
+  return (*of.items)[at.integer];
+}
+
+Value Elaborator::member(const ast::Expr& e, const EnvPtr& env) {
+  const Value of = eval(*e.items[0], env);
+  if (of.error()) return {};
+  if (of.is(K::tensor)) {
+    const ir::Type type = graph_->type(of.tensor);
+    const auto extent = [&](int from_end) -> Value {
+      const int i = type.rank() - from_end;
+      if (i < 0 || type.dims[i] == ir::kAnyExtent) {
+        fail(DiagId::bad_index, e.span, fmt::format("{} is not known of {}", e.text, ir::shape_for_user(type)));
+        return {};
+      }
+      return Value::of_int(type.dims[i]);
+    };
+    if (e.text == "channels") return extent(1);
+    if (e.text == "width") return extent(2);
+    if (e.text == "height") return extent(3);
+    if (e.text == "rank") return Value::of_int(type.rank());
+    if (e.text == "shape") {
+      std::vector<Value> dims;
+      for (int i = type.rank(); i > 0; --i) {
+        dims.push_back(extent(i));
+        if (dims.back().error()) return {};
+      }
+      return Value::of_list(std::move(dims));
+    }
+  }
+  Diagnostic& d = fail(DiagId::unknown_member, e.span, kind_of(of), e.text);
+  if (of.is(K::tensor)) {
+    suggest(d, e.text, {"shape", "channels", "width", "height", "rank"});
+    if (d.help.empty()) d.help.push_back("a tensor has shape, rank, height, width and channels");
+  }
+  return {};
+}
+
+Value Elaborator::unary(const ast::Expr& e, const EnvPtr& env) {
+  const Value v = eval(*e.items[0], env);
+  if (v.error()) return {};
+  if (e.text == "not" && v.is(K::boolean)) return Value::of_bool(!v.integer);
+  if (e.text == "-" && v.is(K::number)) return Value::of_number(-v.number, v.quotient);
+  if (e.text == "-" && v.is(K::integer)) return Value::of_int(-v.integer);  // never the smallest: literals are positive, results checked
+  fail(DiagId::operator_type, e.span, e.text, kind_of(v));
+  return {};
+}
+
+Value Elaborator::binary(const ast::Expr& e, const EnvPtr& env) {
+  const std::string& op = e.text;
+  if (op == "and" || op == "or") {
+    const std::optional<bool> a = condition(*e.items[0], env, "an operand of and, or");
+    if (!a) return {};
+    if (*a == (op == "or")) return Value::of_bool(*a);
+    const std::optional<bool> b = condition(*e.items[1], env, "an operand of and, or");
+    return b ? Value::of_bool(*b) : Value();
+  }
+  const Value a = eval(*e.items[0], env), b = eval(*e.items[1], env);
+  if (a.error() || b.error()) return {};
+  if (op == "==") return Value::of_bool(equal(a, b));
+  if (op == "!=") return Value::of_bool(!equal(a, b));
+  if (op == "..") {
+    if (!a.is(K::integer) || !b.is(K::integer)) {
+      fail(DiagId::operator_type, e.span, op, fmt::format("{} and {}", kind_of(a), kind_of(b)));
+      return {};
+    }
+    std::vector<Value> items;
+    if (b.integer > a.integer && static_cast<uint64_t>(b.integer) - static_cast<uint64_t>(a.integer) > static_cast<uint64_t>(kMaxList)) {
+      fail(DiagId::too_much_work, e.span, fmt::format("the range has more than {} elements", kMaxList));
+      return {};
+    }
+    steps_ += std::max<int64_t>(0, b.integer - a.integer);
+    for (int64_t i = a.integer; i < b.integer; ++i) items.push_back(Value::of_int(i));
+    return Value::of_list(std::move(items));
+  }
+  return arithmetic(e, a, b);
+}
+
+Value Elaborator::arithmetic(const ast::Expr& e, const Value& a, const Value& b) {
+  const std::string& op = e.text;
+  const bool order = op == "<" || op == "<=" || op == ">" || op == ">=";
+  if (op == "+" && a.is(K::list) && b.is(K::list)) {
+    std::vector<Value> items = *a.items;
+    if (items.size() + b.items->size() > static_cast<size_t>(kMaxList)) {
+      fail(DiagId::too_much_work, e.span, fmt::format("the list has more than {} elements", kMaxList));
+      return {};
+    }
+    steps_ += static_cast<int64_t>(items.size() + b.items->size());
+    items.insert(items.end(), b.items->begin(), b.items->end());
+    return Value::of_list(std::move(items));
+  }
+  if (op == "+" && a.is(K::string) && b.is(K::string) && a.text.size() + b.text.size() < 10000) return Value::of_string(a.text + b.text);
+  if (!a.numeric() || !b.numeric()) {
+    fail(DiagId::operator_type, e.span, op, fmt::format("{} and {}", kind_of(a), kind_of(b)));
+    return {};
+  }
+  const bool integers = a.is(K::integer) && b.is(K::integer);
+  const double x = a.real(), y = b.real();
+  if (order) {
+    if (integers) return Value::of_bool(op == "<" ? a.integer < b.integer : op == "<=" ? a.integer <= b.integer : op == ">" ? a.integer > b.integer : a.integer >= b.integer);
+    return Value::of_bool(op == "<" ? x < y : op == "<=" ? x <= y : op == ">" ? x > y : x >= y);
+  }
+  if ((op == "/" || op == "%") && y == 0) {
+    fail(DiagId::bad_number, e.span, "division by zero");
+    return {};
+  }
+  int64_t r = 0;
+  bool overflow = false;
+  if (integers && op != "/" && !(op == "^" && b.integer < 0)) {
+    if (op == "+") overflow = __builtin_add_overflow(a.integer, b.integer, &r);
+    if (op == "-") overflow = __builtin_sub_overflow(a.integer, b.integer, &r);
+    if (op == "*") overflow = __builtin_mul_overflow(a.integer, b.integer, &r);
+    if (op == "%") r = b.integer == -1 ? 0 : ((a.integer % b.integer) + b.integer) % b.integer;
+    if (op == "^") {
+      r = 1;
+      if (a.integer == 1 || a.integer == 0 || a.integer == -1) r = b.integer == 0 ? 1 : a.integer == -1 && b.integer % 2 == 0 ? 1 : a.integer;
+      else
+        for (int64_t i = 0; i < b.integer && !overflow; ++i) overflow = __builtin_mul_overflow(r, a.integer, &r);
+    }
+    if (overflow || r == INT64_MIN) {
+      fail(DiagId::bad_number, e.span, "the result does not fit a 64-bit integer");
+      return {};
+    }
+    return Value::of_int(r);
+  }
+  if (integers && op == "/") {
+    if (a.integer % b.integer == 0) return Value::of_int(a.integer / b.integer);
+    return Value::of_number(x / y, true);
+  }
+  double z = op == "+" ? x + y : op == "-" ? x - y : op == "*" ? x * y : op == "/" ? x / y : op == "%" ? x - y * std::floor(x / y) : std::pow(x, y);
+  if (!std::isfinite(z)) {
+    fail(DiagId::bad_number, e.span, "the result is not a finite number");
+    return {};
+  }
+  return Value::of_number(z);
+}
+
+}  // namespace netc::sema

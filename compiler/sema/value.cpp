@@ -1,0 +1,55 @@
+#include "compiler/sema/value.h"
+
+#include <fmt/format.h>
+
+namespace netc::sema {
+
+bool equal(const Value& a, const Value& b) {
+  if (a.numeric() && b.numeric())
+    return a.is(Value::Kind::integer) && b.is(Value::Kind::integer) ? a.integer == b.integer : a.real() == b.real();
+  if (a.kind != b.kind) return false;
+  switch (a.kind) {
+    case Value::Kind::boolean: return a.integer == b.integer;
+    case Value::Kind::string: return a.text == b.text;
+    case Value::Kind::tensor: return a.tensor == b.tensor;
+    case Value::Kind::layer: return a.layer == b.layer;
+    case Value::Kind::callable: return a.callable == b.callable;
+    case Value::Kind::list:
+    case Value::Kind::dict: {
+      if (a.items->size() != b.items->size()) return false;
+      for (size_t i = 0; i < a.items->size(); ++i)
+        if (!equal((*a.items)[i], (*b.items)[i])) return false;
+      return true;
+    }
+    default: return false;
+  }
+}
+
+std::string show(const Value& v) {
+  switch (v.kind) {
+    case Value::Kind::boolean: return v.integer ? "true" : "false";
+    case Value::Kind::integer: return fmt::format("{}", v.integer);
+    case Value::Kind::number: return fmt::format("{}", v.number);
+    case Value::Kind::string: return fmt::format("\"{}\"", v.text);
+    case Value::Kind::list: {
+      std::string out = "[";
+      for (size_t i = 0; i < v.items->size(); ++i) {
+        if (out.size() > 2000) return out + ", ...]";
+        out += (i ? ", " : "") + show((*v.items)[i]);
+      }
+      return out + "]";
+    }
+    case Value::Kind::dict: return fmt::format("a table of {} entries", v.items->size() / 2);
+    case Value::Kind::tensor: return "a tensor";
+    case Value::Kind::layer: return v.layer->made_by ? v.layer->made_by->name() : "a chain of layers";
+    case Value::Kind::callable: return v.callable->name();
+    default: return "nothing";
+  }
+}
+
+std::string kind_of(const Value& v) {
+  static const char* const kNames[] = {"nothing", "a boolean", "an integer", "a number", "a string", "a list", "a table", "a tensor", "a layer", "a layer"};
+  return kNames[static_cast<int>(v.kind)];
+}
+
+}  // namespace netc::sema

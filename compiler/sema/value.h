@@ -1,0 +1,88 @@
+// Values that exist while a net is elaborated: numbers and lists, tensors, layers, and what makes layers.
+#pragma once
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "compiler/ast/ast.h"
+#include "compiler/ir/layer_def.h"
+
+namespace netc::sema {
+
+struct LayerValue;
+struct Callable;
+
+struct Value {
+  enum class Kind : uint8_t { error, boolean, integer, number, string, list, dict, tensor, layer, callable };
+  Kind kind = Kind::error;
+  bool quotient = false;               // a number that is a quotient of integers: rounded down where an integer is wanted
+  int64_t integer = 0;                 // also a boolean's
+  double number = 0;
+  std::string text;
+  std::shared_ptr<std::vector<Value>> items;   // list; dict: key, value, key, value
+  ir::ValueId tensor = ir::kNone;
+  std::shared_ptr<LayerValue> layer;
+  std::shared_ptr<Callable> callable;
+
+  static Value of_bool(bool b) { Value v; v.kind = Kind::boolean, v.integer = b; return v; }
+  static Value of_int(int64_t i) { Value v; v.kind = Kind::integer, v.integer = i; return v; }
+  static Value of_number(double d, bool quotient = false) { Value v; v.kind = Kind::number, v.number = d, v.quotient = quotient; return v; }
+  static Value of_string(std::string s) { Value v; v.kind = Kind::string, v.text = std::move(s); return v; }
+  static Value of_list(std::vector<Value> l) { Value v; v.kind = Kind::list, v.items = std::make_shared<std::vector<Value>>(std::move(l)); return v; }
+  static Value of_tensor(ir::ValueId t) { Value v; v.kind = Kind::tensor, v.tensor = t; return v; }
+  static Value of_layer(std::shared_ptr<LayerValue> l) { Value v; v.kind = Kind::layer, v.layer = std::move(l); return v; }
+  static Value of_callable(std::shared_ptr<Callable> c) { Value v; v.kind = Kind::callable, v.callable = std::move(c); return v; }
+
+  bool error() const { return kind == Kind::error; }
+  bool is(Kind k) const { return kind == k; }
+  bool numeric() const { return kind == Kind::integer || kind == Kind::number; }
+  double real() const { return kind == Kind::integer ? static_cast<double>(integer) : number; }
+};
+
+/// Equal content. Of tensors, layers and callables: the same one.
+bool equal(const Value&, const Value&);
+/// As the language writes it: 6, 0.5, "a", ["a", "b"].
+std::string show(const Value&);
+/// "an integer", "a list".
+std::string kind_of(const Value&);
+
+/// Names of one scope.
+struct Env {
+  struct Name { Value value; bool assignable = false, used = false, warn = false; Span span; };
+  std::shared_ptr<Env> parent;
+  std::map<std::string, Name> names;
+  std::map<std::string, const std::vector<ast::Arg>*> defaults;   // default Conv(...)
+  Name* find(const std::string& name) {
+    for (Env* e = this; e; e = e->parent.get())
+      if (auto it = e->names.find(name); it != e->names.end()) return &it->second;
+    return nullptr;
+  }
+};
+using EnvPtr = std::shared_ptr<Env>;
+
+/// What constructs layers: a layer of the registry, a block, or a net.
+struct Callable {
+  const ir::LayerDef* builtin = nullptr;
+  const ast::Stmt* block = nullptr;
+  const ast::Net* net = nullptr;
+  EnvPtr env;                          // where a block was declared, or the file
+  std::string name() const { return builtin ? builtin->name : block ? block->name : net->name; }
+};
+
+/// A layer: constructed once, applied any number of times with the same weights.
+struct LayerValue {
+  std::shared_ptr<Callable> made_by;                 // null: a sequence
+  std::vector<std::shared_ptr<LayerValue>> sequence;
+  Span span;                                         // where it was constructed
+  std::string wanted_name;                           // let NAME = Layer
+  std::string name;                                  // fixed when first applied
+  std::vector<ir::ArgValue> args;                    // of a builtin, by ArgDef order
+  std::vector<Value> tensors;                        // tensor arguments: Add(y)
+  std::map<std::string, Value> bound;                // of a block or net
+  std::vector<std::shared_ptr<LayerValue>> inner;    // of a block or net: layers in order of construction, for sharing
+  std::map<std::string, int32_t> variables;          // of a builtin: short name to graph variable
+  int applications = 0;
+};
+
+}  // namespace netc::sema
