@@ -1,0 +1,27 @@
+// From training semantics to inference: dropout is its operand, batch statistics are the running ones, nothing is updated.
+#include "compiler/passes/passes.h"
+#include "compiler/passes/rewrite.h"
+
+namespace netc::passes {
+
+using namespace ir;
+
+Graph to_inference(Graph g) {
+  g.updates.clear();
+  const NodeId nodes = static_cast<NodeId>(g.nodes.size());
+  for (NodeId n = 0; n < nodes; ++n) {
+    if (!g.nodes[n].op->inference) continue;
+    const NodeId first = static_cast<NodeId>(g.nodes.size());
+    const std::vector<ValueId> instead = g.nodes[n].op->inference(g, n);
+    std::vector<NodeId> added;  // they may read the result they replace
+    for (NodeId k = first; k < static_cast<NodeId>(g.nodes.size()); ++k) added.push_back(k);
+    const std::vector<ValueId> results = g.nodes[n].results;
+    for (size_t i = 0; i < results.size() && i < instead.size(); ++i) {
+      if (instead[i] != kNone && instead[i] != results[i]) replace_uses(g, results[i], instead[i], added);
+    }
+  }
+  restore_order(g);
+  return remove_dead(g);
+}
+
+}  // namespace netc::passes

@@ -1,0 +1,38 @@
+// The passes over the graph, one file each. Each keeps the graph well formed (ir::verify) and is deterministic.
+#pragma once
+#include <map>
+#include <vector>
+
+#include "compiler/ir/layer_def.h"
+
+namespace netc::passes {
+
+struct Loss {
+  ir::ValueId data = ir::kNone;   // the batch's mean, f32[]: what autodiff starts from
+  ir::ValueId total = ir::kNone;  // with the weights' penalties: the output "loss"
+};
+/// Adds the variable "label", the loss of `output` and the penalties of trainable weights, and the output "loss".
+Loss add_loss(ir::Graph&, const ir::Registry&, const ir::LossDef&, ir::ValueId output, const std::vector<ir::ArgValue>& args);
+
+/// Appends the gradient of `loss` (f32[]) in every trainable weight it depends on. Key: the weight's index in Graph::variables.
+std::map<int32_t, ir::ValueId> add_gradients(ir::Graph&, const ir::Registry&, ir::ValueId loss);
+
+/// Adds the penalties' gradients to `gradients`, the optimiser's slots and scalars, one update of each weight and its slots.
+void add_updates(ir::Graph&, const ir::Registry&, const ir::OptimizerDef&, const std::vector<ir::ArgValue>& args, std::map<int32_t, ir::ValueId>& gradients);
+
+/// Every operator in its inference form, no updates, the same outputs.
+[[nodiscard]] ir::Graph to_inference(ir::Graph);
+
+/// Without nodes whose results nobody reads and without unread labels, scalars and constants; inputs, weights, state and slots stay.
+[[nodiscard]] ir::Graph remove_dead(const ir::Graph&);
+
+/// Nodes that compute the same from the same are one node.
+[[nodiscard]] ir::Graph merge_common(ir::Graph);
+
+/// Small results of constants only become constants.
+[[nodiscard]] ir::Graph fold_constants(ir::Graph);
+
+/// Inference: affine maps after a contraction go into its weights and one offset; other affine maps become x * scale + shift with both known at load.
+[[nodiscard]] ir::Graph fold_affine(ir::Graph, const ir::Registry&);
+
+}  // namespace netc::passes
