@@ -44,7 +44,8 @@ class Verifier {
         continue;
       }
       const std::vector<ValueId>& results = g_.nodes[v.def].results;
-      if (v.result < 0 || v.result >= static_cast<int>(results.size()) || results[v.result] != id) error("%{} is not result {} of node {}", id, v.result, v.def);
+      const bool listed = v.result >= 0 && v.result < static_cast<int>(results.size()) && results[v.result] == id;
+      if (!listed) error("%{} is not result {} of node {}", id, v.result, v.def);
       if (v.variable != kNone) error("%{} is a variable and a node's result", id);
     }
   }
@@ -137,7 +138,8 @@ class Verifier {
       if (is_value(v.value) && g_.type(v.value) != g_.type(u.value)) {
         error("variable {} is {}, but its update is {}", quoted(v.name), to_string(g_.type(v.value)), to_string(g_.type(u.value)));
       }
-      if (v.role != Role::weight && v.role != Role::state && v.role != Role::slot) error("variable {} is a {} and has an update", quoted(v.name), to_string(v.role));
+      const bool lasting = v.role == Role::weight || v.role == Role::state || v.role == Role::slot;
+      if (!lasting) error("variable {} is a {} and has an update", quoted(v.name), to_string(v.role));
     }
     for (const Layer& l : g_.layers) {
       if (l.output != kNone && !is_value(l.output)) error("layer {}'s output is %{}, which is not there", quoted(l.name), l.output);

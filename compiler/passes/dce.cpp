@@ -42,7 +42,8 @@ Graph remove_dead(const Graph& g) {
     if (!live[v.value]) continue;
     Value value = g.values[v.value];
     variable_at[i] = value.variable = static_cast<int32_t>(out.variables.size());
-    at[v.value] = v.value = static_cast<ValueId>(out.values.size());
+    at[v.value] = static_cast<ValueId>(out.values.size());
+    v.value = at[v.value];
     out.values.push_back(std::move(value));
     out.variables.push_back(std::move(v));
   }

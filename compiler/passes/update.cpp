@@ -50,7 +50,8 @@ void add_updates(Graph& g, const Registry& registry, const OptimizerDef& optimiz
     const std::vector<ValueId> contents = optimizer.build(g, registry.ops, w.value, found->second, slots, lr, step, args);
     for (size_t n = first; n < g.nodes.size(); ++n) g.nodes[n].layer = layer;
     if (contents.size() != targets.size()) {
-      std::fprintf(stderr, "netc: internal error: optimiser %s gives %zu contents for %zu variables\n", optimizer.name.c_str(), contents.size(), targets.size());
+      std::fprintf(stderr, "netc: internal error: optimiser %s gives %zu contents for %zu variables\n", optimizer.name.c_str(), contents.size(),
+                   targets.size());
       std::abort();
     }
     for (size_t k = 0; k < targets.size(); ++k) g.updates.push_back({targets[k], contents[k]});
