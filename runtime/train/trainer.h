@@ -1,0 +1,45 @@
+// The training loop and evaluation: what `program train` and `program eval` run.
+#pragma once
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "runtime/data/loader.h"
+#include "runtime/model.h"
+#include "runtime/train/metrics.h"
+
+namespace netc::rt {
+
+/// What the command line gives; an empty or absent value means the .net file's own (or, with `resume`, the resumed run's).
+struct TrainOptions {
+  std::string data, valid;                 // data SPECs; valid empty: the .net file's, else the test split of mnist:, cifar:, synthetic:
+  std::string weights;                     // start from this safetensors file instead of fresh weights
+  std::string out;                         // the run's folder; empty: runs/NAME-1, -2, ...
+  std::string resume;                      // continue the run in this folder
+  std::string program;                     // argv[0], for the hints printed at the end
+  std::optional<int64_t> epochs, batch;
+  std::optional<double> lr;
+  std::optional<uint64_t> seed;
+  int threads = 0;                         // 0: as many as the machine has cores
+  bool json = false;                       // one JSON object a line instead of progress
+  bool quiet = false;                      // only errors and the closing lines
+  std::optional<bool> color;               // absent: when stdout is a terminal and NO_COLOR is not set
+};
+
+/// Trains; prints progress to stdout and errors to stderr. Returns the exit code: 0 done, 1 failed, 130 interrupted and saved.
+int train(const ModelInfo& info, CreateFn create, const TrainOptions& options);
+
+struct EvalResult {
+  double loss = 0;                         // mean over the samples, penalties included
+  Metrics metrics;                         // accuracy, top-k, confusion
+  size_t n = 0;                            // samples seen
+  const Confusion& confusion() const { return metrics.confusion(); }
+};
+
+/// Runs every batch of `loader` (epoch 0, in its order) through the model's inference form.
+EvalResult evaluate(Model& model, Loader& loader);
+
+/// The spec a run validates on, and "" when there is none; see TrainOptions::valid. `data_given`: the training data was named on the command line.
+std::string validation_spec(const ModelInfo& info, const std::string& data, bool data_given, const std::string& valid);
+
+}  // namespace netc::rt
