@@ -246,7 +246,7 @@ struct Applier {
     int rd = r.dimensions();
     if (num("rows") || !acc.has_update_definition()) {
       for (Func h : b.anchor.helpers) h.compute_at(b.out, b.vars.back());
-      if (acc.has_update_definition()) acc.compute_root();
+      if (acc.has_update_definition()) acc.compute_at(b.out, b.vars.back());
       return;
     }
     for (Func h : b.anchor.helpers) h.compute_root();

@@ -127,7 +127,8 @@ class Builder {
       const schedule::Buffer& buffer = p_.buffers[k_.outputs[i]];
       auto strides = strides_of(buffer);
       for (int d = 0; d < static_cast<int>(b_.vars.size()); ++d) {
-        if (d == buffer.type.rank()) buffers[i].dim(d).set_min(0);
+        if (i > 0) {}  // the same extents as the first's, by Halide's rule
+        else if (d == buffer.type.rank()) buffers[i].dim(d).set_min(0);
         else buffers[i].dim(d).set_bounds(0, static_cast<int>(buffer.type.dims[buffer.type.rank() - 1 - d]));
         if (strides[d] <= 0x7fffffff) buffers[i].dim(d).set_stride(static_cast<int>(strides[d]));
       }

@@ -7,7 +7,7 @@
 #include <fstream>
 #include <map>
 #include <mutex>
-#include <sstream>
+#include <stdexcept>
 #include <thread>
 
 #include <fmt/format.h>
@@ -36,6 +36,13 @@ class ScratchBound : public Halide::Internal::IRVisitor {
     held_ -= 128 + (bytes + 63) / 64 * 64;
   }
   int64_t held_ = 0;
+};
+
+// Halide's errors become exceptions of this file's; its warnings are for its developers.
+class Reporter : public Halide::CompileTimeErrorReporter {
+ public:
+  void warning(const char*) override {}
+  void error(const char* message) override { throw std::runtime_error(message); }
 };
 
 std::string read_file(const std::string& path) {
@@ -91,6 +98,10 @@ bool lower_all(const schedule::Plan& p, const schedule::Machine& m, const Option
     bool must_compile = options.want_halide_text || options.want_cpp;
     if (fresh && (must_compile || !load_cached(options.cache_dir, keys[i], objects[i]))) todo.push_back(i);
   }
+  // Halide would run on a stack of its own, which exceptions cannot leave; kernels are small enough for a thread's.
+  Halide::set_compiler_stack_size(0);
+  static Reporter reporter;
+  Halide::set_custom_compile_time_error_reporter(&reporter);
   TempDir temp;
   if (!todo.empty() && temp.path.empty()) { error = "cannot make a folder for temporary files; set TMPDIR to a writable one"; return false; }
 
