@@ -101,21 +101,22 @@ OpDef max_pool() {
     each_pooled(PoolGeometry(n.attrs), in[0].dims, y.dims, [&](int64_t i, int64_t o) { y.data[o] = std::max(y.data[o], in[0].data[i]); });
     return Tensors{y};
   };
-  d.gradient = [](const GradContext& g) { return std::vector<ValueId>{g.emit("max_pool_grad", {g.grads_out[0], g.in(0), g.out()}, g.n().attrs)}; };
+  d.gradient = [](const GradContext& g) { return std::vector<ValueId>{g.emit("max_pool_grad", {g.grads_out[0], g.in(0)}, g.n().attrs)}; };
   return d;
 }
 
 OpDef max_pool_grad() {
   OpDef d;
   d.name = "max_pool_grad";
-  d.doc = "Gradient of max_pool: dy goes to the first maximum of its window in row-major order. Operands dy, x, y = max_pool(x).";
+  d.doc = "Gradient of max_pool: dy goes to the first maximum of its window in row-major order. Operands dy, x: the maximum is found again, since x may be recomputed in "
+          "this kernel and then differ in its last bit from the one that was pooled.";
   d.kind = Kind::window;
-  d.inputs = 3;
+  d.inputs = 2;
   d.no_gradient = kNoSecond;
   d.shape = [](Types in, const Attrs& a, std::vector<Type>& out, std::string& error) {
     Type y;
     if (!pool_type(in[1], a, y, error, "max_pool_grad")) return false;
-    if (in[0] != y || in[2] != y) {
+    if (in[0] != y) {
       error = fmt::format("max_pool_grad: {} do not fit together", list_types(in));
       return false;
     }
@@ -132,15 +133,22 @@ OpDef max_pool_grad() {
     const int oh = static_cast<int>(t.dims[0]), ow = static_cast<int>(t.dims[1]);
     Var c("c"), x("x"), y("y"), n("n");
     Func first("max_pool_first"), dx("max_pool_grad");  // first: the window's pixel that holds its maximum, row-major
-    const Expr top = ctx.in[2](c, x, y, n), x0 = x * g.sw - g.left, y0 = y * g.sh - g.top;
+    const Expr x0 = x * g.sw - g.left, y0 = y * g.sh - g.top;
+    Func top("max_pool_top");
     if (g.small()) {
-      Expr index = g.kh * g.kw;
-      for (int i = g.kh * g.kw - 1; i >= 0; --i) index = select(pixel(ctx, 1, g, c, x0 + i % g.kw, y0 + i / g.kw, n) == top, i, index);
+      Expr index = 0, best = pixel(ctx, 1, g, c, x0, y0, n);
+      for (int i = 1; i < g.kh * g.kw; ++i) {
+        const Expr v = pixel(ctx, 1, g, c, x0 + i % g.kw, y0 + i / g.kw, n);
+        index = select(v > best, i, index);
+        best = max(best, v);
+      }
       first(c, x, y, n) = index;
     } else {
-      RDom r(0, g.kw, 0, g.kh, "r");
+      RDom r(0, g.kw, 0, g.kh, "r"), q(0, g.kw, 0, g.kh, "q");
+      top(c, x, y, n) = Expr(-INFINITY);
+      top(c, x, y, n) = max(top(c, x, y, n), pixel(ctx, 1, g, c, x0 + q.x, y0 + q.y, n));
       first(c, x, y, n) = g.kh * g.kw;
-      first(c, x, y, n) = min(first(c, x, y, n), select(pixel(ctx, 1, g, c, x0 + r.x, y0 + r.y, n) == top, r.y * g.kw + r.x, g.kh * g.kw));
+      first(c, x, y, n) = min(first(c, x, y, n), select(pixel(ctx, 1, g, c, x0 + r.x, y0 + r.y, n) == top(c, x, y, n), r.y * g.kw + r.x, g.kh * g.kw));
     }
     Expr sum;
     for (int a = 0; a < g.covering_h(); ++a) {
@@ -155,17 +163,18 @@ OpDef max_pool_grad() {
     }
     dx(c, x, y, n) = sum;
     Lowered l{{dx}, dx, {}, {}, {}};
-    if (!g.small()) l.helpers = {first};
+    if (!g.small()) l.helpers = {top, first};
     return l;
   };
   d.reference = [](const Node& n, const Graph& g, const Tensors& in, int64_t batch) {
     RefTensor dx = ref_zeros(g.type(n.results[0]), batch);
-    std::vector<bool> done(in[0].data.size(), false);
-    each_pooled(PoolGeometry(n.attrs), dx.dims, in[0].dims, [&](int64_t i, int64_t o) {
-      if (done[o] || in[1].data[i] != in[2].data[o]) return;
-      done[o] = true;
-      dx.data[i] += in[0].data[o];
+    const PoolGeometry p(n.attrs);
+    std::vector<int64_t> first(in[0].data.size(), -1);
+    each_pooled(p, dx.dims, in[0].dims, [&](int64_t i, int64_t o) {
+      if (first[o] < 0 || in[1].data[i] > in[1].data[first[o]]) first[o] = i;
     });
+    for (size_t o = 0; o < first.size(); ++o)
+      if (first[o] >= 0) dx.data[first[o]] += in[0].data[o];
     return Tensors{dx};
   };
   return d;

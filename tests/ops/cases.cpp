@@ -94,7 +94,7 @@ void pool(std::vector<Case>& c) {
     const Type x = batched({s.h, s.w, s.c});
     const Type y = batched({(s.h + s.before + s.after - s.k) / s.s + 1, (s.w + s.before + s.after - s.k) / s.s + 1, s.c});
     c.push_back({"max_pool", {x}, a});
-    Case grad{"max_pool_grad", {y, x, y}, a};
+    Case grad{"max_pool_grad", {y, x}, a};
     grad.fix = [x, a](std::vector<RefTensor>& in, int64_t batch) {
       for (double& v : in[1].data) v = std::round(v);  // ties: the first maximum counts
       const Graph g = graph_of({"max_pool", {x}, a});
