@@ -1,0 +1,84 @@
+#include "compiler/emit/text.h"
+
+#include <cmath>
+#include <cstdlib>
+
+#include <fmt/format.h>
+
+namespace netc::emit {
+namespace {
+
+const std::set<std::string>& keywords() {
+  static const std::set<std::string> words = {
+      "alignas", "alignof", "and", "asm", "auto", "bool", "break", "case", "catch", "char", "class", "concept", "const", "continue", "default", "delete",
+      "do", "double", "else", "enum", "explicit", "export", "extern", "false", "float", "for", "friend", "goto", "if", "inline", "int", "long", "mutable",
+      "namespace", "new", "not", "operator", "or", "private", "protected", "public", "register", "requires", "return", "short", "signed", "sizeof",
+      "static", "struct", "switch", "template", "this", "throw", "true", "try", "typedef", "typeid", "typename", "union", "unsigned", "using", "virtual",
+      "void", "volatile", "while", "xor"};
+  return words;
+}
+
+template <class T>
+std::string number(T v, const char* suffix) {
+  if (std::isnan(v)) return "NAN";
+  if (std::isinf(v)) return v < 0 ? "-INFINITY" : "INFINITY";
+  std::string s = fmt::format("{}", v);
+  if (s.find_first_of(".e") == std::string::npos) s += ".0";
+  return s + suffix;
+}
+
+}  // namespace
+
+std::string identifier(const std::string& name) {
+  std::string s;
+  for (char c : name) {
+    const bool good = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+    if (good) s += c;
+    else if (s.empty() || s.back() != '_') s += '_';
+  }
+  if (s.empty() || s == "_") return "x";
+  if (s[0] >= '0' && s[0] <= '9') s = "n" + s;
+  if (s[0] == '_') s = "x" + s;  // names with a leading underscore may be the implementation's
+  return keywords().count(s) ? s + "_" : s;
+}
+
+std::string unique_identifier(const std::string& name, std::set<std::string>& used) {
+  const std::string base = identifier(name);
+  std::string s = base;
+  for (int i = 2; !used.insert(s).second; ++i) s = fmt::format("{}_{}", base, i);
+  return s;
+}
+
+std::string quoted(const std::string& s) {
+  std::string r = "\"";
+  for (unsigned char c : s) {
+    if (c == '"' || c == '\\') { r += '\\'; r += static_cast<char>(c); }
+    else if (c == '\n') r += "\\n";
+    else if (c < 32 || c == 127 || c == '?') r += fmt::format("\\{:03o}", c);
+    else r += static_cast<char>(c);
+  }
+  return r + "\"";
+}
+
+std::string literal(double v) { return number(v, ""); }
+std::string literal(float v) { return number(v, "f"); }
+
+std::string dtype_literal(ir::DType t) { return "rt::DType::" + ir::to_string(t); }
+
+std::string element_literal(ir::DType t) {
+  switch (t) {
+    case ir::DType::f32: return "rt::kFloat32";
+    case ir::DType::u8: return "rt::kUint8";
+    case ir::DType::i32: return "rt::kInt32";
+    case ir::DType::u32: return "rt::kUint32";
+  }
+  return "rt::kFloat32";
+}
+
+std::string grouped(int64_t v) {
+  std::string s = std::to_string(std::llabs(v));
+  for (int i = static_cast<int>(s.size()) - 3; i > 0; i -= 3) s.insert(static_cast<size_t>(i), ",");
+  return v < 0 ? "-" + s : s;
+}
+
+}  // namespace netc::emit

@@ -1,0 +1,27 @@
+// Pieces of C++ source text.
+#pragma once
+#include <cstdint>
+#include <set>
+#include <string>
+
+#include "compiler/ir/type.h"
+
+namespace netc::emit {
+
+/// Letters, digits and underscores only, not starting with a digit, no keyword: "stage1.conv.weight" -> "stage1_conv_weight".
+std::string identifier(const std::string& name);
+/// identifier(name), made unique among `used` by a number, and added to it.
+std::string unique_identifier(const std::string& name, std::set<std::string>& used);
+/// A C string literal with its quotes.
+std::string quoted(const std::string& s);
+/// A literal that reads back as the same value.
+std::string literal(double v);
+std::string literal(float v);
+/// "rt::DType::f32"
+std::string dtype_literal(ir::DType t);
+/// "rt::kFloat32"
+std::string element_literal(ir::DType t);
+/// 1234567 -> "1,234,567"
+std::string grouped(int64_t v);
+
+}  // namespace netc::emit
