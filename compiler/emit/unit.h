@@ -1,0 +1,60 @@
+// What emit works on: one net with its two plans, and the lists that the generated tables, the summary and the report share.
+#pragma once
+#include <string>
+#include <vector>
+
+#include "compiler/schedule/plan.h"
+#include "compiler/sema/model.h"
+
+namespace netc::emit {
+
+struct Unit {
+  std::string name;                           // the product's: "lenet5"
+  const sema::Model* model = nullptr;
+  const schedule::Plan* train = nullptr;      // null: inference only
+  const schedule::Plan* infer = nullptr;      // of the evaluation graph when there is training, else of the inference graph
+  const schedule::Machine* machine = nullptr;
+  std::string version;                        // the compiler's
+  bool with_main = true;
+};
+
+/// A variable of the product: weights and state in the net's order, then the optimiser's slots. `offset` in its block (weights and state, or slots).
+struct VariableRow {
+  const ir::Variable* variable = nullptr;
+  ir::Type type;
+  int64_t offset = 0;
+};
+struct Variables {
+  std::vector<VariableRow> rows;
+  int64_t weight_bytes = 0, slot_bytes = 0;   // of the two blocks, each variable 64-byte aligned
+  int find(const std::string& name) const;    // index into rows, or -1
+};
+Variables variables_of(const Unit&);
+
+struct LayerRow {
+  std::string name, kind, text, output_shape;
+  int64_t trainable = 0, fixed = 0;           // parameters
+  int64_t macs = 0;                           // of one sample, forward
+  int64_t output_bytes = 0;                   // of one sample
+  int line = 0;
+};
+std::vector<LayerRow> layers_of(const sema::Model&);
+
+/// Multiply-adds of one sample's forward pass.
+double macs_of(const sema::Model&);
+
+struct Memory { int64_t weights = 0, slots = 0, train_arena = 0, infer_arena = 0, data = 0, scratch_per_thread = 0; };
+Memory memory_of(const Unit&, int64_t scratch_per_thread);
+/// The bytes an instance with `threads` threads takes.
+int64_t training_bytes(const Memory&, int threads);
+int64_t inference_bytes(const Memory&, int threads);
+
+/// The type of the buffer that kernels read the input from, and of the label ({} when there is none).
+ir::Type input_type(const Unit&);
+ir::Type ingested_type(const Unit&);
+ir::Type label_type(const Unit&);
+
+/// What a product cannot be made of: "" or the message for the user.
+std::string unsupported(const Unit&);
+
+}  // namespace netc::emit
