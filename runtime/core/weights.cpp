@@ -1,0 +1,161 @@
+#include "runtime/core/weights.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <numbers>
+#include <string_view>
+#include <system_error>
+#include <thread>
+#include <vector>
+
+namespace netc::rt {
+namespace {
+
+/// SplitMix64's finaliser: a bijection that mixes every bit of x into every bit of the result.
+uint64_t mix(uint64_t x) {
+  x += 0x9e3779b97f4a7c15u;
+  x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9u;
+  x = (x ^ x >> 27) * 0x94d049bb133111ebu;
+  return x ^ x >> 31;
+}
+
+uint64_t hash(std::string_view text) {
+  uint64_t h = 0xcbf29ce484222325u;
+  for (const unsigned char c : text) h = (h ^ c) * 0x100000001b3u;
+  return h;
+}
+
+double unit(uint64_t bits) { return static_cast<double>(bits >> 11) * 0x1p-53; }  // [0, 1)
+
+/// A standard normal; redrawn beyond 2 sigma when truncated.
+double normal(uint64_t key, bool truncated) {
+  for (uint64_t attempt = 0;; ++attempt) {
+    const uint64_t first = mix(key + attempt), second = mix(first);
+    const double z = std::sqrt(-2 * std::log(1 - unit(first))) * std::cos(2 * std::numbers::pi * unit(second));
+    if (!truncated || std::abs(z) <= 2) return z;
+  }
+}
+
+/// An initialiser with everything but the index worked out.
+struct Generator {
+  enum class Kind { constant, uniform, normal } kind = Kind::constant;
+  double a = 0, b = 0;      // the constant; [a, b); mean and deviation
+  bool truncated = false;
+  uint64_t key = 0;
+
+  Generator(const VarInfo& v, uint64_t seed) : key(mix(mix(seed) ^ hash(v.name))) {
+    const std::string_view kind_name = v.init.kind == nullptr ? "zeros" : v.init.kind;
+    const double in = std::max<double>(1, static_cast<double>(v.init.fan_in)), out = std::max<double>(1, static_cast<double>(v.init.fan_out));
+    const auto uniform = [&](double limit) { kind = Kind::uniform, a = -limit, b = limit; };
+    // Keras widens the truncated normal so that what remains has the variance asked for.
+    const auto scaled = [&](double variance) { kind = Kind::normal, truncated = true, b = std::sqrt(variance) / 0.87962566103423978; };
+    if (kind_name == "ones") a = 1;
+    else if (kind_name == "constant") a = v.init.a;
+    else if (kind_name == "uniform") kind = Kind::uniform, a = v.init.a, b = v.init.b;
+    else if (kind_name == "normal") kind = Kind::normal, a = v.init.a, b = v.init.b;
+    else if (kind_name == "glorot_uniform") uniform(std::sqrt(6 / (in + out)));
+    else if (kind_name == "he_uniform") uniform(std::sqrt(6 / in));
+    else if (kind_name == "glorot_normal") scaled(2 / (in + out));
+    else if (kind_name == "he_normal") scaled(2 / in);
+    else if (kind_name == "lecun_normal") scaled(1 / in);
+  }
+
+  float operator()(uint64_t index) const {
+    if (kind == Kind::constant) return static_cast<float>(a);
+    const uint64_t bits = mix(key ^ mix(index));
+    if (kind == Kind::uniform) return static_cast<float>(a + (b - a) * unit(bits));
+    return static_cast<float>(a + b * normal(bits, truncated));
+  }
+};
+
+void fill(const Generator& generator, float* out, size_t count) {
+  const auto part = [&](size_t begin, size_t end) {
+    for (size_t i = begin; i < end; ++i) out[i] = generator(i);
+  };
+  constexpr size_t kLeast = size_t{1} << 18;
+  const size_t parts = std::clamp<size_t>(count / kLeast, 1, std::clamp(std::thread::hardware_concurrency(), 1u, 16u));
+  if (parts == 1 || generator.kind == Generator::Kind::constant) return part(0, count);
+  std::vector<std::thread> threads;
+  size_t done = 0;
+  for (size_t p = 0; p + 1 < parts; ++p) {
+    const size_t end = count / parts * (p + 1);
+    try {
+      threads.emplace_back(part, done, end);
+    } catch (const std::system_error&) {
+      break;  // no more threads to be had: the rest is filled here
+    }
+    done = end;
+  }
+  part(done, count);
+  for (std::thread& t : threads) t.join();
+}
+
+std::vector<int64_t> shape_of(const VarInfo& v) { return {v.dims, v.dims + v.rank}; }
+
+}  // namespace
+
+float initial_value(const VarInfo& variable, uint64_t seed, uint64_t index) { return Generator(variable, seed)(index); }
+
+void initialise(Model& model, uint64_t seed) {
+  const auto variables = model.info().variables;
+  for (size_t i = 0; i < variables.size(); ++i) {
+    if (float* data = model.variable(i)) fill(Generator(variables[i], seed), data, variables[i].elements());
+  }
+}
+
+tl::expected<void, std::string> load_weights(Model& model, const WeightsFile& file, bool bind) {
+  const auto variables = model.info().variables;
+  std::vector<const TensorView*> found(variables.size(), nullptr);
+  std::string problems;
+  size_t wrong = 0, wanted = 0, matched = 0;
+  const auto problem = [&](std::string text) {
+    if (++wrong <= 5) problems += fmt::format("\n  {}", text);
+  };
+  for (size_t i = 0; i < variables.size(); ++i) {
+    const VarInfo& v = variables[i];
+    if (v.role == VarRole::slot) continue;
+    ++wanted;
+    const TensorView* t = file.find(v.name);
+    if (t == nullptr) {
+      problem(fmt::format("{} {} is missing", v.name, shape_text(shape_of(v))));
+    } else if (t->shape != shape_of(v)) {
+      problem(fmt::format("{} is {}, the network needs {}", v.name, shape_text(t->shape), shape_text(shape_of(v))));
+    } else {
+      found[i] = t;
+      ++matched;
+    }
+  }
+  if (wrong > 5) problems += fmt::format("\n  and {} more", wrong - 5);
+  if (wrong > 0) {
+    const char* remedy = matched == 0 ? "the file is of another network" : "the weights are of another version of the network: train again, or compile the version they are of";
+    return tl::make_unexpected(fmt::format("{}: {} of {}'s {} tensors do not fit ({}):{}", file.path(), wrong, model.info().net, wanted, remedy, problems));
+  }
+  for (size_t i = 0; i < variables.size(); ++i) {
+    if (found[i] == nullptr) continue;
+    if (bind) {
+      model.bind_variable(i, found[i]->data);
+    } else if (float* data = model.variable(i)) {
+      if (found[i]->elements > 0) std::memcpy(data, found[i]->data, found[i]->elements * sizeof(float));
+    }
+  }
+  return {};
+}
+
+tl::expected<void, std::string> save_weights(Model& model, const std::string& path) {
+  const ModelInfo& info = model.info();
+  std::vector<TensorView> tensors;
+  for (size_t i = 0; i < info.variables.size(); ++i) {
+    const VarInfo& v = info.variables[i];
+    if (v.role == VarRole::slot) continue;
+    const float* data = model.variable(i);
+    if (data == nullptr) return tl::make_unexpected(fmt::format("{}: '{}' is not held by this instance", path, v.name));
+    tensors.push_back({v.name, shape_of(v), data, v.elements()});
+  }
+  const auto text = [](const char* s) { return std::string(s == nullptr ? "" : s); };
+  return write_safetensors(path, std::move(tensors), {{"net", text(info.net)}, {"program", text(info.name)}, {"source_hash", text(info.source_hash)}});
+}
+
+}  // namespace netc::rt

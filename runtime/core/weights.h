@@ -1,0 +1,27 @@
+// A model's weights: fresh from a seed, from a file, to a file.
+#pragma once
+#include <cstdint>
+#include <string>
+
+#include <tl/expected.hpp>
+
+#include "runtime/core/safetensors.h"
+#include "runtime/model.h"
+
+namespace netc::rt {
+
+/// Fills every variable the instance holds from VarInfo::init. The same seed gives the same bits whatever the order, the machine's cores or the
+/// other variables: element i of a variable depends on (seed, its name, i) alone.
+void initialise(Model& model, uint64_t seed);
+
+/// Element `index` of a variable; what initialise() writes.
+float initial_value(const VarInfo& variable, uint64_t seed, uint64_t index);
+
+/// Takes every weight and state from `file` by name: copied, or with `bind` read in place (inference only; `file` must outlive the model).
+/// The error names the tensors that are missing or of another shape; the model is then unchanged. Tensors the model does not know are ignored.
+tl::expected<void, std::string> load_weights(Model& model, const WeightsFile& file, bool bind);
+
+/// Writes every weight and state, not the optimiser's slots, with the program's name and source hash as metadata.
+tl::expected<void, std::string> save_weights(Model& model, const std::string& path);
+
+}  // namespace netc::rt
