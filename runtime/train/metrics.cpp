@@ -71,7 +71,7 @@ std::string class_name(const ModelInfo& info, const std::vector<std::string>& of
   return fmt::format("{}", index);
 }
 
-Metrics::Metrics(int outputs, std::span<const char* const> names) : outputs_(outputs), confusion_(classes_of(outputs)) {
+Metrics::Metrics(int outputs, std::span<const char* const> names) : outputs_(outputs), confusion_(empty_confusion(outputs)) {
   for (const std::string_view name : names) {
     int k = 0;
     if (name.substr(0, 3) != "top") continue;
@@ -85,7 +85,7 @@ void Metrics::reset() {
   loss_sum_ = 0;
   count_ = correct_ = 0;
   std::fill(top_.begin(), top_.end(), 0);
-  confusion_ = Confusion(classes_of(outputs_));
+  confusion_ = empty_confusion(outputs_);
 }
 
 void Metrics::add(const float* outputs, const int32_t* labels, int n, double loss) {
@@ -97,7 +97,7 @@ void Metrics::add(const float* outputs, const int32_t* labels, int n, double los
     const int label = labels[i];
     if (label < 0 || label >= classes) continue;
     const int answer = answer_of(row, outputs_);
-    confusion_.add(label, answer);
+    if (confusion_.classes() > 0) confusion_.add(label, answer);
     if (answer == label) ++correct_;
     if (ks_.empty()) continue;
     int rank = answer == label ? 0 : 1;              // classes that come before the label's

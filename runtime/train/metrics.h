@@ -45,6 +45,7 @@ struct NamedValue { std::string name; double value; };
 /// Counts over samples; the order of the batches does not matter, but for the loss's last bits.
 class Metrics {
  public:
+  static constexpr int kMostClasses = 2048;         // beyond it the confusion matrix is left empty (0 classes)
   Metrics() : Metrics(2, {}) {}
   /// `names`: "accuracy", "topK", "confusion_matrix"; others are ignored. Accuracy and the confusion matrix are always counted.
   Metrics(int outputs, std::span<const char* const> names);
@@ -68,6 +69,7 @@ class Metrics {
   void restore(const Counts& c);
 
  private:
+  static Confusion empty_confusion(int outputs) { return Confusion(classes_of(outputs) <= kMostClasses ? classes_of(outputs) : 0); }
   double share(uint64_t n) const { return count_ == 0 ? 0 : static_cast<double>(n) / static_cast<double>(count_); }
   int outputs_;
   std::vector<int> ks_;
