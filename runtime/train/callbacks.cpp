@@ -1,0 +1,62 @@
+#include "runtime/train/callbacks.h"
+
+#include <fmt/format.h>
+
+#include <cmath>
+#include <string_view>
+
+namespace netc::rt {
+
+bool higher_is_better(std::string_view monitor) { return monitor.find("loss") == std::string_view::npos; }
+
+Callbacks::Callbacks(std::span<const CallbackInfo> callbacks, bool has_validation) {
+  const auto monitor = [&](const char* name) {
+    std::string m = name == nullptr || *name == 0 ? "val_loss" : name;
+    return !has_validation && m.compare(0, 4, "val_") == 0 ? m.substr(4) : m;
+  };
+  rules_.push_back({Rule::Kind::best, monitor("val_accuracy"), 0, 0, 0});
+  for (const CallbackInfo& c : callbacks) {
+    const std::string_view kind = c.kind == nullptr ? "" : c.kind;
+    if (kind == "checkpoint") rules_.front().monitor = monitor(c.monitor);
+    else if (kind == "early_stopping") rules_.push_back({Rule::Kind::stop, monitor(c.monitor), 0, std::max<int64_t>(1, c.patience), 0});
+    else if (kind == "reduce_lr_on_plateau") rules_.push_back({Rule::Kind::reduce, monitor(c.monitor), c.value, std::max<int64_t>(1, c.patience), 1e-4});
+    else if (kind == "csv" && c.path != nullptr && *c.path != 0) csv_.push_back(c.path);
+  }
+  states_.resize(rules_.size());
+}
+
+Callbacks::Outcome Callbacks::after_epoch(const EpochRow& row, double lr) {
+  Outcome out;
+  out.lr = lr;
+  for (size_t i = 0; i < rules_.size(); ++i) {
+    const Rule& rule = rules_[i];
+    CallbackState& state = states_[i];
+    const double* value = row.find(rule.monitor);
+    if (value == nullptr) continue;
+    const bool number = !std::isnan(*value);
+    const double gain = higher_is_better(rule.monitor) ? *value - state.best : state.best - *value;
+    if (number && (!state.seen || gain > rule.min_delta)) {
+      state = {true, *value, row.epoch, 0};
+      out.best |= rule.kind == Rule::Kind::best;
+      continue;
+    }
+    if (rule.kind == Rule::Kind::best || ++state.waited < rule.patience) continue;
+    if (rule.kind == Rule::Kind::stop) {
+      out.stop = true;
+      out.notes.push_back(fmt::format("stopping early: {} has not improved since epoch {} ({:.4f})", rule.monitor, state.best_epoch, state.best));
+    } else {
+      out.lr = out.lr * rule.factor;
+      state.waited = 0;
+      out.notes.push_back(fmt::format("{} has not improved since epoch {}: learning rate is now {:.4g}", rule.monitor, state.best_epoch, out.lr));
+    }
+  }
+  return out;
+}
+
+bool Callbacks::restore(std::vector<CallbackState> states) {
+  if (states.size() != states_.size()) return false;
+  states_ = std::move(states);
+  return true;
+}
+
+}  // namespace netc::rt
