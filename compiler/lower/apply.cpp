@@ -34,7 +34,7 @@ struct Applier {
   VarOrRVar tasks(Stage st, std::optional<Var> rows, TailStrategy tail) {
     bool batched = out.type.batched;
     if (rows && num("task_rows", extent(out.type.rank() - 1)) < extent(out.type.rank() - 1)) {
-      st.split(*rows, yo, yi, num("task_rows"), tail);
+      st.split(*rows, yo, yi, num("task_rows") / num("lines"), tail);
       if (batched) st.fuse(yo, n(), task).parallel(task);
       else st.parallel(yo);
       return batched ? task : yo;
@@ -88,54 +88,53 @@ struct Applier {
   void gemm() {
     Func acc = b.anchor.anchor, o = b.out;
     Var u = b.vars[0], batch = b.vars[1];
-    int tile_u = s.vector * num("vectors"), rows = num("rows");
-    bool streams = num("split_k") > 1;
-    auto tile = [&](Stage st, int rows_here, bool outer_tasks) {
-      st.split(u, co, ci, tile_u, TailStrategy::ShiftInwards).split(batch, no, ni, rows_here, TailStrategy::ShiftInwards).reorder({ci, ni, co, no}).vectorize(ci, s.vector);
-      if (outer_tasks && num("tasks")) st.fuse(co, no, task).parallel(task);
-      else if (outer_tasks) st.fuse(co, no, task);
-      st.unroll(ni);
+    auto tile = [&](Stage st, int rows, int vectors, bool parallel) {
+      st.split(u, co, ci, s.vector * vectors, TailStrategy::ShiftInwards).split(batch, no, ni, rows, TailStrategy::ShiftInwards).reorder({ci, ni, co, no}).vectorize(ci, s.vector);
+      st.fuse(co, no, task).unroll(ni);
+      if (parallel) st.parallel(task);
     };
-    auto au = acc.args()[0], an = acc.args()[1];
-    if (!streams) {
-      Stage wide = o.specialize(b.batch >= rows);
-      tile(wide, rows, true);
-      tile(Stage(o), 1, true);
-      acc.compute_at(o, task).vectorize(au, s.vector).unroll(an);
-      acc.update().reorder(au, an, b.anchor.r[0]).vectorize(au, s.vector).unroll(an);
-      return;
+    if (num("rows") > 1) {
+      Stage wide = o.specialize(b.batch >= num("rows"));
+      tile(wide, num("rows"), num("vectors"), num("tasks"));
     }
-    stream_gemm(acc, au, an);
+    tile(Stage(o), 1, num("vectors_1"), num("tasks_1"));
+    auto au = acc.args()[0], an = acc.args()[1];
+    acc.compute_at(o, task).vectorize(au, s.vector).unroll(au).unroll(an);
+    acc.update().reorder(au, an, b.anchor.r[0]).vectorize(au, s.vector).unroll(au).unroll(an);
   }
 
-  // The weights are larger than the caches: each task streams a slice of K once for a block of rows; partial sums are added in a fixed order.
-  void stream_gemm(Func acc, Var au, Var an) {
-    Func o = b.out;
-    Var u = b.vars[0], batch = b.vars[1];
-    int chunks = num("split_k"), K = static_cast<int>(p.graph->type(p.graph->nodes[k.anchor].inputs[1]).dims[0]);
-    int block = num("block_k"), chunk = (K + chunks - 1) / chunks;
-    chunk = (chunk + block - 1) / block * block;
-    int tile_u = s.vector * num("vectors");
+  // Each task streams its slice of K once for a block of rows, and keeps a block of the slice in cache for all of them; the slices' sums are added in order.
+  void gemm_stream() {
+    Func acc = b.anchor.anchor, o = b.out;
+    auto au = acc.args()[0], an = acc.args()[1];
+    Var u = b.vars[0], batch = b.vars[1], chunk_v("chunk"), block_v("block"), pu("pu"), pn("pn");
     RVar ko("ko"), ki("ki"), kb("kb"), kk("kk");
-    Var chunk_v("chunk"), block_v("block");
-    acc.update().split(b.anchor.r[0], ko, ki, chunk);
+    int K = static_cast<int>(p.graph->type(p.graph->nodes[k.anchor].inputs[1]).dims[0]);
+    acc.update().split(b.anchor.r[0], ko, ki, K / num("split_k"));
     Func part = acc.update().rfactor(ko, chunk_v);
-    part.update().split(ki, kb, kk, block);
+    part.update().split(ki, kb, kk, num("block_k"));
     Func reg = part.update().rfactor(kb, block_v);
-    auto tile_out = [&](Stage st, int rows) {
+    auto rows_of = [&](Stage st, int rows) {
       st.split(batch, no, ni, rows, TailStrategy::ShiftInwards).vectorize(u, s.vector, TailStrategy::ShiftInwards).reorder({u, ni, no});
     };
-    for (int rows : {32, 8}) tile_out(o.specialize(b.batch >= rows), rows);
-    tile_out(Stage(o), 1);
+    auto tile = [&](Stage st, int rows, int vectors) {
+      st.split(au, co, pu, s.vector * vectors, TailStrategy::GuardWithIf).split(an, yo, pn, rows, TailStrategy::GuardWithIf).reorder({pu, pn, yo, co, kb, chunk_v})
+          .vectorize(pu, s.vector).parallel(chunk_v);
+    };
+    for (int rows : {32, 8}) {
+      rows_of(o.specialize(b.batch >= rows), rows);
+      tile(part.update().specialize(b.batch >= rows), num("rows"), num("vectors"));
+    }
+    rows_of(Stage(o), 1);
+    tile(part.update(), 1, num("vectors_1"));
     acc.compute_at(o, no).vectorize(au, s.vector, TailStrategy::GuardWithIf);
-    acc.update().vectorize(au, s.vector, TailStrategy::GuardWithIf);
+    acc.update().reorder(au, an, ko).vectorize(au, s.vector, TailStrategy::GuardWithIf);
     part.compute_at(o, no).parallel(chunk_v).vectorize(au, s.vector, TailStrategy::GuardWithIf);
-    Var pu("pu"), pn("pn");
-    part.update().split(au, co, pu, tile_u, TailStrategy::GuardWithIf).split(an, yo, pn, 8, TailStrategy::GuardWithIf).reorder({pu, pn, yo, co, kb, chunk_v});
-    part.update().vectorize(pu, s.vector).parallel(chunk_v);
-    reg.compute_at(part, yo).vectorize(au, s.vector, TailStrategy::GuardWithIf);
-    reg.bound_extent(au, tile_u);
-    reg.update().reorder(au, an, kk).vectorize(au, s.vector);
+    reg.compute_at(part, yo).vectorize(au, s.vector).unroll(an);
+    reg.specialize(b.batch >= 8).unroll(au);
+    reg.update().specialize(b.batch >= 8).reorder(au, an, kk).vectorize(au, s.vector).unroll(au).unroll(an);
+    RVar kko("kko"), kki("kki");  // few rows: whole rows of the weights, read one after another
+    reg.update().split(kk, kko, kki, 2).reorder(kki, au, an, kko).vectorize(au, s.vector).unroll(kki);
   }
 
   // Lanes along the reduction; their sums are added at the end.
@@ -187,11 +186,11 @@ struct Applier {
 
   void conv_planes() {
     Func acc = b.anchor.anchor, o = b.out;
-    Var c = b.vars[0], x = b.vars[1], y = b.vars[2];
+    Var c = b.vars[0], x = b.vars[1], y = b.vars[2], line("line"), lines("lines");
     Stage st(o);
     st.split(c, co, ci, num("channels")).split(x, xo, xi, s.vector * num("vectors"), TailStrategy::ShiftInwards)
-        .reorder({xi, ci, co, xo, y, n()}).vectorize(xi, s.vector).unroll(ci);
-    VarOrRVar level = tasks(st, y, TailStrategy::ShiftInwards);
+        .split(y, lines, line, num("lines"), TailStrategy::ShiftInwards).reorder({xi, ci, line, co, xo, lines, n()}).vectorize(xi, s.vector).unroll(ci).unroll(line);
+    VarOrRVar level = tasks(st, lines, TailStrategy::ShiftInwards);
     stage_padding(o, level, true);
     auto a = acc.args();
     auto r = b.anchor.r;
@@ -199,42 +198,48 @@ struct Applier {
     acc.update().reorder({a[1], a[0], a[2], r[0], r[1], r[2]}).vectorize(a[1], s.vector).unroll(a[1]).unroll(a[0]).unroll(a[2]);
   }
 
-  // dw(k, c, kx, ky) from slices of image rows: `part` is one slice's sum in registers, `store` all slices', the anchor adds them in order.
+  // dw(k, c, kx, ky). Three levels of sums: `reg`, of a block of image rows, in registers for a tile of dw; `part`, of a slice of rows and the batch, in cache;
+  // the anchor adds the slices in order. Image rows are read once for all of dw.
   void taps(bool planes) {
-    Func acc = b.anchor.anchor, o = b.out;
+    Func acc = b.anchor.anchor;
     auto a = acc.args();
     auto r = b.anchor.r;
-    RVar yo_r("yo"), yi_r("yi"), xo_r("xo"), xi_r("xi");
-    acc.update().split(r[1], yo_r, yi_r, num("task_rows"));
-    Func part;
-    if (planes) {
-      acc.update().split(r[0], xo_r, xi_r, s.vector);
-      part = acc.update().rfactor({{yo_r, t}, {xi_r, l}});
-    } else {
-      part = acc.update().rfactor(yo_r, t);
-    }
-    Func store = part.in(acc);
-    acc.compute_root();
-    store.compute_root().parallel(t);
-    Var k0("k0"), k1("k1"), c0("c0"), c1("c1"), q0("q0"), q1("q1");
+    RVar slice("slice"), row("row"), block("block"), line("line"), xv("xv"), xl("xl");
+    Var bv("bv"), nv("nv"), k0("k0"), k1("k1"), c0("c0"), c1("c1"), q0("q0"), q1("q1");
+    acc.update().split(r[1], slice, row, num("task_rows"));
+    if (planes) acc.update().split(r[0], xv, xl, s.vector);
+    Func part = planes ? acc.update().rfactor({{slice, t}, {xl, l}}) : acc.update().rfactor(slice, t);
+    part.update().split(row, block, line, num("block_rows"));
+    Func reg = part.update().rfactor({{block, bv}, {r[2], nv}});
     int held = planes ? num("filters") : s.vector * num("vectors");
-    store.split(a[0], k0, k1, held).split(a[1], c0, c1, num("channels")).split(a[2], q0, q1, num("taps"));
+    acc.compute_root();
+    part.compute_root().parallel(t);
+    part.update().split(a[0], k0, k1, held).split(a[1], c0, c1, num("channels")).split(a[2], q0, q1, num("taps"));
+    std::vector<VarOrRVar> loops = {k1, c1, q1, k0, c0, q0, a[3], block, r[2], t};
+    auto unrolled = [&](Stage st) {
+      if (planes) st.unroll(a[0]).unroll(a[1]).unroll(a[2]);
+      else st.vectorize(a[0], s.vector).unroll(a[0]).unroll(a[1]).unroll(a[2]);
+    };
     if (planes) {
-      store.reorder_storage({l, a[0], a[1], a[2], a[3], t}).reorder({l, k1, c1, q1, k0, c0, q0, a[3], t}).vectorize(l);
-      part.compute_at(store, k0).reorder_storage({l, a[0], a[1], a[2], a[3], t}).reorder({l, a[0], a[1], a[2], a[3], t}).vectorize(l).unroll(a[0]).unroll(a[1]).unroll(a[2]);
-      part.update().reorder({l, a[0], a[1], a[2], xo_r, yi_r, r[2], a[3], t}).vectorize(l).unroll(a[0]).unroll(a[1]).unroll(a[2]);
-      acc.update().reorder({xi_r, yo_r, a[0], a[1], a[2], a[3]}).atomic().vectorize(xi_r);
+      loops.insert(loops.begin(), l);
+      part.reorder_storage({l, a[0], a[1], a[2], a[3], t}).reorder({l, a[0], a[1], a[2], a[3], t}).vectorize(l);
+      part.update().reorder(loops).vectorize(l).unroll(k1).unroll(c1).unroll(q1).parallel(t);
+      reg.compute_at(part, k0).reorder_storage({l, a[0], a[1], a[2], a[3], t, bv, nv}).reorder({l, a[0], a[1], a[2], a[3], t, bv, nv}).vectorize(l);
+      reg.update().reorder({l, a[0], a[1], a[2], xv, line, a[3], t, bv, nv}).vectorize(l);
+      acc.update().reorder({xl, slice, a[0], a[1], a[2], a[3]}).atomic().vectorize(xl);
     } else {
-      store.reorder({k1, c1, q1, k0, c0, q0, a[3], t}).vectorize(k1, s.vector);
-      part.compute_at(store, k0).vectorize(a[0], s.vector).unroll(a[0]).unroll(a[1]).unroll(a[2]);
-      part.update().reorder({a[0], a[1], a[2], r[0], yi_r, r[2], a[3], t}).vectorize(a[0], s.vector).unroll(a[0]).unroll(a[1]).unroll(a[2]);
+      part.vectorize(a[0], s.vector);
+      part.update().reorder(loops).vectorize(k1, s.vector).unroll(k1).unroll(c1).unroll(q1).parallel(t);
+      reg.compute_at(part, k0);
+      reg.update().reorder({a[0], a[1], a[2], r[0], line, a[3], t, bv, nv});
       acc.vectorize(a[0], s.vector);
-      acc.update().reorder({a[0], a[1], a[2], a[3], yo_r}).vectorize(a[0], s.vector);
+      acc.update().reorder({a[0], a[1], a[2], a[3], slice}).vectorize(a[0], s.vector);
     }
+    unrolled(reg);
+    unrolled(reg.update());
     for (Func pad : b.anchor.padded) {
       auto args = pad.args();
-      pad.compute_at(part, planes ? yi_r : yi_r);
-      pad.reorder_storage(args[1], args[2], args[0], args[3]);
+      pad.compute_at(part, block).reorder_storage(args[1], args[2], args[0], args[3]);
     }
   }
 
@@ -310,6 +315,7 @@ struct Applier {
   void run() {
     if (s.name == "map" || s.name == "window") map();
     else if (s.name == "gemm") gemm();
+    else if (s.name == "gemm_stream") gemm_stream();
     else if (s.name == "dot") dot();
     else if (s.name == "outer") outer();
     else if (s.name == "conv_lanes") conv_lanes();

@@ -84,7 +84,7 @@ class Fuser {
       const Node* last = &node;
       while (last->results.size() == 1 && node.op->kind != Kind::ingest) {
         NodeId u = follower(last->results[0], node.op->kind, pooled);
-        if (u == kNone) break;
+        if (u == kNone || kernel_of_[u] != kNone) break;  // the first chain takes it: the others' values are stored
         kernel_of_[u] = k;
         chains_[k].push_back(u);
         last = &g_.nodes[u];

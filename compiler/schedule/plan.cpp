@@ -165,7 +165,7 @@ class Planner {
     k.comment = fmt::format("{} -> {}", in ? to_string(in->type) : "()", to_string(out.type));
     for (ir::NodeId n : k.nodes) {
       auto& node = g_.nodes[n];
-      if (node.op->cost) { auto c = node.op->cost(node, g_); k.flops += 2 * c.macs + c.flops; }
+      if (node.op->cost) k.flops += node.op->cost(node, g_).flops;
     }
     auto bytes = [&](int b) { return plan_.buffers[b].type.has_any_extent() ? 0.0 : static_cast<double>(plan_.buffers[b].type.bytes()); };
     for (int b : k.inputs) k.bytes += bytes(b);

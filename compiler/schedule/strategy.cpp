@@ -1,7 +1,8 @@
 // A contraction's inner loop keeps a tile of accumulators in registers: `lanes` x `vectors` along the dim in which an operand is contiguous, times `rows` along
 // another dim, so that each load of an operand feeds several multiply-adds. What differs is which dims these are:
 //
-//   gemm         y[n, u]:        lanes along u, rows along n; a long K is split into tasks that stream a slice of the weights each
+//   gemm         y[n, u]:        lanes along u, rows along n
+//   gemm_stream  y[n, u]:        the same for weights larger than the caches: K is split into tasks that stream a slice of the weights each
 //   dot          y[n, k]:        both operands contiguous along the reduction: lanes along it, a tile of k x n accumulators
 //   outer        dw[k, u]:       lanes along u, rows along k; the reduction is the batch; the optimiser follows in registers
 //   conv_lanes   y[n, y, x, c]:  lanes along channels, rows along x
@@ -20,6 +21,7 @@ using ir::Kind;
 using ir::Type;
 
 constexpr double kGrainFlops = 200e3;     // work of a task below which another thread does not pay
+constexpr double kSplitSampleFlops = 4e6; // work of a sample from which it is shared between threads
 constexpr int64_t kGrainElements = 32768; // the same for kernels bound by memory
 
 int64_t largest_divisor(int64_t n, int64_t limit) {
@@ -57,7 +59,15 @@ struct Chooser {
   int accumulators() const { return m.vector_registers == 32 ? 24 : 12; }
 
   // Tasks: rows of the image together, or samples together, until a task is worth a thread.
-  void tasks(int64_t rows, double work_per_sample, double grain) {
+  void tasks(int64_t rows, double work_per_sample, double grain, int64_t multiple = 1) {
+    if (k.anchor != ir::kNone && p.graph->nodes[k.anchor].op->kind == Kind::contraction) {
+      // Rows of a task share their halo: tasks are large, but one sample alone still keeps all cores busy when it is worth it.
+      const bool split = work_per_sample >= kSplitSampleFlops && rows >= 2 * multiple;
+      const int64_t even = std::max<int64_t>(multiple, largest_near(rows, std::max<int64_t>(1, rows / (4 * m.cores))) / multiple * multiple);
+      set("task_rows", split ? even : rows);
+      set("task_samples", chunk_of(work_per_sample, grain, 1 << 10));
+      return;
+    }
     if (work_per_sample >= 2 * grain && rows > 1) {
       set("task_rows", largest_near(rows, chunk_of(work_per_sample / rows, grain, rows)));
       set("task_samples", 1);
@@ -80,20 +90,67 @@ struct Chooser {
     tasks(t.rank() ? t.dims[0] : 1, static_cast<double>(t.has_any_extent() ? 1 : t.elements()), kGrainElements);
   }
 
+  // The tile of `held` vectors by `rows` that feeds the most multiply-adds from each load without leaving the registers, and wastes the least of `extent`
+  // (in vectors). `exact`: it must divide the extent.
+  struct Tile { int64_t vectors = 1, rows = 1; };
+  Tile tile_for(int64_t extent, int64_t rows_limit, int64_t vectors_limit, bool exact, bool exact_rows = false) const {
+    Tile best;
+    double best_score = 0;
+    for (int64_t v = 1; v <= std::min(extent, vectors_limit); ++v) {
+      if (exact && extent % v != 0) continue;
+      for (int64_t r = 1; r <= rows_limit; ++r) {
+        if (v * r + v + 1 > m.vector_registers - 1 || v * r > accumulators()) break;
+        if (exact_rows && rows_limit % r != 0) continue;
+        const double useful = static_cast<double>(extent) / static_cast<double>((extent + v - 1) / v * v);
+        const double busy = std::min(1.0, static_cast<double>(v * r) / kLatency);              // enough independent sums to hide the latency of one
+        const double fed = 1.0 / (1.0 + static_cast<double>(v + r) / static_cast<double>(v * r));  // loads compete with the multiply-adds
+        const double score = useful * busy * fed;
+        if (score > best_score + 1e-9) best_score = score, best = {v, r};
+      }
+    }
+    return best;
+  }
+  static constexpr double kLatency = 8;
+
   void gemm() {
-    s.name = "gemm";
     const Type& t = anchor_type();
     const Type& w = p.graph->type(p.graph->nodes[k.anchor].inputs[1]);
-    auto [lanes, vectors] = lanes_for(t.dims[0], m.vector_floats, m.vector_registers == 32 ? 3 : 2, false);
-    if (t.dims[0] < m.vector_floats) lanes = static_cast<int>(t.dims[0]), vectors = 1;
+    const int64_t K = w.dims[0], U = t.dims[0];
+    if (w.bytes() > m.l2 * 2 && K >= 4096 && U % 4 == 0 && split_of(K).first > 1) return stream_gemm(K, U);
+    s.name = "gemm";
+    int lanes = lanes_for(U, m.vector_floats, 1, false).first;
+    if (U < m.vector_floats) lanes = static_cast<int>(U);
     s.vector = lanes;
-    set("vectors", vectors);
-    set("rows", 8);
-    int64_t K = w.dims[0];
-    bool streams = w.bytes() > m.l2 * 2 && K >= 4096;
-    set("split_k", streams ? 16 : 1);
-    set("block_k", streams ? 64 : K);
-    set("tasks", flops() * 8 >= 2 * kGrainFlops || w.bytes() > 256 << 10 ? 1 : 0);
+    const int64_t vectors = (U + lanes - 1) / lanes, fit = std::max<int64_t>(1, U / lanes);
+    Tile tile = tile_for(vectors, std::min<int64_t>(12, std::max(p.max_batch, 1)), std::min<int64_t>(fit, 4), false);
+    set("vectors", std::min(tile.vectors, fit));
+    set("rows", tile.rows);
+    set("vectors_1", std::min<int64_t>(fit, accumulators() / 2));
+    set("tasks", k.flops * p.max_batch >= 2 * kGrainFlops ? 1 : 0);
+    set("tasks_1", w.bytes() > 256 << 10 ? 1 : 0);
+  }
+
+  // Slices of K, and blocks of a slice: both must divide.
+  static std::pair<int64_t, int64_t> split_of(int64_t K) {
+    for (int64_t slices : {16, 15, 14, 18, 20, 12, 24, 10, 8, 31, 32})
+      if (K % slices == 0) {
+        const int64_t block = largest_divisor(K / slices, 96);
+        if (block >= 16) return {slices, block};
+      }
+    return {1, K};
+  }
+
+  void stream_gemm(int64_t K, int64_t U) {
+    s.name = "gemm_stream";
+    int lanes = m.vector_floats;
+    while (U % lanes != 0) lanes /= 2;
+    s.vector = lanes;
+    Tile tile = tile_for(U / lanes, 8, 8, true, true);
+    set("vectors", tile.vectors);
+    set("rows", tile.rows);
+    set("vectors_1", largest_divisor(U / lanes, m.l1 / 4 / (4 * lanes)));
+    set("split_k", split_of(K).first);
+    set("block_k", split_of(K).second);
   }
 
   void dot() {
@@ -110,10 +167,11 @@ struct Chooser {
   void outer() {
     s.name = "outer";
     const Type& t = anchor_type();  // f32[K, U]
-    auto [lanes, vectors] = lanes_for(t.dims[1], m.vector_floats, 2, true);
+    auto [lanes, unused] = lanes_for(t.dims[1], m.vector_floats, 1, true);
     s.vector = lanes;
+    const int64_t vectors = largest_divisor(t.dims[1] / lanes, accumulators() / 2);  // long pieces of few rows: memory is read and written in few streams
     set("vectors", vectors);
-    set("rows", largest_divisor(t.dims[0], 8));
+    set("rows", largest_divisor(t.dims[0], std::max<int64_t>(1, accumulators() / vectors)));
     int64_t tiles = t.dims[0] / s.get("rows", 1);
     set("task_tiles", largest_divisor(tiles, chunk_of(2.0 * 16 * s.get("rows", 1) * t.dims[1], kGrainFlops, tiles)));
   }
@@ -135,8 +193,26 @@ struct Chooser {
       int64_t tile_c = std::clamp<int64_t>(accumulators() / area, 1, C);
       set("channels", largest_divisor(C, tile_c));
       set("vectors", std::clamp<int64_t>(accumulators() / (area * s.get("channels", 1)), 1, std::max<int64_t>(1, W / s.vector)));
+      const int64_t lines = accumulators() / (area * s.get("channels", 1) * s.get("vectors", 1));
+      set("lines", area > 1 ? 1 : std::clamp<int64_t>(lines, 1, o.dims[0]));
     }
-    tasks(o.dims[0], flops(), kGrainFlops);
+    tasks(o.dims[0], flops(), kGrainFlops, s.get("lines", 1));
+  }
+
+  // Lanes along a row: a short row is cut into equal vectors, so that none is partly empty.
+  int64_t row_vector(int64_t W) const {
+    if (W <= m.vector_floats) return W;
+    if (W < 4 * m.vector_floats)
+      for (int64_t lanes = m.vector_floats; lanes > m.vector_floats / 2; --lanes)
+        if (W % lanes == 0) return lanes;
+    return m.vector_floats;
+  }
+  // Rows of about `slices` slices; a divisor where one is near, so that no slice needs a guard.
+  static int64_t slice_of(int64_t rows, int64_t slices) {
+    const int64_t want = (rows + slices - 1) / slices;
+    for (int64_t r = want; r <= want + want / 2; ++r)
+      if (rows % r == 0) return r;
+    return want;
   }
 
   void taps() {
@@ -145,19 +221,27 @@ struct Chooser {
     int64_t K = w.dims[3], H = dy.dims[0], W = dy.dims[1];
     bool planes = K < m.vector_floats && W >= m.vector_floats / 2;
     s.name = planes ? "taps_planes" : "taps_lanes";
-    if (planes) {
-      s.vector = static_cast<int>(std::min<int64_t>(m.vector_floats, W));
-      set("filters", largest_divisor(K, 6));
-    } else {
-      auto [lanes, vectors] = lanes_for(K, m.vector_floats, 2, true);
-      s.vector = lanes;
-      set("vectors", vectors);
-    }
-    int64_t held = planes ? s.get("filters", 1) : s.get("vectors", 1);
-    set("taps", largest_divisor(w.dims[1], std::max<int64_t>(1, accumulators() / held)));
-    int64_t c = accumulators() / (held * s.get("taps", 1));
-    set("channels", largest_divisor(w.dims[2], std::max<int64_t>(1, c)));
-    set("task_rows", largest_near(H, std::max<int64_t>(1, (H + 7) / 8)));
+    const int64_t KW = w.dims[1], C = w.dims[2];
+    int64_t held_of = K;  // filters, or vectors of them
+    if (planes) s.vector = static_cast<int>(row_vector(W));
+    else s.vector = lanes_for(K, m.vector_floats, 1, true).first, held_of = K / s.vector;
+    // A tile of `held` filters (or vectors of them) x `taps` along a kernel's row x `channels`: all must divide, as the sums are added into.
+    double best = 0;
+    int64_t held = 1, taps = 1, channels = 1;
+    for (int64_t h = 1; h <= std::min<int64_t>(held_of, 8); ++h)
+      for (int64_t q = 1; q <= KW; ++q)
+        for (int64_t c = 1; c <= std::min<int64_t>(C, 8) && (c == 1 || q == KW); ++c) {  // whole rows of taps first: they read the same pixels
+          if (held_of % h || KW % q || C % c || h * q * c > accumulators() || h * q * c + h + 1 > m.vector_registers - 1) continue;
+          const double score = std::min(1.0, static_cast<double>(h * q * c) / kLatency) / (1.0 + static_cast<double>(h + q * c) / static_cast<double>(h * q * c));
+          if (score > best + 1e-9) best = score, held = h, taps = q, channels = c;
+        }
+    set(planes ? "filters" : "vectors", held);
+    set("taps", taps);
+    set("channels", channels);
+    const int64_t task_rows = slice_of(H, 8);
+    set("task_rows", task_rows);
+    const int64_t steps = planes ? (W + s.vector - 1) / s.vector : W;  // of the innermost loop along a row
+    set("block_rows", largest_divisor(task_rows, std::max<int64_t>(1, 16 / steps)));
   }
 
   void reduce() {
