@@ -8,7 +8,8 @@
 
 namespace netc::emit {
 
-/// The whole source text. Kernels are declared by the names of kernel_symbols(); `NAME_scratch_bytes` is a size_t that the link adds (see product.h).
+/// The whole source text. Declares the kernels by the names of kernel_symbols() and `extern "C" const size_t NAME_scratch_bytes`; the link defines them all
+/// (names_assembly). Defines NAME_info() and NAME_create(), and main() when the unit asks for it.
 std::string driver_source(const Unit&);
 
 /// "lenet5_train_conv1_bias_relu" for each kernel of the plan, in its order.
@@ -17,16 +18,16 @@ std::vector<std::string> kernel_symbols(const Unit&, const schedule::Plan&);
 /// The static tables behind info(): text of the namespace-scope definitions, ending in `kInfo`.
 std::string info_tables(const Unit&);
 
-/// The text of one plan's parts of the driver.
-struct PlanCode {
-  std::string declarations;  // extern "C" declarations of its kernels
-  std::string buffers;       // struct of descriptors and the tables that place them
-  std::string layout;        // body of a member function: extents and strides
-  std::string set_batch;     // body
-  std::vector<std::string> calls;      // one per kernel: `f(ctx, &b.x, ...)`, without a semicolon
-  std::vector<std::string> comments;   // beside each call
-  std::vector<std::string> ids;        // the member of each buffer
-};
-PlanCode plan_code(const Unit&, const schedule::Plan&, const Variables&);
+/// The definition of `struct Training` or `struct Inference`: a plan's tensors, where they lie, and its steps as functions.
+std::string plan_code(const Unit&, const schedule::Plan&, const Variables&);
+
+/// `extern "C"` declarations of a plan's kernels.
+std::string kernel_declarations(const Unit&, const schedule::Plan&);
+
+/// Static tables of the plan's constants ("kTrainConstants0"), or "".
+std::string constant_tables(const Unit&, const schedule::Plan&);
+
+/// The member that describes each buffer of the plan; "" for those that only the ingest kernel touches.
+std::vector<std::string> tensor_names(const schedule::Plan&);
 
 }  // namespace netc::emit

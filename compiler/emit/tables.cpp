@@ -39,7 +39,8 @@ std::string variable_row(const VariableRow& r) {
 void kernel_rows(Table& t, const schedule::Plan& p, bool train) {
   for (const schedule::Kernel& k : p.kernels) {
     const char* phase = !train && k.phase == schedule::Phase::forward ? "infer" : to_string(k.phase);
-    t.row(fmt::format("{{{}, {}, {}, {}, {}}}", quoted(k.name), quoted(phase), literal(k.flops), literal(k.bytes), quoted(k.strategy.text())));
+    t.row(fmt::format("{{{}, {}, {}, {}, {}, {}, {}}}", quoted(k.name), quoted(phase), literal(k.flops), literal(k.bytes), quoted(k.strategy.text()),
+                      literal(k.fixed_flops), literal(k.fixed_bytes)));
   }
 }
 

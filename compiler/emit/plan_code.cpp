@@ -1,0 +1,236 @@
+// One plan as a C++ struct: a descriptor for each tensor, its place in memory, and the kernels' calls grouped into steps.
+#include <algorithm>
+#include <functional>
+#include <set>
+
+#include <fmt/format.h>
+
+#include "compiler/emit/driver.h"
+#include "compiler/emit/text.h"
+
+namespace netc::emit {
+namespace {
+
+using schedule::Buffer;
+using schedule::Kernel;
+using schedule::Phase;
+using schedule::Plan;
+using schedule::Storage;
+
+bool is_train(const Unit& u, const Plan& p) { return &p == u.train; }
+
+std::string constants_name(const Unit& u, const Plan& p, int32_t variable) { return fmt::format("k{}Constant{}", is_train(u, p) ? "Train" : "Infer", variable); }
+
+class Writer {
+ public:
+  Writer(const Unit& u, const Plan& p, const Variables& v) : u_(u), p_(p), variables_(v), names_(tensor_names(p)), symbols_(kernel_symbols(u, p)) {}
+
+  std::string run() {
+    const bool train = is_train(u_, p_);
+    s_ = fmt::format("/// {}: {} kernels; tensors take {} bytes of the arena at batch {}.\n", train ? "One training step" : "Inference, and the loss for evaluation",
+                     p_.kernels.size(), grouped(p_.arena_bytes), p_.max_batch);
+    s_ += fmt::format("struct {} {{\n", train ? "Training" : "Inference");
+    s_ += "  void* context = nullptr;  // the instance's rt::Context: threads and scratch memory\n";
+    s_ += "  int batch = 0;            // the samples that tensors are set to\n";
+    s_ += "  bool failed = false;      // a kernel reported an error\n\n";
+    members();
+    describe();
+    place();
+    set_batch();
+    s_ += "  void check(int code) { failed |= code != 0; }\n";
+    steps(train);
+    run_kernel();
+    s_ += "};\n";
+    return std::move(s_);
+  }
+
+ private:
+  void line(const std::string& text) { s_ += "    " + text + "\n"; }
+  void each(const std::function<void(const Buffer&, const std::string&)>& f) const {
+    for (size_t b = 0; b < p_.buffers.size(); ++b)
+      if (!names_[b].empty()) f(p_.buffers[b], names_[b]);
+  }
+  std::string where(const Buffer& b) const {
+    switch (b.storage) {
+      case Storage::input: return "the batch";
+      case Storage::label: return "its labels";
+      case Storage::variable: return p_.graph->variables[b.variable].name;
+      case Storage::scalar: return "scalar";
+      case Storage::constant: return "constant";
+      case Storage::arena: return fmt::format("arena + {}", b.offset);
+    }
+    return "";
+  }
+
+  void members() {
+    each([&](const Buffer& b, const std::string& name) {
+      s_ += fmt::format("  {:<40} // {}{}; {}\n", fmt::format("rt::Tensor {};", name), to_string(b.type), b.planar ? " in planes" : "", where(b));
+    });
+  }
+
+  void describe() {
+    s_ += "\n  /// Extents and strides in elements, innermost first, the batch last.\n  void describe() {\n";
+    each([&](const Buffer& b, const std::string& name) {
+      std::string extents;
+      const std::vector<int64_t> strides = strides_of(b);
+      for (size_t d = 0; d < strides.size(); ++d) {
+        const size_t rank = b.type.dims.size();
+        extents += fmt::format("{}{{{}, {}}}", d ? ", " : "", d == rank ? 1 : b.type.dims[rank - 1 - d], strides[d]);
+      }
+      line(fmt::format("{}.set({}, {{{}}});", name, element_literal(b.type.dtype), extents));
+    });
+    s_ += "  }\n";
+  }
+
+  void place() {
+    s_ += "\n  /// Where each tensor lies. place_data: those of the batch, which the caller may exchange between steps.\n  void place(const Memory& m) {\n";
+    each([&](const Buffer& b, const std::string& name) {
+      if (b.storage == Storage::arena) line(fmt::format("{}.place(m.arena + {});", name, b.offset));
+      if (b.storage == Storage::constant) line(fmt::format("{}.place({});", name, constants_name(u_, p_, b.variable)));
+      if (b.storage == Storage::scalar) line(fmt::format("{}.place(&m.{});", name, p_.graph->variables[b.variable].name));
+      if (b.storage == Storage::variable) line(fmt::format("{}.place(m.variables[{}]);", name, variables_.find(p_.graph->variables[b.variable].name)));
+    });
+    line("place_data(m);");
+    s_ += "  }\n  void place_data(const Memory& m) {\n";
+    each([&](const Buffer& b, const std::string& name) {
+      if (b.storage == Storage::input) line(name + ".place(m.input);");
+      if (b.storage == Storage::label) line(name + ".place(m.labels);");
+    });
+    s_ += "  }\n";
+  }
+
+  void set_batch() {
+    s_ += "\n  void set_batch(int n) {\n    if (n == batch) return;\n    batch = n;\n";
+    each([&](const Buffer& b, const std::string& name) {
+      if (b.type.batched) line(name + ".set_batch(n);");
+    });
+    s_ += "  }\n\n";
+  }
+
+  std::string call(size_t k) const {
+    std::string s = fmt::format("check({}(context", symbols_[k]);
+    for (int b : p_.kernels[k].inputs) s += ", &" + names_[static_cast<size_t>(b)];
+    for (int b : p_.kernels[k].outputs) s += ", &" + names_[static_cast<size_t>(b)];
+    return s + "));";
+  }
+
+  void function(const char* name, const char* doc, const std::vector<size_t>& kernels, Phase usual) {
+    s_ += fmt::format("\n  /// {}\n  void {}() {{\n", doc, name);
+    for (size_t k : kernels) {
+      const Kernel& kernel = p_.kernels[k];
+      const std::string comment = (kernel.phase == usual ? "" : std::string(to_string(kernel.phase)) + ": ") + kernel.comment, text = call(k);
+      if (text.size() + comment.size() + 9 <= 160) line(text + "  // " + comment);
+      else { line("// " + comment); line(text); }
+    }
+    s_ += "  }\n";
+  }
+
+  // The plan's order is kept: a step ends after its last kernel, and what the plan puts between (running statistics) runs there too.
+  void steps(bool train) {
+    std::vector<size_t> order, prepare, first, second, third;
+    for (size_t k = 0; k < p_.kernels.size(); ++k) {
+      if (p_.kernels[k].phase == Phase::prepare) prepare.push_back(k);
+      else if (p_.kernels[k].phase != Phase::ingest) order.push_back(k);
+    }
+    auto end_of = [&](Phase phase) {
+      size_t end = 0;
+      for (size_t i = 0; i < order.size(); ++i)
+        if (p_.kernels[order[i]].phase == phase) end = i + 1;
+      return end;
+    };
+    const size_t forward = end_of(Phase::forward), backward = std::max(forward, end_of(train ? Phase::backward : Phase::loss));
+    first.assign(order.begin(), order.begin() + static_cast<std::ptrdiff_t>(forward));
+    second.assign(order.begin() + static_cast<std::ptrdiff_t>(forward), order.begin() + static_cast<std::ptrdiff_t>(backward));
+    third.assign(order.begin() + static_cast<std::ptrdiff_t>(backward), order.end());
+    if (train) {
+      function("forward", "The net's output and the loss.", first, Phase::forward);
+      function("backward", "The loss's gradients.", second, Phase::backward);
+      function("update", "New weights, in place.", third, Phase::update);
+      return;
+    }
+    function("prepare", "What depends on the weights alone: once after they change.", prepare, Phase::prepare);
+    function("forward", "The net's output.", first, Phase::forward);
+    second.insert(second.end(), third.begin(), third.end());
+    function("loss", "The loss of the labels, penalties included.", second, Phase::loss);
+  }
+
+  void run_kernel() {
+    s_ += "\n  /// One kernel alone, for measurements.\n  void run_kernel(size_t index) {\n    switch (index) {\n";
+    for (size_t k = 0; k < p_.kernels.size(); ++k)
+      if (p_.kernels[k].phase != Phase::ingest) s_ += fmt::format("      case {}: {} return;\n", k, call(k));
+    s_ += "    }\n  }\n";
+  }
+
+  const Unit& u_;
+  const Plan& p_;
+  const Variables& variables_;
+  std::vector<std::string> names_, symbols_;
+  std::string s_;
+};
+
+}  // namespace
+
+std::vector<std::string> tensor_names(const Plan& p) {
+  std::vector<bool> wanted(p.buffers.size(), false);
+  for (const Kernel& k : p.kernels) {
+    if (k.phase == Phase::ingest) continue;
+    for (int b : k.inputs) wanted[static_cast<size_t>(b)] = true;
+    for (int b : k.outputs) wanted[static_cast<size_t>(b)] = true;
+  }
+  for (int b : {p.output_buffer, p.loss_buffer})
+    if (b >= 0) wanted[static_cast<size_t>(b)] = true;
+  std::set<std::string> used = {"context", "batch", "failed", "describe", "place", "place_data", "set_batch", "check", "prepare", "forward", "backward", "update", "run_kernel", "m", "n"};
+  used.insert({"loss", "index", "code", "rt", "Memory", "Training", "Inference"});
+  std::vector<std::string> names(p.buffers.size());
+  for (size_t b = 0; b < p.buffers.size(); ++b) {
+    const Buffer& buffer = p.buffers[b];
+    if (!wanted[b]) continue;
+    std::string name = buffer.name;
+    if (buffer.storage == Storage::variable && buffer.name != p.graph->variables[buffer.variable].name) {
+      const bool written = std::any_of(p.graph->updates.begin(), p.graph->updates.end(), [&](const ir::Update& update) { return update.value == buffer.value; });
+      if (written) name = "new_" + p.graph->variables[buffer.variable].name;
+    }
+    names[b] = unique_identifier(name, used);
+  }
+  return names;
+}
+
+std::vector<std::string> kernel_symbols(const Unit& u, const Plan& p) {
+  std::vector<std::string> symbols;
+  for (const Kernel& k : p.kernels) symbols.push_back(fmt::format("{}_{}_{}", identifier(u.name), is_train(u, p) ? "train" : "infer", k.name));
+  return symbols;
+}
+
+std::string kernel_declarations(const Unit& u, const Plan& p) {
+  const std::vector<std::string> symbols = kernel_symbols(u, p);
+  std::string s;
+  for (size_t k = 0; k < symbols.size(); ++k) {
+    s += fmt::format("int {}(void* context", symbols[k]);
+    for (size_t i = 0; i < p.kernels[k].inputs.size() + p.kernels[k].outputs.size(); ++i) s += ", halide_buffer_t*";
+    s += ");\n";
+  }
+  return s;
+}
+
+std::string constant_tables(const Unit& u, const Plan& p) {
+  std::set<int32_t> constants;
+  for (const Buffer& b : p.buffers)
+    if (b.storage == Storage::constant) constants.insert(b.variable);
+  std::string s;
+  for (int32_t c : constants) {
+    const ir::Variable& v = p.graph->variables[c];
+    const ir::DType t = p.graph->type(v.value).dtype;
+    const char* type = t == ir::DType::f32 ? "float" : t == ir::DType::u8 ? "uint8_t" : t == ir::DType::i32 ? "int32_t" : "uint32_t";
+    s += fmt::format("alignas(64) const {} {}[] = {{", type, constants_name(u, p, c));
+    for (size_t i = 0; i < v.literal.size(); ++i) {
+      s += i % 12 == 0 ? "\n    " : " ";
+      s += (t == ir::DType::f32 ? literal(v.literal[i]) : fmt::format("{}", static_cast<int64_t>(v.literal[i]))) + ",";
+    }
+    s += fmt::format("\n}};  // {}\n", v.name);
+  }
+  return s;
+}
+
+std::string plan_code(const Unit& u, const Plan& p, const Variables& v) { return Writer(u, p, v).run(); }
+
+}  // namespace netc::emit
