@@ -165,11 +165,17 @@ class Planner {
     k.comment = fmt::format("{} -> {}", in ? to_string(in->type) : "()", to_string(out.type));
     for (ir::NodeId n : k.nodes) {
       auto& node = g_.nodes[n];
-      if (node.op->cost) k.flops += node.op->cost(node, g_).flops;
+      if (!node.op->cost) continue;
+      bool per_sample = g_.type(node.results[0]).batched;
+      for (ValueId v : node.inputs) per_sample |= g_.type(v).batched;
+      (per_sample ? k.flops : k.fixed_flops) += node.op->cost(node, g_).flops;
     }
-    auto bytes = [&](int b) { return plan_.buffers[b].type.has_any_extent() ? 0.0 : static_cast<double>(plan_.buffers[b].type.bytes()); };
-    for (int b : k.inputs) k.bytes += bytes(b);
-    for (int b : k.outputs) k.bytes += bytes(b);
+    auto count = [&](int b) {
+      const ir::Type& t = plan_.buffers[b].type;
+      if (!t.has_any_extent()) (t.batched ? k.bytes : k.fixed_bytes) += static_cast<double>(t.bytes());
+    };
+    for (int b : k.inputs) count(b);
+    for (int b : k.outputs) count(b);
     k.strategy = choose_strategy(plan_, k, m_);
   }
 
@@ -215,7 +221,8 @@ Plan make_plan(const Graph& g, const Machine& m, int max_batch) { return Planner
 std::string print(const Plan& p) {
   std::string s = fmt::format("plan of {}: {} kernels, {} buffers, arena {} bytes at batch {}\n", p.graph->name, p.kernels.size(), p.buffers.size(), p.arena_bytes, p.max_batch);
   for (auto& k : p.kernels) {
-    s += fmt::format("{:8} {}: {}\n           {}, {:.0f} us a sample, {:.0f} flop, {:.0f} bytes\n", to_string(k.phase), k.name, k.comment, k.strategy.text(), k.strategy.cost_us, k.flops, k.bytes);
+    s += fmt::format("{:8} {}: {}\n           {}, {:.0f} us; a sample {:.0f} flop, {:.0f} bytes; a batch {:.0f} flop, {:.0f} bytes\n", to_string(k.phase), k.name, k.comment,
+                     k.strategy.text(), k.strategy.cost_us, k.flops, k.bytes, k.fixed_flops, k.fixed_bytes);
     auto list = [&](const char* what, const std::vector<int>& bs) {
       for (int b : bs) {
         const Buffer& f = p.buffers[b];

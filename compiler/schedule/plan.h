@@ -36,7 +36,7 @@ struct Strategy {
   std::string name;               // "gemm", "conv_direct", "conv_thin", "dot_rows", "weight_grad", "reduce", "window", "map"
   int vector = 8;                 // lanes
   std::vector<std::pair<std::string, int64_t>> numbers;  // tile sizes, chunks, tasks
-  double cost_us = 0;             // estimated for one sample, all cores
+  double cost_us = 0;             // estimated for a full batch, all cores
   std::string text() const;       // "gemm vector=16 tile_rows=8 tile_cols=32 split_k=16"
   int64_t get(const std::string& key, int64_t fallback) const;
 };
@@ -52,6 +52,7 @@ struct Kernel {
   Strategy strategy;
   std::string comment;            // "f32[N, 28, 28, 1] -> f32[N, 14, 14, 6]"
   double flops = 0, bytes = 0;    // of one sample
+  double fixed_flops = 0, fixed_bytes = 0;  // whatever the batch: weights, their optimiser's
   bool unbatched = false;         // touches no batched tensor
 };
 

@@ -277,7 +277,8 @@ struct Chooser {
       }
     }
     // The larger of compute at 16 flop a cycle and lane and memory at 20 GB/s a core: good enough to rank, calibrated by the tuner later.
-    s.cost_us = std::max(k.flops / (m.vector_floats * 2 * 3e3 * m.cores), k.bytes / (20e3 * m.cores));
+    const double batch = p.max_batch, flops = k.flops * batch + k.fixed_flops, bytes = k.bytes * batch + k.fixed_bytes;
+    s.cost_us = std::max(flops / (m.vector_floats * 2 * 3e3 * m.cores), bytes / (20e3 * m.cores));
     return s;
   }
 };
