@@ -1,0 +1,164 @@
+#include "runtime/data/image.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <turbojpeg.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include "runtime/data/png_image.h"
+
+namespace netc::rt {
+namespace {
+
+using Bytes = std::span<const uint8_t>;
+using Result = tl::expected<void, std::string>;
+
+tl::unexpected<std::string> failed(const std::string& name, const std::string& why) { return tl::make_unexpected(fmt::format("{}: {}", name, why)); }
+
+/// One decompressor a thread.
+struct Jpeg {
+  tjhandle handle = tjInitDecompress();
+  ~Jpeg() {
+    if (handle) tjDestroy(handle);
+  }
+};
+
+/// Sets the shape and makes room; the size is checked before.
+Result make_room(const std::string& name, uint64_t height, uint64_t width, int channels, Sample& out) {
+  if (height == 0 || width == 0) return failed(name, "the image has no pixels");
+  if (height * width > kMaxPixels) return failed(name, fmt::format("{} x {} pixels are more than the {} million an image may have", width, height, kMaxPixels >> 20));
+  out.height = static_cast<int>(height);
+  out.width = static_cast<int>(width);
+  out.channels = channels;
+  out.pixels.resize(height * width * static_cast<size_t>(channels));
+  return {};
+}
+
+/// ITU-R 601 luma, as Pillow computes it.
+uint8_t luma(const uint8_t* p) { return static_cast<uint8_t>((p[0] * 19595u + p[1] * 38470u + p[2] * 7471u + 0x8000u) >> 16); }
+
+/// Inverted CMYK (as Adobe writes it) to RGB or grey.
+void from_cmyk(const std::vector<uint8_t>& cmyk, int channels, uint8_t* out) {
+  for (size_t i = 0; i + 3 < cmyk.size(); i += 4) {
+    uint8_t rgb[3];
+    for (int c = 0; c < 3; ++c) rgb[c] = static_cast<uint8_t>((cmyk[i + static_cast<size_t>(c)] * cmyk[i + 3] + 127) / 255);
+    if (channels == 1) *out++ = luma(rgb);
+    else for (int c = 0; c < 3; ++c) *out++ = rgb[c];
+  }
+}
+
+Result decode_jpeg(Bytes bytes, int channels, const std::string& name, Sample& out) {
+  thread_local Jpeg jpeg;
+  if (!jpeg.handle) return failed(name, "no memory for the JPEG decoder");
+  int width = 0, height = 0, subsampling = 0, space = 0;
+  const auto size = static_cast<unsigned long>(bytes.size());
+  if (tjDecompressHeader3(jpeg.handle, bytes.data(), size, &width, &height, &subsampling, &space) != 0 || width < 0 || height < 0) {
+    return failed(name, fmt::format("is a damaged JPEG: {}", tjGetErrorStr2(jpeg.handle)));
+  }
+  if (Result room = make_room(name, static_cast<uint64_t>(height), static_cast<uint64_t>(width), channels, out); !room) return room;
+  const bool cmyk = space == TJCS_CMYK || space == TJCS_YCCK;
+  std::vector<uint8_t> four;
+  if (cmyk) four.resize(static_cast<size_t>(width) * static_cast<size_t>(height) * 4);
+  uint8_t* target = cmyk ? four.data() : out.pixels.data();
+  const int format = cmyk ? TJPF_CMYK : channels == 1 ? TJPF_GRAY : TJPF_RGB;
+  if (tjDecompress2(jpeg.handle, bytes.data(), size, target, width, 0, height, format, TJFLAG_LIMITSCANS) != 0) {
+    const char* why = tjGetErrorStr2(jpeg.handle);
+    // Stray bytes between two parts are common and harmless; every other warning means that pixels are missing or made up.
+    const bool harmless = tjGetErrorCode(jpeg.handle) == TJERR_WARNING && std::strstr(why, "extraneous bytes");
+    if (!harmless) return failed(name, fmt::format("is a damaged JPEG: {}", why));
+  }
+  if (cmyk) from_cmyk(four, channels, out.pixels.data());
+  return {};
+}
+
+Result decode_png(Bytes bytes, int channels, const std::string& name, Sample& out) {
+  PngReader png(bytes);
+  if (!png.start()) return failed(name, fmt::format("is a damaged PNG: {}", png.error()));
+  if (Result room = make_room(name, png.height(), png.width(), channels, out); !room) return room;
+  const auto pixels = static_cast<size_t>(png.height()) * png.width();
+  if (png.channels() == channels) {
+    if (!png.rows(out.pixels.data())) return failed(name, fmt::format("is a damaged PNG: {}", png.error()));
+    return {};
+  }
+  thread_local std::vector<uint8_t> other;
+  other.resize(pixels * static_cast<size_t>(png.channels()));
+  if (!png.rows(other.data())) return failed(name, fmt::format("is a damaged PNG: {}", png.error()));
+  uint8_t* p = out.pixels.data();
+  if (channels == 1) {
+    for (size_t i = 0; i < pixels; ++i) p[i] = luma(other.data() + 3 * i);
+  } else {
+    for (size_t i = 0; i < pixels; ++i) p[3 * i] = p[3 * i + 1] = p[3 * i + 2] = other[i];
+  }
+  return {};
+}
+
+bool starts(Bytes bytes, std::string_view magic, size_t at = 0) {
+  return bytes.size() >= at + magic.size() && std::memcmp(bytes.data() + at, magic.data(), magic.size()) == 0;
+}
+
+/// What an image that is neither JPEG nor PNG may be, for the message.
+std::string_view other_format(Bytes bytes) {
+  if (starts(bytes, "GIF8")) return "GIF";
+  if (starts(bytes, "BM")) return "BMP";
+  if (starts(bytes, "RIFF") && starts(bytes, "WEBP", 8)) return "WebP";
+  if (starts(bytes, "ftyp", 4)) return "HEIC or AVIF";
+  if (starts(bytes, "II*") || starts(bytes, "MM")) return "TIFF";
+  return "";
+}
+
+/// The whole file into `bytes`, reusing its memory.
+Result read_bytes(const std::string& path, std::vector<uint8_t>& bytes) {
+  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  if (fd < 0) return failed(path, fmt::format("cannot open: {}", std::strerror(errno)));
+  struct Close { int fd; ~Close() { ::close(fd); } } close{fd};
+  struct stat info;
+  if (::fstat(fd, &info) != 0) return failed(path, fmt::format("cannot read: {}", std::strerror(errno)));
+  if (!S_ISREG(info.st_mode)) return failed(path, S_ISDIR(info.st_mode) ? "is a folder, not an image" : "is not a file");
+  if (static_cast<uint64_t>(info.st_size) > kMaxImageFile) return failed(path, fmt::format("is longer than {} MiB", kMaxImageFile >> 20));
+  bytes.resize(static_cast<size_t>(info.st_size));
+  size_t have = 0;
+  while (have < bytes.size()) {
+    const ssize_t n = ::read(fd, bytes.data() + have, bytes.size() - have);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return failed(path, fmt::format("cannot read: {}", std::strerror(errno)));
+    if (n == 0) break;
+    have += static_cast<size_t>(n);
+  }
+  bytes.resize(have);
+  return {};
+}
+
+}  // namespace
+
+tl::expected<void, std::string> decode_image(std::span<const uint8_t> bytes, int channels, const std::string& name, Sample& out) try {
+  out.path = name;
+  if (channels != 1 && channels != 3) return failed(name, fmt::format("images are read with 1 or 3 channels, not {}", channels));
+  if (bytes.empty()) return failed(name, "is empty");
+  if (starts(bytes, "\xff\xd8\xff")) return decode_jpeg(bytes, channels, name, out);
+  if (starts(bytes, "\x89PNG")) return decode_png(bytes, channels, name, out);
+  const std::string_view other = other_format(bytes);
+  return failed(name, fmt::format("is neither JPEG nor PNG{}", other.empty() ? "" : fmt::format(", but {}: convert it first", other)));
+} catch (const std::bad_alloc&) {
+  return failed(name, "no memory for the image");
+}
+
+tl::expected<void, std::string> read_image(const std::string& path, int channels, Sample& out) try {
+  thread_local std::vector<uint8_t> bytes;
+  if (Result read = read_bytes(path, bytes); !read) return read;
+  return decode_image(bytes, channels, path, out);
+} catch (const std::bad_alloc&) {
+  return failed(path, "no memory for the file");
+}
+
+int image_channels(const ModelInfo& info) {
+  if (info.input.rank == 1 || info.input.rank == 2) return 1;
+  if (info.input.rank != 3) return 0;
+  const int64_t c = info.input.dims[2];
+  return c == -1 ? 3 : c == 1 || c == 3 ? static_cast<int>(c) : 0;
+}
+
+}  // namespace netc::rt
