@@ -18,6 +18,7 @@ foreach(stage ${netc_stages})
 endforeach()
 if(TARGET netc_emit)  # the build tree's headers; an installed netc finds its own relative to itself
   target_compile_definitions(netc_emit PRIVATE NETC_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
+  add_dependencies(netc_emit netc_runtime netc_runtime_core)  # what products link
 endif()
 if(TARGET netc_parse)
   target_link_libraries(netc_parse PUBLIC netc_grammar)

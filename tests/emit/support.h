@@ -1,0 +1,43 @@
+// A net from source text to a running model in this process.
+#pragma once
+#include <memory>
+#include <string>
+
+#include "compiler/emit/link.h"
+#include "compiler/passes/pipeline.h"
+#include "runtime/model.h"
+
+namespace support {
+
+/// Everything a unit points to.
+struct Net {
+  netc::sema::Model model;
+  netc::passes::Program program;
+  netc::schedule::Plan train, infer;
+  netc::schedule::Machine machine;
+  netc::emit::Unit unit;
+};
+
+/// From source text or, with a name ending in .net, from that file of the repository. `training`: false compiles inference only.
+std::unique_ptr<Net> load(const std::string& name, const std::string& source, int max_batch, bool training = true);
+
+/// The lower and toolchain options that tests build with.
+netc::emit::BuildOptions options();
+
+/// A folder for one test, removed at its end.
+std::string file_in(const netc::emit::TempFolder& folder, const std::string& name);
+
+/// The driver and kernels as a shared object in this process.
+struct Loaded {
+  netc::emit::TempFolder folder;
+  void* handle = nullptr;
+  netc::emit::Built built;
+  netc::rt::CreateFn create = nullptr;
+  ~Loaded();
+};
+std::unique_ptr<Loaded> load_product(const Net&);
+
+extern const char* kTinyNet;   // dense layers, dropout, a penalty, Adam
+extern const char* kPhotoNet;  // photos of any size, convolution, batch norm
+
+}  // namespace support
