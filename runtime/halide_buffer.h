@@ -43,16 +43,17 @@ constexpr halide_type_t kInt32{0, 32, 1}, kUint8{1, 8, 1}, kUint32{1, 32, 1}, kF
 struct Extent { int32_t extent, stride; };
 
 /// A tensor as kernels take it. Holds no memory: `host` says where it lives. Copies would share the shape, so there are none.
+/// What runs once is never inlined: a driver with hundreds of tensors compiles in half the time.
 struct Tensor : halide_buffer_t {
   static constexpr int kMaxRank = 9;
   halide_dimension_t shape[kMaxRank];
 
-  Tensor() : halide_buffer_t{}, shape{} { dim = shape; }
+  [[gnu::noinline]] Tensor() : halide_buffer_t{}, shape{} { dim = shape; }
   Tensor(const Tensor&) = delete;
   Tensor& operator=(const Tensor&) = delete;
 
   /// Extents and strides in elements, innermost first; a batched tensor's last one is the batch.
-  void set(halide_type_t element, std::initializer_list<Extent> extents) {
+  [[gnu::noinline]] void set(halide_type_t element, std::initializer_list<Extent> extents) {
     type = element;
     dimensions = 0;
     for (const Extent& e : extents) shape[dimensions++] = {0, e.extent, e.stride, 0};
