@@ -141,11 +141,16 @@ $run_kernel$  }
   void place() {
 $place$  }
 
-  // Inference at this batch, with what depends on the weights alone up to date. False: no such batch, or weights are missing.
-  bool begin(int batch) {
-    if (batch < 1 || batch > max_batch_) return false;
+  // False: no such batch, or weights are missing.
+  bool can_run(int batch) const {
     for (size_t i = 0; i < $weights$; ++i)
       if (!m_.variables[i]) return false;
+    return batch >= 1 && batch <= max_batch_;
+  }
+
+  // Inference at this batch, with what depends on the weights alone up to date. False when it cannot run.
+  bool begin(int batch) {
+    if (!can_run(batch)) return false;
     inference_.failed = false;
     inference_.set_batch(batch);
     if (!prepared_) inference_.prepare();
@@ -204,7 +209,7 @@ std::string ingest_text(const Unit& u) {
 
 /// Body of run_kernel: training's kernels come first in info().kernels.
 std::string run_kernel_text(const Unit& u) {
-  std::string s = "    if (batch < 1 || batch > max_batch_) return;\n    prepared_ = false;\n";
+  std::string s = "    if (!can_run(batch)) return;\n    prepared_ = false;\n";
   const size_t train = u.train ? u.train->kernels.size() : 0;
   auto ingest = [&](const Plan& p, size_t first) {
     if (p.ingest_kernel < 0) return;
@@ -257,7 +262,7 @@ std::string driver_source(const Unit& u) {
   }
   std::string train_step = "    return NAN;  // compiled for inference only\n";
   if (trains) {
-    train_step = "    if (!training_ || batch < 1 || batch > max_batch_) return NAN;\n    m_.lr = lr;\n    m_.seed = seed;\n    m_.step = step;\n    prepared_ = false;\n";
+    train_step = "    if (!training_ || !can_run(batch)) return NAN;\n    m_.lr = lr;\n    m_.seed = seed;\n    m_.step = step;\n    prepared_ = false;\n";
     train_step += "    train_.failed = false;\n    train_.set_batch(batch);\n    train_.forward();\n";
     train_step += fmt::format("    const float loss = {};\n    train_.backward();\n    train_.update();\n", loss("train_", *u.train));
     train_step += fmt::format("    finish(train_.failed, train_.{});\n    return train_.failed ? NAN : loss;\n", output(*u.train, u.train->output_buffer));
