@@ -1,0 +1,157 @@
+#include "runtime/core/embedded.h"
+
+#include <cmath>
+#include <cstdarg>
+#include <cstdio>
+#include <cstring>
+#include <exception>
+
+#include "runtime/core/weights.h"
+
+namespace netc::rt {
+namespace {
+
+size_t sample_bytes(const PortInfo& p) {
+  size_t bytes = size_of(p.dtype);
+  for (int i = 0; i < p.rank; ++i) bytes *= static_cast<size_t>(p.dims[i]);
+  return bytes;
+}
+
+}  // namespace
+
+std::unique_ptr<Embedded> Embedded::open(CreateFn create, int threads, int max_batch, bool training, std::string& error) noexcept {
+  try {
+    if (threads < 0 || max_batch < 0) {
+      error = "threads and max_batch must not be negative; 0 chooses";
+      return nullptr;
+    }
+    auto e = std::unique_ptr<Embedded>(new Embedded);
+    e->model_ = create({.threads = threads, .max_batch = max_batch, .training = training, .own_weights = training}, error);
+    if (!e->model_) return nullptr;
+    e->max_batch_ = max_batch > 0 ? max_batch : e->info().max_batch;
+    e->training_ = training;
+    e->seed_ = static_cast<uint32_t>(e->info().seed);
+    return e;
+  } catch (const std::exception& x) {
+    try { error = x.what(); } catch (...) {}
+    return nullptr;
+  }
+}
+
+Status Embedded::fail(Status status, const char* format, ...) noexcept {
+  va_list args;
+  va_start(args, format);
+  std::vsnprintf(error_, sizeof error_, format, args);
+  va_end(args);
+  return status;
+}
+
+Status Embedded::load(const char* path) noexcept {
+  if (!path) return fail(Status::argument, "no path was given");
+  try {
+    auto file = WeightsFile::open(path);
+    if (!file) return fail(Status::file, "%s", file.error().c_str());
+    if (auto loaded = load_weights(*model_, **file, !training_); !loaded) return fail(Status::file, "%s", loaded.error().c_str());
+    file_ = training_ ? nullptr : *file;
+    ready_ = true;
+    return Status::ok;
+  } catch (const std::exception& x) {
+    return fail(Status::memory, "%s: %s", path, x.what());
+  }
+}
+
+Status Embedded::save(const char* path) noexcept {
+  if (!path) return fail(Status::argument, "no path was given");
+  if (!ready_) return fail(Status::state, "there are no weights to save: load or initialise them first");
+  try {
+    if (auto saved = save_weights(*model_, path); !saved) return fail(Status::file, "%s", saved.error().c_str());
+    return Status::ok;
+  } catch (const std::exception& x) {
+    return fail(Status::memory, "%s: %s", path, x.what());
+  }
+}
+
+Status Embedded::initialise(uint64_t seed) noexcept {
+  if (!training_) return fail(Status::state, "fresh weights are for training: create the instance with training on, or load weights");
+  try {
+    rt::initialise(*model_, seed);
+  } catch (const std::exception& x) {
+    return fail(Status::memory, "initialising the weights: %s", x.what());
+  }
+  seed_ = static_cast<uint32_t>(seed);
+  step_ = 0;
+  ready_ = true;
+  return Status::ok;
+}
+
+Status Embedded::set_sample(int index, const void* sample, int height, int width) noexcept {
+  if (!sample) return fail(Status::argument, "no sample was given");
+  if (index < 0 || index >= max_batch_) return fail(Status::argument, "there is no place %d in a batch of %d", index, max_batch_);
+  const PortInfo& in = info().input;
+  int extents[2] = {height, width};
+  if (in.rank == 3) {
+    for (int d = 0; d < 2; ++d) {
+      if (extents[d] < 1 || extents[d] > 1 << 16) return fail(Status::argument, "an image of %d x %d cannot be", height, width);
+      if (in.dims[d] >= 0 && in.dims[d] != extents[d])
+        return fail(Status::argument, "the image is %d x %d, the network takes %d x %d", height, width, static_cast<int>(in.dims[0]), static_cast<int>(in.dims[1]));
+    }
+  }
+  char* to = static_cast<char*>(model_->input()) + sample_bytes(info().ingested) * static_cast<size_t>(index);
+  model_->ingest(sample, height, width, in.rank == 3 ? static_cast<int>(in.dims[2]) : 0, to);
+  return Status::ok;
+}
+
+Status Embedded::set_label(int index, int label) noexcept {
+  if (index < 0 || index >= max_batch_) return fail(Status::argument, "there is no place %d in a batch of %d", index, max_batch_);
+  const PortInfo& port = info().label;
+  if (port.rank != 0) return fail(Status::argument, "the network's labels are no class indices");
+  if (port.dtype == DType::f32) {
+    static_cast<float*>(model_->labels())[index] = static_cast<float>(label);
+    return Status::ok;
+  }
+  const PortInfo& out = info().output;
+  const int64_t classes = out.rank > 0 ? out.dims[out.rank - 1] : 1;
+  if (label < 0 || (classes > 1 && label >= classes)) return fail(Status::argument, "label %d is not one of the %d classes", label, static_cast<int>(classes));
+  static_cast<int32_t*>(model_->labels())[index] = label;
+  return Status::ok;
+}
+
+Status Embedded::set_target(int index, const float* values) noexcept {
+  if (!values) return fail(Status::argument, "no target was given");
+  if (index < 0 || index >= max_batch_) return fail(Status::argument, "there is no place %d in a batch of %d", index, max_batch_);
+  if (info().label.dtype != DType::f32) return fail(Status::argument, "the network's labels are class indices");
+  const size_t bytes = sample_bytes(info().label);
+  std::memcpy(static_cast<char*>(model_->labels()) + bytes * static_cast<size_t>(index), values, bytes);
+  return Status::ok;
+}
+
+Status Embedded::infer(int count, const float** out) noexcept {
+  if (!out) return fail(Status::argument, "no place for the result was given");
+  *out = nullptr;
+  if (!in_range(count)) return fail(Status::argument, "%d samples do not fit: 1 to %d", count, max_batch_);
+  if (!ready_) return fail(Status::state, "there are no weights: load them first");
+  *out = model_->infer(count);
+  return *out ? Status::ok : fail(Status::failed, "a kernel failed");
+}
+
+Status Embedded::evaluate(int count, float* loss) noexcept {
+  if (!loss) return fail(Status::argument, "no place for the loss was given");
+  *loss = NAN;
+  if (!in_range(count)) return fail(Status::argument, "%d samples do not fit: 1 to %d", count, max_batch_);
+  if (!info().has_training) return fail(Status::state, "the network was compiled without a loss");
+  if (!ready_) return fail(Status::state, "there are no weights: load them first");
+  *loss = model_->evaluate(count);
+  return model_->output() ? Status::ok : fail(Status::failed, "a kernel failed");
+}
+
+Status Embedded::train_step(int count, float lr, float* loss) noexcept {
+  if (loss) *loss = NAN;
+  if (!in_range(count)) return fail(Status::argument, "%d samples do not fit: 1 to %d", count, max_batch_);
+  if (!training_) return fail(Status::state, "the instance was created without training");
+  if (!ready_) return fail(Status::state, "there are no weights: load or initialise them first");
+  const float value = model_->train_step(count, lr > 0 ? lr : static_cast<float>(info().lr), seed_, ++step_);
+  if (loss) *loss = value;
+  return model_->output() ? Status::ok : fail(Status::failed, "a kernel failed");
+}
+
+}  // namespace netc::rt
