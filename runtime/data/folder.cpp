@@ -1,0 +1,155 @@
+// A folder with one subfolder of images per class.
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <filesystem>
+
+#include "runtime/data/image.h"
+#include "runtime/data/source.h"
+
+namespace netc::rt {
+namespace {
+
+namespace fs = std::filesystem;
+using Result = tl::expected<void, std::string>;
+
+tl::unexpected<std::string> failed(const std::string& path, const std::string& why) { return tl::make_unexpected(fmt::format("{}: {}", path, why)); }
+
+bool is_image_name(const fs::path& path) {
+  std::string e = path.extension().string();
+  std::transform(e.begin(), e.end(), e.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  return e == ".jpg" || e == ".jpeg" || e == ".png";
+}
+
+bool hidden(const fs::path& path) { return path.filename().native().starts_with('.'); }
+
+/// All images below `folder`, relative to it, sorted; counts the other files. Hidden files and folders are not looked at.
+Result walk(const fs::path& folder, std::vector<std::string>& images, size_t& others) {
+  std::error_code error;
+  fs::recursive_directory_iterator it(folder, error);
+  for (; !error && it != fs::recursive_directory_iterator(); it.increment(error)) {
+    std::error_code ignored;
+    if (hidden(it->path())) {
+      it.disable_recursion_pending();
+      continue;
+    }
+    if (it->is_directory(ignored)) continue;
+    if (is_image_name(it->path())) images.push_back(it->path().lexically_relative(folder).string());
+    else ++others;
+  }
+  if (error) return failed(folder.string(), fmt::format("cannot list: {}", error.message()));
+  std::sort(images.begin(), images.end());
+  return {};
+}
+
+class Folder final : public Source {
+ public:
+  size_t size() const override { return files_.size(); }
+  const std::vector<std::string>& classes() const override { return classes_; }
+  std::string name(size_t i) const override { return path_of(files_[i]); }
+  std::string describe() const override {
+    std::string s = fmt::format("{}: {} images, {} classes", root_, files_.size(), classes_.size());
+    if (!without_.empty()) s += fmt::format(", none of {}", fmt::join(without_, ", "));
+    if (others_ > 0) s += fmt::format(", {} other file{} ignored", others_, others_ == 1 ? "" : "s");
+    return s;
+  }
+  Result read(size_t i, Sample& out) const override {
+    out.label = files_[i].label;
+    return read_image(path_of(files_[i]), channels_, out);
+  }
+
+  Result open(const std::string& path, Split split, const ModelInfo& info);
+
+ private:
+  struct File { int folder; int label; std::string name; };
+  std::string path_of(const File& f) const { return fmt::format("{}/{}/{}", root_, folders_[static_cast<size_t>(f.folder)], f.name); }
+  Result list_folders();
+  Result add(size_t folder, int label);
+
+  std::string root_;
+  std::vector<std::string> folders_, classes_, without_;
+  std::vector<File> files_;
+  size_t others_ = 0;
+  int channels_ = 3;
+};
+
+Result Folder::list_folders() {
+  std::error_code error;
+  const fs::file_status status = fs::status(root_, error);
+  if (!fs::exists(status)) return failed(root_, "there is no such folder; give one with a subfolder of images per class, or synthetic:digits to try without files");
+  if (!fs::is_directory(status)) return failed(root_, "is not a folder; give one with a subfolder of images per class");
+  bool images = false;
+  fs::directory_iterator it(root_, error);
+  for (; !error && it != fs::directory_iterator(); it.increment(error)) {
+    std::error_code ignored;
+    if (hidden(it->path())) continue;
+    if (it->is_directory(ignored)) folders_.push_back(it->path().filename().string());
+    else ++others_, images |= is_image_name(it->path());
+  }
+  if (error) return failed(root_, fmt::format("cannot list: {}", error.message()));
+  std::sort(folders_.begin(), folders_.end());
+  if (folders_.empty() && images) return failed(root_, "has images but no subfolders; put the images of each class in a subfolder with the class's name");
+  if (folders_.empty()) return failed(root_, "is empty; it needs a subfolder of images per class");
+  return {};
+}
+
+Result Folder::add(size_t folder, int label) {
+  std::vector<std::string> images;
+  if (Result r = walk(fs::path(root_) / folders_[folder], images, others_); !r) return r;
+  if (images.empty()) return failed(root_ + "/" + folders_[folder], "has no .jpg, .jpeg or .png files; add images of this class or remove the folder");
+  for (std::string& name : images) files_.push_back({static_cast<int>(folder), label, std::move(name)});
+  return {};
+}
+
+Result Folder::open(const std::string& path, Split split, const ModelInfo& info) {
+  root_ = path;
+  while (root_.size() > 1 && root_.back() == '/') root_.pop_back();
+  channels_ = image_channels(info);
+  if (channels_ == 0) return failed(root_, "holds images, but the net's input has neither 1 nor 3 channels; declare it as u8[*, *, 3] or u8[*, *, 1]");
+  if (Result r = list_folders(); !r) return r;
+  const auto is_split = [](const std::string& s) { return s == "train" || s == "test" || s == "valid" || s == "val" || s == "validation"; };
+  const auto is_class = [&](const std::string& s) { return std::find(info.classes.begin(), info.classes.end(), s) != info.classes.end(); };
+  const auto part = std::find_if(folders_.begin(), folders_.end(), [&](const std::string& f) { return is_split(f) && !is_class(f); });
+  if (part != folders_.end() && std::all_of(folders_.begin(), folders_.end(), is_split)) {
+    return failed(root_, fmt::format("its subfolders are {}, not classes; give one of them, as {}/{}", fmt::join(folders_, ", "), root_, *part));
+  }
+  const auto map = match_classes(folders_, false, root_, info);
+  if (!map) return tl::make_unexpected(map.error());
+  if (folders_.size() == 1 && (split == Split::train || map->names.size() == 1)) {
+    return failed(root_, fmt::format("has images of one class only ({}); training needs a subfolder for each of at least two", folders_[0]));
+  }
+  classes_ = map->names;
+  // In the order of the labels, so that the sources of one net agree.
+  for (size_t label = 0; label < classes_.size(); ++label) {
+    const auto at = std::find(map->labels.begin(), map->labels.end(), static_cast<int>(label));
+    if (at == map->labels.end()) without_.push_back(classes_[label]);
+    else if (Result r = add(static_cast<size_t>(at - map->labels.begin()), static_cast<int>(label)); !r) return r;
+  }
+  return {};
+}
+
+}  // namespace
+
+tl::expected<std::unique_ptr<Source>, std::string> open_folder(const std::string& path, Split split, const ModelInfo& info) {
+  auto folder = std::make_unique<Folder>();
+  if (Result r = folder->open(path, split, info); !r) return tl::make_unexpected(r.error());
+  return folder;
+}
+
+tl::expected<std::vector<std::string>, std::string> list_images(const std::string& path) try {
+  std::error_code error;
+  const fs::file_status status = fs::status(path, error);
+  if (!fs::exists(status)) return failed(path, "there is no such file or folder");
+  if (!fs::is_directory(status)) return std::vector<std::string>{path};
+  std::vector<std::string> images;
+  size_t others = 0;
+  if (Result r = walk(path, images, others); !r) return tl::make_unexpected(r.error());
+  if (images.empty()) return failed(path, "has no .jpg, .jpeg or .png files");
+  for (std::string& i : images) i = (fs::path(path) / i).string();
+  return images;
+} catch (const std::exception& e) {
+  return failed(path, fmt::format("cannot list: {}", e.what()));
+}
+
+}  // namespace netc::rt
