@@ -10,6 +10,7 @@
 
 #include "compiler/ir/interpret.h"
 #include "compiler/parse/parse.h"
+#include "compiler/passes/passes.h"
 #include "compiler/passes/pipeline.h"
 #include "compiler/sema/model.h"
 #include "tests/lower/kernel_runner.h"
@@ -100,4 +101,22 @@ TEST_CASE("LeNet for faces, small: batch norm, dropout, penalties, Adam") {
   check(program.training, 8, 5e-3);
   check(program.training, 5, 5e-3);
   check(program.evaluation, 3, 1e-3);
+}
+
+TEST_CASE("LeNet for faces, whole: every gradient, from the photograph to the loss") {
+  std::ifstream f(NETC_SOURCE_DIR "/models/lenet.net");
+  std::string text{std::istreambuf_iterator<char>(f), {}};
+  auto replace = [&](const std::string& what, const std::string& with) {
+    REQUIRE(text.find(what) != std::string::npos);
+    text.replace(text.find(what), what.size(), with);
+  };
+  replace("u8[*, *, 3]", "u8[256, 256, 3]");  // photographs are resized one by one before the batch
+  replace("-> Resize(256, 256)", "");
+  auto model = load(text);
+  auto program = passes::run_pipeline(model, ops::registry());
+  Graph& g = program.training;
+  for (auto& [variable, gradient] : program.gradients) g.outputs.push_back({"gradient of " + g.variables[static_cast<size_t>(variable)].name, gradient});
+  g.updates.clear();
+  REQUIRE(program.gradients.size() == 18);
+  check(passes::remove_dead(g), 7, 5e-3);
 }
