@@ -13,21 +13,6 @@ namespace {
 using schedule::Buffer;
 using schedule::Plan;
 
-/// Replaces each $name$ by its value, once: values are not looked into.
-std::string fill(const std::string& text, const std::vector<std::pair<std::string, std::string>>& values) {
-  std::string s;
-  for (size_t at = 0; at < text.size();) {
-    const size_t begin = text.find('$', at), end = begin == std::string::npos ? begin : text.find('$', begin + 1);
-    s += text.substr(at, begin - at);
-    if (end == std::string::npos) break;
-    const std::string name = text.substr(begin + 1, end - begin - 1);
-    for (const auto& [key, value] : values)
-      if (key == name) s += value;
-    at = end + 1;
-  }
-  return s;
-}
-
 constexpr const char* kHead = R"cpp(// $net$ as C++: written by netc $version$ from $source$. Compiling the source again replaces this file.
 //
 // A step reads from top to bottom in Training::forward, backward, update and Inference::prepare, forward, loss: one kernel a line, with the shapes beside it.

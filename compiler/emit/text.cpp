@@ -1,5 +1,6 @@
 #include "compiler/emit/text.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstdlib>
 
@@ -79,6 +80,21 @@ std::string grouped(int64_t v) {
   std::string s = std::to_string(std::llabs(v));
   for (int i = static_cast<int>(s.size()) - 3; i > 0; i -= 3) s.insert(static_cast<size_t>(i), ",");
   return v < 0 ? "-" + s : s;
+}
+
+std::string fill(const std::string& text, const std::vector<std::pair<std::string, std::string>>& values) {
+  std::string s;
+  for (size_t at = 0; at < text.size();) {
+    const size_t begin = text.find('$', at), end = begin == std::string::npos ? begin : text.find('$', begin + 1);
+    s += text.substr(at, begin - at);
+    if (begin == std::string::npos) break;
+    const std::string name = end == std::string::npos ? "" : text.substr(begin + 1, end - begin - 1);
+    const auto found = std::find_if(values.begin(), values.end(), [&](const auto& v) { return v.first == name; });
+    if (found == values.end()) s += '$';
+    else s += found->second;
+    at = found == values.end() ? begin + 1 : end + 1;
+  }
+  return s;
 }
 
 }  // namespace netc::emit

@@ -3,6 +3,8 @@
 #include <cstdint>
 #include <set>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "compiler/ir/type.h"
 
@@ -23,5 +25,8 @@ std::string dtype_literal(ir::DType t);
 std::string element_literal(ir::DType t);
 /// 1234567 -> "1,234,567"
 std::string grouped(int64_t v);
+
+/// Replaces each $name$ by its value, once: values are not looked into.
+std::string fill(const std::string& text, const std::vector<std::pair<std::string, std::string>>& values);
 
 }  // namespace netc::emit

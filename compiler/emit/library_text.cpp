@@ -1,0 +1,305 @@
+#include "compiler/emit/library_text.h"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "compiler/emit/text.h"
+
+namespace netc::emit {
+namespace {
+
+constexpr const char* kCHeader = R"txt(/* $net$ as a C library: written by netc $version$. C99 and later; see $id$.h for C++.
+ *
+ * An instance holds one network: weights, memory, threads. Instances are independent; one instance is used by one thread at a time. After $id$_create nothing is
+ * allocated, but while weights are loaded or saved. Functions return 0, or an error code and a message ($id$_error). */
+#ifndef $ID$_C_H
+#define $ID$_C_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+enum {
+  $ID$_OK = 0,
+  $ID$_ERROR_ARGUMENT = 1, /* out of range, or null */
+  $ID$_ERROR_MEMORY = 2,
+  $ID$_ERROR_FILE = 3,     /* missing, damaged, or of another network */
+  $ID$_ERROR_STATE = 4,    /* no weights yet, or training in an instance without */
+  $ID$_ERROR_FAILED = 5
+};
+
+enum {
+  $ID$_OUTPUTS = $outputs$,      /* numbers a sample gives: $output$ */
+  $ID$_MAX_BATCH = $max_batch$
+};
+
+typedef struct $id$_network $id$_network;
+
+/* threads, 0: the machine's cores. max_batch, 0: $ID$_MAX_BATCH. training, 0: inference only.
+ * Null when memory or threads cannot be had; the reason is then in `error`, which may be null. */
+$id$_network* $id$_create(int threads, int max_batch, int training, char* error, size_t error_bytes);
+void $id$_destroy($id$_network*);
+
+/* Message of the last call that failed, or "". Valid until the next call. */
+const char* $id$_error(const $id$_network*);
+
+/* Weights from a safetensors file. They are mapped, not copied, unless the instance trains: leave the file in place. */
+int $id$_load($id$_network*, const char* path);
+int $id$_save($id$_network*, const char* path);
+
+/* Input: $input$. One sample into place `index` of the batch.$resizes$ */
+int $id$_set_sample($id$_network*, int index, const $element$* $sample$);
+
+/* Runs the first `count` samples. *out gets count rows of $ID$_OUTPUTS numbers, valid until the next call. */
+int $id$_infer($id$_network*, int count, const float** out);
+
+/* One sample: set_sample and infer. `out` takes $ID$_OUTPUTS numbers. */
+int $id$_predict($id$_network*, const $element$* $sample$, float* out);
+
+/* What the last output's number `index` stands for; null when classes have no names. */
+const char* $id$_class_name(int index);
+$training$
+#ifdef __cplusplus
+}
+#endif
+#endif
+)txt";
+
+constexpr const char* kCTraining = R"txt(
+/* Fresh weights from a seed; the same seed gives the same bits. */
+int $id$_initialise($id$_network*, uint64_t seed);
+$label$
+/* The loss of the first `count` samples and their labels. */
+int $id$_evaluate($id$_network*, int count, float* loss);
+/* One step of training on them. lr <= 0: the network's own. `loss` may be null. */
+int $id$_train_step($id$_network*, int count, float lr, float* loss);
+)txt";
+
+constexpr const char* kCppHeader = R"txt(// $net$ as a C++ library: written by netc $version$. C++11 and later; all of it is inline over the C functions of $id$_c.h.
+//
+//   $id$::$class$ net;
+//   if (!net.load("best.safetensors")) return fail(net.error());
+//   const float* out = net.predict($example_args$);   // $ID$_OUTPUTS numbers, or null and net.error()
+//
+// Instances are independent; one instance is used by one thread at a time. After construction nothing is allocated, but while weights are loaded or saved.
+#ifndef $ID$_H
+#define $ID$_H
+
+#include <string>
+
+#include "$id$_c.h"
+
+namespace $id$ {
+
+struct Options {
+  int threads = 0;        // 0: the machine's cores
+  int max_batch = 0;      // 0: $ID$_MAX_BATCH
+  bool training = false;  // true: holds what training needs
+};
+
+class $class$ {
+ public:
+  static constexpr int outputs = $ID$_OUTPUTS;  // $output$
+
+  /// False in a condition when memory or threads cannot be had: error() says why.
+  explicit $class$(const Options& options = Options()) {
+    char why[512] = "";
+    handle_ = $id$_create(options.threads, options.max_batch, options.training, why, sizeof why);
+    why_ = why;
+  }
+  ~$class$() { $id$_destroy(handle_); }
+  $class$(const $class$&) = delete;
+  $class$& operator=(const $class$&) = delete;
+  $class$($class$&& other) noexcept : handle_(other.handle_), why_(other.why_) { other.handle_ = nullptr; }
+  $class$& operator=($class$&& other) noexcept {
+    if (this != &other) {
+      $id$_destroy(handle_);
+      handle_ = other.handle_;
+      why_ = other.why_;
+      other.handle_ = nullptr;
+    }
+    return *this;
+  }
+
+  explicit operator bool() const { return handle_ != nullptr; }
+  /// Message of the last call that failed.
+  std::string error() const { return handle_ ? $id$_error(handle_) : why_; }
+
+  /// Weights from a safetensors file: mapped, not copied, unless the instance trains. False: see error().
+  bool load(const std::string& path) { return $id$_load(handle_, path.c_str()) == $ID$_OK; }
+  bool save(const std::string& path) { return $id$_save(handle_, path.c_str()) == $ID$_OK; }
+
+  /// The numbers of one sample ($input$), or null. Valid until the next call.
+  const float* predict(const $element$* $sample$) { return set_sample(0, $passed$) ? infer(1) : nullptr; }
+
+  /// Batches: samples into their places, then infer: count rows of `outputs` numbers, or null.
+  bool set_sample(int index, const $element$* $sample$) { return $id$_set_sample(handle_, index, $passed$) == $ID$_OK; }
+  const float* infer(int count) {
+    const float* out = nullptr;
+    $id$_infer(handle_, count, &out);
+    return out;
+  }
+
+  /// What output `index` stands for; null when classes have no names.
+  static const char* class_name(int index) { return $id$_class_name(index); }
+$training$
+ private:
+  $id$_network* handle_ = nullptr;
+  std::string why_;
+};
+
+}  // namespace $id$
+
+#endif
+)txt";
+
+constexpr const char* kCppTraining = R"txt(
+  /// Training (Options::training): fresh weights or loaded ones, samples and labels into their places, then steps.
+  bool initialise(uint64_t seed) { return $id$_initialise(handle_, seed) == $ID$_OK; }
+$label$
+  /// The loss of the first `count` samples. False: see error().
+  bool evaluate(int count, float& loss) { return $id$_evaluate(handle_, count, &loss) == $ID$_OK; }
+  bool train_step(int count, float lr, float& loss) { return $id$_train_step(handle_, count, lr, &loss) == $ID$_OK; }
+)txt";
+
+constexpr const char* kGlue = R"txt(// The C functions of $id$_c.h: written by netc $version$.
+#include "runtime/core/embedded.h"
+
+#include <cstdio>
+#include <cstring>
+#include <string>
+
+using netc::rt::Embedded;
+using netc::rt::Status;
+
+const netc::rt::ModelInfo& $id$_info();
+std::unique_ptr<netc::rt::Model> $id$_create(const netc::rt::CreateOptions& options, std::string& error);
+
+namespace {
+Embedded* of(void* p) { return static_cast<Embedded*>(p); }
+int code(Status s) { return static_cast<int>(s); }
+constexpr int kNoInstance = static_cast<int>(Status::argument);
+}  // namespace
+
+extern "C" {
+
+void* $id$_create(int threads, int max_batch, int training, char* error, size_t error_bytes) {
+  std::string why;
+  Embedded* e = Embedded::open(&$id$_create, threads, max_batch, training != 0, why).release();
+  if (error && error_bytes) std::snprintf(error, error_bytes, "%s", e ? "" : why.c_str());
+  return e;
+}
+void $id$_destroy(void* p) { delete of(p); }
+const char* $id$_error(const void* p) { return p ? static_cast<const Embedded*>(p)->error() : "there is no instance"; }
+int $id$_load(void* p, const char* path) { return p ? code(of(p)->load(path)) : kNoInstance; }
+int $id$_save(void* p, const char* path) { return p ? code(of(p)->save(path)) : kNoInstance; }
+int $id$_set_sample(void* p, int index, const void* $sample$) { return p ? code(of(p)->set_sample(index, $size_passed$)) : kNoInstance; }
+int $id$_infer(void* p, int count, const float** out) {
+  if (!p && out) *out = nullptr;
+  return p ? code(of(p)->infer(count, out)) : kNoInstance;
+}
+int $id$_predict(void* p, const void* $sample$, float* out) {
+  if (!p || !out) return kNoInstance;
+  const float* row = nullptr;
+  Status s = of(p)->set_sample(0, $size_passed$);
+  if (s == Status::ok) s = of(p)->infer(1, &row);
+  if (s == Status::ok) std::memcpy(out, row, $outputs$ * sizeof(float));
+  return code(s);
+}
+const char* $id$_class_name(int index) {
+  const auto classes = $id$_info().classes;
+  return index >= 0 && static_cast<size_t>(index) < classes.size() ? classes[static_cast<size_t>(index)] : nullptr;
+}
+$training$
+}  // extern "C"
+)txt";
+
+constexpr const char* kGlueTraining = R"txt(int $id$_initialise(void* p, uint64_t seed) { return p ? code(of(p)->initialise(seed)) : kNoInstance; }
+int $id$_evaluate(void* p, int count, float* loss) { return p ? code(of(p)->evaluate(count, loss)) : kNoInstance; }
+int $id$_train_step(void* p, int count, float lr, float* loss) { return p ? code(of(p)->train_step(count, lr, loss)) : kNoInstance; }
+$label$)txt";
+
+constexpr const char* kCMake = R"txt(# find_package($id$ CONFIG) gives $id$::$id$. Paths are relative to this file: the folder can be moved.
+include(CMakeFindDependencyMacro)
+set(THREADS_PREFER_PTHREAD_FLAG ON)
+find_dependency(Threads)
+get_filename_component(_$id$_prefix "${CMAKE_CURRENT_LIST_DIR}/../../.." ABSOLUTE)
+if(NOT TARGET $id$::$id$)
+  add_library($id$::$id$ STATIC IMPORTED)
+  set_target_properties($id$::$id$ PROPERTIES
+    IMPORTED_LOCATION "${_$id$_prefix}/lib/lib$id$.a"
+    INTERFACE_INCLUDE_DIRECTORIES "${_$id$_prefix}/include"
+    IMPORTED_LINK_INTERFACE_LANGUAGES CXX
+    INTERFACE_LINK_LIBRARIES "Threads::Threads;stdc++;m")
+endif()
+unset(_$id$_prefix)
+)txt";
+
+constexpr const char* kReadme = R"txt(# $net$ as a library
+
+Written by netc $version$. Input: $input$. Output: $output$.
+
+```cpp
+#include <$id$.h>
+
+int main() {
+  $id$::$class$ net;
+  if (!net.load("best.safetensors")) { puts(net.error().c_str()); return 1; }
+  const float* out = net.predict($example_args$);
+}
+```
+
+With CMake: `find_package($id$ CONFIG REQUIRED)` and `target_link_libraries(app $id$::$id$)`, configured with `-DCMAKE_PREFIX_PATH=` this folder.
+Without: `g++ app.cpp -I include lib/lib$id$.a -lpthread`. `include/$id$_c.h` is the same for C.
+
+Memory of an instance, exactly, with T threads: $infer_bytes$ + T x $scratch$ bytes for inference, of which $weights$ are the weights' (mapped from the file)$train_bytes$.
+)txt";
+
+}  // namespace
+
+LibraryText library_text(const Unit& u, const Memory& memory) {
+  const std::string id = identifier(u.name);
+  std::string upper = id;
+  std::transform(upper.begin(), upper.end(), upper.begin(), [](unsigned char c) { return static_cast<char>(std::toupper(c)); });
+  const ir::Type input = input_type(u), output = u.infer->buffers[static_cast<size_t>(u.infer->output_buffer)].type, label = label_type(u);
+  const bool image = input.rank() == 3, trains = u.train != nullptr, class_index = label.dims.empty();
+  const Memory m = memory;
+  std::vector<std::pair<std::string, std::string>> values = {
+      {"id", id}, {"ID", upper}, {"net", u.model->net}, {"version", u.version}, {"class", identifier(u.model->net)},
+      {"outputs", std::to_string(output.elements())}, {"output", shape_for_user(output)}, {"input", shape_for_user(input)}, {"max_batch", std::to_string(u.infer->max_batch)},
+      {"element", input.dtype == ir::DType::u8 ? "uint8_t" : input.dtype == ir::DType::i32 ? "int32_t" : "float"},
+      {"sample", image ? "pixels, int height, int width" : "values"},
+      {"passed", image ? "pixels, height, width" : "values"},
+      {"size_passed", image ? "pixels, height, width" : "values, 0, 0"},
+      {"example_args", image ? "pixels, height, width" : "values"},
+      {"resizes", input.has_any_extent() ? " An image of any size, row by row; it is resized." : image ? " Row by row; height and width must be the network's." : ""},
+      {"infer_bytes", grouped(inference_bytes(m, 0))}, {"scratch", grouped(m.scratch_per_thread)}, {"weights", grouped(m.weights)},
+      {"train_bytes", trains ? fmt::format("; {} + T x {} for training", grouped(training_bytes(m, 0)), grouped(m.scratch_per_thread)) : ""},
+  };
+  auto with = [&](const char* text, std::vector<std::pair<std::string, std::string>> more) {
+    more.insert(more.end(), values.begin(), values.end());
+    return fill(text, more);
+  };
+  auto part = [&](const char* text, const char* with_index, const char* with_target) {
+    return trains ? with(text, {{"label", fill(class_index ? with_index : with_target, values)}}) : std::string();
+  };
+  LibraryText t;
+  t.c_header = with(kCHeader, {{"training", part(kCTraining, "/* The class index of sample `index`. */\nint $id$_set_label($id$_network*, int index, int label);",
+                                                 "/* The target of sample `index`. */\nint $id$_set_target($id$_network*, int index, const float* values);")}});
+  t.cpp_header = with(kCppHeader, {{"training", part(kCppTraining, "  bool set_label(int index, int label) { return $id$_set_label(handle_, index, label) == $ID$_OK; }",
+                                                     "  bool set_target(int index, const float* values) { return $id$_set_target(handle_, index, values) == $ID$_OK; }")}});
+  t.glue = with(kGlue, {{"training", part(kGlueTraining, "int $id$_set_label(void* p, int index, int label) { return p ? code(of(p)->set_label(index, label)) : kNoInstance; }\n",
+                                          "int $id$_set_target(void* p, int index, const float* values) { return p ? code(of(p)->set_target(index, values)) : kNoInstance; }\n")}});
+  t.cmake = with(kCMake, {});
+  t.readme = with(kReadme, {});
+  for (const char* f : {"create", "destroy", "error", "load", "save", "set_sample", "infer", "predict", "class_name"}) t.symbols.push_back(id + "_" + f);
+  if (trains)
+    for (const char* f : {"initialise", "evaluate", "train_step", class_index ? "set_label" : "set_target"}) t.symbols.push_back(id + "_" + f);
+  return t;
+}
+
+}  // namespace netc::emit
