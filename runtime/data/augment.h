@@ -33,7 +33,7 @@ class CounterRandom {
 /// The augmentations of one net, in their order, and the memory one thread needs for them.
 /// flip(horizontal | vertical | both) each direction with probability 1/2; rotate(f): by up to f turns either way; shift(v, h = v): by up to that
 /// fraction of the height and width; zoom(v, h): by up to that fraction in or out, one factor for both when h is not given; contrast(f): around each
-/// channel's mean, times 1-f to 1+f; brightness(f): by up to f * 255. Geometry is done at once, bilinear; the border is mirrored ("reflect", or
+/// channel's mean, times 1-f to 1+f; brightness(f): by up to f * 255. All geometry comes first and at once, bilinear; the border is mirrored ("reflect", or
 /// "constant", "nearest", "wrap" as the mode says).
 class Augmenter {
  public:
