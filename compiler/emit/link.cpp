@@ -50,6 +50,7 @@ bool compile_kernels(const Unit& u, const BuildOptions& options, const TempFolde
 std::vector<std::string> compiler_command(const Toolchain& t) {
   std::vector<std::string> command = split_words(t.cxx);
   for (const char* flag : {"-std=c++20", "-O1", "-fPIC", "-ffunction-sections", "-fdata-sections", "-w"}) command.push_back(flag);
+  if (t.cxx.find("clang") == std::string::npos) command.push_back("-fno-gnu-unique");  // see build_library
   command.push_back("-I" + t.include_dir);
   return command;
 }
