@@ -1,0 +1,22 @@
+// netc FILE.net -o OUT: a model to a product.
+#pragma once
+#include <string>
+
+#include "compiler/tool/frontend.h"
+
+namespace netc::tool {
+
+struct CompileOptions {
+  FileOptions file;
+  std::string path, out;             // out empty: the file's name without .net
+  std::string emit = "program";
+  std::string target = "host", print_after;
+  int max_batch = 0;                 // 0: the train section's batch, or 32
+  int threads = 0;                   // of the compiler; 0: as many as the machine has cores
+  bool inference_only = false, no_cache = false, timings = false, report = false, depfile = false;
+};
+
+/// Returns the exit code.
+int compile(const CompileOptions&);
+
+}  // namespace netc::tool
