@@ -19,12 +19,21 @@ using Result = tl::expected<void, std::string>;
 
 tl::unexpected<std::string> failed(const std::string& name, const std::string& why) { return tl::make_unexpected(fmt::format("{}: {}", name, why)); }
 
-/// One decompressor a thread.
-struct Jpeg {
-  tjhandle handle = tjInitDecompress();
-  ~Jpeg() {
-    if (handle) tjDestroy(handle);
+/// One decompressor a thread. A damaged file may leave it in a state in which it refuses good ones, so it is made anew after each.
+class Jpeg {
+ public:
+  Jpeg() = default;
+  Jpeg(const Jpeg&) = delete;
+  Jpeg& operator=(const Jpeg&) = delete;
+  ~Jpeg() { reset(); }
+  tjhandle get() { return handle_ ? handle_ : handle_ = tjInitDecompress(); }
+  void reset() {
+    if (handle_) tjDestroy(handle_);
+    handle_ = nullptr;
   }
+
+ private:
+  tjhandle handle_ = nullptr;
 };
 
 /// Sets the shape and makes room; the size is checked before.
@@ -51,13 +60,11 @@ void from_cmyk(const std::vector<uint8_t>& cmyk, int channels, uint8_t* out) {
   }
 }
 
-Result decode_jpeg(Bytes bytes, int channels, const std::string& name, Sample& out) {
-  thread_local Jpeg jpeg;
-  if (!jpeg.handle) return failed(name, "no memory for the JPEG decoder");
+Result decode_with(tjhandle handle, Bytes bytes, int channels, const std::string& name, Sample& out) {
   int width = 0, height = 0, subsampling = 0, space = 0;
   const auto size = static_cast<unsigned long>(bytes.size());
-  if (tjDecompressHeader3(jpeg.handle, bytes.data(), size, &width, &height, &subsampling, &space) != 0 || width < 0 || height < 0) {
-    return failed(name, fmt::format("is a damaged JPEG: {}", tjGetErrorStr2(jpeg.handle)));
+  if (tjDecompressHeader3(handle, bytes.data(), size, &width, &height, &subsampling, &space) != 0 || width < 0 || height < 0) {
+    return failed(name, fmt::format("is a damaged JPEG: {}", tjGetErrorStr2(handle)));
   }
   if (Result room = make_room(name, static_cast<uint64_t>(height), static_cast<uint64_t>(width), channels, out); !room) return room;
   const bool cmyk = space == TJCS_CMYK || space == TJCS_YCCK;
@@ -65,14 +72,22 @@ Result decode_jpeg(Bytes bytes, int channels, const std::string& name, Sample& o
   if (cmyk) four.resize(static_cast<size_t>(width) * static_cast<size_t>(height) * 4);
   uint8_t* target = cmyk ? four.data() : out.pixels.data();
   const int format = cmyk ? TJPF_CMYK : channels == 1 ? TJPF_GRAY : TJPF_RGB;
-  if (tjDecompress2(jpeg.handle, bytes.data(), size, target, width, 0, height, format, TJFLAG_LIMITSCANS) != 0) {
-    const char* why = tjGetErrorStr2(jpeg.handle);
+  if (tjDecompress2(handle, bytes.data(), size, target, width, 0, height, format, TJFLAG_LIMITSCANS) != 0) {
+    const char* why = tjGetErrorStr2(handle);
     // Stray bytes between two parts are common and harmless; every other warning means that pixels are missing or made up.
-    const bool harmless = tjGetErrorCode(jpeg.handle) == TJERR_WARNING && std::strstr(why, "extraneous bytes");
+    const bool harmless = tjGetErrorCode(handle) == TJERR_WARNING && std::strstr(why, "extraneous bytes");
     if (!harmless) return failed(name, fmt::format("is a damaged JPEG: {}", why));
   }
   if (cmyk) from_cmyk(four, channels, out.pixels.data());
   return {};
+}
+
+Result decode_jpeg(Bytes bytes, int channels, const std::string& name, Sample& out) {
+  thread_local Jpeg jpeg;
+  if (!jpeg.get()) return failed(name, "no memory for the JPEG decoder");
+  Result r = decode_with(jpeg.get(), bytes, channels, name, out);
+  if (!r) jpeg.reset();
+  return r;
 }
 
 Result decode_png(Bytes bytes, int channels, const std::string& name, Sample& out) {
