@@ -1,0 +1,68 @@
+// What the tests of data sources share: images written through the libraries, a model that only copies, temporary folders.
+#pragma once
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "runtime/data/image.h"
+#include "runtime/data/loader.h"
+#include "runtime/data/source.h"
+
+namespace netc::rt::test {
+
+using Bytes = std::vector<uint8_t>;
+
+/// A folder that is removed with the object.
+class TempFolder {
+ public:
+  TempFolder();
+  ~TempFolder();
+  std::string path() const { return path_.string(); }
+  std::string write(const std::string& name, const Bytes& bytes) const;   // makes the folders it needs; returns the whole path
+
+ private:
+  std::filesystem::path path_;
+};
+
+/// A picture with some structure: height x width x channels.
+Bytes pattern(int height, int width, int channels, uint32_t seed = 1);
+Bytes jpeg(const Bytes& pixels, int height, int width, int channels, int quality = 95);
+enum class Png { grey, rgb, rgba, grey_alpha, palette, grey16, rgb16 };
+/// `pixels`: 8-bit samples of that layout; palette: indices; 16-bit: repeated in both bytes.
+Bytes png(const Bytes& pixels, int height, int width, Png layout, bool interlaced = false);
+Bytes idx(const std::vector<uint32_t>& dims, const Bytes& data);
+Bytes gzip(const Bytes& data);
+
+/// Calls f with every kind of damage to `bytes`: n truncations and n with some bytes changed.
+void damage(const Bytes& bytes, int n, const std::function<void(const Bytes&)>& f);
+
+/// dims -1: any.
+ModelInfo info_for(int64_t height, int64_t width, int64_t channels, DType dtype = DType::u8, int64_t outputs = 10);
+
+/// ingest() copies a fixed input; of an input of any size it keeps 4 x 4 pixels at the upper left, repeating where there are none.
+class FakeModel final : public Model {
+ public:
+  explicit FakeModel(const ModelInfo& info);
+  const ModelInfo& info() const override { return info_; }
+  float* variable(size_t) override { return nullptr; }
+  void bind_variable(size_t, const float*) override {}
+  void* input() override { return nullptr; }
+  void* labels() override { return nullptr; }
+  void ingest(const void* sample, int height, int width, int channels, void* out) const override;
+  void use_buffers(const void*, const void*) override {}
+  const float* infer(int) override { return nullptr; }
+  float evaluate(int) override { return 0; }
+  float train_step(int, float, uint32_t, uint32_t) override { return 0; }
+  const float* output() const override { return nullptr; }
+  void run_kernel(size_t, int, int) override {}
+
+ private:
+  ModelInfo info_;
+};
+
+/// The project's real data, or "" when this machine has none.
+std::string shared_data(const std::string& name);
+
+}  // namespace netc::rt::test
