@@ -144,7 +144,7 @@ tl::expected<void, std::string> load_weights(Model& model, const WeightsFile& fi
   return {};
 }
 
-tl::expected<void, std::string> save_weights(Model& model, const std::string& path) {
+tl::expected<void, std::string> save_weights(Model& model, const std::string& path, const std::map<std::string, std::string>& more) {
   const ModelInfo& info = model.info();
   std::vector<TensorView> tensors;
   for (size_t i = 0; i < info.variables.size(); ++i) {
@@ -155,7 +155,9 @@ tl::expected<void, std::string> save_weights(Model& model, const std::string& pa
     tensors.push_back({v.name, shape_of(v), data, v.elements()});
   }
   const auto text = [](const char* s) { return std::string(s == nullptr ? "" : s); };
-  return write_safetensors(path, std::move(tensors), {{"net", text(info.net)}, {"program", text(info.name)}, {"source_hash", text(info.source_hash)}});
+  std::map<std::string, std::string> metadata = {{"net", text(info.net)}, {"program", text(info.name)}, {"source_hash", text(info.source_hash)}};
+  metadata.insert(more.begin(), more.end());
+  return write_safetensors(path, std::move(tensors), std::move(metadata));
 }
 
 }  // namespace netc::rt

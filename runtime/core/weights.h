@@ -1,6 +1,7 @@
 // A model's weights: fresh from a seed, from a file, to a file.
 #pragma once
 #include <cstdint>
+#include <map>
 #include <string>
 
 #include <tl/expected.hpp>
@@ -21,7 +22,7 @@ float initial_value(const VarInfo& variable, uint64_t seed, uint64_t index);
 /// The error names the tensors that are missing or of another shape; the model is then unchanged. Tensors the model does not know are ignored.
 tl::expected<void, std::string> load_weights(Model& model, const WeightsFile& file, bool bind);
 
-/// Writes every weight and state, not the optimiser's slots, with the program's name and source hash as metadata.
-tl::expected<void, std::string> save_weights(Model& model, const std::string& path);
+/// Writes every weight and state, not the optimiser's slots, with the program's name and source hash as metadata, and `more`.
+tl::expected<void, std::string> save_weights(Model& model, const std::string& path, const std::map<std::string, std::string>& more = {});
 
 }  // namespace netc::rt

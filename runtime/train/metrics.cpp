@@ -6,6 +6,8 @@
 #include <charconv>
 #include <string_view>
 
+#include <nlohmann/json.hpp>
+
 namespace netc::rt {
 
 uint64_t Confusion::of_class(int truth) const {
@@ -62,6 +64,21 @@ int outputs_of(const ModelInfo& info) {
   int64_t n = 1;
   for (int i = 0; i < info.output.rank; ++i) n *= info.output.dims[i];
   return static_cast<int>(n);
+}
+
+std::string classes_metadata(const std::vector<std::string>& classes) {
+  return nlohmann::json(classes).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+}
+
+std::vector<std::string> classes_from_metadata(const std::string& text) {
+  std::vector<std::string> classes;
+  const nlohmann::json j = nlohmann::json::parse(text, nullptr, false);
+  if (!j.is_array()) return {};
+  for (const nlohmann::json& name : j) {
+    if (!name.is_string()) return {};
+    classes.push_back(name.get<std::string>());
+  }
+  return classes;
 }
 
 std::string class_name(const ModelInfo& info, const std::vector<std::string>& of_data, int index) {

@@ -40,6 +40,10 @@ int outputs_of(const ModelInfo& info);
 /// The class's name: the net's, else the data's, else its number.
 std::string class_name(const ModelInfo& info, const std::vector<std::string>& of_data, int index);
 
+/// The classes' names as weight files carry them ("classes" of their metadata), and back; anything damaged: none.
+std::string classes_metadata(const std::vector<std::string>& classes);
+std::vector<std::string> classes_from_metadata(const std::string& text);
+
 struct NamedValue { std::string name; double value; };
 
 /// Counts over samples; the order of the batches does not matter, but for the loss's last bits.

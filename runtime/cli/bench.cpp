@@ -1,0 +1,124 @@
+#include <algorithm>
+#include <chrono>
+#include <cstring>
+#include <fstream>
+#include <random>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include "runtime/cli/commands.h"
+#include "runtime/core/weights.h"
+#include "runtime/data/loader.h"
+#include "runtime/train/metrics.h"
+
+namespace netc::rt {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double ms_since(Clock::time_point t) { return std::chrono::duration<double, std::milli>(Clock::now() - t).count(); }
+
+struct Spread { double median = 0, p95 = 0, least = 0; size_t n = 0; };
+Spread spread_of(std::vector<double> v) {
+  std::sort(v.begin(), v.end());
+  if (v.empty()) return {};
+  return {v[v.size() / 2], v[std::min(v.size() - 1, v.size() * 95 / 100)], v[0], v.size()};
+}
+
+/// Repeats `step` for about `seconds`, after a warm-up; milliseconds each.
+template <class F>
+Spread measure(double seconds, F&& step) {
+  for (int i = 0; i < 3; ++i) step();
+  std::vector<double> ms;
+  const Clock::time_point begin = Clock::now();
+  while (ms.size() < 5 || ms_since(begin) < seconds * 1e3) {
+    const Clock::time_point t = Clock::now();
+    step();
+    ms.push_back(ms_since(t));
+  }
+  return spread_of(std::move(ms));
+}
+
+/// The process's peak resident memory in bytes; 0 when the system does not tell.
+size_t peak_memory() {
+  std::ifstream status("/proc/self/status");
+  for (std::string line; std::getline(status, line);)
+    if (line.compare(0, 6, "VmHWM:") == 0) return std::strtoull(line.c_str() + 6, nullptr, 10) * 1024;
+  return 0;
+}
+
+/// Random pixels and labels, the same each time.
+void fill(Model& model, int batch) {
+  const ModelInfo& info = model.info();
+  std::mt19937 random(1);
+  const size_t bytes = ingested_bytes(info) * static_cast<size_t>(batch);
+  if (info.ingested.dtype == DType::f32) {
+    float* x = static_cast<float*>(model.input());
+    for (size_t i = 0; i < bytes / 4; ++i) x[i] = static_cast<float>(random() % 256) / 255;
+  } else {
+    uint8_t* x = static_cast<uint8_t*>(model.input());
+    for (size_t i = 0; i < bytes; ++i) x[i] = static_cast<uint8_t>(random());
+  }
+  if (model.labels() == nullptr || info.label.dtype != DType::i32) return;
+  int32_t* labels = static_cast<int32_t*>(model.labels());
+  for (int i = 0; i < batch; ++i) labels[i] = static_cast<int32_t>(random() % static_cast<unsigned>(classes_of(outputs_of(info))));
+}
+
+}  // namespace
+
+int run_bench(const ModelInfo& info, CreateFn create, const BenchOptions& o) {
+  const bool train = o.what == "train";
+  if (train && !info.has_training) return fail(info, "was compiled for inference only");
+  const int batch = o.batch > 0 ? o.batch : train ? static_cast<int>(info.batch) : 1;
+  std::string error;
+  const Clock::time_point begin = Clock::now();
+  auto model = create({.threads = o.threads, .max_batch = batch, .training = train, .own_weights = true}, error);
+  if (!model) return fail(info, error);
+  initialise(*model, 1);
+  fill(*model, batch);
+  uint32_t step = 0;
+  bool ran = true;
+  auto once = [&] {
+    if (train) model->train_step(batch, static_cast<float>(info.lr), 1, ++step);
+    else ran = model->infer(batch) != nullptr;
+  };
+  once();
+  const double first_ms = ms_since(begin);
+  if (!ran) return fail(info, "the network could not be run");
+  const Spread s = measure(o.seconds, once);
+
+  auto in_phase = [&](const KernelInfo& k) {
+    const std::string_view phase = k.phase;
+    const bool of_inference = phase == "infer";
+    return phase != "ingest" && phase != "prepare" && phase != "loss" && of_inference != train;
+  };
+  double flops = 0, bytes = 0;
+  for (const KernelInfo& k : info.kernels)
+    if (in_phase(k)) flops += k.flops * batch + k.fixed_flops, bytes += k.bytes * batch + k.fixed_bytes;
+  nlohmann::json j = {{"name", info.name}, {"mode", o.what}, {"batch", batch}, {"ms", s.median}, {"p95_ms", s.p95}, {"min_ms", s.least}, {"runs", s.n}, {"first_ms", first_ms},
+                      {"samples_per_s", batch / s.median * 1e3}, {"gflops", flops / s.median / 1e6}, {"gbytes_per_s", bytes / s.median / 1e6}, {"peak_memory", peak_memory()}};
+  if (!o.json) {
+    fmt::print("{} {} batch {}: median {:.4g} ms, p95 {:.4g}, least {:.4g} ({} runs)\n", info.name, o.what, batch, s.median, s.p95, s.least, s.n);
+    fmt::print("{:.5g} samples/s, {:.4g} GFLOP/s, {:.4g} GB/s, first result after {:.3g} ms, peak memory {:.1f} MB\n", batch / s.median * 1e3, flops / s.median / 1e6,
+               bytes / s.median / 1e6, first_ms, static_cast<double>(peak_memory()) / 1e6);
+  }
+  if (o.kernels) {
+    if (!o.json) fmt::print("\n{:>10}  {:>6}  {:>8}  {:>7}  {:<9} {}\n", "us", "share", "GFLOP/s", "GB/s", "phase", "kernel, strategy");
+    for (size_t i = 0; i < info.kernels.size(); ++i) {
+      const KernelInfo& k = info.kernels[i];
+      if (!in_phase(k)) continue;
+      const double ms = measure(o.seconds / 20, [&] { model->run_kernel(i, batch, 1); }).median;
+      const double kernel_flops = k.flops * batch + k.fixed_flops, kernel_bytes = k.bytes * batch + k.fixed_bytes;
+      if (o.json) {
+        j["kernels"].push_back({{"name", k.name}, {"phase", k.phase}, {"strategy", k.strategy}, {"us", ms * 1e3}, {"gflops", kernel_flops / ms / 1e6}, {"gbytes_per_s", kernel_bytes / ms / 1e6}});
+      } else {
+        fmt::print("{:>10.1f}  {:>5.1f}%  {:>8.1f}  {:>7.1f}  {:<9} {}  [{}]\n", ms * 1e3, 100 * ms / s.median, kernel_flops / ms / 1e6, kernel_bytes / ms / 1e6, k.phase, k.name, k.strategy);
+      }
+    }
+  }
+  if (o.json) fmt::print("{}\n", j.dump(2));
+  return 0;
+}
+
+}  // namespace netc::rt

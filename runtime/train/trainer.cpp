@@ -1,0 +1,281 @@
+#include "runtime/train/trainer.h"
+
+#include <unistd.h>
+
+#include <atomic>
+#include <chrono>
+#include <cmath>
+#include <csignal>
+#include <cstdlib>
+#include <filesystem>
+
+#include <fmt/format.h>
+
+#include "runtime/core/weights.h"
+#include "runtime/data/source.h"
+#include "runtime/train/callbacks.h"
+#include "runtime/train/progress.h"
+#include "runtime/train/report.h"
+#include "runtime/train/run_folder.h"
+#include "runtime/train/state.h"
+
+namespace netc::rt {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+constexpr int kInterrupted = 130;
+
+volatile std::sig_atomic_t g_interrupts = 0;  // a signal has no other place to leave its mark
+
+extern "C" void on_interrupt(int) {
+  g_interrupts = g_interrupts + 1;
+  if (g_interrupts > 1) _exit(kInterrupted);
+}
+
+/// Ctrl-C is counted while this lives.
+class InterruptGuard {
+ public:
+  InterruptGuard() {
+    g_interrupts = 0;
+    struct sigaction action = {};
+    action.sa_handler = on_interrupt;
+    sigemptyset(&action.sa_mask);
+    action.sa_flags = SA_RESTART;
+    sigaction(SIGINT, &action, &before_);
+  }
+  ~InterruptGuard() { sigaction(SIGINT, &before_, nullptr); }
+  bool interrupted() const { return g_interrupts > 0; }
+
+ private:
+  struct sigaction before_ = {};
+};
+
+/// One run, from the options to the exit code. Functions return false after printing why.
+class Run {
+ public:
+  Run(const ModelInfo& info, CreateFn create, const TrainOptions& options)
+      : info_(info), create_(create), o_(options),
+        progress_({options.json, options.quiet, options.color.value_or(isatty(STDOUT_FILENO) && !std::getenv("NO_COLOR"))}) {}
+
+  int run() {
+    if (!info_.has_training) return fail(fmt::format("{} was compiled for inference only; compile it without --inference-only to train", info_.name));
+    if (!resolve() || !open_data() || !open_model() || !open_folder()) return 1;
+    announce();
+    return epochs();
+  }
+
+ private:
+  int fail(const std::string& message) const {
+    fmt::print(stderr, "{}: {}\n", info_.name, message);
+    return 1;
+  }
+  bool failed(const std::string& message) const { return fail(message), false; }
+
+  /// What the run is given: the command line, then the resumed run, then the .net file.
+  bool resolve() {
+    args_.epochs = info_.epochs, args_.batch = info_.batch, args_.lr = info_.lr, args_.seed = static_cast<uint64_t>(info_.seed);
+    if (!o_.resume.empty()) {
+      auto folder = RunFolder::open(o_.resume);
+      if (!folder) return failed(folder.error());
+      auto args = folder->read_args();
+      if (!args) return failed(args.error());
+      if ((o_.batch && *o_.batch != args->batch) || (o_.seed && *o_.seed != args->seed)) {
+        return failed(fmt::format("{}: the run has batch {} and seed {}; they cannot change when it is resumed", o_.resume, args->batch, args->seed));
+      }
+      folder_ = std::move(*folder);
+      args_ = *args;
+    } else {
+      args_.data = o_.data.empty() && info_.data_train ? info_.data_train : o_.data;
+      args_.valid = validation_spec(info_, args_.data, !o_.data.empty(), o_.valid);
+      args_.weights = o_.weights;
+    }
+    if (!o_.data.empty()) args_.data = o_.data;
+    if (!o_.valid.empty()) args_.valid = o_.valid;
+    args_.epochs = o_.epochs.value_or(args_.epochs);
+    args_.batch = o_.batch.value_or(args_.batch);
+    args_.lr = o_.lr.value_or(args_.lr);
+    args_.seed = o_.seed.value_or(args_.seed);
+    args_.threads = o_.threads;
+    if (args_.data.empty()) return failed("no data to train on; name it: --data FOLDER, --data mnist:DIR or --data synthetic:digits");
+    return true;
+  }
+
+  bool open_data() {
+    auto open = [&](const std::string& spec, Split split, std::unique_ptr<Source>& out) {
+      auto source = open_source(spec, split, info_);
+      if (!source) return failed(source.error());
+      out = std::move(*source);
+      return true;
+    };
+    return open(args_.data, Split::train, train_source_) && (args_.valid.empty() || open(args_.valid, Split::test, valid_source_));
+  }
+
+  bool open_model() {
+    std::string error;
+    model_ = create_({.threads = args_.threads, .max_batch = static_cast<int>(args_.batch), .training = true, .own_weights = true}, error);
+    if (!model_) return failed(error);
+    if (o_.resume.empty()) {
+      initialise(*model_, args_.seed);
+      if (!args_.weights.empty()) {
+        auto file = WeightsFile::open(args_.weights);
+        if (!file) return failed(file.error());
+        if (auto loaded = load_weights(*model_, **file, false); !loaded) return failed(loaded.error());
+      }
+      state_.lr = args_.lr;
+    } else {
+      auto state = load_state(*model_, *folder_);
+      if (!state) return failed(state.error());
+      state_ = std::move(*state);
+      if (o_.lr) state_.lr = *o_.lr;
+    }
+    LoaderOptions how{.batch = static_cast<int>(args_.batch), .threads = args_.threads, .seed = args_.seed, .shuffle = true, .augment = true};
+    auto train = Loader::create(*train_source_, *model_, how);
+    if (!train) return failed(train.error());
+    train_loader_ = std::move(*train);
+    if (valid_source_) {
+      how.shuffle = how.augment = false;
+      auto valid = Loader::create(*valid_source_, *model_, how);
+      if (!valid) return failed(valid.error());
+      valid_loader_ = std::move(*valid);
+    }
+    callbacks_.emplace(info_.callbacks, valid_loader_ != nullptr);
+    if (!o_.resume.empty() && !callbacks_->restore(state_.callbacks)) return failed(fmt::format("{}: its callbacks are another program's", o_.resume));
+    return true;
+  }
+
+  bool open_folder() {
+    if (!folder_) {
+      auto folder = RunFolder::create(o_.out, info_.name);
+      if (!folder) return failed(folder.error());
+      folder_ = std::move(*folder);
+    }
+    if (auto written = folder_->write_args(args_, info_); !written) return failed(written.error());
+    return true;
+  }
+
+  void announce() {
+    int64_t parameters = 0;
+    for (const VarInfo& v : info_.variables)
+      if (v.role != VarRole::slot) parameters += static_cast<int64_t>(v.elements());
+    progress_.note(fmt::format("{}: {} parameters, batch {}, {}, learning rate {:g}", info_.name, parameters, args_.batch, info_.optimizer, state_.lr));
+    progress_.note(train_source_->describe());
+    if (valid_source_) progress_.note("validation on " + valid_source_->describe());
+    if (!o_.resume.empty()) progress_.note(fmt::format("resuming {} after epoch {}, step {}", folder_->path(), state_.epoch, state_.step));
+  }
+
+  std::map<std::string, std::string> weight_metadata() const { return {{"classes", classes_metadata(train_source_->classes())}}; }
+
+  int epochs() {
+    InterruptGuard interrupts;
+    Metrics metrics(outputs_of(info_), info_.metrics);
+    if (!o_.resume.empty()) metrics.restore(state_.running);
+    while (!state_.stopped && static_cast<int64_t>(state_.epoch) < args_.epochs) {
+      const Clock::time_point begin = Clock::now();
+      const double before = state_.seconds;
+      progress_.start_epoch(state_.epoch + 1, args_.epochs, train_loader_->batches(), state_.batch);
+      train_loader_->start_epoch(state_.epoch, state_.batch);
+      for (Batch batch; train_loader_->next(batch);) {
+        model_->use_buffers(batch.input, batch.labels);
+        const float loss = model_->train_step(batch.n, static_cast<float>(state_.lr), static_cast<uint32_t>(args_.seed), ++state_.step);
+        if (!std::isfinite(loss)) return diverged(loss);
+        metrics.add(model_->output(), batch.labels, batch.n, loss);
+        state_.batch = batch.number + 1;
+        progress_.step(state_.batch, metrics);
+        if (interrupts.interrupted()) {
+          state_.seconds = before + std::chrono::duration<double>(Clock::now() - begin).count();
+          return stop_early(metrics);
+        }
+      }
+      EpochRow row;
+      row.epoch = state_.epoch + 1;
+      row.values = metrics.values();
+      if (valid_loader_) {
+        last_ = evaluate(*model_, *valid_loader_);
+        for (NamedValue v : last_.metrics.values()) row.values.push_back({"val_" + v.name, v.value});
+      } else {
+        last_.metrics = metrics;
+      }
+      row.values.push_back({"lr", state_.lr});
+      row.values.push_back({"seconds", before + std::chrono::duration<double>(Clock::now() - begin).count()});
+      metrics.reset();
+      if (!close_epoch(row, metrics)) return 1;
+      if (interrupts.interrupted()) return stop_early(metrics);
+    }
+    return finish();
+  }
+
+  bool close_epoch(const EpochRow& row, const Metrics& metrics) {
+    const Callbacks::Outcome outcome = callbacks_->after_epoch(row, state_.lr);
+    state_.history.push_back(row);
+    state_.epoch += 1, state_.batch = 0, state_.seconds = 0;
+    state_.lr = outcome.lr, state_.stopped = outcome.stop;
+    state_.callbacks = callbacks_->states();
+    state_.running = metrics.counts();
+    progress_.end_epoch(row, outcome.best);
+    for (const std::string& note : outcome.notes) progress_.note(note);
+    if (train_loader_->skipped() > reported_) {
+      reported_ = train_loader_->skipped();
+      progress_.note(fmt::format("{} samples could not be read and are left out:", reported_));
+      for (const std::string& name : train_loader_->skipped_names()) progress_.note("  " + name);
+    }
+    if (outcome.best && !saved(save_weights(*model_, folder_->file("best.safetensors"), weight_metadata()))) return false;
+    if (!saved(save_weights(*model_, folder_->file("last.safetensors"), weight_metadata()))) return false;
+    if (!saved(folder_->write_results(state_.history))) return false;
+    for (const std::string& name : callbacks_->csv())
+      if (!saved(folder_->write_results(state_.history, name))) return false;
+    return saved(save_state(*model_, *folder_, state_));
+  }
+
+  bool saved(const tl::expected<void, std::string>& result) const { return result ? true : failed(result.error()); }
+
+  int stop_early(const Metrics& metrics) {
+    state_.running = metrics.counts();
+    state_.callbacks = callbacks_->states();
+    if (!saved(save_state(*model_, *folder_, state_))) return 1;
+    progress_.closing(fmt::format("interrupted after step {}; continue with: {} train --resume {}", state_.step, o_.program, folder_->path()));
+    return kInterrupted;
+  }
+
+  int diverged(float loss) {
+    return fail(fmt::format("the loss is {} at step {} (epoch {}): training has diverged; try a lower rate (--lr {:g}){}", loss, state_.step, state_.epoch + 1, state_.lr / 10,
+                            state_.epoch > 0 ? fmt::format("; the weights up to epoch {} are in {}", state_.epoch, folder_->path()) : ""));
+  }
+
+  int finish() {
+    if (auto written = write_report({info_, args_, state_.history, last_, train_source_.get(), valid_source_ ? valid_source_.get() : train_source_.get(), model_.get(),
+                                     train_loader_->skipped_names(), train_loader_->skipped()},
+                                    folder_->file("report.html"));
+        !written) {
+      return fail(written.error());
+    }
+    const CallbackState& best = callbacks_->best();
+    if (best.seen) progress_.note(fmt::format("best epoch {}: {} {:.4f}", best.best_epoch, callbacks_->best_monitor(), best.best));
+    const Confusion& c = last_.confusion();
+    if (valid_loader_ && c.classes() > 0) {
+      progress_.note(fmt::format("for comparison: always answering {} would be right for {:.4f} of the validation data",
+                                 class_name(info_, train_source_->classes(), c.majority()), c.majority_share()));
+    }
+    progress_.closing(fmt::format("weights: {}   report: {}", folder_->file("best.safetensors"), folder_->file("report.html")));
+    return 0;
+  }
+
+  const ModelInfo& info_;
+  CreateFn create_;
+  const TrainOptions& o_;
+  Progress progress_;
+  RunArgs args_;
+  std::optional<RunFolder> folder_;
+  std::unique_ptr<Source> train_source_, valid_source_;
+  std::unique_ptr<Model> model_;
+  std::unique_ptr<Loader> train_loader_, valid_loader_;
+  std::optional<Callbacks> callbacks_;
+  TrainState state_;
+  EvalResult last_;
+  size_t reported_ = 0;
+};
+
+}  // namespace
+
+int train(const ModelInfo& info, CreateFn create, const TrainOptions& options) { return Run(info, create, options).run(); }
+
+}  // namespace netc::rt
