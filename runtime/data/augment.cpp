@@ -38,27 +38,32 @@ void mirror(Sample& s, bool horizontal, bool vertical) {
   }
 }
 
-/// Replaces each value of channel `k` by table[value].
-void look_up(Sample& s, size_t k, const std::array<uint8_t, 256>& table) {
-  const auto c = static_cast<size_t>(s.channels);
-  for (size_t i = k; i < s.pixels.size(); i += c) s.pixels[i] = table[s.pixels[i]];
-}
-
 std::array<uint8_t, 256> line(double scale, double offset) {
   std::array<uint8_t, 256> t;
   for (size_t v = 0; v < 256; ++v) t[v] = static_cast<uint8_t>(std::clamp(scale * static_cast<double>(v) + offset, 0.0, 255.0) + 0.5);
   return t;
 }
 
+using Table = std::array<uint8_t, 256>;
+
+/// Replaces each value of channel `k` by tables[k][value].
+void look_up(Sample& s, const std::array<Table, 4>& tables) {
+  const auto c = static_cast<size_t>(s.channels);
+  uint8_t* p = s.pixels.data();
+  for (const uint8_t* end = p + s.pixels.size(); p != end; p += c)
+    for (size_t k = 0; k < c; ++k) p[k] = tables[k][p[k]];
+}
+
 /// Times `factor` around each channel's mean.
 void contrast(Sample& s, double factor) {
   const auto c = static_cast<size_t>(s.channels);
-  for (size_t k = 0; k < c; ++k) {
-    uint64_t sum = 0;
-    for (size_t i = k; i < s.pixels.size(); i += c) sum += s.pixels[i];
-    const double mean = static_cast<double>(sum) / std::max(1.0, static_cast<double>(s.pixels.size() / c));
-    look_up(s, k, line(factor, mean * (1 - factor)));
-  }
+  std::array<uint64_t, 4> sums{};
+  const uint8_t* p = s.pixels.data();
+  for (const uint8_t* end = p + s.pixels.size(); p != end; p += c)
+    for (size_t k = 0; k < c; ++k) sums[k] += p[k];
+  std::array<Table, 4> tables;
+  for (size_t k = 0; k < c; ++k) tables[k] = line(factor, static_cast<double>(sums[k]) / static_cast<double>(s.pixels.size() / c) * (1 - factor));
+  look_up(s, tables);
 }
 
 }  // namespace
@@ -95,14 +100,41 @@ tl::expected<Augmenter, std::string> Augmenter::create(std::span<const AugmentIn
   return a;
 }
 
+/// Fills `out` with what `in` shows at the mapped places, bilinear. Positions are fixed-point, 32 bits of fraction; `outside` clips a pixel's place.
+/// C: the channels, 0: as `channels` says.
+template <int C, class Outside>
+void Augmenter::warp_pixels(const uint8_t* in, uint8_t* out, int h, int w, int channels, const Affine& map, const Outside& outside) {
+  const int c = C ? C : channels;
+  const auto fixed = [](double v) { return static_cast<int64_t>(v * 0x1p32); };
+  const double mx = (w - 1) / 2.0, my = (h - 1) / 2.0;
+  const int64_t step_x = fixed(map.m[0]), step_y = fixed(map.m[3]), half = int64_t{1} << 23;   // half of the weights' last bit
+  for (int y = 0; y < h; ++y) {
+    int64_t fx = fixed(map.m[1] * (y - my) + map.m[2] + mx - map.m[0] * mx) + half, fy = fixed(map.m[4] * (y - my) + map.m[5] + my - map.m[3] * mx) + half;
+    for (int x = 0; x < w; ++x, fx += step_x, fy += step_y) {
+      const int x0 = static_cast<int>(fx >> 32), y0 = static_cast<int>(fy >> 32);
+      const int wx = static_cast<int>(fx >> 24 & 255), wy = static_cast<int>(fy >> 24 & 255);
+      const uint8_t *a, *b, *d, *e;
+      if (static_cast<unsigned>(x0) < static_cast<unsigned>(w - 1) && static_cast<unsigned>(y0) < static_cast<unsigned>(h - 1)) {
+        a = in + (static_cast<ptrdiff_t>(y0) * w + x0) * c;
+        b = a + c;
+        d = a + static_cast<ptrdiff_t>(w) * c;
+        e = d + c;
+      } else {
+        a = outside(y0, x0), b = outside(y0, x0 + 1), d = outside(y0 + 1, x0), e = outside(y0 + 1, x0 + 1);
+      }
+      for (int k = 0; k < c; ++k) {
+        const int top = (a[k] << 8) + (b[k] - a[k]) * wx, bottom = (d[k] << 8) + (e[k] - d[k]) * wx;
+        *out++ = static_cast<uint8_t>(((top << 8) + (bottom - top) * wy + 32768) >> 16);
+      }
+    }
+  }
+}
+
 void Augmenter::warp(Sample& s, const Affine& map, Fill fill) {
   other_.resize(s.pixels.size());
   const int w = s.width, h = s.height, c = s.channels;
-  const float mx = static_cast<float>(w - 1) / 2, my = static_cast<float>(h - 1) / 2;
-  const auto m = [&](int i) { return static_cast<float>(map.m[i]); };
   const uint8_t* in = s.pixels.data();
-  uint8_t* out = other_.data();
-  const auto at = [&](int y, int x) -> const uint8_t* {  
+  const auto outside = [=](int y, int x) -> const uint8_t* {
     static constexpr std::array<uint8_t, 4> kBlack{};
     if (static_cast<unsigned>(x) >= static_cast<unsigned>(w) || static_cast<unsigned>(y) >= static_cast<unsigned>(h)) {
       switch (fill) {
@@ -112,30 +144,11 @@ void Augmenter::warp(Sample& s, const Affine& map, Fill fill) {
         case Fill::reflect: x = reflect(x, w), y = reflect(y, h); break;
       }
     }
-    return in + static_cast<ptrdiff_t>(y * w + x) * c;
+    return in + (static_cast<ptrdiff_t>(y) * w + x) * c;
   };
-  for (int y = 0; y < h; ++y) {
-    const float oy = static_cast<float>(y) - my, ax = m(1) * oy + m(2) + mx, ay = m(4) * oy + m(5) + my;
-    for (int x = 0; x < w; ++x) {
-      const float ox = static_cast<float>(x) - mx, ix = m(0) * ox + ax, iy = m(3) * ox + ay;
-      const float fx = std::floor(ix), fy = std::floor(iy);
-      const int x0 = static_cast<int>(fx), y0 = static_cast<int>(fy);
-      const int wx = static_cast<int>((ix - fx) * 256 + .5f), wy = static_cast<int>((iy - fy) * 256 + .5f);
-      const uint8_t *a, *b, *d, *e;
-      if (x0 >= 0 && y0 >= 0 && x0 + 1 < w && y0 + 1 < h) {
-        a = in + static_cast<ptrdiff_t>(y0 * w + x0) * c;
-        b = a + c;
-        d = a + static_cast<ptrdiff_t>(w) * c;
-        e = d + c;
-      } else {
-        a = at(y0, x0), b = at(y0, x0 + 1), d = at(y0 + 1, x0), e = at(y0 + 1, x0 + 1);
-      }
-      for (int k = 0; k < c; ++k) {
-        const int top = a[k] * (256 - wx) + b[k] * wx, bottom = d[k] * (256 - wx) + e[k] * wx;
-        *out++ = static_cast<uint8_t>((top * (256 - wy) + bottom * wy + 32768) >> 16);
-      }
-    }
-  }
+  if (c == 1) warp_pixels<1>(in, other_.data(), h, w, c, map, outside);
+  else if (c == 3) warp_pixels<3>(in, other_.data(), h, w, c, map, outside);
+  else warp_pixels<0>(in, other_.data(), h, w, c, map, outside);
   s.pixels.swap(other_);
 }
 
@@ -184,8 +197,9 @@ void Augmenter::apply(Sample& s, CounterRandom random) {
   for (const Step& step : steps_) {
     if (step.kind == Kind::contrast) contrast(s, 1 + random.uniform(-step.a, step.a));
     if (step.kind != Kind::brightness) continue;
-    const auto table = line(1, 255 * random.uniform(-step.a, step.a));
-    for (size_t k = 0; k < static_cast<size_t>(s.channels); ++k) look_up(s, k, table);
+    std::array<Table, 4> tables;
+    tables.fill(line(1, 255 * random.uniform(-step.a, step.a)));
+    look_up(s, tables);
   }
 }
 

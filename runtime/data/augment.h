@@ -49,6 +49,8 @@ class Augmenter {
   struct Step { Kind kind; Fill fill; bool horizontal, vertical, same; double a, b; };
   struct Affine { double m[6] = {1, 0, 0, 0, 1, 0}; };   // output (x, y), centred, to input (x, y)
   void warp(Sample& sample, const Affine& map, Fill fill);
+  template <int C, class Outside>
+  static void warp_pixels(const uint8_t* in, uint8_t* out, int h, int w, int channels, const Affine& map, const Outside& outside);
   std::vector<Step> steps_;
   std::vector<uint8_t> other_;                           // the warped pixels, swapped with the sample's
 };
