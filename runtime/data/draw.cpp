@@ -14,13 +14,16 @@ struct Point { float x, y; };
 
 /// A digit's strokes in the unit square, y downwards; x < 0 lifts the pen.
 constexpr Point kUp{-1, -1};
-constexpr Point kZero[] = {{.5f, 0}, {.25f, .08f}, {.1f, .3f}, {.08f, .6f}, {.2f, .88f}, {.5f, 1}, {.78f, .88f}, {.92f, .6f}, {.9f, .3f}, {.75f, .08f}, {.5f, 0}};
+constexpr Point kZero[] = {{.5f, 0},     {.25f, .08f}, {.1f, .3f}, {.08f, .6f},  {.2f, .88f}, {.5f, 1},
+                           {.78f, .88f}, {.92f, .6f},  {.9f, .3f}, {.75f, .08f}, {.5f, 0}};
 constexpr Point kOne[] = {{.3f, .2f}, {.55f, 0}, {.52f, .5f}, {.5f, 1}};
 constexpr Point kTwo[] = {{.12f, .25f}, {.25f, .06f}, {.5f, 0}, {.78f, .08f}, {.86f, .28f}, {.75f, .5f}, {.4f, .75f}, {.08f, 1}, {.5f, .98f}, {.92f, 1}};
-constexpr Point kThree[] = {{.12f, .12f}, {.4f, 0}, {.72f, .06f}, {.82f, .25f}, {.7f, .43f}, {.4f, .48f}, {.72f, .54f}, {.88f, .75f}, {.72f, .95f}, {.4f, 1}, {.1f, .88f}};
+constexpr Point kThree[] = {{.12f, .12f}, {.4f, 0},     {.72f, .06f}, {.82f, .25f}, {.7f, .43f}, {.4f, .48f},
+                            {.72f, .54f}, {.88f, .75f}, {.72f, .95f}, {.4f, 1},     {.1f, .88f}};
 constexpr Point kFour[] = {{.6f, 0}, {.3f, .35f}, {.06f, .66f}, {.5f, .65f}, {.95f, .64f}, kUp, {.68f, .35f}, {.66f, .7f}, {.64f, 1}};
 constexpr Point kFive[] = {{.85f, 0}, {.5f, .01f}, {.2f, 0}, {.16f, .42f}, {.45f, .38f}, {.78f, .48f}, {.88f, .7f}, {.75f, .92f}, {.42f, 1}, {.1f, .9f}};
-constexpr Point kSix[] = {{.75f, .02f}, {.42f, .15f}, {.18f, .42f}, {.1f, .72f}, {.25f, .95f}, {.52f, 1}, {.8f, .9f}, {.86f, .7f}, {.7f, .52f}, {.42f, .52f}, {.16f, .68f}};
+constexpr Point kSix[] = {{.75f, .02f}, {.42f, .15f}, {.18f, .42f}, {.1f, .72f},  {.25f, .95f}, {.52f, 1},
+                          {.8f, .9f},   {.86f, .7f},  {.7f, .52f},  {.42f, .52f}, {.16f, .68f}};
 constexpr Point kSeven[] = {{.08f, .02f}, {.5f, .02f}, {.92f, 0}, {.7f, .35f}, {.5f, .68f}, {.4f, 1}};
 constexpr Point kEight[] = {{.5f, .46f}, {.24f, .34f}, {.2f, .14f}, {.5f, 0}, {.8f, .14f}, {.76f, .34f}, {.5f, .46f},
                             {.16f, .64f}, {.14f, .88f}, {.5f, 1}, {.86f, .88f}, {.84f, .64f}, {.5f, .46f}};
@@ -46,8 +49,10 @@ void add_noise(uint8_t* p, size_t n, float sigma, CounterRandom& random) {
 /// Raises the pixels within `radius` of the segment to `ink`, with a soft edge of one pixel. `grey`: height x width, one channel `stride` bytes apart.
 void stroke(Point a, Point b, float radius, float ink, int height, int width, int stride, uint8_t* grey) {
   const float reach = radius + 1;
-  const int x0 = std::max(0, static_cast<int>(std::floor(std::min(a.x, b.x) - reach))), x1 = std::min(width - 1, static_cast<int>(std::ceil(std::max(a.x, b.x) + reach)));
-  const int y0 = std::max(0, static_cast<int>(std::floor(std::min(a.y, b.y) - reach))), y1 = std::min(height - 1, static_cast<int>(std::ceil(std::max(a.y, b.y) + reach)));
+  const int x0 = std::max(0, static_cast<int>(std::floor(std::min(a.x, b.x) - reach))),
+            x1 = std::min(width - 1, static_cast<int>(std::ceil(std::max(a.x, b.x) + reach)));
+  const int y0 = std::max(0, static_cast<int>(std::floor(std::min(a.y, b.y) - reach))),
+            y1 = std::min(height - 1, static_cast<int>(std::ceil(std::max(a.y, b.y) + reach)));
   const float dx = b.x - a.x, dy = b.y - a.y, length2 = std::max(dx * dx + dy * dy, 1e-6f);
   for (int y = y0; y <= y1; ++y) {
     for (int x = x0; x <= x1; ++x) {
@@ -139,7 +144,8 @@ void draw_shape(int what, CounterRandom random, int height, int width, int chann
     const float luma = .299f * (back[0] - ink[0]) + .587f * (back[1] - ink[1]) + .114f * (back[2] - ink[2]);
     apart = std::abs(luma) * 1.5f;
   }
-  const float radius = size * real(random, .2, .4), angle = real(random, -.35, .35), c = std::cos(angle), s = std::sin(angle), squeeze = real(random, .85, 1.15);
+  const float radius = size * real(random, .2, .4), angle = real(random, -.35, .35), c = std::cos(angle), s = std::sin(angle),
+              squeeze = real(random, .85, 1.15);
   const float mx = (static_cast<float>(width) / 2 - radius * .8f), my = (static_cast<float>(height) / 2 - radius * .8f);
   const float cx = static_cast<float>(width - 1) / 2 + real(random, -mx, mx), cy = static_cast<float>(height - 1) / 2 + real(random, -my, my);
   const float shade_x = real(random, -40, 40) / size, shade_y = real(random, -40, 40) / size, noise = real(random, 0, 20);
@@ -153,7 +159,8 @@ void draw_shape(int what, CounterRandom random, int height, int width, int chann
       const float far = at.x * at.x + at.y * at.y;
       const float d = far > 2.f ? 1.f : polygon.empty() ? std::sqrt(far) - .9f : distance(at, polygon);
       const float cover = std::clamp(.5f - d * radius, 0.f, 1.f);
-      const float shade = shade_x * (static_cast<float>(x) - static_cast<float>(width) / 2) + shade_y * (static_cast<float>(y) - static_cast<float>(height) / 2);
+      const float shade =
+          shade_x * (static_cast<float>(x) - static_cast<float>(width) / 2) + shade_y * (static_cast<float>(y) - static_cast<float>(height) / 2);
       std::array<float, 3> rgb;
       for (size_t i = 0; i < 3; ++i) rgb[i] = cover * ink[i] + (1 - cover) * (back[i] + shade);
       if (channels == 1) *p++ = clamp8(.299f * rgb[0] + .587f * rgb[1] + .114f * rgb[2]);

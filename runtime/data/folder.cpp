@@ -77,7 +77,8 @@ class Folder final : public Source {
 Result Folder::list_folders() {
   std::error_code error;
   const fs::file_status status = fs::status(root_, error);
-  if (!fs::exists(status)) return failed(root_, "there is no such folder; give one with a subfolder of images per class, or synthetic:digits to try without files");
+  if (!fs::exists(status))
+    return failed(root_, "there is no such folder; give one with a subfolder of images per class, or synthetic:digits to try without files");
   if (!fs::is_directory(status)) return failed(root_, "is not a folder; give one with a subfolder of images per class");
   bool images = false;
   fs::directory_iterator it(root_, error);

@@ -39,7 +39,8 @@ class Jpeg {
 /// Sets the shape and makes room; the size is checked before.
 Result make_room(const std::string& name, uint64_t height, uint64_t width, int channels, Sample& out) {
   if (height == 0 || width == 0) return failed(name, "the image has no pixels");
-  if (height * width > kMaxPixels) return failed(name, fmt::format("{} x {} pixels are more than the {} million an image may have", width, height, kMaxPixels >> 20));
+  if (height * width > kMaxPixels)
+    return failed(name, fmt::format("{} x {} pixels are more than the {} million an image may have", width, height, kMaxPixels >> 20));
   out.height = static_cast<int>(height);
   out.width = static_cast<int>(width);
   out.channels = channels;

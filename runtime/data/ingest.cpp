@@ -42,8 +42,8 @@ size_t ingested_bytes(const ModelInfo& info) {
 tl::expected<void, std::string> ingest_sample(const Model& model, const Sample& sample, void* out) try {
   const PortInfo& port = model.info().input;
   if (!fits(port, sample)) {
-    return tl::make_unexpected(fmt::format("{}{} x {} x {} does not fit the net's input {}, which is {}: {}", sample.path.empty() ? "" : sample.path + ": ", sample.height,
-                                           sample.width, sample.channels, port.name ? port.name : "", shape_text(port), remedy(port, sample)));
+    return tl::make_unexpected(fmt::format("{}{} x {} x {} does not fit the net's input {}, which is {}: {}", sample.path.empty() ? "" : sample.path + ": ",
+                                           sample.height, sample.width, sample.channels, port.name ? port.name : "", shape_text(port), remedy(port, sample)));
   }
   if (port.dtype == DType::u8) {
     model.ingest(sample.pixels.data(), sample.height, sample.width, sample.channels, out);

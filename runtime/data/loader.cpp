@@ -160,7 +160,8 @@ bool RingLoader::next(Batch& batch) {
     holds_ = true;
     note(slot);
     if (slot.n == 0) continue;
-    batch = {slot.input.get(), static_cast<const int32_t*>(slot.labels.get()), slot.n, std::span<const size_t>(slot.indices.data(), static_cast<size_t>(slot.n)), slot.number};
+    batch = {slot.input.get(), static_cast<const int32_t*>(slot.labels.get()), slot.n,
+             std::span<const size_t>(slot.indices.data(), static_cast<size_t>(slot.n)), slot.number};
     return true;
   }
 }
@@ -261,7 +262,8 @@ Result check_classes(const Source& source, const ModelInfo& info) {
   const int64_t outputs = info.output.dims[info.output.rank - 1];
   const size_t room = outputs == 1 ? 2 : static_cast<size_t>(std::max<int64_t>(outputs, 0));
   if (source.classes().size() <= room) return {};
-  return tl::make_unexpected(fmt::format("{}, but the net has {} output{}; make its last layer as wide as there are classes", source.describe(), outputs, outputs == 1 ? "" : "s"));
+  return tl::make_unexpected(
+      fmt::format("{}, but the net has {} output{}; make its last layer as wide as there are classes", source.describe(), outputs, outputs == 1 ? "" : "s"));
 }
 
 /// Puts one sample through: samples that do not fit are better told before the first step.

@@ -56,8 +56,8 @@ tl::expected<Idx, std::string> read_idx(const std::string& path, size_t rank) {
   const size_t header = 4 + 4 * rank;
   if (in.read(head.data(), header) != static_cast<int64_t>(header)) return failed(path, "is damaged: its header is cut off");
   if (head[0] != 0 || head[1] != 0 || head[2] != 8 || head[3] != rank) {
-    return failed(path, fmt::format("is not an IDX file of {}: it starts with {:02x}{:02x}{:02x}{:02x}, not 000008{:02x}", rank == 1 ? "labels" : "images", head[0],
-                                    head[1], head[2], head[3], rank));
+    return failed(path, fmt::format("is not an IDX file of {}: it starts with {:02x}{:02x}{:02x}{:02x}, not 000008{:02x}", rank == 1 ? "labels" : "images",
+                                    head[0], head[1], head[2], head[3], rank));
   }
   Idx idx;
   uint64_t bytes = 1;
@@ -125,8 +125,8 @@ tl::expected<std::string, std::string> Mnist::find(const char* what, int rank) c
       if (::stat(path.c_str(), &info) == 0) return path;
     }
   }
-  return failed("mnist:" + root_, fmt::format("there is no {}-{}-idx{}-ubyte or {}-{}-idx{}-ubyte.gz; give the folder that holds the four MNIST files", prefix, what, rank,
-                                              prefix, what, rank));
+  return failed("mnist:" + root_, fmt::format("there is no {}-{}-idx{}-ubyte or {}-{}-idx{}-ubyte.gz; give the folder that holds the four MNIST files", prefix,
+                                              what, rank, prefix, what, rank));
 }
 
 tl::expected<void, std::string> Mnist::open(const std::string& path, Split split, const ModelInfo& info) {
@@ -142,7 +142,8 @@ tl::expected<void, std::string> Mnist::open(const std::string& path, Split split
   const auto labels = read_idx(*label_file, 1);
   if (!labels) return tl::make_unexpected(labels.error());
   if (images->dims[0] != labels->dims[0]) {
-    return failed(*label_file, fmt::format("has {} labels for the {} images of {}; the two do not belong together", labels->dims[0], images->dims[0], *image_file));
+    return failed(*label_file,
+                  fmt::format("has {} labels for the {} images of {}; the two do not belong together", labels->dims[0], images->dims[0], *image_file));
   }
   height_ = static_cast<int>(images->dims[1]);
   width_ = static_cast<int>(images->dims[2]);

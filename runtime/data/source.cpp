@@ -53,7 +53,8 @@ std::string nearest_kind(const std::string& kind) {
 std::optional<std::string> kind_of(const std::string& spec) {
   const size_t colon = spec.find(':');
   if (colon == std::string::npos || colon == 0) return std::nullopt;
-  const bool word = std::all_of(spec.begin(), spec.begin() + static_cast<std::ptrdiff_t>(colon), [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9'); });
+  const bool word =
+      std::all_of(spec.begin(), spec.begin() + static_cast<std::ptrdiff_t>(colon), [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9'); });
   std::error_code none;
   if (!word || std::filesystem::exists(spec, none)) return std::nullopt;
   return spec.substr(0, colon);
@@ -97,8 +98,8 @@ tl::expected<ClassMap, std::string> match_classes(const std::vector<std::string>
     std::iota(map.labels.begin(), map.labels.end(), 0);
     return map;
   }
-  return tl::make_unexpected(fmt::format("{}: the net's classes are [{}], but the data has [{}]; compile with -D classes=... for these, or give other data", spec,
-                                         fmt::join(map.names, ", "), fmt::join(own, ", ")));
+  return tl::make_unexpected(fmt::format("{}: the net's classes are [{}], but the data has [{}]; compile with -D classes=... for these, or give other data",
+                                         spec, fmt::join(map.names, ", "), fmt::join(own, ", ")));
 }
 
 }  // namespace netc::rt

@@ -52,7 +52,8 @@ std::unique_ptr<Source> opened(const std::string& spec, const ModelInfo& info) {
   return std::move(*r);
 }
 
-const AugmentInfo kAugment[] = {{"flip", "horizontal", {}}, {"rotate", "", {.1}}, {"shift", "", {.1}}, {"zoom", "", {.2}}, {"contrast", "", {.3}}, {"brightness", "", {.2}}};
+const AugmentInfo kAugment[] = {{"flip", "horizontal", {}}, {"rotate", "", {.1}},   {"shift", "", {.1}},
+                                {"zoom", "", {.2}},         {"contrast", "", {.3}}, {"brightness", "", {.2}}};
 
 /// n PNGs of several sizes in two classes; those in `damaged` are cut off.
 void write_folder(const TempFolder& t, int n, const std::set<int>& damaged) {
@@ -115,7 +116,8 @@ TEST_CASE("contents, order, the last batch, seeds and epochs") {
     CHECK(std::memcmp(seen.inputs.data() + i * 784, x.pixels.data(), 784) == 0);
   }
   CHECK_FALSE(plain->next(b));
-  auto one = make(*source, model, {32, 2, 1, true, false}), same = make(*source, model, {32, 1, 1, true, false}), other = make(*source, model, {32, 2, 2, true, false});
+  auto one = make(*source, model, {32, 2, 1, true, false}), same = make(*source, model, {32, 1, 1, true, false}),
+       other = make(*source, model, {32, 2, 2, true, false});
   const Seen first = run(*one, info, 0);
   CHECK(first.indices != seen.indices);
   CHECK(run(*one, info, 1).indices != first.indices);
@@ -225,7 +227,8 @@ TEST_CASE("augmentation: shape kept, flips exact, small amounts change little") 
     CHECK(a == b);
   }
   for (const char* mode : {"reflect", "constant", "nearest", "wrap"}) {
-    for (const AugmentInfo& info : {AugmentInfo{"rotate", mode, {1}}, {"shift", mode, {1, .5}}, {"zoom", mode, {.9}}, {"contrast", mode, {1}}, {"brightness", mode, {1}}}) {
+    for (const AugmentInfo& info :
+         {AugmentInfo{"rotate", mode, {1}}, {"shift", mode, {1, .5}}, {"zoom", mode, {.9}}, {"contrast", mode, {1}}, {"brightness", mode, {1}}}) {
       for (uint64_t seed = 0; seed < 30; ++seed) {
         const Sample x = applied(info, s, seed);
         CHECK(x.pixels.size() == s.pixels.size());
@@ -240,7 +243,8 @@ TEST_CASE("augmentation: shape kept, flips exact, small amounts change little") 
   const Sample x = applied({"rotate", "", {.001}}, smooth, 3);
   for (size_t i = 0; i < 1024; ++i) most = std::max(most, std::abs(x.pixels[i] - smooth.pixels[i]));
   CHECK(most <= 2);
-  for (const AugmentInfo& bad : {AugmentInfo{"spin", "", {}}, {"flip", "round", {}}, {"zoom", "", {1}}, {"shift", "", {-.1}}, {"rotate", "mirror", {.1}}}) CHECK_FALSE(Augmenter::create(std::span(&bad, 1)));
+  for (const AugmentInfo& bad : {AugmentInfo{"spin", "", {}}, {"flip", "round", {}}, {"zoom", "", {1}}, {"shift", "", {-.1}}, {"rotate", "mirror", {.1}}})
+    CHECK_FALSE(Augmenter::create(std::span(&bad, 1)));
   Sample dot;   // one pixel
   dot.height = dot.width = dot.channels = 1;
   dot.pixels = {9};

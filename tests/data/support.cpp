@@ -63,8 +63,8 @@ Bytes png(const Bytes& pixels, int height, int width, Png layout, bool interlace
   const bool wide = layout == Png::grey16 || layout == Png::rgb16;
   const int type = layout == Png::grey || layout == Png::grey16 ? PNG_COLOR_TYPE_GRAY : layout == Png::rgb || layout == Png::rgb16 ? PNG_COLOR_TYPE_RGB
                    : layout == Png::rgba ? PNG_COLOR_TYPE_RGB_ALPHA : layout == Png::grey_alpha ? PNG_COLOR_TYPE_GRAY_ALPHA : PNG_COLOR_TYPE_PALETTE;
-  png_set_IHDR(png, info, static_cast<unsigned>(width), static_cast<unsigned>(height), wide ? 16 : 8, type, interlaced ? PNG_INTERLACE_ADAM7 : PNG_INTERLACE_NONE,
-               PNG_COMPRESSION_TYPE_DEFAULT, PNG_FILTER_TYPE_DEFAULT);
+  png_set_IHDR(png, info, static_cast<unsigned>(width), static_cast<unsigned>(height), wide ? 16 : 8, type,
+               interlaced ? PNG_INTERLACE_ADAM7 : PNG_INTERLACE_NONE, PNG_COMPRESSION_TYPE_DEFAULT, PNG_FILTER_TYPE_DEFAULT);
   if (layout == Png::palette) {
     png_color palette[256];
     png_byte alpha[4] = {0, 100, 200, 255};
@@ -109,9 +109,11 @@ Bytes gzip(const Bytes& data) {
 void damage(const Bytes& bytes, int n, const std::function<void(const Bytes&)>& f) {
   std::mt19937 random(7);
   for (int i = 0; i < n; ++i) {
-    f(Bytes(bytes.begin(), bytes.begin() + static_cast<std::ptrdiff_t>(i < 64 ? std::min<size_t>(static_cast<size_t>(i), bytes.size() - 1) : random() % bytes.size())));
+    f(Bytes(bytes.begin(),
+            bytes.begin() + static_cast<std::ptrdiff_t>(i < 64 ? std::min<size_t>(static_cast<size_t>(i), bytes.size() - 1) : random() % bytes.size())));
     Bytes changed = bytes;
-    for (uint32_t k = 1 + random() % 6; k > 0; --k) changed[(random() % 2 ? random() % std::min<size_t>(bytes.size(), 64) : random() % bytes.size())] = static_cast<uint8_t>(random());
+    for (uint32_t k = 1 + random() % 6; k > 0; --k)
+      changed[(random() % 2 ? random() % std::min<size_t>(bytes.size(), 64) : random() % bytes.size())] = static_cast<uint8_t>(random());
     f(changed);
   }
 }
