@@ -6,15 +6,10 @@
 #include <nlohmann/json.hpp>
 
 #include "runtime/cli/commands.h"
+#include "runtime/train/progress.h"
 
 namespace netc::rt {
 namespace {
-
-std::string grouped(int64_t v) {
-  std::string s = std::to_string(v);
-  for (int i = static_cast<int>(s.size()) - 3; i > 0; i -= 3) s.insert(static_cast<size_t>(i), ",");
-  return s;
-}
 
 std::string shape_of(const PortInfo& p) {
   std::string s;

@@ -62,11 +62,12 @@ int run_eval(const ModelInfo& info, CreateFn create, const EvalOptions& o) {
   if (spec.empty() && info.data_train) spec = validation_spec(info, info.data_train, true, "");  // its own test split
   if (spec.empty()) return fail(info, "no data to evaluate on; name it: --data FOLDER, --data mnist:DIR or --data synthetic:digits");
   if (!info.has_training) return fail(info, "was compiled for inference only, without its loss; compile it without --inference-only to evaluate");
-  auto source = open_source(spec, Split::test, info);
-  if (!source) return fail(info, source.error());
   Loaded l;
   const int batch = o.batch > 0 ? o.batch : info.max_batch;
   if (!load_for_inference(info, create, o.weights, batch, o.threads, l)) return 1;
+  const NamedInfo named(info, l.classes);   // labels as in training
+  auto source = open_source(spec, Split::test, named.info());
+  if (!source) return fail(info, source.error());
   auto loader = Loader::create(**source, *l.model, {.batch = batch, .threads = o.threads, .seed = 0, .shuffle = false, .augment = false});
   if (!loader) return fail(info, loader.error());
   const EvalResult r = evaluate(*l.model, **loader);

@@ -2,14 +2,15 @@
 
 namespace netc::rt {
 
-EvalResult evaluate(Model& model, Loader& loader) {
+EvalResult evaluate(Model& model, Loader& loader, const std::function<bool()>& stop) {
   const ModelInfo& info = model.info();
   EvalResult result;
   result.metrics = Metrics(outputs_of(info), info.metrics);
   loader.start_epoch(0);
-  for (Batch batch; loader.next(batch);) {
+  for (Batch batch; !(stop && stop()) && loader.next(batch);) {
     model.use_buffers(batch.input, batch.labels);
     const float loss = model.evaluate(batch.n);
+    if (model.output() == nullptr) break;
     result.metrics.add(model.output(), batch.labels, batch.n, loss);
   }
   model.use_buffers(nullptr, nullptr);
@@ -27,6 +28,13 @@ std::string validation_spec(const ModelInfo& info, const std::string& data, bool
   for (const char* kind : {"mnist:", "cifar:", "synthetic:"})
     if (data.compare(0, std::string(kind).size(), kind) == 0) return data;  // its test split
   return "";
+}
+
+NamedInfo::NamedInfo(const ModelInfo& info, const std::vector<std::string>& classes) : info_(info) {
+  if (!info.classes.empty() || classes.empty() || classes.size() > static_cast<size_t>(classes_of(outputs_of(info)))) return;
+  names_ = classes;
+  for (const std::string& name : names_) pointers_.push_back(name.c_str());
+  info_.classes = pointers_;
 }
 
 }  // namespace netc::rt

@@ -5,6 +5,8 @@
 #include <string>
 #include <vector>
 
+#include <nlohmann/json_fwd.hpp>
+
 #include "runtime/train/metrics.h"
 #include "runtime/train/run_folder.h"
 
@@ -19,6 +21,8 @@ class Progress {
   void note(const std::string& line);
   /// A line that is printed even when quiet; with json as {"event":"message"}.
   void closing(const std::string& line);
+  /// One JSON object; only with json.
+  void event(const nlohmann::json& event);
   void start_epoch(int64_t epoch, int64_t epochs, size_t batches, size_t done);
   /// After each step; draws at most ten times a second.
   void step(size_t done, const Metrics& metrics);
@@ -27,7 +31,8 @@ class Progress {
  private:
   using Clock = std::chrono::steady_clock;
   void clear_line();
-  std::string values_text(const std::vector<NamedValue>& values) const;
+  /// "  loss 0.0712  accuracy 0.9781"; values beyond `room` columns are left out.
+  std::string values_text(const std::vector<NamedValue>& values, size_t room) const;
 
   Options options_;
   bool terminal_;
@@ -39,5 +44,7 @@ class Progress {
 
 /// "1.2 s", "3:07", "2:15:00".
 std::string duration_text(double seconds);
+/// "1,234,567".
+std::string grouped(int64_t value);
 
 }  // namespace netc::rt

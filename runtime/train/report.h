@@ -1,5 +1,6 @@
 // report.html: one run as a page that needs nothing else.
 #pragma once
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -12,18 +13,36 @@
 
 namespace netc::rt {
 
+/// What the model answered for one sample of a source.
+struct Answered { size_t index; int label, answer; float probability; /* of the answer */ };
+/// Of two classes: how sure the model was of the second, and whether the sample is of it.
+struct Scored { float score; bool second; };
+
+/// A pass over a split that keeps more than the counts.
+struct Review {
+  static constexpr size_t kShown = 12, kMostScores = size_t{1} << 20;
+  EvalResult result;
+  std::vector<Scored> scores;              // of two classes only; at most kMostScores
+  std::vector<Answered> right, wrong;      // up to kShown each: some of the right ones, the surest of the wrong ones
+};
+
+/// Runs every batch of `loader` through the model. Nothing is counted after `stop` becomes true.
+Review review(Model& model, Loader& loader, const std::function<bool()>& stop = {});
+
 struct ReportInput {
   const ModelInfo& info;
   const RunArgs& args;
   const std::vector<EpochRow>& history;
-  const EvalResult& evaluation;            // of the last epoch, on the validation data when there is any
-  const Source* train;
-  const Source* shown;                     // where sample predictions are taken from
-  Model* model;
-  std::vector<std::string> skipped_names;
-  size_t skipped;
+  const Review& review;
+  const Source& train;
+  const Source& reviewed;                  // what review() went over
+  bool validation;                         // it is the validation data, not the training data
+  int64_t epoch;                           // the reviewed weights are of this epoch
+  size_t skipped;                          // training samples that could not be read,
+  std::vector<std::string> skipped_names;  // and the first of them
 };
 
-tl::expected<void, std::string> write_report(const ReportInput&, const std::string& path);
+/// Writes the page. Errors: the file cannot be written.
+tl::expected<void, std::string> write_report(const ReportInput& in, const std::string& path);
 
 }  // namespace netc::rt

@@ -10,6 +10,7 @@
 #include <filesystem>
 
 #include <fmt/format.h>
+#include <nlohmann/json.hpp>
 
 #include "runtime/core/weights.h"
 #include "runtime/data/source.h"
@@ -101,13 +102,14 @@ class Run {
   }
 
   bool open_data() {
-    auto open = [&](const std::string& spec, Split split, std::unique_ptr<Source>& out) {
-      auto source = open_source(spec, split, info_);
+    auto open = [&](const std::string& spec, Split split, const ModelInfo& info, std::unique_ptr<Source>& out) {
+      auto source = open_source(spec, split, info);
       if (!source) return failed(source.error());
       out = std::move(*source);
       return true;
     };
-    return open(args_.data, Split::train, train_source_) && (args_.valid.empty() || open(args_.valid, Split::test, valid_source_));
+    if (!open(args_.data, Split::train, info_, train_source_)) return false;
+    return args_.valid.empty() || open(args_.valid, Split::test, NamedInfo(info_, train_source_->classes()).info(), valid_source_);
   }
 
   bool open_model() {
@@ -157,6 +159,8 @@ class Run {
     int64_t parameters = 0;
     for (const VarInfo& v : info_.variables)
       if (v.role != VarRole::slot) parameters += static_cast<int64_t>(v.elements());
+    progress_.event({{"event", "start"}, {"run", folder_->path()}, {"data", train_source_->describe()}, {"valid", valid_source_ ? valid_source_->describe() : ""},
+                     {"parameters", parameters}, {"batch", args_.batch}, {"epochs", args_.epochs}, {"lr", state_.lr}, {"seed", args_.seed}, {"step", state_.step}});
     progress_.note(fmt::format("{}: {} parameters, batch {}, {}, learning rate {:g}", info_.name, parameters, args_.batch, info_.optimizer, state_.lr));
     progress_.note(train_source_->describe());
     if (valid_source_) progress_.note("validation on " + valid_source_->describe());
@@ -177,6 +181,7 @@ class Run {
       for (Batch batch; train_loader_->next(batch);) {
         model_->use_buffers(batch.input, batch.labels);
         const float loss = model_->train_step(batch.n, static_cast<float>(state_.lr), static_cast<uint32_t>(args_.seed), ++state_.step);
+        if (model_->output() == nullptr) return fail("the network could not be run");
         if (!std::isfinite(loss)) return diverged(loss);
         metrics.add(model_->output(), batch.labels, batch.n, loss);
         state_.batch = batch.number + 1;
@@ -186,14 +191,19 @@ class Run {
           return stop_early(metrics);
         }
       }
+      if (metrics.count() == 0) return fail(fmt::format("none of the samples of {} could be read", args_.data));
       EpochRow row;
       row.epoch = state_.epoch + 1;
       row.values = metrics.values();
       if (valid_loader_) {
-        last_ = evaluate(*model_, *valid_loader_);
-        for (NamedValue v : last_.metrics.values()) row.values.push_back({"val_" + v.name, v.value});
-      } else {
-        last_.metrics = metrics;
+        const EvalResult valid = evaluate(*model_, *valid_loader_, [&] { return interrupts.interrupted(); });
+        if (interrupts.interrupted()) {              // resuming finds no batch left and validates again
+          state_.seconds = before + std::chrono::duration<double>(Clock::now() - begin).count();
+          return stop_early(metrics);
+        }
+        if (valid.n == 0) return fail(fmt::format("none of the samples of {} could be read", args_.valid));
+        if (!std::isfinite(valid.loss)) return diverged(valid.loss);
+        for (NamedValue v : valid.metrics.values()) row.values.push_back({"val_" + v.name, v.value});
       }
       row.values.push_back({"lr", state_.lr});
       row.values.push_back({"seconds", before + std::chrono::duration<double>(Clock::now() - begin).count()});
@@ -201,7 +211,7 @@ class Run {
       if (!close_epoch(row, metrics)) return 1;
       if (interrupts.interrupted()) return stop_early(metrics);
     }
-    return finish();
+    return finish(interrupts);
   }
 
   bool close_epoch(const EpochRow& row, const Metrics& metrics) {
@@ -236,26 +246,46 @@ class Run {
     return kInterrupted;
   }
 
-  int diverged(float loss) {
-    return fail(fmt::format("the loss is {} at step {} (epoch {}): training has diverged; try a lower rate (--lr {:g}){}", loss, state_.step, state_.epoch + 1, state_.lr / 10,
-                            state_.epoch > 0 ? fmt::format("; the weights up to epoch {} are in {}", state_.epoch, folder_->path()) : ""));
+  int diverged(double loss) {
+    return fail(fmt::format("the loss is {} at step {} (epoch {}): training has diverged; try a lower learning rate (--lr {:g}){}", loss, state_.step, state_.epoch + 1, state_.lr / 10,
+                            state_.epoch > 0 ? fmt::format("; the best weights until then are in {}", folder_->file("best.safetensors")) : ""));
   }
 
-  int finish() {
-    if (auto written = write_report({info_, args_, state_.history, last_, train_source_.get(), valid_source_ ? valid_source_.get() : train_source_.get(), model_.get(),
-                                     train_loader_->skipped_names(), train_loader_->skipped()},
-                                    folder_->file("report.html"));
-        !written) {
-      return fail(written.error());
+  /// The report is of the best epoch's weights: they are read back where the last ones are others. Returns the epoch they are of.
+  int64_t take_best() {
+    const CallbackState& best = callbacks_->best();
+    if (!best.seen || best.best_epoch == static_cast<int64_t>(state_.epoch)) return state_.epoch;
+    const auto file = WeightsFile::open(folder_->file("best.safetensors"));
+    return file && load_weights(*model_, **file, false) ? best.best_epoch : state_.epoch;
+  }
+
+  int finish(const InterruptGuard& interrupts) {
+    const int64_t epoch = take_best();
+    if (!valid_loader_) {                            // the training data once more, in order and as it is
+      auto loader = Loader::create(*train_source_, *model_, {.batch = static_cast<int>(args_.batch), .threads = args_.threads, .seed = args_.seed});
+      if (!loader) return fail(loader.error());
+      valid_loader_ = std::move(*loader);
+    }
+    const Review seen = review(*model_, *valid_loader_, [&] { return interrupts.interrupted(); });
+    if (interrupts.interrupted()) {
+      progress_.closing(fmt::format("interrupted after training; the weights are in {}, the report is written by: {} train --resume {}", folder_->path(), o_.program, folder_->path()));
+      return kInterrupted;
+    }
+    const Source& reviewed = valid_source_ ? *valid_source_ : *train_source_;
+    if (!saved(write_report({info_, args_, state_.history, seen, *train_source_, reviewed, valid_source_ != nullptr, epoch, train_loader_->skipped(), train_loader_->skipped_names()},
+                            folder_->file("report.html")))) {
+      return 1;
     }
     const CallbackState& best = callbacks_->best();
     if (best.seen) progress_.note(fmt::format("best epoch {}: {} {:.4f}", best.best_epoch, callbacks_->best_monitor(), best.best));
-    const Confusion& c = last_.confusion();
-    if (valid_loader_ && c.classes() > 0) {
-      progress_.note(fmt::format("for comparison: always answering {} would be right for {:.4f} of the validation data",
-                                 class_name(info_, train_source_->classes(), c.majority()), c.majority_share()));
+    const Confusion& c = seen.result.confusion();
+    if (c.classes() > 0) {
+      progress_.note(fmt::format("for comparison: always answering {} would be right for {:.4f} of the {} data", class_name(info_, train_source_->classes(), c.majority()),
+                                 c.majority_share(), valid_source_ ? "validation" : "training"));
     }
-    progress_.closing(fmt::format("weights: {}   report: {}", folder_->file("best.safetensors"), folder_->file("report.html")));
+    progress_.event({{"event", "done"}, {"run", folder_->path()}, {"best_epoch", epoch}, {"loss", seen.result.loss}, {"accuracy", seen.result.metrics.accuracy()},
+                     {"majority_share", c.majority_share()}, {"weights", folder_->file("best.safetensors")}, {"report", folder_->file("report.html")}});
+    if (!o_.json) progress_.closing(fmt::format("weights: {}   report: {}", folder_->file("best.safetensors"), folder_->file("report.html")));
     return 0;
   }
 
@@ -270,12 +300,16 @@ class Run {
   std::unique_ptr<Loader> train_loader_, valid_loader_;
   std::optional<Callbacks> callbacks_;
   TrainState state_;
-  EvalResult last_;
   size_t reported_ = 0;
 };
 
 }  // namespace
 
-int train(const ModelInfo& info, CreateFn create, const TrainOptions& options) { return Run(info, create, options).run(); }
+int train(const ModelInfo& info, CreateFn create, const TrainOptions& options) try {
+  return Run(info, create, options).run();
+} catch (const std::exception& e) {   // memory, or standard output is closed
+  fmt::print(stderr, "{}: training stopped: {}\n", info.name, e.what());
+  return 1;
+}
 
 }  // namespace netc::rt

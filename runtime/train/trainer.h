@@ -1,8 +1,10 @@
 // The training loop and evaluation: what `program train` and `program eval` run.
 #pragma once
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "runtime/data/loader.h"
 #include "runtime/model.h"
@@ -36,10 +38,24 @@ struct EvalResult {
   const Confusion& confusion() const { return metrics.confusion(); }
 };
 
-/// Runs every batch of `loader` (epoch 0, in its order) through the model's inference form.
-EvalResult evaluate(Model& model, Loader& loader);
+/// Runs every batch of `loader` (epoch 0, in its order) through the model's inference form. Nothing is counted after `stop` becomes true.
+EvalResult evaluate(Model& model, Loader& loader, const std::function<bool()>& stop = {});
 
 /// The spec a run validates on, and "" when there is none; see TrainOptions::valid. `data_given`: the training data was named on the command line.
 std::string validation_spec(const ModelInfo& info, const std::string& data, bool data_given, const std::string& valid);
+
+/// What a net is when the data it was trained on named its classes: data opened with it gets the same labels. The net's own names come first.
+class NamedInfo {
+ public:
+  NamedInfo(const ModelInfo& info, const std::vector<std::string>& classes);
+  NamedInfo(const NamedInfo&) = delete;
+  NamedInfo& operator=(const NamedInfo&) = delete;
+  const ModelInfo& info() const { return info_; }
+
+ private:
+  std::vector<std::string> names_;
+  std::vector<const char*> pointers_;
+  ModelInfo info_;
+};
 
 }  // namespace netc::rt
