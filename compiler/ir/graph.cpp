@@ -2,7 +2,6 @@
 
 #include <cstdio>
 #include <cstdlib>
-#include <unordered_set>
 
 #include "compiler/ir/op_def.h"
 
@@ -44,11 +43,12 @@ std::vector<ValueId> Graph::add_nodes_results(const OpDef& op, std::vector<Value
 }
 
 std::string Graph::unique_name(const std::string& wanted) const {
-  std::unordered_set<std::string> taken;
-  for (auto& v : values) taken.insert(v.name);
-  if (!taken.count(wanted)) return wanted;
-  for (int i = 2;; ++i)
-    if (std::string s = wanted + "_" + std::to_string(i); !taken.count(s)) return s;
+  if (names_.indexed > values.size()) names_ = {};
+  for (; names_.indexed < values.size(); ++names_.indexed) names_.last.emplace(values[names_.indexed].name, 1);
+  const auto known = names_.last.find(wanted);
+  if (known == names_.last.end()) return wanted;
+  for (int& i = known->second;;)
+    if (std::string s = wanted + "_" + std::to_string(++i); !names_.last.count(s)) return s;
 }
 
 int32_t Graph::find_variable(const std::string& name) const {

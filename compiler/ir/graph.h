@@ -2,6 +2,7 @@
 #pragma once
 #include <optional>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "compiler/ir/attr.h"
@@ -88,8 +89,14 @@ struct Graph {
     return add_nodes_results(op, std::move(inputs), std::move(attrs), layer, std::move(name)).front();
   }
   const Type& type(ValueId v) const { return values[v].type; }
+  /// `wanted`, or with the first number after it that makes it unique among the values.
   std::string unique_name(const std::string& wanted) const;
   int32_t find_variable(const std::string& name) const;   // kNone if absent
+
+ private:
+  /// The names of values[0, indexed), each with the last number tried after it.
+  struct Names { size_t indexed = 0; std::unordered_map<std::string, int> last; };
+  mutable Names names_;
 };
 
 std::string print(const Graph&);

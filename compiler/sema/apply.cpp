@@ -44,7 +44,9 @@ class Builder final : public ir::LayerBuilder {
       e_.fail(DiagId::shared_shape, span_, layer_.name, name, ir::to_string(type), ir::to_string(g.type(v)))
           .help.push_back("a layer that is applied twice needs inputs of the same shape; construct a second one where the weights are not to be shared");
       failed = true;
-      return v;
+      ir::Variable stand_in;  // of the wanted type, so that build() goes on; the graph is given up
+      stand_in.name = fmt::format("{}.{}@{}", layer_.name, name, g.variables.size());
+      return g.add_variable(std::move(stand_in), type);
     }
     ir::Variable v;
     v.name = layer_.name + "." + name;

@@ -44,7 +44,8 @@ class Elaborator {
       for (size_t i = context_.size(); i-- > 0 && d.notes.size() < 8;) d.notes.push_back(context_[i]);
     return d;
   }
-  void suggest(Diagnostic& d, const std::string& name, const std::vector<std::string>& known);
+  /// Adds "did you mean"; with `list_all`, what there is where nothing is near.
+  void suggest(Diagnostic& d, const std::string& name, const std::vector<std::string>& known, bool list_all = false);
   bool spend(Span span);               // false: the step budget is used up
 
   Value name(const ast::Expr& e, const EnvPtr& env, bool layer);

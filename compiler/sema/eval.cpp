@@ -31,8 +31,9 @@ bool Elaborator::spend(Span span) {
   return false;
 }
 
-void Elaborator::suggest(Diagnostic& d, const std::string& name, const std::vector<std::string>& known) {
+void Elaborator::suggest(Diagnostic& d, const std::string& name, const std::vector<std::string>& known, bool list_all) {
   const std::string near = nearest_name(name, known);
+  if (near.empty() && list_all && d.help.empty()) d.help.push_back(fmt::format("there are {}", fmt::join(known, ", ")));
   if (!near.empty() && d.help.empty()) d.help.push_back(fmt::format("did you mean {}?", near));
 }
 

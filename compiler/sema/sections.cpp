@@ -146,7 +146,7 @@ void Elaborator::augment(const ast::Expr& e, const EnvPtr& env, Model& model) {
   Augment a;
   std::vector<const ast::Arg*> args;
   if (!call_parts(e, a.kind, args) || std::find(kKinds.begin(), kKinds.end(), a.kind) == kKinds.end()) {
-    suggest(fail(DiagId::unknown_augmentation, e.span, source(e.span)), a.kind, kKinds);
+    suggest(fail(DiagId::unknown_augmentation, e.span, source(e.span)), a.kind, kKinds, true);
     return;
   }
   for (const ast::Arg* arg : args) {
@@ -206,7 +206,7 @@ void Elaborator::loss(const ast::Expr& e, const EnvPtr& env, Model& model) {
     for (const ir::LossDef* l : registry_.losses)
       if (l->name == name) def = l;
   if (!def) {
-    suggest(fail(DiagId::unknown_loss, e.kind == ast::ExprKind::call ? e.items[0]->span : e.span, name.empty() ? source(e.span) : name), name, known);
+    suggest(fail(DiagId::unknown_loss, e.kind == ast::ExprKind::call ? e.items[0]->span : e.span, name.empty() ? source(e.span) : name), name, known, true);
     return;
   }
   model.train.loss = def;
@@ -216,7 +216,7 @@ void Elaborator::loss(const ast::Expr& e, const EnvPtr& env, Model& model) {
   }
   model.train.loss_output = source(args[0]->value->span);
   if (std::find(outputs.begin(), outputs.end(), model.train.loss_output) == outputs.end()) {
-    if (!outputs.empty()) suggest(fail(DiagId::unknown_output, args[0]->span, model.train.loss_output), model.train.loss_output, outputs);
+    if (!outputs.empty()) suggest(fail(DiagId::unknown_output, args[0]->span, model.train.loss_output), model.train.loss_output, outputs, true);
     return;
   }
   args.erase(args.begin(), args.begin() + 2);
@@ -233,7 +233,7 @@ void Elaborator::optimizer(const ast::Expr& e, const EnvPtr& env, Model& model) 
     for (const ir::OptimizerDef* o : registry_.optimizers)
       if (o->name == name) def = o;
   if (!def) {
-    suggest(fail(DiagId::unknown_optimizer, e.kind == ast::ExprKind::call ? e.items[0]->span : e.span, name.empty() ? source(e.span) : name), name, known);
+    suggest(fail(DiagId::unknown_optimizer, e.kind == ast::ExprKind::call ? e.items[0]->span : e.span, name.empty() ? source(e.span) : name), name, known, true);
     return;
   }
   model.train.optimizer = def;
@@ -248,7 +248,7 @@ void Elaborator::metric(const ast::Expr& e, const EnvPtr& env, Model& model) {
   std::string name;
   std::vector<const ast::Arg*> args;
   if (!call_parts(e, name, args) || std::find(kMetrics.begin(), kMetrics.end(), name) == kMetrics.end()) {
-    suggest(fail(DiagId::unknown_metric, e.span, source(e.span)), name, kMetrics);
+    suggest(fail(DiagId::unknown_metric, e.span, source(e.span)), name, kMetrics, true);
     return;
   }
   if (name == "top") {
@@ -269,7 +269,7 @@ void Elaborator::callback(const ast::Expr& e, const EnvPtr& env, Model& model) {
   Callback c;
   std::vector<const ast::Arg*> args;
   if (!call_parts(e, c.kind, args) || std::find(kKinds.begin(), kKinds.end(), c.kind) == kKinds.end()) {
-    suggest(fail(DiagId::unknown_callback, e.span, source(e.span)), c.kind, kKinds);
+    suggest(fail(DiagId::unknown_callback, e.span, source(e.span)), c.kind, kKinds, true);
     return;
   }
   if (c.kind == "csv") {

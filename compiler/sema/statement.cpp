@@ -194,6 +194,8 @@ void Elaborator::input(const ast::Stmt& s, const EnvPtr& env, Frame& frame) {
     if (!s.type.present) fail(DiagId::expected_type, s.name_span, "an input of a net", "declared with its type, like u8[28, 28, 1]", "not");
     ++frame.inputs_taken;
     Value v;
+    for (const char* reserved : {"lr", "seed", "step", "label"})
+      if (s.name == reserved) fail(DiagId::misplaced, s.name_span, fmt::format("the name {}", s.name)).help.push_back("training gives this name a meaning: choose another");
     if (type && graph_->find_variable(s.name) == ir::kNone) {
       ir::Variable variable;
       variable.name = s.name, variable.role = ir::Role::input;

@@ -1,0 +1,115 @@
+// The rules of the tree that no compiler checks: who may include whom, where operators may be named, how long files are.
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <map>
+#include <regex>
+#include <set>
+#include <string>
+#include <vector>
+
+#include <fmt/format.h>
+
+#include "compiler/ops/ops.h"
+
+namespace fs = std::filesystem;
+using namespace netc;
+
+namespace {
+
+const fs::path kRoot = NETC_SOURCE_DIR;
+constexpr size_t kSoftLines = 400, kHardLines = 800;
+
+struct File { std::string path; std::vector<std::string> lines; };
+
+std::vector<File> sources(const std::vector<std::string>& folders) {
+  std::vector<File> files;
+  for (const std::string& folder : folders)
+    for (const auto& entry : fs::recursive_directory_iterator(kRoot / folder)) {
+      const std::string extension = entry.path().extension().string();
+      if (!entry.is_regular_file() || (extension != ".cpp" && extension != ".h" && extension != ".def")) continue;
+      File f{fs::relative(entry.path(), kRoot).string(), {}};
+      std::ifstream in(entry.path());
+      for (std::string line; std::getline(in, line);) f.lines.push_back(line);
+      files.push_back(std::move(f));
+    }
+  std::sort(files.begin(), files.end(), [](const File& a, const File& b) { return a.path < b.path; });
+  return files;
+}
+
+/// "compiler/ir/graph.h" -> "ir"; "runtime/data/image.h" -> "runtime/data"; "runtime/model.h" -> "runtime".
+std::string room(const std::string& path) {
+  std::smatch m;
+  if (std::regex_search(path, m, std::regex("^compiler/([a-z]+)/"))) return m[1];
+  if (std::regex_search(path, m, std::regex("^(runtime/[a-z]+)/"))) return m[1];
+  return path.rfind("runtime/", 0) == 0 ? "runtime" : "";
+}
+
+/// Who may include whom; a room may always include itself. The order of the rows is the order of the stages.
+const std::map<std::string, std::set<std::string>>& allowed() {
+  static const std::map<std::string, std::set<std::string>> table = {
+      {"base", {}},
+      {"ast", {"base"}},
+      {"ir", {"base"}},
+      {"parse", {"base", "ast"}},
+      {"ops", {"base", "ir"}},
+      {"sema", {"base", "ast", "ir"}},
+      {"passes", {"base", "ir", "sema"}},
+      {"schedule", {"base", "ir"}},
+      {"lower", {"base", "ir", "schedule"}},
+      {"report", {"base", "ir", "schedule", "lower"}},
+      {"emit", {"base", "ir", "sema", "schedule", "lower"}},
+      {"tool", {"base", "ast", "ir", "parse", "ops", "sema", "passes", "schedule", "lower", "report", "emit"}},
+      {"runtime", {}},
+      {"runtime/core", {"runtime"}},
+      {"runtime/data", {"runtime", "runtime/core"}},
+      {"runtime/train", {"runtime", "runtime/core", "runtime/data"}},
+      {"runtime/cli", {"runtime", "runtime/core", "runtime/data", "runtime/train"}},
+  };
+  return table;
+}
+
+}  // namespace
+
+TEST_CASE("stages include only what comes before them, and the runtime nothing of the compiler") {
+  const std::regex include("^#include \"([^\"]+)\"");
+  size_t seen = 0;
+  for (const File& f : sources({"compiler", "runtime"})) {
+    const std::string here = room(f.path);
+    REQUIRE_MESSAGE(allowed().count(here) == 1, f.path << " lies in no room of the table");
+    for (size_t i = 0; i < f.lines.size(); ++i) {
+      std::smatch m;
+      if (!std::regex_search(f.lines[i], m, include) || f.lines[i].find('{') != std::string::npos) continue;
+      const std::string there = room(m[1]);
+      if (there.empty() || there == here) continue;
+      ++seen;
+      CHECK_MESSAGE(allowed().at(here).count(there) == 1, fmt::format("{}:{}: {} may not include {}", f.path, i + 1, here, m[1].str()));
+    }
+  }
+  CHECK(seen > 50);
+}
+
+TEST_CASE("no operator or layer is named outside compiler/ops") {
+  std::set<std::string> names;
+  for (const ir::OpDef* op : ops::registry().ops.ops) names.insert(op->name);
+  for (const ir::LayerDef* layer : ops::registry().layers) names.insert(layer->name);
+  REQUIRE(names.size() > 40);
+  const std::regex literal("\"([A-Za-z_0-9]+)\"");
+  for (const File& f : sources({"compiler", "runtime"})) {
+    if (room(f.path) == "ops") continue;
+    for (size_t i = 0; i < f.lines.size(); ++i) {
+      const std::string code = f.lines[i].substr(0, f.lines[i].find("//"));
+      for (std::sregex_iterator m(code.begin(), code.end(), literal), end; m != end; ++m)
+        CHECK_MESSAGE(names.count((*m)[1]) == 0, fmt::format("{}:{}: names the operator or layer \"{}\"", f.path, i + 1, (*m)[1].str()));
+    }
+  }
+}
+
+TEST_CASE("files are short") {
+  for (const File& f : sources({"compiler", "runtime", "tests", "examples"})) {
+    CHECK_MESSAGE(f.lines.size() <= kHardLines, fmt::format("{} has {} lines; at most {}", f.path, f.lines.size(), kHardLines));
+    if (f.lines.size() > kSoftLines) MESSAGE(f.path << " has " << f.lines.size() << " lines; split it before it grows past " << kHardLines);
+  }
+}
