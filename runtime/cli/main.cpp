@@ -114,6 +114,9 @@ int program_main(int argc, char** argv, const ModelInfo& info, CreateFn create) 
   } catch (const std::exception& e) {
     fail(info, fmt::format("internal error: {}; please report it with `{} info`", e.what(), info.name));
     return kInternal;
+  } catch (...) {
+    fail(info, fmt::format("internal error of an unknown kind; please report it with `{} info`", info.name));
+    return kInternal;
   }
 }
 
