@@ -23,9 +23,9 @@ expect 0 "61,706 parameters" "$NETC" "$SOURCE_DIR/models/lenet5.net" -o lenet5
 expect 0 "training takes" "$NETC" "$SOURCE_DIR/models/lenet5.net" -o lenet5
 
 at "train, evaluate, predict"
-expect 0 "report.html" ./lenet5 train --data synthetic:digits --epochs 2 --out a
+expect 0 "report.html" ./lenet5 train --data synthetic:digits:4000 --epochs 3 --out a
 for f in args.json results.csv report.html best.safetensors last.safetensors; do [ -s "a/$f" ] || fail "the run has no $f"; done
-[ "$(wc -l <a/results.csv)" = 3 ] || fail "results.csv has not two epochs: $(cat a/results.csv)"
+[ "$(wc -l <a/results.csv)" = 4 ] || fail "results.csv has not three epochs: $(cat a/results.csv)"
 ./lenet5 eval --data synthetic:digits --weights a/best.safetensors --json >eval.json
 ./lenet5 predict --weights a/best.safetensors "$SOURCE_DIR/examples/digits" --json >predict.json
 python3 - <<'PY' || fail "what eval and predict say is wrong: $(cat eval.json predict.json)"
@@ -44,37 +44,39 @@ ls "$SOURCE_DIR"/examples/digits/*.png | ./lenet5 predict --weights a/best.safet
 [ "$(wc -l <list.txt)" = 6 ] || fail "a list on stdin: $(cat list.txt)"
 
 at "the same seed, the same bits"
-train() { ./lenet5 train --data synthetic:digits --quiet "$@" >/dev/null; }
+train() { ./lenet5 train --data synthetic:digits:1000 --quiet "$@" >/dev/null; }
 train --epochs 2 --threads 1 --out one
 train --epochs 2 --threads 2 --out two
+train --epochs 2 --out again
 same one/last.safetensors two/last.safetensors "one thread and two"
-same a/last.safetensors one/last.safetensors "a second run"
-train --epochs 2 --seed 7 --out seven
-! cmp -s seven/last.safetensors one/last.safetensors || fail "another seed gives the same weights"
+same one/last.safetensors again/last.safetensors "a second run"
+train --epochs 1 --seed 7 --out seven
+train --epochs 1 --out first
+! cmp -s seven/last.safetensors first/last.safetensors || fail "another seed gives the same weights"
 
 at "interrupt and resume"
-(trap - INT; exec ./lenet5 train --data synthetic:digits --quiet --epochs 12 --out cut >said 2>&1) &
+(trap - INT; exec ./lenet5 train --data synthetic:digits:1000 --quiet --epochs 30 --out cut >said 2>&1) &
 pid=$!
-for _ in $(seq 200); do [ -s cut/results.csv ] && break; sleep 0.05; done
-sleep 0.1
+for _ in $(seq 1000); do [ -s cut/results.csv ] && break; sleep 0.02; done
+sleep 0.05
 kill -INT "$pid"
 code=0; wait "$pid" || code=$?
 [ "$code" = 130 ] || { cat said >&2; fail "Ctrl-C: exit code $code, not 130"; }
 grep -q -e '--resume cut' said || fail "no hint how to resume: $(cat said)"
 ./lenet5 train --resume cut --quiet >/dev/null
-train --epochs 12 --out whole
+train --epochs 30 --out whole
 same cut/last.safetensors whole/last.safetensors "resumed and uninterrupted"
 cut -d, -f1-5 cut/results.csv >cut.csv
 cut -d, -f1-5 whole/results.csv >whole.csv
 same cut.csv whole.csv "resumed and uninterrupted results"
-[ "$(wc -l <cut/results.csv)" = 13 ] || fail "the resumed run's results: $(cat cut/results.csv)"
+[ "$(wc -l <cut/results.csv)" = 31 ] || fail "the resumed run's results: $(cat cut/results.csv)"
 
 at "three styles of one network"
 hidden='s/Dense(1024/Dense(16/; s/Dense(128/Dense(8/; s/units = \[1024, 128\]/units = [16, 8]/; s/Resize(256, 256)/Resize(32, 32)/; s/batch     = 32/batch = 16/'
 for style in lenet lenet_blocks lenet_nested; do
   sed "$hidden" "$SOURCE_DIR/models/$style.net" >"$style.net"
   "$NETC" "$style.net" -D 'classes=[circle,square,triangle,star,cross]' -o "$style" >/dev/null || fail "$style.net does not compile"
-  ./"$style" train --data synthetic:shapes:800 --epochs 1 --quiet --out "run-$style" >/dev/null || fail "$style does not train"
+  ./"$style" train --data synthetic:shapes:160 --epochs 1 --quiet --out "run-$style" >/dev/null || fail "$style does not train"
 done
 python3 - <<'PY' || fail "the three styles differ"
 import json, struct
