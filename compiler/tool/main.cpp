@@ -9,6 +9,9 @@
 #include <fmt/format.h>
 
 #include "compiler/tool/compile.h"
+#include "compiler/tool/explain.h"
+#include "compiler/tool/layers.h"
+#include "compiler/tool/summary.h"
 
 namespace netc::tool {
 namespace {
@@ -38,15 +41,35 @@ int run(int argc, char** argv) {
   app.add_flag("--no-cache", o.no_cache, "compile every kernel again");
   app.add_flag("--timings", o.timings, "what each stage took");
   app.add_option("--print-after", o.print_after, "prints the graph after this pass, or after all");
-  app.add_flag("--MD", o.depfile, "writes PATH.d for make and ninja");
+  app.add_flag("--MD", o.depfile, "-MD writes PATH.d for make and ninja");
   add_file_options(app, o.file);
   CLI::App* check = app.add_subcommand("check", "diagnostics only");
   std::vector<std::string> files;
   check->add_option("FILE", files, "models to check")->required();
   FileOptions check_options;
   add_file_options(*check, check_options);
+  CLI::App* summary_app = app.add_subcommand("summary", "the layers as a table, and the totals");
+  std::string summary_file;
+  FileOptions summary_options;
+  bool summary_json = false;
+  summary_app->add_option("FILE", summary_file, "the model")->required();
+  summary_app->add_flag("--json", summary_json, "as JSON");
+  add_file_options(*summary_app, summary_options);
+  CLI::App* explain_app = app.add_subcommand("explain", "what a diagnostic means, with an example");
+  std::string id;
+  explain_app->add_option("ID", id, "the word in brackets at the end of a message; none: all of them");
+  CLI::App* layers_app = app.add_subcommand("layers", "the layers of the language, their arguments and formulas");
+  std::string layer;
+  bool layers_json = false, layers_markdown = false;
+  layers_app->add_option("NAME", layer, "one layer, loss or optimiser");
+  layers_app->add_flag("--json", layers_json, "as JSON");
+  layers_app->add_flag("--markdown", layers_markdown, "as docs/layers.md");
+  for (const char* later : {"fmt", "graph", "import", "lsp"})
+    if (argc > 1 && std::string(argv[1]) == later) return print_error(fmt::format("{} is not in this version yet; netc --help lists what is", later)), kUsage;
+  std::vector<std::string> arguments;  // in reverse, as CLI11 takes them; it knows no -MD
+  for (int i = argc - 1; i > 0; --i) arguments.push_back(std::string(argv[i]) == "-MD" ? "--MD" : argv[i]);
   try {
-    app.parse(argc, argv);
+    app.parse(arguments);
   } catch (const CLI::ParseError& e) {
     return app.exit(e) == 0 ? kDone : kUsage;
   }
@@ -56,6 +79,9 @@ int run(int argc, char** argv) {
       if (!load_model(f, check_options)) code = kFailed;
     return code;
   }
+  if (summary_app->parsed()) return summary(summary_file, summary_options, summary_json);
+  if (explain_app->parsed()) return explain(id);
+  if (layers_app->parsed()) return layers(layer, layers_json ? ListFormat::json : layers_markdown ? ListFormat::markdown : ListFormat::text);
   if (o.path.empty()) {
     print_error("no model given; netc FILE.net -o PROGRAM compiles one, netc --help lists the rest");
     return kUsage;
