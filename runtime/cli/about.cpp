@@ -27,16 +27,21 @@ int run_summary(const ModelInfo& info, bool json) {
   for (const VarInfo& v : info.variables)
     if (v.role != VarRole::slot) (v.trainable ? trainable : fixed) += static_cast<int64_t>(v.elements());
   if (json) {
-    nlohmann::json j = {{"name", info.name}, {"net", info.net}, {"input", shape_of(info.input)}, {"output", shape_of(info.output)}, {"parameters", trainable + fixed},
-                        {"trainable", trainable}, {"macs", info.macs}};
-    for (const LayerInfo& l : info.layers) j["layers"].push_back({{"name", l.name}, {"layer", l.text}, {"output", l.output_shape}, {"parameters", l.params}, {"macs", l.macs}, {"line", l.line}});
+    nlohmann::json j = {
+        {"name", info.name},      {"net", info.net},  {"input", shape_of(info.input)}, {"output", shape_of(info.output)}, {"parameters", trainable + fixed},
+        {"trainable", trainable}, {"macs", info.macs}};
+    for (const LayerInfo& l : info.layers)
+      j["layers"].push_back({{"name", l.name}, {"layer", l.text}, {"output", l.output_shape}, {"parameters", l.params}, {"macs", l.macs}, {"line", l.line}});
     return print_json(j), 0;
   }
   size_t name = 5, text = 5, shape = 12;
   for (const LayerInfo& l : info.layers)
-    name = std::max(name, std::string_view(l.name).size()), text = std::max(text, std::min<size_t>(44, std::string_view(l.text).size())), shape = std::max(shape, std::string_view(l.output_shape).size());
-  fmt::print("{} ({})\n{:<{}}  {:<{}}  {:<{}}  {:>12}  {:>14}\n", info.net, shape_of(info.input), "name", name, "layer", text, "output", shape, "parameters", "MACs");
-  for (const LayerInfo& l : info.layers) fmt::print("{:<{}}  {:<{}.44}  {:<{}}  {:>12}  {:>14}\n", l.name, name, l.text, text, l.output_shape, shape, grouped(l.params), grouped(l.macs));
+    name = std::max(name, std::string_view(l.name).size()), text = std::max(text, std::min<size_t>(44, std::string_view(l.text).size())),
+    shape = std::max(shape, std::string_view(l.output_shape).size());
+  fmt::print("{} ({})\n{:<{}}  {:<{}}  {:<{}}  {:>12}  {:>14}\n", info.net, shape_of(info.input), "name", name, "layer", text, "output", shape, "parameters",
+             "MACs");
+  for (const LayerInfo& l : info.layers)
+    fmt::print("{:<{}}  {:<{}.44}  {:<{}}  {:>12}  {:>14}\n", l.name, name, l.text, text, l.output_shape, shape, grouped(l.params), grouped(l.macs));
   fmt::print("Total params: {} ({:.2f} MB)\nTrainable params: {}\nNon-trainable params: {}\nMACs of one sample: {}\n", grouped(trainable + fixed),
              static_cast<double>(trainable + fixed) * 4 / (1 << 20), grouped(trainable), grouped(fixed), grouped(static_cast<int64_t>(info.macs)));
   return 0;
@@ -47,24 +52,34 @@ int run_info(const ModelInfo& info, bool json) {
   const size_t threads = std::max(1u, std::thread::hardware_concurrency());
   const size_t infer = m.weights + m.infer_arena + m.data_buffers + m.scratch_per_thread * threads;
   const size_t train = m.weights + m.slots + std::max(m.train_arena, m.infer_arena) + m.data_buffers + m.scratch_per_thread * threads;
-  nlohmann::json j = {{"name", info.name}, {"net", info.net}, {"source", info.source_path}, {"source_hash", info.source_hash}, {"compiler", info.compiler_version},
-                      {"target", info.target}, {"max_batch", info.max_batch}, {"training", info.has_training}, {"threads", threads}};
+  nlohmann::json j = {{"name", info.name},
+                      {"net", info.net},
+                      {"source", info.source_path},
+                      {"source_hash", info.source_hash},
+                      {"compiler", info.compiler_version},
+                      {"target", info.target},
+                      {"max_batch", info.max_batch},
+                      {"training", info.has_training},
+                      {"threads", threads}};
   for (const KeyValue& h : info.hyperparameters) j["hyperparameters"][h.key] = h.value;
-  if (info.has_training) j.update({{"loss", info.loss}, {"optimizer", info.optimizer}, {"lr", info.lr}, {"batch", info.batch}, {"epochs", info.epochs}, {"seed", info.seed}});
+  if (info.has_training)
+    j.update({{"loss", info.loss}, {"optimizer", info.optimizer}, {"lr", info.lr}, {"batch", info.batch}, {"epochs", info.epochs}, {"seed", info.seed}});
   j["memory"] = {{"weights", m.weights}, {"slots", m.slots}, {"train_arena", m.train_arena}, {"infer_arena", m.infer_arena}, {"data", m.data_buffers},
                  {"scratch_per_thread", m.scratch_per_thread}, {"inference", infer}, {"training", train}};
   for (const KernelInfo& k : info.kernels) j["kernels"].push_back({{"name", k.name}, {"phase", k.phase}, {"strategy", k.strategy}});
   if (json) return print_json(j), 0;
-  fmt::print("{}: the net {} of {} (source {})\ncompiled by netc {} for {}\n", info.name, info.net, info.source_path, info.source_hash, info.compiler_version, info.target);
+  fmt::print("{}: the net {} of {} (source {})\ncompiled by netc {} for {}\n", info.name, info.net, info.source_path, info.source_hash, info.compiler_version,
+             info.target);
   if (!info.hyperparameters.empty()) fmt::print("hyperparameters:");
   for (const KeyValue& h : info.hyperparameters) fmt::print(" {}={}", h.key, h.value);
   if (!info.hyperparameters.empty()) fmt::print("\n");
-  if (info.has_training) fmt::print("training: {}, {} at {:g}, batch {}, {} epochs, seed {}\n", info.loss, info.optimizer, info.lr, info.batch, info.epochs, info.seed);
+  if (info.has_training)
+    fmt::print("training: {}, {} at {:g}, batch {}, {} epochs, seed {}\n", info.loss, info.optimizer, info.lr, info.batch, info.epochs, info.seed);
   fmt::print("memory at batch {} and {} threads: inference {} bytes{}\n", info.max_batch, threads, grouped(static_cast<int64_t>(infer)),
              info.has_training ? fmt::format(", training {} bytes", grouped(static_cast<int64_t>(train))) : "");
-  fmt::print("  weights {}, optimiser {}, arena {} (inference {}), data {}, scratch {} a thread\n", grouped(static_cast<int64_t>(m.weights)), grouped(static_cast<int64_t>(m.slots)),
-             grouped(static_cast<int64_t>(std::max(m.train_arena, m.infer_arena))), grouped(static_cast<int64_t>(m.infer_arena)), grouped(static_cast<int64_t>(m.data_buffers)),
-             grouped(static_cast<int64_t>(m.scratch_per_thread)));
+  fmt::print("  weights {}, optimiser {}, arena {} (inference {}), data {}, scratch {} a thread\n", grouped(static_cast<int64_t>(m.weights)),
+             grouped(static_cast<int64_t>(m.slots)), grouped(static_cast<int64_t>(std::max(m.train_arena, m.infer_arena))),
+             grouped(static_cast<int64_t>(m.infer_arena)), grouped(static_cast<int64_t>(m.data_buffers)), grouped(static_cast<int64_t>(m.scratch_per_thread)));
   fmt::print("{} kernels:\n", info.kernels.size());
   for (const KernelInfo& k : info.kernels) fmt::print("  {:<9} {}  [{}]\n", k.phase, k.name, k.strategy);
   return 0;

@@ -96,12 +96,22 @@ int run_bench(const ModelInfo& info, CreateFn create, const BenchOptions& o) {
   double flops = 0, bytes = 0;
   for (const KernelInfo& k : info.kernels)
     if (in_phase(k)) flops += k.flops * batch + k.fixed_flops, bytes += k.bytes * batch + k.fixed_bytes;
-  nlohmann::json j = {{"name", info.name}, {"mode", o.what}, {"batch", batch}, {"ms", s.median}, {"p95_ms", s.p95}, {"min_ms", s.least}, {"runs", s.n}, {"first_ms", first_ms},
-                      {"samples_per_s", batch / s.median * 1e3}, {"gflops", flops / s.median / 1e6}, {"gbytes_per_s", bytes / s.median / 1e6}, {"peak_memory", peak_memory()}};
+  nlohmann::json j = {{"name", info.name},
+                      {"mode", o.what},
+                      {"batch", batch},
+                      {"ms", s.median},
+                      {"p95_ms", s.p95},
+                      {"min_ms", s.least},
+                      {"runs", s.n},
+                      {"first_ms", first_ms},
+                      {"samples_per_s", batch / s.median * 1e3},
+                      {"gflops", flops / s.median / 1e6},
+                      {"gbytes_per_s", bytes / s.median / 1e6},
+                      {"peak_memory", peak_memory()}};
   if (!o.json) {
     fmt::print("{} {} batch {}: median {:.4g} ms, p95 {:.4g}, least {:.4g} ({} runs)\n", info.name, o.what, batch, s.median, s.p95, s.least, s.n);
-    fmt::print("{:.5g} samples/s, {:.4g} GFLOP/s, {:.4g} GB/s, first result after {:.3g} ms, peak memory {:.1f} MB\n", batch / s.median * 1e3, flops / s.median / 1e6,
-               bytes / s.median / 1e6, first_ms, static_cast<double>(peak_memory()) / 1e6);
+    fmt::print("{:.5g} samples/s, {:.4g} GFLOP/s, {:.4g} GB/s, first result after {:.3g} ms, peak memory {:.1f} MB\n", batch / s.median * 1e3,
+               flops / s.median / 1e6, bytes / s.median / 1e6, first_ms, static_cast<double>(peak_memory()) / 1e6);
   }
   if (o.kernels) {
     if (!o.json) fmt::print("\n{:>10}  {:>6}  {:>8}  {:>7}  {:<9} {}\n", "us", "share", "GFLOP/s", "GB/s", "phase", "kernel, strategy");
@@ -111,9 +121,15 @@ int run_bench(const ModelInfo& info, CreateFn create, const BenchOptions& o) {
       const double ms = measure(o.seconds / 20, [&] { model->run_kernel(i, batch, 1); }).median;
       const double kernel_flops = k.flops * batch + k.fixed_flops, kernel_bytes = k.bytes * batch + k.fixed_bytes;
       if (o.json) {
-        j["kernels"].push_back({{"name", k.name}, {"phase", k.phase}, {"strategy", k.strategy}, {"us", ms * 1e3}, {"gflops", kernel_flops / ms / 1e6}, {"gbytes_per_s", kernel_bytes / ms / 1e6}});
+        j["kernels"].push_back({{"name", k.name},
+                                {"phase", k.phase},
+                                {"strategy", k.strategy},
+                                {"us", ms * 1e3},
+                                {"gflops", kernel_flops / ms / 1e6},
+                                {"gbytes_per_s", kernel_bytes / ms / 1e6}});
       } else {
-        fmt::print("{:>10.1f}  {:>5.1f}%  {:>8.1f}  {:>7.1f}  {:<9} {}  [{}]\n", ms * 1e3, 100 * ms / s.median, kernel_flops / ms / 1e6, kernel_bytes / ms / 1e6, k.phase, k.name, k.strategy);
+        fmt::print("{:>10.1f}  {:>5.1f}%  {:>8.1f}  {:>7.1f}  {:<9} {}  [{}]\n", ms * 1e3, 100 * ms / s.median, kernel_flops / ms / 1e6,
+                   kernel_bytes / ms / 1e6, k.phase, k.name, k.strategy);
       }
     }
   }

@@ -34,7 +34,8 @@ namespace {
 constexpr int kUsage = 2, kInternal = 70;
 
 void add_train(CLI::App& app, TrainOptions& o) {
-  app.add_option("--data", o.data, "what to train on: a folder with a subfolder for each class, mnist:DIR, synthetic:digits, synthetic:shapes")->type_name("SPEC");
+  app.add_option("--data", o.data, "what to train on: a folder with a subfolder for each class, mnist:DIR, synthetic:digits, synthetic:shapes")
+      ->type_name("SPEC");
   app.add_option("--valid", o.valid, "what to validate on after each epoch")->type_name("SPEC");
   app.add_option("--epochs", o.epochs, "times through the data")->check(CLI::Range(int64_t{1}, int64_t{1000000}));
   app.add_option("--batch", o.batch, "samples of a step")->check(CLI::Range(int64_t{1}, int64_t{65536}));

@@ -25,7 +25,8 @@ std::vector<Answer> best_of(const float* row, int outputs, int top) {
   else
     for (int i = 0; i < outputs; ++i) all.push_back({i, row[i]});
   const size_t n = std::min<size_t>(static_cast<size_t>(top), all.size());
-  std::partial_sort(all.begin(), all.begin() + static_cast<std::ptrdiff_t>(n), all.end(), [](const Answer& a, const Answer& b) { return a.probability > b.probability; });
+  std::partial_sort(all.begin(), all.begin() + static_cast<std::ptrdiff_t>(n), all.end(),
+                    [](const Answer& a, const Answer& b) { return a.probability > b.probability; });
   all.resize(n);
   return all;
 }

@@ -114,7 +114,8 @@ void Progress::end_epoch(const EpochRow& row, bool best) {
     std::fflush(stdout);
     return;
   }
-  note(fmt::format("Epoch {}/{}  {} steps  {}{}{}", epoch_, epochs_, batches_, duration_text(seconds ? *seconds : 0), values_text(row.values, SIZE_MAX), best ? "  best" : ""));
+  note(fmt::format("Epoch {}/{}  {} steps  {}{}{}", epoch_, epochs_, batches_, duration_text(seconds ? *seconds : 0), values_text(row.values, SIZE_MAX),
+                   best ? "  best" : ""));
 }
 
 }  // namespace netc::rt

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <ctime>
 #include <fstream>
 #include <thread>
@@ -26,8 +27,12 @@ constexpr size_t kMostRows = 500;     // of the table of epochs
 std::string text(const char* s) { return escape(s == nullptr ? "" : s); }
 
 std::string tile(const std::string& name, const std::string& value) { return fmt::format("<div class=\"tile\"><b>{}</b><span>{}</span></div>\n", value, name); }
-std::string section(const std::string& title, const std::string& body) { return body.empty() ? "" : fmt::format("<section><h2>{}</h2>\n{}</section>\n", title, body); }
-std::string pair_row(const std::string& key, const std::string& value) { return value.empty() ? "" : fmt::format("<tr><td>{}</td><td>{}</td></tr>\n", key, value); }
+std::string section(const std::string& title, const std::string& body) {
+  return body.empty() ? "" : fmt::format("<section><h2>{}</h2>\n{}</section>\n", title, body);
+}
+std::string pair_row(const std::string& key, const std::string& value) {
+  return value.empty() ? "" : fmt::format("<tr><td>{}</td><td>{}</td></tr>\n", key, value);
+}
 
 /// The value after "key :" in a /proc file, "" when there is none.
 std::string proc_value(const char* path, std::string_view key) {
@@ -91,7 +96,8 @@ std::string worst_pairs(const Confusion& c, const std::vector<std::string>& name
   std::sort(pairs.begin(), pairs.end(), [](const Pair& a, const Pair& b) { return a.n > b.n; });
   std::string s = "<table><tr><th>is</th><th>answered</th><th class=\"number\">samples</th></tr>\n";
   for (size_t i = 0; i < std::min<size_t>(30, pairs.size()); ++i) {
-    s += fmt::format("<tr><td>{}</td><td>{}</td><td class=\"number\">{}</td></tr>\n", escape(names[static_cast<size_t>(pairs[i].truth)]), escape(names[static_cast<size_t>(pairs[i].answer)]), pairs[i].n);
+    s += fmt::format("<tr><td>{}</td><td>{}</td><td class=\"number\">{}</td></tr>\n", escape(names[static_cast<size_t>(pairs[i].truth)]),
+                     escape(names[static_cast<size_t>(pairs[i].answer)]), pairs[i].n);
   }
   return s + "</table>\n";
 }
@@ -99,9 +105,10 @@ std::string worst_pairs(const Confusion& c, const std::vector<std::string>& name
 std::string answers(const ReportInput& in, const std::vector<std::string>& names) {
   const Confusion& c = in.review.result.confusion();
   if (c.classes() == 0) return "";
-  std::string s = fmt::format("<p class=\"muted\">{} samples of {}, weights of epoch {}. Always answering <b>{}</b> would be right for {:.4f}; the network is right for {:.4f}.</p>\n",
-                              in.review.result.n, escape(in.reviewed.describe()), in.epoch, escape(names[static_cast<size_t>(c.majority())]), c.majority_share(),
-                              in.review.result.metrics.accuracy());
+  std::string s = fmt::format(
+      "<p class=\"muted\">{}, {} of them seen, with the weights of epoch {}. Always answering <b>{}</b> would be right for {:.4f}; the network is right for {:.4f}.</p>\n",
+      escape(in.reviewed.describe()), in.review.result.n, in.epoch, escape(names[static_cast<size_t>(c.majority())]), c.majority_share(),
+      in.review.result.metrics.accuracy());
   if (c.classes() > kMostClasses) return s + worst_pairs(c, names);
   return s + "<p class=\"muted small\">Rows: what it is. Columns: what was answered.</p>" + html::confusion_table(c, names);
 }
@@ -134,8 +141,9 @@ std::string machine(const ReportInput& in) {
   const unsigned cores = std::max(1u, std::thread::hardware_concurrency());
   std::string s = "<table class=\"key-values\">\n";
   s += pair_row("processor", escape(proc_value("/proc/cpuinfo", "model name")));
-  s += pair_row("cores", fmt::format("{}", cores)) + pair_row("threads", fmt::format("{}", in.args.threads > 0 ? static_cast<unsigned>(in.args.threads) : cores));
-  s += pair_row("memory", fmt::format("{:.1f} GiB, at most {} used", gib, escape(proc_value("/proc/self/status", "VmHWM"))));
+  s += pair_row("cores", fmt::format("{}", cores)) +
+       pair_row("threads", fmt::format("{}", in.args.threads > 0 ? static_cast<unsigned>(in.args.threads) : cores));
+  s += pair_row("memory", fmt::format("{:.1f} GiB, at most {:.0f} MB used", gib, std::strtod(proc_value("/proc/self/status", "VmHWM").c_str(), nullptr) / 1e3));
   s += pair_row("system", escape(fmt::format("{} {} {}", system.sysname, system.release, system.machine)));
   s += pair_row("source", fmt::format("{} <code>{}</code>", text(in.info.source_path), text(in.info.source_hash)));
   s += pair_row("compiler", "netc " + text(in.info.compiler_version)) + pair_row("target", "<code>" + text(in.info.target) + "</code>");
@@ -144,10 +152,12 @@ std::string machine(const ReportInput& in) {
 
 std::string layers(const ModelInfo& info) {
   if (info.layers.empty()) return "";
-  std::string s = "<div class=\"scroll\"><table class=\"wide\"><tr><th>name</th><th>layer</th><th>output</th><th class=\"number\">parameters</th><th class=\"number\">MACs</th></tr>\n";
+  std::string s =
+      "<div class=\"scroll\"><table class=\"wide\"><tr><th>name</th><th>layer</th><th>output</th><th class=\"number\">parameters</th><th "
+      "class=\"number\">MACs</th></tr>\n";
   for (const LayerInfo& l : info.layers) {
-    s += fmt::format("<tr><td>{}</td><td><code>{}</code></td><td><code>{}</code></td><td class=\"number\">{}</td><td class=\"number\">{}</td></tr>\n", text(l.name), text(l.text),
-                     text(l.output_shape), grouped(l.params), grouped(l.macs));
+    s += fmt::format("<tr><td>{}</td><td><code>{}</code></td><td><code>{}</code></td><td class=\"number\">{}</td><td class=\"number\">{}</td></tr>\n",
+                     text(l.name), text(l.text), text(l.output_shape), grouped(l.params), grouped(l.macs));
   }
   return s + "</table></div>\n";
 }
@@ -167,7 +177,8 @@ std::string epochs(const ReportInput& in) {
 
 std::string skipped(const ReportInput& in) {
   if (in.skipped == 0) return "";
-  std::string s = fmt::format("<p>{} training samples could not be read and were left out{}:</p><ul>", in.skipped, in.skipped > in.skipped_names.size() ? "; the first of them" : "");
+  std::string s = fmt::format("<p>{} training samples could not be read and were left out{}:</p><ul>", in.skipped,
+                              in.skipped > in.skipped_names.size() ? "; the first of them" : "");
   for (const std::string& name : in.skipped_names) s += fmt::format("<li><code>{}</code></li>", escape(name));
   return s + "</ul>\n";
 }
@@ -187,9 +198,11 @@ tl::expected<void, std::string> write_report(const ReportInput& in, const std::s
   const Confusion& c = in.review.result.confusion();
   std::vector<std::string> names;
   for (int k = 0; k < c.classes(); ++k) names.push_back(class_name(in.info, in.train.classes(), k));
-  std::string page = fmt::format("<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"/><meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"/><title>{0}</title>\n"
-                                 "<style>{1}</style></head><body>\n<h1>{0}</h1>\n<p class=\"muted\">{2}{3} &#183; {4}</p>\n",
-                                 text(in.info.name), html::style(), text(in.info.doc), in.info.doc && *in.info.doc ? "" : "the net " + text(in.info.net), now());
+  std::string page = fmt::format(
+      "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"/><meta name=\"viewport\" content=\"width=device-width, "
+      "initial-scale=1\"/><title>{0}</title>\n"
+      "<style>{1}</style></head><body>\n<h1>{0}</h1>\n<p class=\"muted\">{2}{3} &#183; {4}</p>\n",
+      text(in.info.name), html::style(), text(in.info.doc), in.info.doc && *in.info.doc ? "" : "the net " + text(in.info.net), now());
   page += "<div class=\"tiles\">\n" + tiles(in) + "</div>\n";
   std::string curves = curve(in, "loss", "Loss") + curve(in, "accuracy", "Accuracy");
   for (const int k : in.review.result.metrics.ks()) curves += curve(in, fmt::format("top{}", k), fmt::format("Among the first {}", k));

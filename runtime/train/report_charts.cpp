@@ -56,16 +56,20 @@ std::string grid(const Axes& a, const std::string& x_name, bool whole_x) {
   const double dy = nice_step(a.y.high - a.y.low, 5);
   for (double v = std::ceil(a.y.low / dy) * dy; v <= a.y.high + dy * 1e-9; v += dy) {
     const double value = std::abs(v) < dy * 1e-9 ? 0 : v;
-    s += fmt::format("<line class=\"grid\" x1=\"{0:.1f}\" x2=\"{1:.1f}\" y1=\"{2:.1f}\" y2=\"{2:.1f}\"/><text class=\"tick\" text-anchor=\"end\" x=\"{3:.1f}\" y=\"{4:.1f}\">{5:.4g}</text>\n",
-                     kLeft, kWidth - kRight, a.py(v), kLeft - 7, a.py(v) + 4, value);
+    s += fmt::format(
+        "<line class=\"grid\" x1=\"{0:.1f}\" x2=\"{1:.1f}\" y1=\"{2:.1f}\" y2=\"{2:.1f}\"/><text class=\"tick\" text-anchor=\"end\" x=\"{3:.1f}\" "
+        "y=\"{4:.1f}\">{5:.4g}</text>\n",
+        kLeft, kWidth - kRight, a.py(v), kLeft - 7, a.py(v) + 4, value);
   }
   double dx = nice_step(a.x.high - a.x.low, 8);
   if (whole_x) dx = std::max(1.0, dx);
   for (double v = std::ceil(a.x.low / dx) * dx; v <= a.x.high + dx * 1e-9; v += dx) {
-    s += fmt::format("<text class=\"tick\" text-anchor=\"middle\" x=\"{:.1f}\" y=\"{:.1f}\">{:.4g}</text>\n", a.px(v), kHeight - kBottom + 17, std::abs(v) < dx * 1e-9 ? 0 : v);
+    s += fmt::format("<text class=\"tick\" text-anchor=\"middle\" x=\"{:.1f}\" y=\"{:.1f}\">{:.4g}</text>\n", a.px(v), kHeight - kBottom + 17,
+                     std::abs(v) < dx * 1e-9 ? 0 : v);
   }
   s += fmt::format("<line class=\"axis\" x1=\"{0:.1f}\" x2=\"{1:.1f}\" y1=\"{2:.1f}\" y2=\"{2:.1f}\"/>", kLeft, kWidth - kRight, kHeight - kBottom);
-  s += fmt::format("<text class=\"tick\" text-anchor=\"middle\" x=\"{:.1f}\" y=\"{:.1f}\">{}</text>\n", (kLeft + kWidth - kRight) / 2, kHeight - 7, escape(x_name));
+  s += fmt::format("<text class=\"tick\" text-anchor=\"middle\" x=\"{:.1f}\" y=\"{:.1f}\">{}</text>\n", (kLeft + kWidth - kRight) / 2, kHeight - 7,
+                   escape(x_name));
   return s;
 }
 
@@ -79,7 +83,8 @@ std::string line(const Axes& a, const Series& s, bool dots) {
     }
     path += fmt::format("{}{:.1f} {:.1f}", down ? "L" : "M", a.px(x), a.py(y));
     down = true;
-    if (dots) marks += fmt::format("<circle cx=\"{:.1f}\" cy=\"{:.1f}\" r=\"3\"><title>{} {:g}: {:.4f}</title></circle>", a.px(x), a.py(y), escape(s.name), x, y);
+    if (dots)
+      marks += fmt::format("<circle cx=\"{:.1f}\" cy=\"{:.1f}\" r=\"3\"><title>{} {:g}: {:.4f}</title></circle>", a.px(x), a.py(y), escape(s.name), x, y);
   }
   return fmt::format("<g class=\"{}\"><path d=\"{}\"/>{}</g>\n", s.second ? "line second" : "line first", path, marks);
 }
@@ -100,7 +105,8 @@ std::string line_chart(const std::string& title, const std::string& x_name, cons
 std::string roc_chart(std::vector<Scored> scores, const std::string& second_class) {
   std::erase_if(scores, [](const Scored& s) { return !std::isfinite(s.score); });
   std::sort(scores.begin(), scores.end(), [](const Scored& a, const Scored& b) { return a.score > b.score; });
-  const size_t second = static_cast<size_t>(std::count_if(scores.begin(), scores.end(), [](const Scored& s) { return s.second; })), first = scores.size() - second;
+  const size_t second = static_cast<size_t>(std::count_if(scores.begin(), scores.end(), [](const Scored&s) { return s.second; })),
+               first = scores.size() - second;
   if (first == 0 || second == 0) return "";
   Series curve{fmt::format("{}", second_class), {{0, 0}}};
   double area = 0;

@@ -24,9 +24,12 @@ std::vector<unsigned char> thumbnail(const Sample& sample, int side) {
       for (int c = 0; c < channels; ++c) {
         uint64_t sum = 0;
         for (int v = y0; v < y1; ++v)
-          for (int u = x0; u < x1; ++u) sum += sample.pixels[(static_cast<size_t>(v) * static_cast<size_t>(sample.width) + static_cast<size_t>(u)) * static_cast<size_t>(channels) + static_cast<size_t>(c)];
+          for (int u = x0; u < x1; ++u)
+            sum += sample.pixels[(static_cast<size_t>(v) * static_cast<size_t>(sample.width) + static_cast<size_t>(u)) * static_cast<size_t>(channels) +
+                                 static_cast<size_t>(c)];
         const uint64_t n = static_cast<uint64_t>(y1 - y0) * static_cast<uint64_t>(x1 - x0);
-        small[(static_cast<size_t>(y) * static_cast<size_t>(w) + static_cast<size_t>(x)) * static_cast<size_t>(channels) + static_cast<size_t>(c)] = static_cast<uint8_t>((sum + n / 2) / n);
+        small[(static_cast<size_t>(y) * static_cast<size_t>(w) + static_cast<size_t>(x)) * static_cast<size_t>(channels) + static_cast<size_t>(c)] =
+            static_cast<uint8_t>((sum + n / 2) / n);
       }
     }
   }
@@ -67,9 +70,10 @@ std::string pictures(const Source& source, const std::vector<Answered>& answered
     if (png.empty()) continue;
     const std::string file = escape(source.name(a.index));
     const bool right = a.answer == a.label;
-    s += fmt::format("<div class=\"shot\"><img{} alt=\"{}\" title=\"{}\" src=\"data:image/png;base64,{}\"/><span class=\"{}\">{} {:.0f}&#160;%</span>{}</div>\n",
-                     std::max(sample.height, sample.width) < kSide / 2 ? " class=\"pixels\"" : "", file, file, base64(png), right ? "good" : "bad", name(a.answer),
-                     static_cast<double>(a.probability) * 100, right ? "" : fmt::format("<span class=\"muted\">is {}</span>", name(a.label)));
+    s +=
+        fmt::format("<div class=\"shot\"><img{} alt=\"{}\" title=\"{}\" src=\"data:image/png;base64,{}\"/><span class=\"{}\">{} {:.0f}&#160;%</span>{}</div>\n",
+                    std::max(sample.height, sample.width) < kSide / 2 ? " class=\"pixels\"" : "", file, file, base64(png), right ? "good" : "bad",
+                    name(a.answer), static_cast<double>(a.probability) * 100, right ? "" : fmt::format("<span class=\"muted\">is {}</span>", name(a.label)));
   }
   return s;
 }

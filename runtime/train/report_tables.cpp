@@ -50,8 +50,9 @@ std::string confusion_table(const Confusion& c, const std::vector<std::string>& 
     for (int a = 0; a < c.classes(); ++a) {
       const uint64_t n = c.at(t, a);
       const double share = static_cast<double>(n) / all;
-      s += fmt::format("<td class=\"{}{}\" style=\"--share:{:.3f}\" title=\"{} answered as {}: {} ({:.1f} %)\">{}</td>", t == a ? "right" : "wrong", share > 0.55 ? " strong" : "",
-                       n == 0 ? 0 : 0.12 + 0.88 * share, truth, escape(names[static_cast<size_t>(a)]), n, 100 * share, n == 0 ? "&#183;" : fmt::format("{}", n));
+      s += fmt::format("<td class=\"{}{}\" style=\"--share:{:.3f}\" title=\"{} answered as {}: {} ({:.1f} %)\">{}</td>", t == a ? "right" : "wrong",
+                       share > 0.55 ? " strong" : "", n == 0 ? 0 : 0.12 + 0.88 * share, truth, escape(names[static_cast<size_t>(a)]), n, 100 * share,
+                       n == 0 ? "&#183;" : fmt::format("{}", n));
     }
     s += "</tr>\n";
   }
@@ -61,7 +62,8 @@ std::string confusion_table(const Confusion& c, const std::vector<std::string>& 
 std::string class_table(const Confusion& c, const std::vector<std::string>& names) {
   std::string s = "<div class=\"scroll\"><table><tr><th>class</th><th>precision</th><th>recall</th><th>F1</th><th class=\"number\">samples</th></tr>\n";
   for (int k = 0; k < c.classes(); ++k) {
-    s += fmt::format("<tr><td>{}</td>{}{}{}<td class=\"number\">{}</td></tr>\n", escape(names[static_cast<size_t>(k)]), bar(c.precision(k)), bar(c.recall(k)), bar(c.f1(k)), c.of_class(k));
+    s += fmt::format("<tr><td>{}</td>{}{}{}<td class=\"number\">{}</td></tr>\n", escape(names[static_cast<size_t>(k)]), bar(c.precision(k)), bar(c.recall(k)),
+                     bar(c.f1(k)), c.of_class(k));
   }
   return s + "</table></div>\n";
 }
@@ -80,7 +82,7 @@ section { background: var(--card); border: 1px solid var(--rule); border-radius:
 .tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(150px, 1fr)); gap: 12px; margin-top: 18px; }
 .tile { background: var(--card); border: 1px solid var(--rule); border-radius: 10px; padding: 12px 16px; }
 .tile b { display: block; font-size: 23px; font-variant-numeric: tabular-nums; } .tile span { color: var(--muted); font-size: 13px; }
-.pair { display: grid; grid-template-columns: repeat(auto-fit, minmax(330px, 1fr)); gap: 22px; }
+.pair > * { min-width: 0; } .pair { display: grid; grid-template-columns: repeat(auto-fit, minmax(330px, 1fr)); gap: 22px; }
 figure { margin: 0; } figcaption { font-weight: 600; } svg { width: 100%; height: auto; display: block; }
 .key { font-weight: 400; font-size: 13px; color: var(--muted); margin-left: 14px; } .key::before { content: ""; display: inline-block; width: 14px; height: 3px; margin: 0 5px 3px 0; border-radius: 2px; }
 .key.first::before { background: rgb(var(--first)); } .key.second::before { background: rgb(var(--second)); }
@@ -89,7 +91,8 @@ figure { margin: 0; } figcaption { font-weight: 600; } svg { width: 100%; height
 .first circle { fill: rgb(var(--first)); } .second circle { fill: rgb(var(--second)); }
 .scroll { overflow-x: auto; } table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: 14px; }
 th, td { padding: 4px 10px; text-align: left; border-bottom: 1px solid var(--rule); white-space: nowrap; } th { color: var(--muted); font-weight: 600; }
-.number { text-align: right; } .key-values td:first-child { color: var(--muted); } .wide { width: 100%; }
+.number { text-align: right; } .key-values td { white-space: normal; overflow-wrap: anywhere; vertical-align: top; }
+.key-values td:first-child { color: var(--muted); white-space: nowrap; overflow-wrap: normal; } .wide { width: 100%; }
 .bar { position: relative; min-width: 120px; } .bar span { position: absolute; left: 4px; top: 5px; bottom: 5px; max-width: calc(100% - 8px); background: rgb(var(--first) / .18); border-radius: 3px; }
 .bar b { position: relative; font-weight: 400; }
 .confusion td { text-align: center; min-width: 42px; border: 2px solid var(--card); border-radius: 5px; } .confusion th { border: 0; text-align: right; }

@@ -20,7 +20,9 @@ const double* EpochRow::find(std::string_view name) const {
 
 tl::expected<RunFolder, std::string> RunFolder::create(const std::string& out, const std::string& name) {
   std::error_code error;
-  const auto failed = [&](const fs::path& path) { return tl::make_unexpected(fmt::format("{}: cannot make the run's folder: {}", path.string(), error.message())); };
+  const auto failed = [&](const fs::path& path) {
+    return tl::make_unexpected(fmt::format("{}: cannot make the run's folder: {}", path.string(), error.message()));
+  };
   if (!out.empty()) {
     fs::path path = fs::path(out).lexically_normal();
     if (!path.has_filename()) path = path.parent_path();

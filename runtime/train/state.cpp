@@ -133,7 +133,8 @@ tl::expected<TrainState, std::string> load_state(Model& model, const RunFolder& 
   const std::string name = r.text(j, "tensors"), hash = r.text(j, "source_hash");
   if (!r.ok || name.find('/') != std::string::npos) return tl::make_unexpected(fmt::format("{}: is damaged", path));
   if (hash != hash_of(model)) {
-    return tl::make_unexpected(fmt::format("{}: the run is of another version of the .net file; start again with --weights {}/last.safetensors", folder.path(), folder.path()));
+    return tl::make_unexpected(
+        fmt::format("{}: the run is of another version of the .net file; start again with --weights {}/last.safetensors", folder.path(), folder.path()));
   }
   const auto file = WeightsFile::open(folder.file("state/" + name));
   if (!file) return tl::make_unexpected(file.error());

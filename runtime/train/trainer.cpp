@@ -159,8 +159,16 @@ class Run {
     int64_t parameters = 0;
     for (const VarInfo& v : info_.variables)
       if (v.role != VarRole::slot) parameters += static_cast<int64_t>(v.elements());
-    progress_.event({{"event", "start"}, {"run", folder_->path()}, {"data", train_source_->describe()}, {"valid", valid_source_ ? valid_source_->describe() : ""},
-                     {"parameters", parameters}, {"batch", args_.batch}, {"epochs", args_.epochs}, {"lr", state_.lr}, {"seed", args_.seed}, {"step", state_.step}});
+    progress_.event({{"event", "start"},
+                     {"run", folder_->path()},
+                     {"data", train_source_->describe()},
+                     {"valid", valid_source_ ? valid_source_->describe() : ""},
+                     {"parameters", parameters},
+                     {"batch", args_.batch},
+                     {"epochs", args_.epochs},
+                     {"lr", state_.lr},
+                     {"seed", args_.seed},
+                     {"step", state_.step}});
     progress_.note(fmt::format("{}: {} parameters, batch {}, {}, learning rate {:g}", info_.name, parameters, args_.batch, info_.optimizer, state_.lr));
     progress_.note(train_source_->describe());
     if (valid_source_) progress_.note("validation on " + valid_source_->describe());
@@ -228,12 +236,22 @@ class Run {
       progress_.note(fmt::format("{} samples could not be read and are left out:", reported_));
       for (const std::string& name : train_loader_->skipped_names()) progress_.note("  " + name);
     }
-    if (outcome.best && !saved(save_weights(*model_, folder_->file("best.safetensors"), weight_metadata()))) return false;
     if (!saved(save_weights(*model_, folder_->file("last.safetensors"), weight_metadata()))) return false;
+    if (outcome.best && !take_as_best()) return false;
     if (!saved(folder_->write_results(state_.history))) return false;
     for (const std::string& name : callbacks_->csv())
       if (!saved(folder_->write_results(state_.history, name))) return false;
     return saved(save_state(*model_, *folder_, state_));
+  }
+
+  /// best.safetensors becomes another name of last.safetensors: files are only ever replaced, never written into. Where links cannot be had, it is written.
+  bool take_as_best() {
+    const std::string best = folder_->file("best.safetensors"), link = best + ".new";
+    std::error_code error;
+    std::filesystem::remove(link, error);
+    std::filesystem::create_hard_link(folder_->file("last.safetensors"), link, error);
+    if (!error) std::filesystem::rename(link, best, error);
+    return !error || saved(save_weights(*model_, best, weight_metadata()));
   }
 
   bool saved(const tl::expected<void, std::string>& result) const { return result ? true : failed(result.error()); }
@@ -247,7 +265,8 @@ class Run {
   }
 
   int diverged(double loss) {
-    return fail(fmt::format("the loss is {} at step {} (epoch {}): training has diverged; try a lower learning rate (--lr {:g}){}", loss, state_.step, state_.epoch + 1, state_.lr / 10,
+    return fail(fmt::format("the loss is {} at step {} (epoch {}): training has diverged; try a lower learning rate (--lr {:g}){}", loss, state_.step,
+                            state_.epoch + 1, state_.lr / 10,
                             state_.epoch > 0 ? fmt::format("; the best weights until then are in {}", folder_->file("best.safetensors")) : ""));
   }
 
@@ -268,11 +287,13 @@ class Run {
     }
     const Review seen = review(*model_, *valid_loader_, [&] { return interrupts.interrupted(); });
     if (interrupts.interrupted()) {
-      progress_.closing(fmt::format("interrupted after training; the weights are in {}, the report is written by: {} train --resume {}", folder_->path(), o_.program, folder_->path()));
+      progress_.closing(fmt::format("interrupted after training; the weights are in {}, the report is written by: {} train --resume {}", folder_->path(),
+                                    o_.program, folder_->path()));
       return kInterrupted;
     }
     const Source& reviewed = valid_source_ ? *valid_source_ : *train_source_;
-    if (!saved(write_report({info_, args_, state_.history, seen, *train_source_, reviewed, valid_source_ != nullptr, epoch, train_loader_->skipped(), train_loader_->skipped_names()},
+    if (!saved(write_report({info_, args_, state_.history, seen, *train_source_, reviewed, valid_source_ != nullptr, epoch, train_loader_->skipped(),
+                             train_loader_->skipped_names()},
                             folder_->file("report.html")))) {
       return 1;
     }
@@ -280,11 +301,17 @@ class Run {
     if (best.seen) progress_.note(fmt::format("best epoch {}: {} {:.4f}", best.best_epoch, callbacks_->best_monitor(), best.best));
     const Confusion& c = seen.result.confusion();
     if (c.classes() > 0) {
-      progress_.note(fmt::format("for comparison: always answering {} would be right for {:.4f} of the {} data", class_name(info_, train_source_->classes(), c.majority()),
-                                 c.majority_share(), valid_source_ ? "validation" : "training"));
+      progress_.note(fmt::format("for comparison: always answering {} would be right for {:.4f} of the {} data",
+                                 class_name(info_, train_source_->classes(), c.majority()), c.majority_share(), valid_source_ ? "validation" : "training"));
     }
-    progress_.event({{"event", "done"}, {"run", folder_->path()}, {"best_epoch", epoch}, {"loss", seen.result.loss}, {"accuracy", seen.result.metrics.accuracy()},
-                     {"majority_share", c.majority_share()}, {"weights", folder_->file("best.safetensors")}, {"report", folder_->file("report.html")}});
+    progress_.event({{"event", "done"},
+                     {"run", folder_->path()},
+                     {"best_epoch", epoch},
+                     {"loss", seen.result.loss},
+                     {"accuracy", seen.result.metrics.accuracy()},
+                     {"majority_share", c.majority_share()},
+                     {"weights", folder_->file("best.safetensors")},
+                     {"report", folder_->file("report.html")}});
     if (!o_.json) progress_.closing(fmt::format("weights: {}   report: {}", folder_->file("best.safetensors"), folder_->file("report.html")));
     return 0;
   }

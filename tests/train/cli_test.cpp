@@ -71,7 +71,8 @@ TEST_CASE("a damaged picture is named, the others are still predicted, and the e
   const Trained t;
   const std::string bad = t.folder.path("bad.png");
   write(bad, "\x89PNG\r\n\x1a\n and then nothing");
-  const Output o = t.go({"predict", "--weights", t.weights, t.folder.path("train/apple/1.png"), bad, t.folder.path("missing.jpg"), t.folder.path("train/cherry/1.png")});
+  const Output o =
+      t.go({"predict", "--weights", t.weights, t.folder.path("train/apple/1.png"), bad, t.folder.path("missing.jpg"), t.folder.path("train/cherry/1.png")});
   CHECK(o.code == 1);
   CHECK(has(o.out, "apple/1.png: "));
   CHECK(has(o.out, "cherry/1.png: "));

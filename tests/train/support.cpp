@@ -50,11 +50,13 @@ std::vector<VarInfo> variables_of(int outputs) {
 ModelInfo make_info(const char* name, int outputs) {
   static const std::vector<VarInfo> three = variables_of(3), one = variables_of(1);
   static const LayerInfo layers[] = {{"dense1", "Dense(<3>)", "f32[3]", 195, 192, 3}};
-  static const KernelInfo kernels[] = {{"dense", "infer", 384, 1000, "plain"}, {"dense", "forward", 384, 1000, "plain"}, {"update", "update", 0, 0, "plain", 400, 2000}};
+  static const KernelInfo kernels[] = {
+      {"dense", "infer", 384, 1000, "plain"}, {"dense", "forward", 384, 1000, "plain"}, {"update", "update", 0, 0, "plain", 400, 2000}};
   static const KeyValue hyperparameters[] = {{"width", "\"<64>\""}};
   static const char* const metrics[] = {"accuracy", "top2"};
   ModelInfo m = {};
-  m.name = name, m.net = "Regression", m.doc = "Softmax & regression.", m.source_path = "fake.net", m.source_hash = "0123456789abcdef", m.target = "host", m.compiler_version = "0";
+  m.name = name, m.net = "Regression", m.doc = "Softmax & regression.", m.source_path = "fake.net", m.source_hash = "0123456789abcdef", m.target = "host",
+  m.compiler_version = "0";
   m.hyperparameters = hyperparameters, m.layers = layers, m.kernels = kernels, m.metrics = metrics;
   m.input = m.ingested = {"image", DType::u8, 3, {8, 8, 1}};
   m.output = {"answer", DType::f32, 1, {outputs}};

@@ -35,6 +35,13 @@ struct Setup {
   std::string file(const std::string& name) const { return contents(folder.path(name)); }
 };
 
+/// The working folder while it lives.
+struct In {
+  fs::path before = fs::current_path();
+  explicit In(const std::string& path) { fs::current_path(path); }
+  ~In() { fs::current_path(before); }
+};
+
 std::vector<std::vector<std::string>> csv(const std::string& text) {
   std::vector<std::vector<std::string>> rows;
   std::istringstream lines(text);
@@ -62,7 +69,8 @@ TEST_CASE("training lowers the loss and leaves a whole run folder") {
   for (const auto& row : rows) CHECK(row.size() == rows[0].size());
   CHECK(std::stod(rows[6][1]) < 0.7 * std::stod(rows[1][1]));
   CHECK(std::stod(rows[6][5]) > 0.8);
-  for (const char* name : {"args.json", "report.html", "best.safetensors", "last.safetensors", "state/state.json"}) CHECK(fs::exists(s.folder.path(std::string("run/") + name)));
+  for (const char* name : {"args.json", "report.html", "best.safetensors", "last.safetensors", "state/state.json"})
+    CHECK(fs::exists(s.folder.path(std::string("run/") + name)));
   const auto weights = WeightsFile::open(s.folder.path("run/best.safetensors"));
   REQUIRE(weights);
   CHECK((*weights)->metadata().at("classes") == R"(["apple","banana","cherry"])");
@@ -153,14 +161,12 @@ TEST_CASE("callbacks: early stopping, a lower rate, a csv of one's own") {
 
 TEST_CASE("runs never overwrite one another") {
   const Setup s;
-  const fs::path before = fs::current_path();
-  fs::current_path(s.folder.path());
+  const In there(s.folder.path());
   const std::vector<std::string> arguments{"train", "--data", "train", "--epochs", "1", "--quiet"};
   CHECK(run(arguments).code == 0);
   CHECK(run(arguments).code == 0);
   CHECK(fs::exists("runs/fake-1/best.safetensors"));
   CHECK(fs::exists("runs/fake-2/best.safetensors"));
-  fs::current_path(before);
   CHECK(run(s.arguments("runs/fake-1")).code == 1);
 }
 
@@ -198,6 +204,7 @@ TEST_CASE("damaged pictures are left out and named") {
 
 TEST_CASE("a run that cannot start says what to do") {
   const Setup s;
+  const In there(s.folder.path());
   CHECK(has(run({"train"}).err, "--data"));
   CHECK(run({"train", "--data", s.folder.path("nothing")}).code == 1);
   CHECK_FALSE(fs::exists("runs"));
