@@ -1,13 +1,17 @@
 # What compiled programs link: netc_runtime (everything) and netc_runtime_core (what an embedded network needs, standard library only).
 file(GLOB core CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/runtime/core/*.cpp)
 list(APPEND core ${PROJECT_SOURCE_DIR}/runtime/kernel_support.cpp)
-file(GLOB rest CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/runtime/train/*.cpp ${PROJECT_SOURCE_DIR}/runtime/data/*.cpp ${PROJECT_SOURCE_DIR}/runtime/cli/*.cpp)
-add_library(netc_runtime STATIC ${core} ${rest})
+file(GLOB data CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/runtime/data/*.cpp)
+file(GLOB rest CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/runtime/train/*.cpp ${PROJECT_SOURCE_DIR}/runtime/cli/*.cpp)
+add_library(netc_runtime_data OBJECT ${data})  # by itself for its tests under sanitizers
+add_library(netc_runtime STATIC ${core} ${rest} $<TARGET_OBJECTS:netc_runtime_data>)
 add_library(netc_runtime_core STATIC ${core})
-foreach(lib netc_runtime netc_runtime_core)
+foreach(lib netc_runtime netc_runtime_core netc_runtime_data)
   target_include_directories(${lib} PUBLIC ${PROJECT_SOURCE_DIR})
   # Without unique symbols: two compiled libraries in one application keep their own copies of everything.
   target_compile_options(${lib} PRIVATE -ffunction-sections -fdata-sections $<$<CXX_COMPILER_ID:GNU>:-fno-gnu-unique>)
-  target_link_libraries(${lib} PUBLIC fmt::fmt-header-only nlohmann_json::nlohmann_json Threads::Threads)
+  # Products need no fmt library; the sanitizers' build, which instruments every copy, takes it.
+  target_link_libraries(${lib} PUBLIC $<IF:$<BOOL:${NETC_SANITIZE}>,fmt::fmt,fmt::fmt-header-only> nlohmann_json::nlohmann_json Threads::Threads)
 endforeach()
+target_link_libraries(netc_runtime_data PUBLIC ZLIB::ZLIB PNG::PNG ${TURBOJPEG})
 target_link_libraries(netc_runtime PUBLIC CLI11::CLI11 ZLIB::ZLIB PNG::PNG ${TURBOJPEG})
