@@ -142,7 +142,7 @@ int compile(const CompileOptions& o) {
   const std::string out = o.out.empty() ? default_output(o.path) : o.out;
   c.prepare();
   c.unit.name = fs::path(out).filename().string();
-  if (o.emit == "library" || c.unit.name.empty() || c.unit.name == "." || c.unit.name == "..") c.unit.name = fs::path(o.path).stem().string();
+  if (o.emit != "program" || c.unit.name.empty() || c.unit.name == "." || c.unit.name == "..") c.unit.name = fs::path(o.path).stem().string();
   int code = kDone;
   if (o.emit == "ir") code = write_text(o.out, print(c.has_training() ? c.program.training : c.program.inference));
   else if (o.emit == "graph") code = write_text(o.out, print(c.model.graph));

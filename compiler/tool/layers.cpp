@@ -62,19 +62,6 @@ void print_text(const Entry& e) {
   for (const ArgDef& a : *e.args) fmt::print("    {:<{}}  {}; {}{}\n", a.name, width, type_text(a), a.doc, a.fallback ? fmt::format(" (default {})", value_text(*a.fallback)) : "");
 }
 
-void print_markdown(const std::vector<Entry>& all) {
-  fmt::print("# Layers, losses and optimisers\n\nWritten by `netc layers --markdown` from their definitions in `compiler/ops/`.\n");
-  std::string section;
-  for (const Entry& e : all) {
-    if (e.section != section) fmt::print("\n## {}\n", e.section);
-    section = e.section;
-    fmt::print("\n### {}\n`{}`\n\n{}\n", e.name, signature(e), e.doc);
-    if (e.args->empty()) continue;
-    fmt::print("\n| argument | type | default | |\n|---|---|---|---|\n");
-    for (const ArgDef& a : *e.args) fmt::print("| {} | {} | {} | {} |\n", a.name, type_text(a), a.fallback ? value_text(*a.fallback) : "", a.doc);
-  }
-}
-
 void print_json(const std::vector<Entry>& all) {
   nlohmann::json j = nlohmann::json::array();
   for (const Entry& e : all) {
@@ -91,7 +78,7 @@ void print_json(const std::vector<Entry>& all) {
 
 }  // namespace
 
-int layers(const std::string& name, ListFormat format) {
+int layers(const std::string& name, bool json) {
   std::vector<Entry> all = entries();
   if (!name.empty()) {
     std::vector<std::string> names;
@@ -103,8 +90,7 @@ int layers(const std::string& name, ListFormat format) {
       return kFailed;
     }
   }
-  if (format == ListFormat::json) return print_json(all), kDone;
-  if (format == ListFormat::markdown) return print_markdown(all), kDone;
+  if (json) return print_json(all), kDone;
   if (!name.empty()) return print_text(all[0]), kDone;
   std::string section;
   for (const Entry& e : all) {

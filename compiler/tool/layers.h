@@ -6,9 +6,7 @@
 
 namespace netc::tool {
 
-enum class ListFormat { text, json, markdown };
-
 /// All layers, losses and optimisers, or the one called `name`. Returns the exit code.
-int layers(const std::string& name, ListFormat format);
+int layers(const std::string& name, bool json);
 
 }  // namespace netc::tool

@@ -60,10 +60,9 @@ int run(int argc, char** argv) {
   explain_app->add_option("ID", id, "the word in brackets at the end of a message; none: all of them");
   CLI::App* layers_app = app.add_subcommand("layers", "the layers of the language, their arguments and formulas");
   std::string layer;
-  bool layers_json = false, layers_markdown = false;
+  bool layers_json = false;
   layers_app->add_option("NAME", layer, "one layer, loss or optimiser");
   layers_app->add_flag("--json", layers_json, "as JSON");
-  layers_app->add_flag("--markdown", layers_markdown, "as docs/layers.md");
   for (const char* later : {"fmt", "graph", "import", "lsp"})
     if (argc > 1 && std::string(argv[1]) == later) return print_error(fmt::format("{} is not in this version yet; netc --help lists what is", later)), kUsage;
   std::vector<std::string> arguments;  // in reverse, as CLI11 takes them; it knows no -MD
@@ -81,7 +80,7 @@ int run(int argc, char** argv) {
   }
   if (summary_app->parsed()) return summary(summary_file, summary_options, summary_json);
   if (explain_app->parsed()) return explain(id);
-  if (layers_app->parsed()) return layers(layer, layers_json ? ListFormat::json : layers_markdown ? ListFormat::markdown : ListFormat::text);
+  if (layers_app->parsed()) return layers(layer, layers_json);
   if (o.path.empty()) {
     print_error("no model given; netc FILE.net -o PROGRAM compiles one, netc --help lists the rest");
     return kUsage;

@@ -79,9 +79,9 @@ TEST_CASE("stages include only what comes before them, and the runtime nothing o
   for (const File& f : sources({"compiler", "runtime"})) {
     const std::string here = room(f.path);
     REQUIRE_MESSAGE(allowed().count(here) == 1, f.path << " lies in no room of the table");
-    for (size_t i = 0; i < f.lines.size(); ++i) {
+    for (size_t i = 0; i < f.lines.size() && f.lines[i].rfind("namespace ", 0) != 0; ++i) {  // below lies text that is generated
       std::smatch m;
-      if (!std::regex_search(f.lines[i], m, include) || f.lines[i].find('{') != std::string::npos) continue;
+      if (!std::regex_search(f.lines[i], m, include)) continue;
       const std::string there = room(m[1]);
       if (there.empty() || there == here) continue;
       ++seen;
