@@ -1,5 +1,9 @@
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
 #include <exception>
 #include <new>
+#include <system_error>
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
@@ -109,9 +113,13 @@ int run(int argc, char** argv, const ModelInfo& info, CreateFn create) {
 
 int program_main(int argc, char** argv, const ModelInfo& info, CreateFn create) {
   try {
-    return run(argc, argv, info, create);
+    const int code = run(argc, argv, info, create);
+    if (std::fflush(stdout) != 0 || std::ferror(stdout)) return fail(info, fmt::format("cannot write to standard output: {}", std::strerror(errno)));
+    return code;
   } catch (const std::bad_alloc&) {
     return fail(info, "out of memory");
+  } catch (const std::system_error& e) {   // what fmt::print says when it cannot write
+    return fail(info, e.what());
   } catch (const std::exception& e) {
     fail(info, fmt::format("internal error: {}; please report it with `{} info`", e.what(), info.name));
     return kInternal;
