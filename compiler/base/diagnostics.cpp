@@ -13,6 +13,8 @@ constexpr Row kRows[] = {
 #undef DIAG
 };
 
+constexpr size_t kShown = 160;   // bytes of a source line
+
 const Row& row(DiagId id) { return kRows[static_cast<size_t>(id)]; }
 
 std::vector<const Diagnostic*> sorted(const std::vector<Diagnostic>& all) {
@@ -49,6 +51,10 @@ void Diagnostics::warnings_are_errors() {
   errors_ = static_cast<int>(all_.size());
 }
 
+void Diagnostics::drop(DiagId id) {
+  std::erase_if(all_, [&](const Diagnostic& d) { return d.id == id && d.severity == Severity::warning; });
+}
+
 std::string Diagnostics::render(bool color) const {
   std::string out;
   const auto paint = [&](const char* code, const std::string& text) { return color ? fmt::format("\x1b[{}m{}\x1b[0m", code, text) : text; };
@@ -57,18 +63,23 @@ std::string Diagnostics::render(bool color) const {
     const std::string severity = paint(d->severity == Severity::error ? "1;31" : "1;35", fmt::format("{}:", word(d->severity)));
     out += fmt::format("{}:{}:{}: {} {} [{}]\n", file_->path(), at.line, at.column, severity, d->message, id_name(d->id));
     const std::string_view line = file_->line(at.line);
-    if (!line.empty() && line.size() <= 4096) {
-      // Only what a terminal shows as one cell moves the carets; bytes of one UTF-8 character count once.
+    if (!line.empty()) {
+      // Of a long line, what is around the place. Only what a terminal shows as one cell moves the carets; bytes of one UTF-8 character count once.
       std::string shown, under;
       size_t carets = 0;
       const size_t begin = at.column - 1, end = std::max<size_t>(begin + 1, begin + (d->span.end - std::min(d->span.begin, d->span.end)));
-      for (size_t i = 0; i < std::max(line.size(), begin + 1); ++i) {
+      size_t from = line.size() > kShown && begin > kShown / 2 ? begin - kShown / 2 : 0;
+      const size_t to = std::min(std::max(line.size(), begin + 1), from + kShown);
+      while (from > 0 && from < line.size() && (static_cast<unsigned char>(line[from]) & 0xC0) == 0x80) ++from;
+      if (from > 0) shown = "...", under = "   ";
+      for (size_t i = from; i < to; ++i) {
         const unsigned char c = i < line.size() ? line[i] : ' ';
         if (i < line.size()) shown += c < 0x20 ? ' ' : static_cast<char>(c);
         if ((c & 0xC0) == 0x80) continue;
         if (i < begin) under += ' ';
         else if (i < end) ++carets;
       }
+      if (to < line.size()) shown += "...";
       out += fmt::format("{:>5} | {}\n      | {}{}", at.line, shown, under, paint("1;32", std::string(std::max<size_t>(carets, 1), '^')));
       out += d->beside.empty() ? "\n" : fmt::format(" {}\n", d->beside);
     }
@@ -115,6 +126,9 @@ std::string nearest_name(const std::string& name, const std::vector<std::string>
       }
     if (d[name.size()][other.size()] < best_distance) best_distance = d[name.size()][other.size()], best = other;
   }
+  // A word that begins like another: "kernel_size" for kernel, "Flat" for Flatten.
+  for (const std::string& other : known)
+    if (best.empty() && std::min(name.size(), other.size()) >= 3 && (name.rfind(other, 0) == 0 || other.rfind(name, 0) == 0) && other != name) best = other;
   return best;
 }
 

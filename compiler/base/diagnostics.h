@@ -43,6 +43,8 @@ class Diagnostics {
   int errors() const { return errors_; }
   int warnings() const { return static_cast<int>(all_.size()) - errors_; }
   void warnings_are_errors();
+  /// Takes the warnings of an id back.
+  void drop(DiagId id);
   const std::vector<Diagnostic>& all() const { return all_; }
   const SourceFile& file() const { return *file_; }
   std::string render(bool color) const;                     // sorted by place, as design: line, caret range, help

@@ -268,20 +268,37 @@ class Builder {
 
 class Listener : public antlr4::BaseErrorListener {
  public:
-  Listener(const Builder& builder, Diagnostics& diagnostics) : builder_(builder), diagnostics_(diagnostics) {}
+  Listener(const Builder& builder, Diagnostics& diagnostics, const antlr4::CommonTokenStream& tokens)
+      : builder_(builder), diagnostics_(diagnostics), tokens_(tokens) {}
   void syntaxError(antlr4::Recognizer*, antlr4::Token* token, size_t, size_t, const std::string& message, std::exception_ptr) override {
     if (!token || diagnostics_.errors() >= 50) return;
     const bool end = token->getType() == antlr4::Token::EOF;
     Span s = builder_.span(token);
     if (end) s = {s.begin, s.begin + 1};
     std::string text = end ? "the file ends too early" : "unexpected '" + token->getText() + "'";
-    if (const size_t e = message.find("expecting "); e != std::string::npos && message.find('{', e) == std::string::npos) text += ", expected " + message.substr(e + 10);
-    diagnostics_.report(DiagId::syntax_error, s, text);
+    const size_t missing = message.rfind("missing ", 0) == 0 ? 8 : std::string::npos, e = message.find("expecting ");
+    if (missing != std::string::npos) text += ", expected " + kind(message.substr(missing, message.find(" at ") - missing));
+    else if (e != std::string::npos && message.find('{', e) == std::string::npos) text += ", expected " + kind(message.substr(e + 10));
+    else if (const antlr4::Token* before = previous(token)) text += " after '" + before->getText() + "'";
+    Diagnostic& d = diagnostics_.report(DiagId::syntax_error, s, text);
+    const antlr4::Token* before = previous(token);
+    if (before && before->getText() == "->" && d.help.empty()) d.help.push_back("a layer stands after ->");
   }
 
  private:
+  /// A token as the grammar calls it, for people.
+  static std::string kind(const std::string& token) {
+    return token == "ID" ? "a name" : token == "STRING" ? "a string" : token == "INT" ? "an integer" : token == "<EOF>" ? "the end of the file" : token;
+  }
+  /// The token before it, or null.
+  const antlr4::Token* previous(const antlr4::Token* t) const {
+    for (size_t i = t->getTokenIndex(); i-- > 0;)
+      if (tokens_.get(i)->getChannel() == 0) return tokens_.get(i);
+    return nullptr;
+  }
   const Builder& builder_;
   Diagnostics& diagnostics_;
+  const antlr4::CommonTokenStream& tokens_;
 };
 
 /// What makes the parser recurse: brackets, and right-leaning operators. True when all stay within kMaxDepth.
@@ -354,7 +371,7 @@ std::optional<ast::File> parse(const SourceFile& source, Diagnostics& diagnostic
       }
     if (diagnostics.has_errors() || !shallow(tokens, builder, diagnostics)) return std::nullopt;
     NetParser parser(&tokens);
-    Listener listener(builder, diagnostics);
+    Listener listener(builder, diagnostics, tokens);
     parser.removeErrorListeners();
     parser.addErrorListener(&listener);
     NetParser::FileContext* tree = parser.file();

@@ -68,7 +68,10 @@ std::optional<Model> analyse(const ast::File& file, const Options& options, cons
   model.source_path = diagnostics.file().path();
   model.source_hash = hash_of(diagnostics.file().text());
   Elaborator(file, registry, diagnostics).product(*net, options, model);
-  if (diagnostics.has_errors()) return std::nullopt;
+  if (diagnostics.has_errors()) {
+    diagnostics.drop(DiagId::unused_value);  // what an error kept from being read is not unused
+    return std::nullopt;
+  }
   return model;
 }
 

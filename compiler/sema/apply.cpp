@@ -179,14 +179,19 @@ Value Elaborator::chain(const ast::Expr& e, const EnvPtr& env) {
   if (!sequence) return v;
   if (!ok) return {};
   auto all = std::make_shared<LayerValue>();
+  for (const auto& l : layers) all->depth = std::max(all->depth, l->depth + 1);
   all->sequence = std::move(layers), all->span = e.span;
-  return Value::of_layer(std::move(all));
+  return bounded(Value::of_layer(std::move(all)), e.span);
 }
 
 Value Elaborator::apply(const std::shared_ptr<LayerValue>& layer, const Value& input, Span input_span, Span span) {
   if (!spend(span)) return {};
   if (layer->made_by && layer->made_by->builtin) return input.is(K::tensor) ? apply_builtin(*layer, input, span) : Value();
-  if (depth_ >= 800) return {};
+  if (depth_ >= 800) {
+    exhausted_ = true;
+    fail(DiagId::too_much_work, span, "layers nest too deeply");
+    return {};
+  }
   ++depth_;
   Value v = input;
   if (layer->made_by) {

@@ -172,7 +172,7 @@ bool Elaborator::bind(const std::string& what, const std::vector<ir::ArgDef>& de
   out.assign(defs.size(), {});
   std::vector<bool> given(defs.size(), false);
   size_t position = 0;
-  bool ok = true, too_many = false;
+  bool ok = true, too_many = false, unknown = false;
   std::vector<std::string> names;
   for (const ir::ArgDef& d : defs) names.push_back(d.name);
   for (const ast::Arg* a : args) {
@@ -188,7 +188,7 @@ bool Elaborator::bind(const std::string& what, const std::vector<ir::ArgDef>& de
         Diagnostic& d = fail(DiagId::unknown_argument, a->span, what, a->name);
         suggest(d, a->name, names);
         if (d.help.empty() && !names.empty()) d.help.push_back(fmt::format("{} has {}", what, joined(names)));
-        ok = false;
+        ok = false, unknown = true;
         continue;
       }
       if (given[k]) {
@@ -226,7 +226,7 @@ bool Elaborator::bind(const std::string& what, const std::vector<ir::ArgDef>& de
         if (const auto* i = std::get_if<int64_t>(&out[k])) out[k] = fmt::format("{}", *i);
       continue;
     }
-    if (!too_many) {
+    if (!too_many && !unknown) {  // one that is misspelt is not missing as well
       Diagnostic& d = fail(DiagId::missing_argument, span, what, defs[k].name);
       if (d.help.empty() && !defs[k].doc.empty()) d.help.push_back(fmt::format("{}: {}", defs[k].name, defs[k].doc));
     }
@@ -277,7 +277,7 @@ Value Elaborator::construct_composite(const std::shared_ptr<Callable>& c, const 
   const std::vector<ast::Param>& params = c->block ? c->block->params : c->net->params;
   std::vector<std::string> names;
   for (const ast::Param& p : params) names.push_back(p.name);
-  bool ok = true;
+  bool ok = true, unknown = false;
   size_t position = 0;
   auto scope = std::make_shared<Env>();
   scope->parent = c->env;
@@ -290,7 +290,7 @@ Value Elaborator::construct_composite(const std::shared_ptr<Callable>& c, const 
     }
     if (k >= names.size()) {
       if (a.name.empty()) fail(DiagId::too_many_arguments, a.span, c->name(), names.size(), args.size());
-      else suggest(fail(DiagId::unknown_argument, a.span, c->name(), a.name), a.name, names);
+      else suggest(fail(DiagId::unknown_argument, a.span, c->name(), a.name), a.name, names), unknown = true;
       ok = false;
       continue;
     }
@@ -300,15 +300,17 @@ Value Elaborator::construct_composite(const std::shared_ptr<Callable>& c, const 
       continue;
     }
     Value checked = v;
-    if (v.error() || !check_param(params[k], checked, a.value->span, scope, c->name(), DiagId::hyperparameter_value)) ok = false;
+    const std::string help = fmt::format("it is a hyperparameter of {}", c->name());
+    if (v.error() || !check_param(params[k], checked, a.value->span, scope, help, DiagId::hyperparameter_value)) ok = false;
+    layer->depth = std::max(layer->depth, checked.depth + 1);
     layer->bound[names[k]] = checked;
   }
   for (const ast::Param& p : params)
-    if (!p.fallback && !layer->bound.count(p.name)) {
+    if (!p.fallback && !layer->bound.count(p.name) && !unknown) {
       fail(DiagId::missing_argument, span, c->name(), p.name);
       ok = false;
     }
-  return ok ? Value::of_layer(remember(std::move(layer))) : Value();
+  return ok ? bounded(Value::of_layer(remember(std::move(layer))), span) : Value();
 }
 
 }  // namespace netc::sema

@@ -44,9 +44,13 @@ class Elaborator {
       for (size_t i = context_.size(); i-- > 0 && d.notes.size() < 8;) d.notes.push_back(context_[i]);
     return d;
   }
+  /// What is called, without its arguments.
+  static Span called(const ast::Expr& e) { return e.kind == ast::ExprKind::call ? e.items[0]->span : e.span; }
   /// Adds "did you mean"; with `list_all`, what there is where nothing is near.
   void suggest(Diagnostic& d, const std::string& name, const std::vector<std::string>& known, bool list_all = false);
   bool spend(Span span);               // false: the step budget is used up
+  /// Reports a list or layer that is nested too deep, or a list with too many values. The value, or an error.
+  Value bounded(Value v, Span span);
 
   Value name(const ast::Expr& e, const EnvPtr& env, bool layer);
   Value eval_inner(const ast::Expr& e, const EnvPtr& env);
@@ -89,7 +93,7 @@ class Elaborator {
   bool declare(const EnvPtr& env, const std::string& name, Value v, Span span, bool assignable = false, bool warn = false);
   void warn_unused(const Env& env);
   /// Values of a net's or block's hyperparameters checked against the declared type.
-  bool check_param(const ast::Param& p, Value& v, Span span, const EnvPtr& env, const std::string& what, DiagId id);
+  bool check_param(const ast::Param& p, Value& v, Span span, const EnvPtr& env, const std::string& help, DiagId id);
 
   // sections (sections.cpp)
   void hyperparameters(const ast::Net& net, const Options& options, const EnvPtr& env, Model& model);

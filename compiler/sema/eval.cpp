@@ -10,6 +10,7 @@ using K = Value::Kind;
 constexpr int64_t kMaxSteps = 2000000;
 constexpr int kMaxDepth = 800;      // of eval() inside eval(), through blocks
 constexpr int64_t kMaxList = 100000;
+constexpr int kMaxNesting = 64;
 }  // namespace
 
 std::string Elaborator::source(Span s) const {
@@ -27,8 +28,16 @@ bool Elaborator::spend(Span span) {
   if (exhausted_) return false;
   if (++steps_ <= kMaxSteps) return true;
   exhausted_ = true;
-  fail(DiagId::too_much_work, span, fmt::format("the net takes more than {} steps to elaborate", kMaxSteps)).help.push_back("look for a loop over a huge range");
+  fail(DiagId::too_much_work, span, fmt::format("the net takes more than {} steps to elaborate", kMaxSteps))
+      .help.push_back("look for a loop over a huge range");
   return false;
+}
+
+Value Elaborator::bounded(Value v, Span span) {
+  if (v.depth <= kMaxNesting && v.weight <= static_cast<double>(kMaxList)) return v;
+  if (v.depth > kMaxNesting) fail(DiagId::too_much_work, span, fmt::format("{} is nested more than {} levels deep", kind_of(v), kMaxNesting));
+  else fail(DiagId::too_much_work, span, fmt::format("the list has more than {} elements", kMaxList));
+  return {};
 }
 
 void Elaborator::suggest(Diagnostic& d, const std::string& name, const std::vector<std::string>& known, bool list_all) {
@@ -109,7 +118,7 @@ Value Elaborator::list(const ast::Expr& e, const EnvPtr& env) {
   if (!ok) return {};
   Value v = Value::of_list(std::move(items));
   if (e.kind == ast::ExprKind::dict) v.kind = K::dict;
-  return v;
+  return bounded(std::move(v), e.span);
 }
 
 Value Elaborator::index(const ast::Expr& e, const EnvPtr& env) {
@@ -141,7 +150,8 @@ Value Elaborator::member(const ast::Expr& e, const EnvPtr& env) {
     const auto extent = [&](int from_end) -> Value {
       const int i = type.rank() - from_end;
       if (i < 0 || type.dims[i] == ir::kAnyExtent) {
-        fail(DiagId::bad_index, e.span, fmt::format("{} is not known of {}", e.text, ir::shape_for_user(type)));
+        const std::string shape = ir::shape_for_user(type);
+        fail(DiagId::bad_index, e.span, fmt::format(fmt::runtime(i < 0 ? "{} has no {}" : "{} has another {} for every sample"), shape, e.text));
         return {};
       }
       return Value::of_int(type.dims[i]);
@@ -212,13 +222,9 @@ Value Elaborator::arithmetic(const ast::Expr& e, const Value& a, const Value& b)
   const bool order = op == "<" || op == "<=" || op == ">" || op == ">=";
   if (op == "+" && a.is(K::list) && b.is(K::list)) {
     std::vector<Value> items = *a.items;
-    if (items.size() + b.items->size() > static_cast<size_t>(kMaxList)) {
-      fail(DiagId::too_much_work, e.span, fmt::format("the list has more than {} elements", kMaxList));
-      return {};
-    }
     steps_ += static_cast<int64_t>(items.size() + b.items->size());
     items.insert(items.end(), b.items->begin(), b.items->end());
-    return Value::of_list(std::move(items));
+    return bounded(Value::of_list(std::move(items)), e.span);
   }
   if (op == "+" && a.is(K::string) && b.is(K::string) && a.text.size() + b.text.size() < 10000) return Value::of_string(a.text + b.text);
   if (!a.numeric() || !b.numeric()) {
@@ -228,8 +234,8 @@ Value Elaborator::arithmetic(const ast::Expr& e, const Value& a, const Value& b)
   const bool integers = a.is(K::integer) && b.is(K::integer);
   const double x = a.real(), y = b.real();
   if (order) {
-    if (integers) return Value::of_bool(op == "<" ? a.integer < b.integer : op == "<=" ? a.integer <= b.integer : op == ">" ? a.integer > b.integer : a.integer >= b.integer);
-    return Value::of_bool(op == "<" ? x < y : op == "<=" ? x <= y : op == ">" ? x > y : x >= y);
+    const auto holds = [&](auto p, auto q) { return Value::of_bool(op == "<" ? p < q : op == "<=" ? p <= q : op == ">" ? p > q : p >= q); };
+    return integers ? holds(a.integer, b.integer) : holds(x, y);
   }
   if ((op == "/" || op == "%") && y == 0) {
     fail(DiagId::bad_number, e.span, "division by zero");
@@ -241,7 +247,10 @@ Value Elaborator::arithmetic(const ast::Expr& e, const Value& a, const Value& b)
     if (op == "+") overflow = __builtin_add_overflow(a.integer, b.integer, &r);
     if (op == "-") overflow = __builtin_sub_overflow(a.integer, b.integer, &r);
     if (op == "*") overflow = __builtin_mul_overflow(a.integer, b.integer, &r);
-    if (op == "%") r = b.integer == -1 ? 0 : ((a.integer % b.integer) + b.integer) % b.integer;
+    if (op == "%") {
+      r = b.integer == -1 ? 0 : a.integer % b.integer;
+      if (r != 0 && (r < 0) != (b.integer < 0)) r += b.integer;  // the sign of the divisor
+    }
     if (op == "^") {
       r = 1;
       if (a.integer == 1 || a.integer == 0 || a.integer == -1) r = b.integer == 0 ? 1 : a.integer == -1 && b.integer % 2 == 0 ? 1 : a.integer;

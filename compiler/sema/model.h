@@ -16,7 +16,8 @@ struct Augment { std::string kind; std::vector<double> args; std::string mode; }
 /// data { train = images("faces/train", labels = classes) ... }: `spec` is a data SPEC as the program's --data takes it.
 struct DataConfig { std::string train, valid, test; std::vector<Augment> augment; };
 
-struct Callback { std::string kind, monitor; double value = 0; int64_t patience = 0; std::string path; };  // early_stopping, reduce_lr_on_plateau, checkpoint, csv
+/// early_stopping, reduce_lr_on_plateau, checkpoint, csv
+struct Callback { std::string kind, monitor; double value = 0; int64_t patience = 0; std::string path; };
 
 struct TrainConfig {
   bool present = false;                        // false: the product is inference only

@@ -62,7 +62,10 @@ void Elaborator::hyperparameters(const ast::Net& net, const Options& options, co
       }
       v = eval(*p.fallback, env);
     }
-    if (!v.error() && !check_param(p, v, p.span, env, net.name, DiagId::hyperparameter_value)) v = {};
+    std::string help = fmt::format("it is a hyperparameter of {}", net.name);
+    for (const auto& [name, text] : options.defines)
+      if (name == p.name) help = fmt::format("it comes from -D {}={}", name, text);
+    if (!v.error() && !check_param(p, v, p.span, env, help, DiagId::hyperparameter_value)) v = {};
     declare(env, p.name, v, p.span);
     if (v.error()) continue;
     std::string type = kind_of(v);
@@ -106,7 +109,8 @@ std::string Elaborator::data_spec(const ast::Expr& e, const EnvPtr& env) {
   const bool call = call_parts(e, name, args);
   if (call && !args.empty() && args[0]->name.empty()) {
     const ast::Expr& first = *args[0]->value;
-    if (name == "synthetic" && first.kind == ast::ExprKind::name && args.size() == 1 && (first.text == "digits" || first.text == "shapes")) return "synthetic:" + first.text;
+    const bool known = first.text == "digits" || first.text == "shapes";
+    if (name == "synthetic" && first.kind == ast::ExprKind::name && args.size() == 1 && known) return "synthetic:" + first.text;
     if (name == "images" || name == "mnist") {
       const Value path = eval(first, env);
       bool ok = !path.error();
@@ -114,7 +118,8 @@ std::string Elaborator::data_spec(const ast::Expr& e, const EnvPtr& env) {
         if (name == "images" && args[i]->name == "labels") {
           ok = !eval(*args[i]->value, env).error() && ok;
         } else {
-          suggest(fail(DiagId::unknown_argument, args[i]->span, name, args[i]->name.empty() ? source(args[i]->span) : args[i]->name), args[i]->name, {"labels"});
+          const std::string wrong = args[i]->name.empty() ? source(args[i]->span) : args[i]->name;
+          suggest(fail(DiagId::unknown_argument, args[i]->span, name, wrong), wrong, {"labels"});
           ok = false;
         }
       }
@@ -146,7 +151,7 @@ void Elaborator::augment(const ast::Expr& e, const EnvPtr& env, Model& model) {
   Augment a;
   std::vector<const ast::Arg*> args;
   if (!call_parts(e, a.kind, args) || std::find(kKinds.begin(), kKinds.end(), a.kind) == kKinds.end()) {
-    suggest(fail(DiagId::unknown_augmentation, e.span, source(e.span)), a.kind, kKinds, true);
+    suggest(fail(DiagId::unknown_augmentation, called(e), source(called(e))), a.kind, kKinds, true);
     return;
   }
   for (const ast::Arg* arg : args) {
@@ -206,12 +211,13 @@ void Elaborator::loss(const ast::Expr& e, const EnvPtr& env, Model& model) {
     for (const ir::LossDef* l : registry_.losses)
       if (l->name == name) def = l;
   if (!def) {
-    suggest(fail(DiagId::unknown_loss, e.kind == ast::ExprKind::call ? e.items[0]->span : e.span, name.empty() ? source(e.span) : name), name, known, true);
+    suggest(fail(DiagId::unknown_loss, called(e), name.empty() ? source(e.span) : name), name, known, true);
     return;
   }
   model.train.loss = def;
   if (args.size() < 2 || !args[0]->name.empty() || !args[1]->name.empty() || args[1]->value->kind != ast::ExprKind::name || args[1]->value->text != "label") {
-    fail(DiagId::missing_argument, e.span, name, "label").help.push_back(fmt::format("write: loss = {}({}, label)", name, outputs.empty() ? "OUTPUT" : outputs[0]));
+    fail(DiagId::missing_argument, e.span, name, "label")
+        .help.push_back(fmt::format("write: loss = {}({}, label)", name, outputs.empty() ? "OUTPUT" : outputs[0]));
     return;
   }
   model.train.loss_output = source(args[0]->value->span);
@@ -233,7 +239,7 @@ void Elaborator::optimizer(const ast::Expr& e, const EnvPtr& env, Model& model) 
     for (const ir::OptimizerDef* o : registry_.optimizers)
       if (o->name == name) def = o;
   if (!def) {
-    suggest(fail(DiagId::unknown_optimizer, e.kind == ast::ExprKind::call ? e.items[0]->span : e.span, name.empty() ? source(e.span) : name), name, known, true);
+    suggest(fail(DiagId::unknown_optimizer, called(e), name.empty() ? source(e.span) : name), name, known, true);
     return;
   }
   model.train.optimizer = def;
@@ -248,7 +254,7 @@ void Elaborator::metric(const ast::Expr& e, const EnvPtr& env, Model& model) {
   std::string name;
   std::vector<const ast::Arg*> args;
   if (!call_parts(e, name, args) || std::find(kMetrics.begin(), kMetrics.end(), name) == kMetrics.end()) {
-    suggest(fail(DiagId::unknown_metric, e.span, source(e.span)), name, kMetrics, true);
+    suggest(fail(DiagId::unknown_metric, called(e), source(called(e))), name, kMetrics, true);
     return;
   }
   if (name == "top") {
@@ -269,16 +275,18 @@ void Elaborator::callback(const ast::Expr& e, const EnvPtr& env, Model& model) {
   Callback c;
   std::vector<const ast::Arg*> args;
   if (!call_parts(e, c.kind, args) || std::find(kKinds.begin(), kKinds.end(), c.kind) == kKinds.end()) {
-    suggest(fail(DiagId::unknown_callback, e.span, source(e.span)), c.kind, kKinds, true);
+    suggest(fail(DiagId::unknown_callback, called(e), source(called(e))), c.kind, kKinds, true);
     return;
   }
   if (c.kind == "csv") {
     const Value path = args.size() == 1 ? eval(*args[0]->value, env) : Value();
     if (path.is(K::string)) c.path = path.text;
-    else fail(DiagId::missing_argument, e.span, c.kind, "path");
+    else if (args.empty()) fail(DiagId::missing_argument, e.span, c.kind, "path").help.push_back("write: csv(\"results.csv\")");
+    else if (!path.error() || args.size() > 1) fail(DiagId::argument_type, args[0]->span, "path", c.kind, "one string", source(args[0]->span));
   } else {
-    std::vector<ir::ArgDef> defs{{c.kind == "checkpoint" ? "best" : "monitor", ArgType::choice, ir::ArgValue{std::string("val_loss")}, -1e300, 1e300, kMonitors, "what is watched"}};
-    if (c.kind != "checkpoint") defs.push_back({"patience", ArgType::integer, ir::ArgValue{int64_t{c.kind == "early_stopping" ? 5 : 3}}, 1, 1e6, {}, "epochs without improvement"});
+    const ir::ArgValue watched{std::string("val_loss")}, patience{int64_t{c.kind == "early_stopping" ? 5 : 3}};
+    std::vector<ir::ArgDef> defs{{c.kind == "checkpoint" ? "best" : "monitor", ArgType::choice, watched, -1e300, 1e300, kMonitors, "what is watched"}};
+    if (c.kind != "checkpoint") defs.push_back({"patience", ArgType::integer, patience, 1, 1e6, {}, "epochs without improvement"});
     if (c.kind == "reduce_lr_on_plateau") defs.push_back({"factor", ArgType::number, ir::ArgValue{0.1}, 1e-6, 1, {}, "the rate is multiplied by it"});
     std::vector<ir::ArgValue> v;
     if (!bind(c.kind, defs, args, e.span, env, v, nullptr)) return;

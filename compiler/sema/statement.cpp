@@ -31,7 +31,8 @@ Elaborator::~Elaborator() {
 
 bool Elaborator::declare(const EnvPtr& env, const std::string& name, Value v, Span span, bool assignable, bool warn) {
   if (auto it = env->names.find(name); it != env->names.end()) {
-    fail(DiagId::duplicate_name, span, name);
+    Diagnostic& d = fail(DiagId::duplicate_name, span, name);
+    if (it->second.span.end > 0) d.notes.insert(d.notes.begin(), {it->second.span, "first declared here"});
     it->second.used = true;
     return false;
   }
@@ -111,7 +112,8 @@ void Elaborator::statement(const ast::Stmt& s, const EnvPtr& env, Frame& frame, 
       for (const ast::Arg& a : s.args) {
         const size_t k = std::find(known.begin(), known.end(), a.name) - known.begin();
         ir::ArgValue ignored;
-        if (a.name.empty()) fail(DiagId::misplaced, a.span, "an argument without a name");
+        const std::string example = fmt::format("name it: default {}({} = ...)", s.name, known.empty() ? "NAME" : known[0]);
+        if (a.name.empty()) fail(DiagId::misplaced, a.span, "an argument without a name").help.push_back(example);
         else if (k == known.size()) suggest(fail(DiagId::unknown_argument, a.span, s.name, a.name), a.name, known);
         else convert(s.name, layer->args[k], *a.value, env, ignored);
       }
@@ -194,8 +196,10 @@ void Elaborator::input(const ast::Stmt& s, const EnvPtr& env, Frame& frame) {
     if (!s.type.present) fail(DiagId::expected_type, s.name_span, "an input of a net", "declared with its type, like u8[28, 28, 1]", "not");
     ++frame.inputs_taken;
     Value v;
-    for (const char* reserved : {"lr", "seed", "step", "label"})
-      if (s.name == reserved) fail(DiagId::misplaced, s.name_span, fmt::format("the name {}", s.name)).help.push_back("training gives this name a meaning: choose another");
+    for (const char* reserved : {"lr", "seed", "step", "label"}) {
+      if (s.name != reserved) continue;
+      fail(DiagId::misplaced, s.name_span, fmt::format("the name {}", s.name)).help.push_back("training gives this name a meaning: choose another");
+    }
     if (type && graph_->find_variable(s.name) == ir::kNone) {
       ir::Variable variable;
       variable.name = s.name, variable.role = ir::Role::input;
@@ -251,9 +255,10 @@ void Elaborator::loop(const ast::Stmt& s, const EnvPtr& env, Frame& frame) {
   }
 }
 
-bool Elaborator::check_param(const ast::Param& p, Value& v, Span span, const EnvPtr& env, const std::string& what, DiagId id) {
+bool Elaborator::check_param(const ast::Param& p, Value& v, Span span, const EnvPtr& env, const std::string& help, DiagId id) {
   const auto wrong = [&](const std::string& want) {
-    fail(id, span, p.name, want, show(v)).help.push_back(fmt::format("it is a hyperparameter of {}", what));
+    Diagnostic& d = fail(id, span, p.name, want, show(v));
+    if (d.help.empty()) d.help.push_back(help);
     return false;
   };
   std::string type = p.type;
@@ -292,7 +297,7 @@ bool Elaborator::check_param(const ast::Param& p, Value& v, Span span, const Env
   if (type == "bool") return v.is(K::boolean) || wrong("true or false");
   if (type == "string") return v.is(K::string) || wrong("a string");
   if (type == "list") return v.is(K::list) || wrong("a list");
-  suggest(fail(DiagId::unknown_type, p.type_span, type), type, {"int", "float", "bool", "string", "list", "one_of"});
+  suggest(fail(DiagId::unknown_type, p.type_span, type), type, {"int", "float", "bool", "string", "list", "one_of"}, true);
   return false;
 }
 

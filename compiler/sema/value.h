@@ -1,5 +1,6 @@
 // Values that exist while a net is elaborated: numbers and lists, tensors, layers, and what makes layers.
 #pragma once
+#include <algorithm>
 #include <map>
 #include <memory>
 #include <string>
@@ -16,7 +17,9 @@ struct Callable;
 struct Value {
   enum class Kind : uint8_t { error, boolean, integer, number, string, list, dict, tensor, layer, callable };
   Kind kind = Kind::error;
+  int depth = 0;                       // of lists and layers inside each other: bounded, so that nothing recurses without end
   bool quotient = false;               // a number that is a quotient of integers: rounded down where an integer is wanted
+  double weight = 1;                   // of a list: how many values it holds, with those of lists inside it
   int64_t integer = 0;                 // also a boolean's
   double number = 0;
   std::string text;
@@ -29,9 +32,15 @@ struct Value {
   static Value of_int(int64_t i) { Value v; v.kind = Kind::integer, v.integer = i; return v; }
   static Value of_number(double d, bool quotient = false) { Value v; v.kind = Kind::number, v.number = d, v.quotient = quotient; return v; }
   static Value of_string(std::string s) { Value v; v.kind = Kind::string, v.text = std::move(s); return v; }
-  static Value of_list(std::vector<Value> l) { Value v; v.kind = Kind::list, v.items = std::make_shared<std::vector<Value>>(std::move(l)); return v; }
+  static Value of_list(std::vector<Value> l) {
+    Value v;
+    v.kind = Kind::list;
+    for (const Value& i : l) v.depth = std::max(v.depth, i.depth + 1), v.weight += i.weight;
+    v.items = std::make_shared<std::vector<Value>>(std::move(l));
+    return v;
+  }
   static Value of_tensor(ir::ValueId t) { Value v; v.kind = Kind::tensor, v.tensor = t; return v; }
-  static Value of_layer(std::shared_ptr<LayerValue> l) { Value v; v.kind = Kind::layer, v.layer = std::move(l); return v; }
+  static Value of_layer(std::shared_ptr<LayerValue> l);
   static Value of_callable(std::shared_ptr<Callable> c) { Value v; v.kind = Kind::callable, v.callable = std::move(c); return v; }
 
   bool error() const { return kind == Kind::error; }
@@ -83,6 +92,13 @@ struct LayerValue {
   std::vector<std::shared_ptr<LayerValue>> inner;    // of a block or net: layers in order of construction, for sharing
   std::map<std::string, int32_t> variables;          // of a builtin: short name to graph variable
   int applications = 0;
+  int depth = 0;                                     // of layers inside its sequence or its arguments
 };
+
+inline Value Value::of_layer(std::shared_ptr<LayerValue> l) {
+  Value v;
+  v.kind = Kind::layer, v.depth = l->depth, v.layer = std::move(l);
+  return v;
+}
 
 }  // namespace netc::sema
