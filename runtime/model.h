@@ -32,7 +32,13 @@ struct VarInfo {
 struct PortInfo { const char* name; DType dtype; int rank; int64_t dims[8]; };
 
 struct LayerInfo { const char* name; const char* text; const char* output_shape; int64_t params; int64_t macs; int line; };
-struct KernelInfo { const char* name; const char* phase; /* forward backward update ingest */ double flops, bytes; /* of one sample */ const char* strategy; double fixed_flops = 0, fixed_bytes = 0; /* whatever the batch */ };
+struct KernelInfo {
+  const char* name;
+  const char* phase;                             // forward backward update ingest
+  double flops, bytes;                           // of one sample
+  const char* strategy;
+  double fixed_flops = 0, fixed_bytes = 0;       // whatever the batch
+};
 struct CallbackInfo { const char* kind; const char* monitor; double value; int64_t patience; const char* path; };
 struct AugmentInfo { const char* kind; const char* mode; double args[4]; };
 struct KeyValue { const char* key; const char* value; };

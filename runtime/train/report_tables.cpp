@@ -84,7 +84,8 @@ section { background: var(--card); border: 1px solid var(--rule); border-radius:
 .tile b { display: block; font-size: 23px; font-variant-numeric: tabular-nums; } .tile span { color: var(--muted); font-size: 13px; }
 .pair > * { min-width: 0; } .pair { display: grid; grid-template-columns: repeat(auto-fit, minmax(330px, 1fr)); gap: 22px; }
 figure { margin: 0; } figcaption { font-weight: 600; } svg { width: 100%; height: auto; display: block; }
-.key { font-weight: 400; font-size: 13px; color: var(--muted); margin-left: 14px; } .key::before { content: ""; display: inline-block; width: 14px; height: 3px; margin: 0 5px 3px 0; border-radius: 2px; }
+.key { font-weight: 400; font-size: 13px; color: var(--muted); margin-left: 14px; }
+.key::before { content: ""; display: inline-block; width: 14px; height: 3px; margin: 0 5px 3px 0; border-radius: 2px; }
 .key.first::before { background: rgb(var(--first)); } .key.second::before { background: rgb(var(--second)); }
 .grid { stroke: var(--rule); } .axis { stroke: var(--muted); } .tick { fill: var(--muted); font-size: 12px; } .chance { stroke: var(--muted); stroke-dasharray: 4 4; }
 .line path { fill: none; stroke-width: 2.2; stroke-linejoin: round; } .first path { stroke: rgb(var(--first)); } .second path { stroke: rgb(var(--second)); }

@@ -73,7 +73,8 @@ TEST_CASE("convolution with bias, relu and pooling in one kernel") {
       Net n;
       auto x = n.variable("x", Role::input, true, {21, 23, 3}), w = n.variable("w", Role::weight, false, {5, 5, 3, channels}), b = n.variable("b", Role::weight, false, {channels});
       auto y = n.op("relu", {n.op("bias_add", {n.op("conv", {x, w}, conv_attrs(1, pad)), b})});
-      n.out(n.op("max_pool", {y}, {{"kernel_h", int64_t{2}}, {"kernel_w", int64_t{2}}, {"stride_h", int64_t{2}}, {"stride_w", int64_t{2}}, {"pad_top", int64_t{0}}, {"pad_left", int64_t{0}}, {"pad_bottom", int64_t{0}}, {"pad_right", int64_t{0}}}));
+      n.out(n.op("max_pool", {y}, {{"kernel_h", int64_t{2}}, {"kernel_w", int64_t{2}}, {"stride_h", int64_t{2}}, {"stride_w", int64_t{2}},
+                               {"pad_top", int64_t{0}}, {"pad_left", int64_t{0}}, {"pad_bottom", int64_t{0}}, {"pad_right", int64_t{0}}}));
       check(n, 3, 4);
     }
 }

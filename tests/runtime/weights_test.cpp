@@ -127,7 +127,8 @@ TEST_CASE("weights: tensors that are missing or of another shape are named, and 
     }
     return r ? std::string() : r.error().substr((folder / "w: ").size());
   };
-  const TensorView weight{"conv1.weight", {3, 3, 2, 4}, data.data(), 72}, bias{"conv1.bias", {4}, data.data(), 4}, variance{"norm1.variance", {4}, data.data(), 4};
+  const TensorView weight{"conv1.weight", {3, 3, 2, 4}, data.data(), 72}, bias{"conv1.bias", {4}, data.data(), 4};
+  const TensorView variance{"norm1.variance", {4}, data.data(), 4};
   for (const bool bind : {false, true}) {
     CHECK(load({weight, bias, variance, {"unknown", {1}, data.data(), 1}}, bind) == "");
     CHECK(load({weight, {"conv1.bias", {8}, data.data(), 8}}, bind) ==

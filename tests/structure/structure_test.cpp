@@ -20,7 +20,8 @@ using namespace netc;
 namespace {
 
 const fs::path kRoot = NETC_SOURCE_DIR;
-constexpr size_t kSoftLines = 400, kHardLines = 800;
+constexpr size_t kSoftLines = 400, kHardLines = 800;        // of a file
+constexpr size_t kSoftColumns = 160, kHardColumns = 200;    // of a line
 
 struct File { std::string path; std::vector<std::string> lines; };
 
@@ -71,7 +72,31 @@ const std::map<std::string, std::set<std::string>>& allowed() {
   return table;
 }
 
+/// The headers of packages that only some rooms know.
+const std::vector<std::pair<std::string, std::set<std::string>>>& packages() {
+  static const std::vector<std::pair<std::string, std::set<std::string>>> table = {
+      {"antlr4", {"parse"}},
+      {"CLI/", {"tool", "runtime/cli"}},
+      {"Halide", {"ir", "ops", "schedule", "lower", "emit"}},
+      {"llvm", {"schedule", "lower", "report", "emit", "tool"}},
+      {"png", {"runtime/data", "runtime/train"}},
+      {"turbojpeg", {"runtime/data"}},
+  };
+  return table;
+}
+
 }  // namespace
+
+TEST_CASE("packages are included only where they belong") {
+  const std::regex include("^#include <([^>]+)>");
+  for (const File& f : sources({"compiler", "runtime"}))
+    for (size_t i = 0; i < f.lines.size(); ++i) {
+      std::smatch m;
+      if (!std::regex_search(f.lines[i], m, include)) continue;
+      for (const auto& [package, rooms] : packages())
+        if (m[1].str().rfind(package, 0) == 0) CHECK_MESSAGE(rooms.count(room(f.path)) == 1, fmt::format("{}:{}: includes <{}>", f.path, i + 1, m[1].str()));
+    }
+}
 
 TEST_CASE("stages include only what comes before them, and the runtime nothing of the compiler") {
   const std::regex include("^#include \"([^\"]+)\"");
@@ -112,4 +137,61 @@ TEST_CASE("files are short") {
     CHECK_MESSAGE(f.lines.size() <= kHardLines, fmt::format("{} has {} lines; at most {}", f.path, f.lines.size(), kHardLines));
     if (f.lines.size() > kSoftLines) MESSAGE(f.path << " has " << f.lines.size() << " lines; split it before it grows past " << kHardLines);
   }
+}
+
+TEST_CASE("lines are short, and end where their text ends") {
+  std::map<std::string, int> wide;
+  for (const File& f : sources({"compiler", "runtime", "tests", "examples"}))
+    for (size_t i = 0; i < f.lines.size(); ++i) {
+      const std::string& line = f.lines[i];
+      size_t columns = 0;
+      for (const unsigned char c : line) columns += (c & 0xC0) != 0x80;
+      CHECK_MESSAGE(columns <= kHardColumns, fmt::format("{}:{} has {} columns; at most {}", f.path, i + 1, columns, kHardColumns));
+      if (columns > kSoftColumns) ++wide[f.path];
+      const bool trailing = !line.empty() && (line.back() == ' ' || line.back() == '\t' || line.back() == '\r');
+      CHECK_MESSAGE(!trailing, fmt::format("{}:{} ends with a blank", f.path, i + 1));
+      CHECK_MESSAGE(line.find('\t') == std::string::npos, fmt::format("{}:{} has a tab", f.path, i + 1));
+    }
+  for (const auto& [path, count] : wide) MESSAGE(path << " has " << count << " lines of more than " << kSoftColumns << " columns");
+}
+
+// That every operator of the table has cases is tests/ops/table_test.cpp's own test.
+TEST_CASE("every family of operators is in the table, every layer is tested, and so are the tests of operators themselves") {
+  const std::vector<File> ops = sources({"compiler/ops"}), tests = sources({"tests"});
+  const auto mentions = [](const std::vector<File>& files, const std::string& path, const std::string& text) {
+    for (const File& f : files)
+      if (path.empty() || f.path == path)
+        for (const std::string& line : f.lines)
+          if (line.find(text) != std::string::npos) return true;
+    return false;
+  };
+  const std::regex family("^void (add_[a-z_]+)\\((ir::)?Registry");
+  size_t families = 0;
+  for (const File& f : ops)
+    for (const std::string& line : f.lines) {
+      std::smatch m;
+      if (!std::regex_search(line, m, family) || f.path == "compiler/ops/ops.h") continue;
+      ++families;
+      CHECK_MESSAGE(mentions(ops, "compiler/ops/ops.h", "void " + m[1].str() + "("), fmt::format("{}: {} is not declared in ops.h", f.path, m[1].str()));
+      CHECK_MESSAGE(mentions(ops, "compiler/ops/table.cpp", m[1].str() + "("), fmt::format("{}: {} is not called by table.cpp", f.path, m[1].str()));
+    }
+  CHECK(families >= 15);
+  for (const ir::LayerDef* layer : ops::registry().layers)
+    CHECK_MESSAGE((mentions(tests, "", layer->name)), fmt::format("layer {} is in no test", layer->name));
+  CHECK(mentions(tests, "tests/ops/table_test.cpp", "CHECK(tested.count(op->name) == 1)"));
+}
+
+TEST_CASE("nothing is left to do later, and no file names a place of one machine") {
+  const std::string later[] = {std::string("TO") + "DO", std::string("FIX") + "ME", std::string("XX") + "X"};
+  const std::regex home("\"/(home|root|work|Users)/");
+  for (const File& f : sources({"compiler", "runtime", "tests", "examples"}))
+    for (size_t i = 0; i < f.lines.size(); ++i) {
+      for (const std::string& word : later) {
+        const size_t at = f.lines[i].find(word);
+        const char after = at != std::string::npos && at + word.size() < f.lines[i].size() ? f.lines[i][at + word.size()] : ' ';
+        const bool whole = at != std::string::npos && !std::isalnum(static_cast<unsigned char>(after));
+        CHECK_MESSAGE(!whole, fmt::format("{}:{}: {}", f.path, i + 1, f.lines[i]));
+      }
+      CHECK_MESSAGE(!std::regex_search(f.lines[i], home), fmt::format("{}:{}: {}", f.path, i + 1, f.lines[i]));
+    }
 }
