@@ -14,7 +14,7 @@ PATH="$PWD/.venv/bin:$PATH"
   echo "sanitize: the build failed; the whole log is $log" >&2
   exit 1
 }
-# The compiler's values of blocks and layers form cycles only through names, which it drops; nothing else may leak either.
+# The compiler drops what its values refer to in cycles: nothing may leak.
 export ASAN_OPTIONS="detect_leaks=1:abort_on_error=0:allocator_may_return_null=1${ASAN_OPTIONS:+:$ASAN_OPTIONS}" UBSAN_OPTIONS="print_stacktrace=1"
 for t in frontend runtime data; do
   echo "sanitize: test_$t"
