@@ -61,6 +61,7 @@ Value Elaborator::name(const ast::Expr& e, const EnvPtr& env, bool layer) {
   }
   Diagnostic& d = fail(layer ? DiagId::unknown_layer : DiagId::unknown_name, e.span, e.text);
   suggest(d, e.text, visible(env, layer));
+  if (layer && d.help.empty()) d.help.push_back("netc layers lists what there is");
   return {};
 }
 
