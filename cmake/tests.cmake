@@ -4,6 +4,7 @@ add_library(netc_test_main OBJECT ${PROJECT_SOURCE_DIR}/tests/main.cpp)
 target_link_libraries(netc_test_main PUBLIC doctest::doctest)
 # What a test program links, where that is not everything: the sanitizers' build then needs no code generator.
 set(netc_links_frontend -Wl,--start-group netc_base netc_ir netc_parse netc_ops netc_sema netc_passes -Wl,--end-group netc_flags)
+set(netc_links_docs ${netc_links_frontend})
 set(netc_links_runtime netc_runtime_core)
 set(netc_links_data netc_runtime_data netc_runtime_core)
 file(GLOB folders CONFIGURE_DEPENDS LIST_DIRECTORIES true ${PROJECT_SOURCE_DIR}/tests/*)
