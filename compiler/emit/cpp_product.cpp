@@ -30,7 +30,7 @@ std::string makefile(const Unit& u) {
                      "CXX ?= g++\n"
                      "SOURCES := $(wildcard *.cpp kernels/*.cpp runtime/*.cpp runtime/*/*.cpp)\n"
                      "{0}: $(SOURCES:.cpp=.o)\n\t$(CXX) -o $@ $^ {2}\n"
-                     "kernels/%.o: kernels/%.cpp\n\t$(CXX) {1} -w -c -o $@ $<\n"
+                     "kernels/%.o: kernels/%.cpp\n\t$(CXX) {1} -w -Wno-psabi -c -o $@ $<\n"
                      "%.o: %.cpp\n\t$(CXX) {1} -c -o $@ $<\n"
                      "clean:\n\trm -f {0} $(SOURCES:.cpp=.o)\n",
                      u.name, flags_of(u), kLibraries);

@@ -57,6 +57,7 @@ struct Chooser {
   double flops() const { return std::max(k.flops, 1.0); }
   void set(const char* name, int64_t v) { s.numbers.push_back({name, v}); }
   int accumulators() const { return m.vector_registers == 32 ? 24 : 12; }
+  int registers_of(int lanes) const { return (lanes + m.vector_floats - 1) / m.vector_floats; }  // that one vector takes
 
   // Tasks: rows of the image together, or samples together, until a task is worth a thread.
   void tasks(int64_t rows, double work_per_sample, double grain, int64_t multiple = 1) {
@@ -171,7 +172,7 @@ struct Chooser {
     s.vector = lanes;
     const int64_t vectors = largest_divisor(t.dims[1] / lanes, accumulators() / 2);  // long pieces of few rows: memory is read and written in few streams
     set("vectors", vectors);
-    set("rows", largest_divisor(t.dims[0], std::max<int64_t>(1, accumulators() / vectors)));
+    set("rows", largest_divisor(t.dims[0], std::max<int64_t>(1, accumulators() / (vectors * registers_of(lanes)))));
     int64_t tiles = t.dims[0] / s.get("rows", 1);
     set("task_tiles", largest_divisor(tiles, chunk_of(2.0 * 16 * s.get("rows", 1) * t.dims[1], kGrainFlops, tiles)));
   }
@@ -231,7 +232,8 @@ struct Chooser {
     for (int64_t h = 1; h <= std::min<int64_t>(held_of, 8); ++h)
       for (int64_t q = 1; q <= KW; ++q)
         for (int64_t c = 1; c <= std::min<int64_t>(C, 8) && (c == 1 || q == KW); ++c) {  // whole rows of taps first: they read the same pixels
-          if (held_of % h || KW % q || C % c || h * q * c > accumulators() || h * q * c + h + 1 > m.vector_registers - 1) continue;
+          const int64_t each = registers_of(s.vector);
+          if (held_of % h || KW % q || C % c || h * q * c * each > accumulators() || (h * q * c + h) * each + 1 > m.vector_registers - 1) continue;
           const double score = std::min(1.0, static_cast<double>(h * q * c) / kLatency) / (1.0 + static_cast<double>(h + q * c) / static_cast<double>(h * q * c));
           if (score > best + 1e-9) best = score, held = h, taps = q, channels = c;
         }

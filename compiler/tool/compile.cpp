@@ -14,6 +14,7 @@
 #include "compiler/emit/text.h"
 #include "compiler/ops/ops.h"
 #include "compiler/passes/pipeline.h"
+#include "compiler/report/report.h"
 #include "compiler/schedule/plan.h"
 
 namespace netc::tool {
@@ -103,6 +104,15 @@ struct Compilation {
     emit::Built built;
     if (!make(unit, build, out, built, error)) return print_error(error), kFailed;
     print_result(out, built);
+    return o.report ? print_report(built) : kDone;
+  }
+
+  int print_report(const emit::Built& built) const {
+    std::vector<report::Row> rows;
+    std::string error;
+    if (unit.train && !report::add_rows("training", train, machine, built.train, rows, error)) return print_error(error), kFailed;
+    if (!report::add_rows("inference", infer, machine, built.infer, rows, error)) return print_error(error), kFailed;
+    fmt::print("\n{}", report::text(rows));
     return kDone;
   }
 

@@ -39,6 +39,7 @@ int run(int argc, char** argv) {
   app.add_option("--threads", o.threads, "threads that compile")->check(CLI::Range(1, 1024));
   app.add_flag("--inference-only", o.inference_only, "without training");
   app.add_flag("--no-cache", o.no_cache, "compile every kernel again");
+  app.add_flag("--report", o.report, "what each kernel's machine code does: vector width, multiply-adds, spills");
   app.add_flag("--timings", o.timings, "what each stage took");
   app.add_option("--print-after", o.print_after, "prints the graph after this pass, or after all");
   app.add_flag("--MD", o.depfile, "-MD writes PATH.d for make and ninja");

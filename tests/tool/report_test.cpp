@@ -1,0 +1,85 @@
+// What the machine code of kernels must keep: the widest vectors, fused multiply-adds, no spills in the inner loop. No clock, no special machine: code is only read.
+#include <doctest/doctest.h>
+
+#include <fmt/format.h>
+
+#include "compiler/ops/ops.h"
+#include "compiler/parse/parse.h"
+#include "compiler/passes/pipeline.h"
+#include "compiler/report/report.h"
+
+using namespace netc;
+
+namespace {
+
+/// The code of the kernels of `net`'s training step or inference whose strategy is called `strategy`.
+std::vector<report::Code> codes(const std::string& net, const char* target, bool training, const std::string& strategy) {
+  const SourceFile file("test.net", net);
+  Diagnostics diagnostics(file);
+  auto tree = parse(file, diagnostics);
+  REQUIRE(tree);
+  auto model = sema::analyse(*tree, {}, ops::registry(), diagnostics);
+  REQUIRE_MESSAGE(model, diagnostics.render(false));
+  const passes::Program program = passes::run_pipeline(*model, ops::registry());
+  schedule::Machine machine;
+  REQUIRE(schedule::machine_for(target, machine));
+  schedule::Plan plan = schedule::make_plan(training ? program.training : program.inference, machine, 32);
+  std::erase_if(plan.kernels, [&](const schedule::Kernel& k) { return k.strategy.name != strategy; });
+  REQUIRE_MESSAGE(!plan.kernels.empty(), strategy);
+  std::vector<lower::Object> objects;
+  std::string error;
+  REQUIRE_MESSAGE(lower::lower_all(plan, machine, {}, objects, error), error);
+  std::vector<report::Code> result;
+  for (size_t i = 0; i < objects.size(); ++i) {
+    report::Code c;
+    REQUIRE_MESSAGE(report::inspect(objects[i].object, machine.cpu, c, error), error);
+    result.push_back(c);
+  }
+  return result;
+}
+
+const char* kWide = R"(
+net Wide { input x: f32[56, 56, 64]
+  output y = x -> Conv(64, 3, padding = same) -> ReLU -> MaxPool(2) -> Flatten -> Dense(256) -> ReLU -> Dense(10) -> Softmax }
+train { loss = sparse_categorical_crossentropy(y, label)  optimizer = adam(lr = 1e-3)  batch = 32  epochs = 1 }
+)";
+
+const char* kThin = R"(
+net Thin { input x: f32[64, 64, 3]  output y = x -> Conv(6, 3) -> ReLU -> Flatten -> Dense(4) -> Softmax }
+train { loss = sparse_categorical_crossentropy(y, label)  optimizer = adam(lr = 1e-3)  batch = 32  epochs = 1 }
+)";
+
+struct Target { const char* name; int bits; };
+constexpr Target kTargets[] = {{"x86-64-avx2", 256}, {"x86-64-avx512", 512}};
+
+void check(const char* net, bool training, const char* strategy, int least_fma) {
+  for (const Target& t : kTargets) {
+    for (const report::Code& c : codes(net, t.name, training, strategy)) {
+      INFO(fmt::format("{} on {}: {} FMAs in the inner loop of {}, {} bits, {} spills there", strategy, t.name, c.inner.fma, c.all.fma, c.inner.vector_bits, c.inner.spills));
+      CHECK(c.inner.vector_bits == t.bits);
+      CHECK(c.inner.fma >= least_fma);
+      CHECK(c.inner.spills == 0);
+      CHECK(c.bytes > c.inner_bytes);
+    }
+  }
+}
+
+}  // namespace
+
+TEST_CASE("inner loops use the widest vectors and do not spill") {
+  check(kWide, true, "conv_lanes", 8);
+  check(kThin, true, "conv_planes", 8);
+  check(kWide, false, "gemm_stream", 8);
+  check(kWide, true, "taps_lanes", 8);
+  check(kWide, true, "outer", 8);
+}
+
+TEST_CASE("bytes that are no object are an error") {
+  report::Code c;
+  std::string error;
+  for (const std::string& bytes : {std::string(), std::string("not an object"), std::string(4096, '\x7f')}) {
+    CHECK(!report::inspect(bytes, "", c, error));
+    CHECK(!error.empty());
+    error.clear();
+  }
+}
