@@ -4,8 +4,8 @@ list(APPEND core ${PROJECT_SOURCE_DIR}/runtime/kernel_support.cpp)
 file(GLOB data CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/runtime/data/*.cpp)
 file(GLOB rest CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/runtime/train/*.cpp ${PROJECT_SOURCE_DIR}/runtime/cli/*.cpp)
 add_library(netc_runtime_data OBJECT ${data})  # by itself for its tests under sanitizers
-add_library(netc_runtime STATIC ${core} ${rest} $<TARGET_OBJECTS:netc_runtime_data>)
 add_library(netc_runtime_core STATIC ${core})
+add_library(netc_runtime STATIC ${rest} $<TARGET_OBJECTS:netc_runtime_core> $<TARGET_OBJECTS:netc_runtime_data>)
 foreach(lib netc_runtime netc_runtime_core netc_runtime_data)
   target_include_directories(${lib} PUBLIC ${PROJECT_SOURCE_DIR})
   # Without unique symbols: two compiled libraries in one application keep their own copies of everything.

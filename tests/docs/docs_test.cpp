@@ -87,11 +87,7 @@ std::string reference() {
   auto paragraph = [&](const std::string& name, const std::string& doc, const std::vector<ir::ArgDef>& args) {
     std::string text = doc;
     const size_t formula = text.find(" y");
-    if (formula != std::string::npos && text.find(" = ", formula) != std::string::npos) {
-      size_t end = formula + 1;
-      for (int depth = 0; end < text.size() && (depth > 0 || text[end] != ','); ++end) depth += (text[end] == '(' || text[end] == '[') - (text[end] == ')' || text[end] == ']');
-      text = fmt::format("{} `{}`{}", text.substr(0, formula), text.substr(formula + 1, end - formula - 1), text.substr(end));
-    }
+    if (formula != std::string::npos && text.find(" = ", formula) != std::string::npos) text = fmt::format("{} `{}`", text.substr(0, formula), text.substr(formula + 1));
     s += fmt::format("\n### {}\n{}{}\n{}", name, text, !text.empty() && text.back() != '.' && text.back() != '`' ? "." : "", arguments(args));
   };
   for (const std::string& section : sections) {
