@@ -28,8 +28,8 @@ std::string text(const std::vector<Row>& rows) {
   std::string s, plan;
   for (const Row& r : rows) {
     if (r.plan != plan) {
-      const std::string head = fmt::format("{:<{}}  {:<8}  {:>9}  {:>6}  {:>9}  {:>11}  {:>11}  {:>9}  {:>7}  {}", r.plan, name, "phase", "estimate", "vector", "FMA", "loads",
-                                           "stores", "spills", "code", "strategy");
+      const std::string head = fmt::format("{:<{}}  {:<8}  {:>9}  {:>6}  {:>9}  {:>11}  {:>11}  {:>9}  {:>7}  {}", r.plan, name, "phase", "estimate", "vector",
+                                           "FMA", "loads", "stores", "spills", "code", "strategy");
       s += fmt::format("{}{}\n{}\n", s.empty() ? "" : "\n", head, std::string(head.size(), '-'));
       plan = r.plan;
     }
@@ -37,21 +37,23 @@ std::string text(const std::vector<Row>& rows) {
     const Counts& all = r.code.all;
     const Counts& inner = r.code.inner;
     s += fmt::format("{:<{}}  {:<8}  {:>6.0f} us  {:>6}  {:>9}  {:>11}  {:>11}  {:>9}  {:>7}  {}\n", r.kernel, name, r.phase, r.cost_us,
-                     all.vector_bits ? fmt::format("{}", all.vector_bits) : "-", both(all.fma, inner.fma), both(all.loads, inner.loads), both(all.stores, inner.stores),
-                     both(all.spills, inner.spills), r.code.bytes, r.strategy);
+                     all.vector_bits ? fmt::format("{}", all.vector_bits) : "-", both(all.fma, inner.fma), both(all.loads, inner.loads),
+                     both(all.stores, inner.stores), both(all.spills, inner.spills), r.code.bytes, r.strategy);
   }
-  return s + "\nEstimates are for a full batch on all cores. Vector: bits of the widest packed arithmetic. FMA, loads, stores: instructions in the code, in brackets those of\n"
-             "the busiest innermost loop. Spills: vector registers stored to the stack or read back. Code: bytes.\n";
+  return s + "\nEstimates are for a full batch on all cores. Vector: bits of the widest packed arithmetic. FMA, loads, stores: instructions\n"
+             "in the code, in brackets those of the busiest innermost loop. Spills: vector registers stored to the stack or read back. Code: bytes.\n";
 }
 
 std::string json(const std::vector<Row>& rows) {
   const auto counts = [](const Counts& c) {
-    return nlohmann::json{{"instructions", c.instructions}, {"fma", c.fma}, {"loads", c.loads}, {"stores", c.stores}, {"spills", c.spills}, {"vector_bits", c.vector_bits}};
+    return nlohmann::json{{"instructions", c.instructions}, {"fma", c.fma},       {"loads", c.loads},
+                          {"stores", c.stores},             {"spills", c.spills}, {"vector_bits", c.vector_bits}};
   };
   nlohmann::json all = nlohmann::json::array();
   for (const Row& r : rows) {
-    nlohmann::json j = {{"plan", r.plan}, {"kernel", r.kernel}, {"phase", r.phase}, {"shapes", r.shapes}, {"strategy", r.strategy}, {"estimated_us", r.cost_us},
-                        {"flops", r.flops}, {"bytes", r.bytes}, {"scratch_bytes", r.scratch}, {"code_bytes", r.code.bytes}, {"inner_loop_bytes", r.code.inner_bytes}};
+    nlohmann::json j = {{"plan", r.plan}, {"kernel", r.kernel}, {"phase", r.phase}, {"shapes", r.shapes}, {"strategy", r.strategy},
+                        {"estimated_us", r.cost_us}, {"flops", r.flops}, {"bytes", r.bytes}, {"scratch_bytes", r.scratch},
+                        {"code_bytes", r.code.bytes}, {"inner_loop_bytes", r.code.inner_bytes}};
     j["code"] = counts(r.code.all);
     j["inner_loop"] = counts(r.code.inner);
     all.push_back(std::move(j));

@@ -4,12 +4,13 @@
 #include <chrono>
 #include <cstdlib>
 #include <filesystem>
-#include <fstream>
-#include <functional>
+#include <set>
 #include <thread>
 
 #include <fmt/format.h>
+#include <nlohmann/json.hpp>
 
+#include "compiler/emit/process.h"
 #include "compiler/emit/product.h"
 #include "compiler/emit/text.h"
 #include "compiler/ops/ops.h"
@@ -34,20 +35,30 @@ std::string cache_folder() {
   return home && *home ? std::string(home) + "/.cache/netc" : "";
 }
 
+/// A device or a pipe would be replaced by a file.
+bool is_special(const std::string& out) {
+  std::error_code ec;
+  const fs::file_status s = fs::status(out, ec);
+  return !ec && fs::exists(s) && !fs::is_regular_file(s) && !fs::is_directory(s);
+}
+
 /// Text to a file, or to stdout when there is none.
 int write_text(const std::string& out, const std::string& text) {
   if (out.empty() || out == "-") {
     fmt::print("{}", text);
     return kDone;
   }
-  const std::string temporary = out + ".tmp";
-  std::ofstream(temporary, std::ios::binary) << text;
-  std::error_code ec;
-  if (fs::file_size(temporary, ec) == text.size() && !ec) fs::rename(temporary, out, ec);
-  if (!ec) return kDone;
-  print_error(fmt::format("cannot write {}: {}", out, ec.message()));
-  fs::remove(temporary, ec);
+  std::string error;
+  if (is_special(out) ? emit::write_file(out, text, error) : emit::replace_file(out, text, error)) return kDone;
+  print_error(error);
   return kFailed;
+}
+
+/// As make reads names.
+std::string make_name(const std::string& path) {
+  std::string s;
+  for (const char c : path) s += c == ' ' || c == '#' ? std::string("\\") + c : c == '$' ? "$$" : std::string(1, c);
+  return s;
 }
 
 struct Compilation {
@@ -91,7 +102,10 @@ struct Compilation {
       if (!plan) continue;
       std::vector<lower::Object> objects;
       if (!lower_all(*plan, machine, build.lower, objects, error)) return print_error(error), kFailed;
-      for (size_t i = 0; i < objects.size(); ++i) text += fmt::format("// {} {}\n{}\n", to_string(plan->kernels[i].phase), plan->kernels[i].name, objects[i].halide_text);
+      for (size_t i = 0; i < objects.size(); ++i) {
+        const schedule::Kernel& k = plan->kernels[i];
+        text += fmt::format("// {} {}\n{}\n", to_string(k.phase), k.name, objects[i].halide_text);
+      }
     }
     return write_text(o.out, text);
   }
@@ -100,37 +114,68 @@ struct Compilation {
     std::string error = unsupported(unit);
     if (!error.empty() || !find_toolchain(build.toolchain, error)) return print_error(error), kFailed;
     using Build = bool (*)(const emit::Unit&, const emit::BuildOptions&, const std::string&, emit::Built&, std::string&);
-    const Build make = o.emit == "program" ? emit::build_program : o.emit == "library" ? emit::build_library : o.emit == "cpp" ? emit::build_cpp : emit::build_objects;
+    const Build make = o.emit == "program"   ? emit::build_program
+                       : o.emit == "library" ? emit::build_library
+                       : o.emit == "cpp"     ? emit::build_cpp
+                                             : emit::build_objects;
     emit::Built built;
     if (!make(unit, build, out, built, error)) return print_error(error), kFailed;
-    print_result(out, built);
-    return o.report ? print_report(built) : kDone;
-  }
-
-  int print_report(const emit::Built& built) const {
     std::vector<report::Row> rows;
-    std::string error;
-    if (unit.train && !report::add_rows("training", train, machine, built.train, rows, error)) return print_error(error), kFailed;
-    if (!report::add_rows("inference", infer, machine, built.infer, rows, error)) return print_error(error), kFailed;
-    fmt::print("\n{}", report::text(rows));
+    if (o.report && unit.train && !report::add_rows("training", train, machine, built.train, rows, error)) return print_error(error), kFailed;
+    if (o.report && !report::add_rows("inference", infer, machine, built.infer, rows, error)) return print_error(error), kFailed;
+    if (o.json) return print_json(out, built, rows), kDone;
+    print_result(out, built);
+    if (o.report) fmt::print("\n{}", report::text(rows));
     return kDone;
   }
 
+  int64_t parameters() const {
+    int64_t n = 0;
+    for (const ir::Variable& v : model.graph.variables)
+      if (v.role == ir::Role::weight || v.role == ir::Role::state) n += model.graph.type(v.value).elements();
+    return n;
+  }
+
+  static int64_t training_arena(const emit::Memory& m) { return std::max(m.train_arena, m.infer_arena); }
+  static int threads() { return static_cast<int>(std::max(1u, std::thread::hardware_concurrency())); }
+
   void print_result(const std::string& out, const emit::Built& built) const {
     using emit::grouped;
-    int64_t parameters = 0;
-    for (const emit::LayerRow& l : emit::layers_of(model)) parameters += l.trainable + l.fixed;
-    fmt::print("{}: {} parameters; {} kernels, {} from the cache; {}{}; {:.1f} s\n", unit.name, grouped(parameters), built.kernels, built.from_cache, out,
-               built.product_bytes > 0 ? fmt::format(", {} bytes", grouped(built.product_bytes)) : "", seconds_since(start));
+    const std::string kernels =
+        (unit.train ? fmt::format("{} training + ", train.kernels.size()) : "") + fmt::format("{} inference kernels", infer.kernels.size());
+    const std::string origin = o.emit == "cpp" ? "" : fmt::format(" ({} compiled, {} from cache)", distinct(built) - built.from_cache, built.from_cache);
+    fmt::print("{}: {} parameters, {}{}, {} {}{}, {:.1f} s\n", unit.name, grouped(parameters()), kernels, origin, o.emit, out,
+               built.product_bytes > 0 ? fmt::format(" {} bytes", grouped(built.product_bytes)) : "", seconds_since(start));
     const emit::Memory& m = built.memory;
-    const int threads = std::max(1u, std::thread::hardware_concurrency());
     if (unit.train) {
       fmt::print("training takes {} bytes: weights {}, optimiser {}, arena {}, data {}, scratch {} for each of {} threads (batch {})\n",
-                 grouped(training_bytes(m, threads)), grouped(m.weights), grouped(m.slots), grouped(std::max(m.train_arena, m.infer_arena)), grouped(m.data),
-                 grouped(m.scratch_per_thread), threads, infer.max_batch);
+                 grouped(training_bytes(m, threads())), grouped(m.weights), grouped(m.slots), grouped(training_arena(m)), grouped(m.data),
+                 grouped(m.scratch_per_thread), threads(), infer.max_batch);
     }
-    fmt::print("inference takes {} bytes: weights {}, arena {}, data {}, scratch {} for each of {} threads (batch {})\n", grouped(inference_bytes(m, threads)),
-               grouped(m.weights), grouped(m.infer_arena), grouped(m.data), grouped(m.scratch_per_thread), threads, infer.max_batch);
+    fmt::print("inference takes {} bytes: weights {}, arena {}, data {}, scratch {} for each of {} threads (batch {})\n",
+               grouped(inference_bytes(m, threads())), grouped(m.weights), grouped(m.infer_arena), grouped(m.data), grouped(m.scratch_per_thread), threads(),
+               infer.max_batch);
+  }
+
+  /// Equal kernels are one.
+  static int distinct(const emit::Built& built) {
+    std::set<std::string> symbols;
+    for (const auto* objects : {&built.train, &built.infer})
+      for (const lower::Object& object : *objects) symbols.insert(object.symbol);
+    return static_cast<int>(symbols.size());
+  }
+
+  void print_json(const std::string& out, const emit::Built& built, const std::vector<report::Row>& rows) const {
+    const emit::Memory& m = built.memory;
+    nlohmann::json j = {{"name", unit.name}, {"emit", o.emit}, {"path", out}, {"parameters", parameters()}, {"product_bytes", built.product_bytes},
+                        {"seconds", seconds_since(start)}, {"batch", infer.max_batch}, {"target", machine.halide_target}};
+    j["kernels"] = {{"training", unit.train ? train.kernels.size() : 0}, {"inference", infer.kernels.size()}, {"distinct", distinct(built)},
+                    {"from_cache", built.from_cache}};
+    j["memory"] = {{"threads", threads()}, {"weights", m.weights}, {"optimiser", m.slots}, {"training_arena", unit.train ? training_arena(m) : 0},
+                   {"inference_arena", m.infer_arena}, {"data", m.data}, {"scratch_per_thread", m.scratch_per_thread},
+                   {"training_total", unit.train ? training_bytes(m, threads()) : 0}, {"inference_total", inference_bytes(m, threads())}};
+    if (o.report) j["report"] = nlohmann::json::parse(report::json(rows));
+    fmt::print("{}\n", j.dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
   }
 };
 
@@ -150,6 +195,11 @@ int compile(const CompileOptions& o) {
     return kUsage;
   }
   const std::string out = o.out.empty() ? default_output(o.path) : o.out;
+  const bool text = o.emit == "ir" || o.emit == "graph" || o.emit == "schedule" || o.emit == "halide";
+  if (!text && is_special(out)) {
+    print_error(fmt::format("{} is no file that can be replaced; name another output", out));
+    return kFailed;
+  }
   c.prepare();
   c.unit.name = fs::path(out).filename().string();
   if (o.emit != "program" || c.unit.name.empty() || c.unit.name == "." || c.unit.name == "..") c.unit.name = fs::path(o.path).stem().string();
@@ -159,7 +209,7 @@ int compile(const CompileOptions& o) {
   else if (o.emit == "schedule") code = write_text(o.out, c.plans_text());
   else if (o.emit == "halide") code = c.emit_halide();
   else code = c.emit_product(out);
-  if (code == kDone && o.depfile) code = write_text(out + ".d", fmt::format("{}: {}\n", out, o.path));
+  if (code == kDone && o.depfile) code = write_text(out + ".d", fmt::format("{}: {}\n", make_name(out), make_name(o.path)));
   for (const auto& [what, ms] : c.timings) fmt::print(stderr, "{:>9.2f} ms  {}\n", ms, what);
   return code;
 }

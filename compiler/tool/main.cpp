@@ -1,13 +1,20 @@
 // The command line of netc.
 #include <unistd.h>
 
+#include <algorithm>
+#include <cstdio>
 #include <cstdlib>
 #include <exception>
 #include <new>
+#include <set>
+#include <string>
+#include <system_error>
+#include <vector>
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
+#include "compiler/passes/pipeline.h"
 #include "compiler/tool/compile.h"
 #include "compiler/tool/explain.h"
 #include "compiler/tool/layers.h"
@@ -17,14 +24,37 @@ namespace netc::tool {
 namespace {
 
 void add_file_options(CLI::App& app, FileOptions& f) {
-  app.add_option("-D", f.definitions, "a hyperparameter: -D name=value")->take_all()->allow_extra_args(false)->type_name("NAME=VALUE");
+  app.add_option("-D", f.definitions, "a hyperparameter: -D name=value")->take_all()->allow_extra_args(false)->type_name("NAME=VALUE")
+      ->check([](const std::string& v) { return v.find('=') == std::string::npos || v[0] == '=' ? v + " is no definition; write -D name=value" : std::string(); });
   app.add_option("--net", f.net, "the net to take, when the file has several")->type_name("NAME");
   app.add_flag("--Werror", f.warnings_are_errors, "warnings are errors");
-  app.add_option_function<std::string>("--diagnostics", [&f](const std::string& v) { f.json = v == "json"; }, "text or json")->check(CLI::IsMember({"text", "json"}));
+  app.add_option_function<std::string>("--diagnostics", [&f](const std::string& v) { f.json = v == "json"; }, "text or json")
+      ->check(CLI::IsMember({"text", "json"}));
   app.add_option_function<std::string>("--color", [&f](const std::string& v) {
     if (v != "auto") f.color = v == "always";
   }, "auto, always or never")->check(CLI::IsMember({"auto", "always", "never"}));
   f.color = isatty(STDERR_FILENO) && !std::getenv("NO_COLOR");
+}
+
+/// What the design names and this version lacks: the message for the user, or "".
+std::string not_yet(const std::vector<std::string>& arguments) {
+  static const std::set<std::string> commands = {"fmt", "graph", "import", "lsp"}, options = {"--tune", "--weights"};
+  const auto lacks = [](const std::string& what) { return what + " is not in this version yet; netc --help lists what is"; };
+  for (size_t i = 0; i < arguments.size(); ++i) {
+    const std::string name = arguments[i].substr(0, arguments[i].find('='));
+    if ((i == 0 && commands.count(name)) || options.count(name)) return lacks(name);
+    const std::string value = name != arguments[i] ? arguments[i].substr(name.size() + 1) : i + 1 < arguments.size() ? arguments[i + 1] : "";
+    if ((name == "--precision" && value == "bf16") || (name == "--emit" && value == "onnx")) return lacks(name + " " + value);
+    if (name == "--target" && (value == "aarch64" || value == "cuda" || value == "opencl")) return lacks(name + " " + value);
+  }
+  return "";
+}
+
+int usage(std::string message) {
+  while (!message.empty() && message.back() == '\n') message.pop_back();
+  for (char& c : message)
+    if (c == '\n') c = ' ';
+  return print_error(message + "; netc --help lists commands and options"), kUsage;
 }
 
 int run(int argc, char** argv) {
@@ -41,7 +71,12 @@ int run(int argc, char** argv) {
   app.add_flag("--no-cache", o.no_cache, "compile every kernel again");
   app.add_flag("--report", o.report, "what each kernel's machine code does: vector width, multiply-adds, spills");
   app.add_flag("--timings", o.timings, "what each stage took");
-  app.add_option("--print-after", o.print_after, "prints the graph after this pass, or after all");
+  std::vector<std::string> passes = passes::pass_names();
+  passes.push_back("all");
+  app.add_option("--print-after", o.print_after, "prints the graph after this pass, or after all")->check(CLI::IsMember(passes));
+  std::string precision;
+  app.add_option("--precision", precision, "of the arithmetic: f32")->check(CLI::IsMember({"f32"}));
+  app.add_flag("--json", o.json, "sizes, memory and the report as JSON");
   app.add_flag("--MD", o.depfile, "-MD writes PATH.d for make and ninja");
   add_file_options(app, o.file);
   CLI::App* check = app.add_subcommand("check", "diagnostics only");
@@ -64,14 +99,17 @@ int run(int argc, char** argv) {
   bool layers_json = false;
   layers_app->add_option("NAME", layer, "one layer, loss or optimiser");
   layers_app->add_flag("--json", layers_json, "as JSON");
-  for (const char* later : {"fmt", "graph", "import", "lsp"})
-    if (argc > 1 && std::string(argv[1]) == later) return print_error(fmt::format("{} is not in this version yet; netc --help lists what is", later)), kUsage;
-  std::vector<std::string> arguments;  // in reverse, as CLI11 takes them; it knows no -MD
-  for (int i = argc - 1; i > 0; --i) arguments.push_back(std::string(argv[i]) == "-MD" ? "--MD" : argv[i]);
+  for (CLI::App* command : {check, summary_app, explain_app, layers_app}) command->set_version_flag("--version", "netc " NETC_VERSION);
+  std::vector<std::string> arguments(argv + 1, argv + argc);
+  if (const std::string lacking = not_yet(arguments); !lacking.empty()) return print_error(lacking), kUsage;
+  std::reverse(arguments.begin(), arguments.end());                            // as CLI11 takes them
+  std::replace(arguments.begin(), arguments.end(), std::string("-MD"), std::string("--MD"));  // which it does not know
   try {
     app.parse(arguments);
+  } catch (const CLI::Success& e) {  // --help, --version
+    return app.exit(e), kDone;
   } catch (const CLI::ParseError& e) {
-    return app.exit(e) == 0 ? kDone : kUsage;
+    return usage(e.what());
   }
   if (check->parsed()) {
     int code = kDone;
@@ -86,6 +124,9 @@ int run(int argc, char** argv) {
     print_error("no model given; netc FILE.net -o PROGRAM compiles one, netc --help lists the rest");
     return kUsage;
   }
+  const bool product = o.emit == "program" || o.emit == "library" || o.emit == "objects";
+  if (o.report && !product) return usage("--report is about machine code: it goes with --emit program, library or objects");
+  if (o.json && !product && o.emit != "cpp") return usage("--json goes with --emit program, library, objects or cpp");
   return compile(o);
 }
 
@@ -94,7 +135,13 @@ int run(int argc, char** argv) {
 
 int main(int argc, char** argv) {
   try {
-    return netc::tool::run(argc, argv);
+    const int code = netc::tool::run(argc, argv);
+    if (std::fflush(stdout) == 0) return code;
+    netc::tool::print_error("the output cannot be written (is the disk full?)");
+    return netc::tool::kFailed;
+  } catch (const std::system_error& e) {  // the same, earlier
+    netc::tool::print_error(e.what());
+    return netc::tool::kFailed;
   } catch (const std::bad_alloc&) {
     netc::tool::print_error("out of memory");
     return netc::tool::kFailed;
