@@ -1,6 +1,7 @@
 #include "compiler/report/code.h"
 
 #include <algorithm>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <vector>
@@ -22,6 +23,8 @@
 #include <llvm/Support/TargetSelect.h>
 #include <llvm/Support/raw_ostream.h>
 
+#include "compiler/report/loops.h"
+
 namespace netc::report {
 namespace {
 
@@ -34,7 +37,9 @@ struct Instruction {
   bool sets_frame = false;   // rbp := rsp + something: rbp addresses the frame from here on
   bool through_rbp = false;  // a memory operand based on rbp without an index
   int vector_bits = 0;       // the widest vector register among the operands
-  bool branch = false;
+  bool ends = false;         // a branch, return or trap: the block ends here
+  bool goes_on = true;       // to the next instruction, if only sometimes
+  bool branch = false;       // to `target`
   uint64_t target = 0;
 };
 
@@ -106,6 +111,8 @@ struct Disassembler {
     address_of(inst, about, i);
     if (opcode == "MOV64rr" || opcode == "LEA64r")
       i.sets_frame = name(inst.getOperand(0).getReg()) == "RBP" && inst.getOperand(1).isReg() && name(inst.getOperand(1).getReg()) == "RSP";
+    i.ends = about.isBranch() || about.isTerminator() || about.isBarrier();
+    i.goes_on = !about.isBarrier() && !about.isReturn();
     i.branch = about.isBranch() && analysis->evaluateBranch(inst, address, size, i.target);
     return i;
   }
@@ -125,12 +132,9 @@ struct Disassembler {
   }
 };
 
-struct Loop { uint64_t begin = 0, end = 0; };  // end: of the branch back
-
-Counts count(const std::vector<Instruction>& code, const Loop& range) {
+Counts count(const std::vector<Instruction>& code) {
   Counts c;
   for (const Instruction& i : code) {
-    if (i.address < range.begin || i.address >= range.end) continue;
     ++c.instructions;
     c.fma += i.fma;
     c.loads += i.load;
@@ -141,26 +145,46 @@ Counts count(const std::vector<Instruction>& code, const Loop& range) {
   return c;
 }
 
+int64_t bytes_of(const std::vector<Instruction>& code) {
+  int64_t bytes = 0;
+  for (const Instruction& i : code) bytes += static_cast<int64_t>(i.size);
+  return bytes;
+}
+
 /// Bits of arithmetic in one turn of a loop; any multiply-add outweighs all else.
-int64_t work_of(const std::vector<Instruction>& code, const Loop& l) {
+int64_t work_of(const std::vector<Instruction>& code) {
   int64_t work = 1;
-  for (const Instruction& i : code)
-    if (i.address >= l.begin && i.address < l.end) work += (i.fma ? 1 << 20 : i.packed ? 1 : 0) * int64_t{i.packed ? i.vector_bits : 32};
+  for (const Instruction& i : code) work += (i.fma ? 1 << 20 : i.packed ? 1 : 0) * int64_t{i.packed ? i.vector_bits : 32};
   return work;
 }
 
-/// The ranges that a branch back spans and that hold no other such range.
-std::vector<Loop> innermost_loops(const std::vector<Instruction>& code) {
-  std::vector<Loop> loops, innermost;
-  for (const Instruction& i : code)
-    if (i.branch && i.target <= i.address) loops.push_back({i.target, i.address + i.size});
-  for (const Loop& l : loops) {
-    const bool holds = std::any_of(loops.begin(), loops.end(), [&](const Loop& o) {
-      return o.begin >= l.begin && o.end <= l.end && (o.begin != l.begin || o.end != l.end);
-    });
-    if (!holds) innermost.push_back(l);
+/// The instructions of each innermost loop of a function.
+std::vector<std::vector<Instruction>> loops_of(const std::vector<Instruction>& code) {
+  std::map<uint64_t, int> heads{{code.front().address, 0}};  // where blocks begin; then their numbers
+  for (const Instruction& i : code) {
+    if (i.ends) heads.emplace(i.address + i.size, 0);
+    if (i.branch) heads.emplace(i.target, 0);
   }
-  return innermost;
+  int blocks = 0;
+  for (auto& head : heads) head.second = blocks++;
+  std::vector<std::vector<int>> next(heads.size());
+  std::vector<std::vector<Instruction>> inside(heads.size()), loops;
+  const auto follows = [&](int block, uint64_t address) {
+    const auto to = heads.find(address);
+    if (to != heads.end()) next[block].push_back(to->second);
+  };
+  int block = 0;
+  for (const Instruction& i : code) {
+    if (const auto head = heads.find(i.address); head != heads.end()) block = head->second;
+    inside[block].push_back(i);
+    if (i.goes_on) follows(block, i.address + i.size);
+    if (i.branch) follows(block, i.target);
+  }
+  for (const std::vector<int>& loop : innermost_loops(next)) {
+    loops.emplace_back();
+    for (int b : loop) loops.back().insert(loops.back().end(), inside[b].begin(), inside[b].end());
+  }
+  return loops;
 }
 
 void add(Counts& sum, const Counts& c) {
@@ -177,15 +201,14 @@ void add_function(std::vector<Instruction>& code, Code& out, int64_t& busiest) {
   if (code.empty()) return;
   const bool frame = std::any_of(code.begin(), code.end(), [](const Instruction& i) { return i.sets_frame; });
   for (Instruction& i : code) i.stack = i.stack || (frame && i.through_rbp);
-  const Loop whole{code.front().address, code.back().address + code.back().size};
-  add(out.all, count(code, whole));
-  out.bytes += static_cast<int64_t>(whole.end - whole.begin);
-  for (const Loop& l : innermost_loops(code)) {
-    const int64_t work = work_of(code, l);
+  add(out.all, count(code));
+  out.bytes += bytes_of(code);
+  for (const std::vector<Instruction>& loop : loops_of(code)) {
+    const int64_t work = work_of(loop);
     if (work <= busiest) continue;
     busiest = work;
-    out.inner = count(code, l);
-    out.inner_bytes = static_cast<int64_t>(l.end - l.begin);
+    out.inner = count(loop);
+    out.inner_bytes = bytes_of(loop);
   }
 }
 

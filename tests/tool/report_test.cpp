@@ -6,6 +6,7 @@
 #include "compiler/ops/ops.h"
 #include "compiler/parse/parse.h"
 #include "compiler/passes/pipeline.h"
+#include "compiler/report/loops.h"
 #include "compiler/report/report.h"
 
 using namespace netc;
@@ -49,16 +50,28 @@ net Thin { input x: f32[64, 64, 3]  output y = x -> Conv(6, 3) -> ReLU -> Flatte
 train { loss = sparse_categorical_crossentropy(y, label)  optimizer = adam(lr = 1e-3)  batch = 32  epochs = 1 }
 )";
 
+// LeNet-5's convolutions, without the gradient of the second one's input, whose rows of 14 fill no whole vectors.
+const char* kDigits = R"(
+net Digits { input x: f32[28, 28, 1]
+  output y = x -> Conv(6, 5, padding = same) -> ReLU -> MaxPool(2) -> Flatten -> Dense(10) -> Softmax }
+train { loss = sparse_categorical_crossentropy(y, label)  optimizer = adam(lr = 1e-3)  batch = 64  epochs = 1 }
+)";
+
+const char* kSecond = R"(
+net Second { input x: f32[14, 14, 6]  output y = x -> Conv(16, 5) -> ReLU -> MaxPool(2) -> Flatten -> Dense(10) -> Softmax }
+train { loss = sparse_categorical_crossentropy(y, label)  optimizer = adam(lr = 1e-3)  batch = 64  epochs = 1 }
+)";
+
 struct Target { const char* name; int bits; };
 constexpr Target kTargets[] = {{"x86-64-avx2", 256}, {"x86-64-avx512", 512}};
 
-void check(const char* net, bool training, const char* strategy, int least_fma) {
+void check(const char* net, bool training, const char* strategy, int least_fma, int most_spills_avx512 = 0) {
   for (const Target& t : kTargets) {
     for (const report::Code& c : codes(net, t.name, training, strategy)) {
       INFO(fmt::format("{} on {}: {} FMAs in the inner loop of {}, {} bits, {} spills there", strategy, t.name, c.inner.fma, c.all.fma, c.inner.vector_bits, c.inner.spills));
       CHECK(c.inner.vector_bits == t.bits);
       CHECK(c.inner.fma >= least_fma);
-      CHECK(c.inner.spills == 0);
+      CHECK(c.inner.spills <= (t.bits == 512 ? most_spills_avx512 : 0));
       CHECK(c.bytes > c.inner_bytes);
     }
   }
@@ -67,6 +80,9 @@ void check(const char* net, bool training, const char* strategy, int least_fma) 
 }  // namespace
 
 TEST_CASE("inner loops use the widest vectors and do not spill") {
+  // 24 sums, 6 weights and what is loaded early are more than 32 registers: one sum goes through the stack once in 24 multiply-adds.
+  check(kDigits, true, "conv_planes", 8, 2);
+  check(kSecond, true, "conv_lanes", 8);
   check(kWide, true, "conv_lanes", 8);
   check(kThin, true, "conv_planes", 8);
   check(kWide, false, "gemm_stream", 8);
@@ -82,4 +98,17 @@ TEST_CASE("bytes that are no object are an error") {
     CHECK(!error.empty());
     error.clear();
   }
+}
+
+TEST_CASE("innermost loops are found however blocks are laid out") {
+  using Blocks = std::vector<std::vector<int>>;
+  CHECK(report::innermost_loops({}) == Blocks{});
+  CHECK(report::innermost_loops({{1}, {}}) == Blocks{});
+  CHECK(report::innermost_loops({{0, 1}, {}}) == Blocks{{0}});                             // the entry is the loop
+  CHECK(report::innermost_loops({{1}, {2}, {2, 3}, {1, 4}, {}}) == Blocks{{2}});           // one in another
+  CHECK(report::innermost_loops({{1}, {1, 2}, {2, 3}, {}}) == Blocks{{1}, {2}});           // one after another
+  CHECK(report::innermost_loops({{3}, {1, 2}, {3, 4}, {1}, {}}) == Blocks{{1}});           // the outer loop's head lies behind the inner loop
+  CHECK(report::innermost_loops({{1}, {2, 3}, {1}, {1, 4}, {}}) == Blocks{{1, 2, 3}});     // two branches back
+  CHECK(report::innermost_loops({{1}, {}, {2, 1}}) == Blocks{});                           // out of reach
+  CHECK(report::innermost_loops({{1, 2}, {2, 3}, {1, 3}, {}}) == Blocks{});                // entered at two places: no natural loop
 }
