@@ -202,7 +202,7 @@ OpDef running_update() {
 LayerDef layer_def() {
   LayerDef l;
   l.name = "BatchNorm";
-  l.doc = "Batch normalisation. y = (x - mean[c]) / sqrt(variance[c] + epsilon) * gamma[c] + beta[c], with the batch's statistics in training and "
+  l.doc = "Batch normalisation. y = (x - mean[c]) / sqrt(variance[c] + epsilon) * gamma[c] + beta[c]; with the batch's statistics in training and "
           "their running averages in inference";
   l.section = "Normalisation";
   l.weight_prefix = "norm";

@@ -81,7 +81,7 @@ bool preprocessing(const Graph& g, ValueId v) {
 LayerDef layer_def() {
   LayerDef l;
   l.name = "Resize";
-  l.doc = "Bilinear resize of an image of any size. y[i, j, c] = x at ((i + 1/2) * H/height - 1/2, (j + 1/2) * W/width - 1/2, c), edges clamped";
+  l.doc = "Bilinear resize of an image of any size. y[i, j, c] = x at ((i + 1/2) * H/height - 1/2, (j + 1/2) * W/width - 1/2, c); edges clamped";
   l.section = "Preprocessing";
   l.weight_prefix = "resize";
   l.args = {{"height", ArgType::integer, std::nullopt, 1, 1 << 16, {}, "rows of the result"},

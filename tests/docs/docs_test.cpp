@@ -87,7 +87,10 @@ std::string reference() {
   auto paragraph = [&](const std::string& name, const std::string& doc, const std::vector<ir::ArgDef>& args) {
     std::string text = doc;
     const size_t formula = text.find(" y");
-    if (formula != std::string::npos && text.find(" = ", formula) != std::string::npos) text = fmt::format("{} `{}`", text.substr(0, formula), text.substr(formula + 1));
+    if (formula != std::string::npos && text.find(" = ", formula) != std::string::npos) {  // up to the words after a semicolon
+      const size_t end = std::min(text.find(';', formula), text.size());
+      text = fmt::format("{} `{}`{}", text.substr(0, formula), text.substr(formula + 1, end - formula - 1), text.substr(end));
+    }
     s += fmt::format("\n### {}\n{}{}\n{}", name, text, !text.empty() && text.back() != '.' && text.back() != '`' ? "." : "", arguments(args));
   };
   for (const std::string& section : sections) {
