@@ -57,7 +57,8 @@ struct Chooser {
   double flops() const { return std::max(k.flops, 1.0); }
   void set(const char* name, int64_t v) { s.numbers.push_back({name, v}); }
   int accumulators() const { return m.vector_registers == 32 ? 24 : 12; }
-  int registers_of(int lanes) const { return (lanes + m.vector_floats - 1) / m.vector_floats; }  // that one vector takes
+  /// Registers that one vector takes; an uneven one that is wider than a register is cut into pieces of several widths.
+  int registers_of(int lanes) const { return (lanes + m.vector_floats - 1) / m.vector_floats + (lanes > m.vector_floats && lanes % m.vector_floats != 0); }
 
   // Tasks: rows of the image together, or samples together, until a task is worth a thread.
   void tasks(int64_t rows, double work_per_sample, double grain, int64_t multiple = 1) {
@@ -172,7 +173,8 @@ struct Chooser {
     s.vector = lanes;
     const int64_t vectors = largest_divisor(t.dims[1] / lanes, accumulators() / 2);  // long pieces of few rows: memory is read and written in few streams
     set("vectors", vectors);
-    set("rows", largest_divisor(t.dims[0], std::max<int64_t>(1, accumulators() / (vectors * registers_of(lanes)))));
+    const int64_t row = vectors * registers_of(lanes), room = std::min<int64_t>(accumulators(), m.vector_registers - 2 - row);
+    set("rows", largest_divisor(t.dims[0], std::max<int64_t>(1, room / row)));
     int64_t tiles = t.dims[0] / s.get("rows", 1);
     set("task_tiles", largest_divisor(tiles, chunk_of(2.0 * 16 * s.get("rows", 1) * t.dims[1], kGrainFlops, tiles)));
   }
