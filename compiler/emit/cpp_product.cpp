@@ -86,7 +86,8 @@ bool build_cpp(const Unit& unit, const BuildOptions& options, const std::string&
   BuildOptions how = options;
   how.lower.want_cpp = true;
   if (!compile_all(unit, how, {}, temp, built, error)) return false;
-  fs::remove_all(out + "/kernels", ec);  // those of an earlier version of the net
+  for (const auto& old : fs::directory_iterator(out + "/kernels", ec))  // kernels of an earlier version of the net; nothing else of the user's
+    if (old.path().filename().string().rfind("netc_k_", 0) == 0 && old.path().extension() == ".cpp") fs::remove(old.path(), ec);
   built.product_bytes = 0;
   for (const lower::Object* o : distinct(built)) {
     if (!replace_file(fmt::format("{}/kernels/{}.cpp", out, o->symbol), o->cpp_source, error)) return false;

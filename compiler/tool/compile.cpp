@@ -97,6 +97,7 @@ struct Compilation {
 
   int emit_halide() {
     build.lower.want_halide_text = true;
+    if (o.threads == 0) build.lower.threads = 1;  // Halide numbers names in the order of their making: one thread prints the same text each time
     std::string text, error;
     for (const schedule::Plan* plan : {unit.train, unit.infer}) {
       if (!plan) continue;

@@ -16,7 +16,7 @@ namespace support {
 
 using namespace netc;
 
-std::unique_ptr<Net> load(const std::string& name, const std::string& source, int max_batch, bool training) {
+std::unique_ptr<Net> load(const std::string& name, const std::string& source, int max_batch, bool training, const schedule::Machine* machine) {
   std::string text = source;
   if (source.size() > 4 && source.substr(source.size() - 4) == ".net") {
     std::ifstream f(std::string(NETC_SOURCE_DIR "/") + source);
@@ -30,8 +30,8 @@ std::unique_ptr<Net> load(const std::string& name, const std::string& source, in
   auto model = sema::analyse(*tree, {}, ops::registry(), diagnostics);
   REQUIRE_MESSAGE(model.has_value(), diagnostics.render(false));
   net->model = std::move(*model);
-  net->program = passes::run_pipeline(net->model, ops::registry(), {.verify = true});
-  net->machine = schedule::host_machine();
+  net->program = passes::run_pipeline(net->model, ops::registry(), [] { passes::PipelineOptions o; o.verify = true; return o; }());
+  net->machine = machine ? *machine : schedule::host_machine();
   training = training && net->model.train.present;
   if (training) net->train = schedule::make_plan(net->program.training, net->machine, max_batch);
   net->infer = schedule::make_plan(training ? net->program.evaluation : net->program.inference, net->machine, max_batch);
@@ -62,19 +62,25 @@ std::unique_ptr<Loaded> load_product(const Net& net) {
   std::string error;
   emit::BuildOptions o = options();
   REQUIRE_MESSAGE(emit::compile_all(net.unit, o, {{"driver", emit::driver_source(net.unit)}}, loaded->folder, loaded->built, error), error);
-  std::vector<std::string> command = emit::split_words(o.toolchain.cxx), files;
-  command.insert(command.end(), {"-shared", "-o", loaded->folder.file("net.so"), loaded->folder.file("driver.o")});
+  std::vector<std::string> files = {loaded->folder.file("driver.o")};
   REQUIRE_MESSAGE(emit::write_objects(net.unit, loaded->built, loaded->folder, files, error), error);
+  link_and_load(net, files, *loaded);
+  return loaded;
+}
+
+void link_and_load(const Net& net, const std::vector<std::string>& files, Loaded& loaded) {
+  std::string error;
+  std::vector<std::string> command = emit::split_words(options().toolchain.cxx);
+  command.insert(command.end(), {"-shared", "-o", loaded.folder.file("net.so")});
   command.insert(command.end(), files.begin(), files.end());
   REQUIRE_MESSAGE(emit::run_process(command, error), error);
   rt::allocate_aligned(1);  // the runtime's symbols are this program's
-  loaded->handle = dlopen(loaded->folder.file("net.so").c_str(), RTLD_NOW);
-  REQUIRE_MESSAGE(loaded->handle, dlerror());
+  loaded.handle = dlopen(loaded.folder.file("net.so").c_str(), RTLD_NOW);
+  REQUIRE_MESSAGE(loaded.handle, dlerror());
   const std::string name = net.unit.name + "_create";
   const std::string mangled = fmt::format("_Z{}{}RKN4netc2rt13CreateOptionsERNSt7__cxx1112basic_stringIcSt11char_traitsIcESaIcEEE", name.size(), name);
-  loaded->create = reinterpret_cast<rt::CreateFn>(dlsym(loaded->handle, mangled.c_str()));
-  REQUIRE((loaded->create != nullptr));
-  return loaded;
+  loaded.create = reinterpret_cast<rt::CreateFn>(dlsym(loaded.handle, mangled.c_str()));
+  REQUIRE((loaded.create != nullptr));
 }
 
 const char* kTinyNet = R"(

@@ -18,14 +18,12 @@ struct Net {
   netc::emit::Unit unit;
 };
 
-/// From source text or, with a name ending in .net, from that file of the repository. `training`: false compiles inference only.
-std::unique_ptr<Net> load(const std::string& name, const std::string& source, int max_batch, bool training = true);
+/// From source text or, when it ends in .net, from that file of the repository. `training`: false compiles inference only. `machine`: this one by default.
+std::unique_ptr<Net> load(const std::string& name, const std::string& source, int max_batch, bool training = true,
+                          const netc::schedule::Machine* machine = nullptr);
 
 /// The lower and toolchain options that tests build with.
 netc::emit::BuildOptions options();
-
-/// A folder for one test, removed at its end.
-std::string file_in(const netc::emit::TempFolder& folder, const std::string& name);
 
 /// The driver and kernels as a shared object in this process.
 struct Loaded {
@@ -36,6 +34,8 @@ struct Loaded {
   ~Loaded();
 };
 std::unique_ptr<Loaded> load_product(const Net&);
+/// Links `files` and loads them: the driver and kernels from elsewhere.
+void link_and_load(const Net&, const std::vector<std::string>& files, Loaded&);
 
 extern const char* kTinyNet;   // dense layers, dropout, a penalty, Adam
 extern const char* kPhotoNet;  // photos of any size, convolution, batch norm

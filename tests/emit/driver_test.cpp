@@ -1,0 +1,71 @@
+// The driver's text: the same each time, as the golden file has it, and with nothing a user wrote breaking out of it.
+#include <doctest/doctest.h>
+
+#include <cstdlib>
+#include <fstream>
+#include <iterator>
+
+#include "compiler/emit/driver.h"
+#include "compiler/emit/text.h"
+#include "tests/emit/support.h"
+
+using namespace netc;
+
+namespace {
+
+schedule::Machine fixed_machine() {
+  schedule::Machine m;  // the defaults: the text does not depend on where the test runs
+  m.halide_target = "x86-64-linux-avx-avx2-f16c-fma-sse41";
+  return m;
+}
+
+}  // namespace
+
+TEST_CASE("the driver of a small net is as the golden file has it") {
+  const schedule::Machine machine = fixed_machine();
+  auto net = support::load("tiny", support::kTinyNet, 8, true, &machine);
+  net->unit.with_main = true;
+  const std::string text = emit::driver_source(net->unit), path = NETC_SOURCE_DIR "/tests/emit/golden/tiny_driver.expected";
+  if (std::getenv("NETC_UPDATE_GOLDEN")) {
+    std::ofstream(path) << text;
+    return;
+  }
+  std::ifstream f(path);
+  const std::string want(std::istreambuf_iterator<char>(f), {});
+  CHECK_MESSAGE(text == want, "the driver's text changed; when that is meant, run test_emit with NETC_UPDATE_GOLDEN=1");
+}
+
+TEST_CASE("the driver is the same each time") {
+  for (const char* source : {support::kTinyNet, support::kPhotoNet, "models/lenet5.net"}) {
+    auto a = support::load("same", source, 16), b = support::load("same", source, 16);
+    CHECK(emit::driver_source(a->unit) == emit::driver_source(b->unit));
+  }
+}
+
+TEST_CASE("the driver has no line that is too long to read, and no trailing blanks") {
+  auto net = support::load("lenet", "models/lenet.net", 4);
+  const std::string text = emit::driver_source(net->unit);
+  CHECK(text.find(" \n") == std::string::npos);
+  CHECK(text.find("\n\n\n") == std::string::npos);
+  for (const char* step : {"void forward()", "void backward()", "void update()", "void prepare()", "void loss()"}) CHECK(text.find(step) != std::string::npos);
+}
+
+TEST_CASE("pieces of text") {
+  CHECK(emit::identifier("stage1.conv.weight") == "stage1_conv_weight");
+  CHECK(emit::identifier("3d") == "n3d");
+  CHECK(emit::identifier("class") == "class_");
+  CHECK(emit::quoted("a\"b\\\n?") == "\"a\\\"b\\\\\\n\\077\"");
+  CHECK(emit::literal(0.1f) == "0.1f");
+  CHECK(emit::literal(1e30) == "1e+30");
+  CHECK(emit::grouped(-1234567) == "-1,234,567");
+  CHECK(emit::fill("$a$ ${b} $c$ $a", {{"a", "$c$"}}) == "$c$ ${b} $c$ $a");
+}
+
+TEST_CASE("a net whose documentation looks like code") {
+  auto net = support::load("odd", "/// \"; int x = 1; // $net$ */ \\\n" + std::string(support::kTinyNet + 1), 4);
+  auto product = support::load_product(*net);
+  std::string error;
+  auto m = product->create({.threads = 1}, error);
+  REQUIRE(m);
+  CHECK(std::string(m->info().doc) == net->model.doc);
+}

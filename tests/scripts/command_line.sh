@@ -1,0 +1,143 @@
+#!/usr/bin/env bash
+# netc as a user meets it: exit codes, one-line errors with a remedy, what its commands print, and that what it prints is true.
+set -euo pipefail
+t=$(mktemp -d)
+trap 'rm -rf "$t"' EXIT
+fail() { echo "tool: $*" >&2; exit 1; }
+at() { echo "-- $* ($SECONDS s)"; }
+export XDG_CACHE_HOME=${XDG_CACHE_HOME:-$t/cache} NO_COLOR=1
+cd "$t"
+models=$SOURCE_DIR/models
+
+# expect CODE TEXT COMMAND...: the exit code, and the text somewhere in what it prints
+expect() {
+  local code=$1 text=$2 got=0
+  shift 2
+  "$@" >out 2>err || got=$?
+  [ "$got" = "$code" ] || { cat out err >&2; fail "exit code $got, not $code: $*"; }
+  [ -z "$text" ] || cat out err | grep -qF -e "$text" || { cat out err >&2; fail "does not say '$text': $*"; }
+}
+# refuse CODE TEXT COMMAND...: the same, and the message is one line on stderr that begins with the program's name; stdout stays empty
+refuse() {
+  expect "$@"
+  [ "$(wc -l <err)" = 1 ] && grep -q '^netc: ' err && [ ! -s out ] || { cat out err >&2; fail "not one line on stderr: ${*:3}"; }
+}
+
+at "usage"
+expect 0 "Subcommands" "$NETC" --help
+expect 0 "netc " "$NETC" --version
+for command in check summary explain layers; do
+  expect 0 "Usage" "$NETC" $command --help
+  expect 0 "netc " "$NETC" $command --version
+done
+refuse 2 "--help" "$NETC"
+refuse 2 "--help" "$NETC" --no-such-option
+refuse 2 "--help" "$NETC" check
+refuse 2 "name=value" "$NETC" "$models/lenet5.net" -D filters
+refuse 2 "program,library" "$NETC" "$models/lenet5.net" --emit nothing
+refuse 2 "x86-64-avx512" "$NETC" "$models/lenet5.net" --target z80
+refuse 2 "autodiff" "$NETC" "$models/lenet5.net" --print-after nothing
+refuse 2 "range" "$NETC" "$models/lenet5.net" --max-batch 0
+refuse 2 "machine code" "$NETC" "$models/lenet5.net" --emit schedule --report
+refuse 2 "always" "$NETC" "$models/lenet5.net" --color sometimes
+for later in fmt graph import lsp; do refuse 2 "not in this version yet" "$NETC" $later x; done
+for later in --tune --tune=3 "--weights w" "--precision bf16" "--target cuda" "--target=aarch64" "--emit onnx"; do
+  refuse 2 "not in this version yet" "$NETC" "$models/lenet5.net" $later
+done
+
+at "files"
+refuse 1 "cannot read nowhere.net" "$NETC" nowhere.net
+refuse 1 "is a folder" "$NETC" check .
+refuse 1 "no file that can be replaced" "$NETC" "$models/lenet5.net" -o /dev/null
+refuse 1 "nowhere" "$NETC" "$models/lenet5.net" -o nowhere/at/all
+expect 0 "" "$NETC" "$models/lenet5.net" --emit ir -o /dev/null
+[ -c /dev/null ] || fail "/dev/null was replaced"
+if [ -c /dev/full ]; then
+  code=0; "$NETC" layers >/dev/full 2>err || code=$?
+  [ "$code" = 1 ] && grep -q "cannot be written" err || fail "a full disk: exit code $code: $(cat err)"
+fi
+
+at "check: all that is wrong, in one run"
+cat >wrong.net <<'NET'
+net Wrong(classes = 10) {
+  input image: f32[28, 28, 1]
+  let a = image -> Cov(6, 5)
+  let b = image -> Conv(6, 5, strides = 2)
+  output digit = image -> Flatten -> Dense(clases) -> Softmax
+}
+train {
+  loss = crossentropy(digit, label)
+  optimizer = adam(lr = 1e-3)
+}
+NET
+expect 1 "wrong.net" "$NETC" check wrong.net
+for line in 3 4 5 8; do grep -q "wrong.net:$line:" err || { cat err >&2; fail "nothing about line $line"; }; done
+code=0; "$NETC" check --diagnostics json wrong.net >out 2>err || code=$?
+[ "$code" = 1 ] && [ ! -s err ] || fail "diagnostics as JSON: exit code $code: $(cat err)"
+python3 -c 'import json; d = json.load(open("out")); d = d if isinstance(d, list) else d["diagnostics"]; assert len(d) >= 4, d' || fail "not JSON: $(cat out)"
+echo "as it was" >kept
+expect 1 "wrong.net" "$NETC" wrong.net -o kept
+[ "$(cat kept)" = "as it was" ] || fail "a failed compilation touched its output"
+expect 0 "" "$NETC" check "$models"/*.net
+expect 1 "nowhere.net" "$NETC" check "$models/lenet5.net" nowhere.net
+printf 'net A { input x: f32[4] let n = 3 x -> Dense(2) output y = x -> Dense(2) }\n' >warned.net
+expect 0 "unused_value" "$NETC" check warned.net
+expect 1 "unused_value" "$NETC" check --Werror warned.net
+for command in "--color always" "--color never"; do expect 1 "wrong.net" "$NETC" check $command wrong.net; grep -c $'\e' err || true; done >colours
+[ "$(sed -n 2p colours)" = 0 ] && [ "$(sed -n 1p colours)" -gt 0 ] || fail "colours: $(cat colours)"
+head -c 100000 /dev/urandom >noise.net
+expect 1 "noise.net" "$NETC" check noise.net
+: >empty.net
+expect 1 "no_net" "$NETC" check empty.net
+
+at "explain, layers"
+expect 0 "wrong:" "$NETC" explain unknown_layer
+refuse 1 "did you mean unknown_layer?" "$NETC" explain unknown_layr
+for id in $("$NETC" explain | cut -d' ' -f1); do expect 0 "right:" "$NETC" explain "$id"; done
+expect 0 "padding" "$NETC" layers Conv
+refuse 1 "did you mean Conv?" "$NETC" layers Cnv
+"$NETC" layers --json | python3 -c 'import json, sys; d = json.load(sys.stdin); assert len(d) > 15 and all(e["doc"] for e in d)' || fail "layers --json"
+
+at "summary"
+for style in lenet lenet_blocks lenet_nested; do
+  expect 0 "Total params: 63,118,451 (240.78 MB)" "$NETC" summary "$models/$style.net"
+  grep -q "^Trainable params: 63,116,103 " out || fail "$style: trainable parameters"
+  grep -q "^Non-trainable params: 2,348 " out || fail "$style: parameters that are not trained"
+  "$NETC" summary --json "$models/$style.net" | python3 -c '
+import json, sys
+s = json.load(sys.stdin)
+assert (s["parameters"], s["trainable"], s["non_trainable"]) == (63118451, 63116103, 2348), s
+assert sum(l["parameters"] for l in s["layers"]) == s["parameters"] and sum(l["macs"] for l in s["layers"]) == s["macs"] == 87063144' || fail "$style: summary --json"
+done
+
+at "what the compiler made of it"
+for kind in ir graph schedule halide; do
+  "$NETC" "$models/lenet5.net" --emit $kind >printed || fail "--emit $kind"
+  "$NETC" "$models/lenet5.net" --emit $kind -o "$kind.txt" >said || fail "--emit $kind -o"
+  [ -s printed ] && [ ! -s said ] && cmp -s printed $kind.txt || fail "--emit $kind: to stdout and to a file differ"
+done
+grep -q '^graph "LeNet5"' ir.txt || fail "--emit ir: $(head -1 ir.txt)"
+expect 0 "training/autodiff" "$NETC" "$models/lenet5.net" --emit ir --print-after autodiff
+expect 0 " ms " "$NETC" "$models/lenet5.net" --emit ir --timings
+
+at "a product, its figures and its report"
+expect 0 "lenet5: 61,706 parameters" "$NETC" "$models/lenet5.net" -o lenet5 -MD
+grep -qF "lenet5: $models/lenet5.net" lenet5.d || fail "-MD: $(cat lenet5.d)"
+for text in "training + " "from cache" "training takes" "inference takes"; do grep -qF "$text" out || fail "no '$text': $(cat out)"; done
+expect 0 "conv1_conv" "$NETC" "$models/lenet5.net" -o lenet5 --report
+"$NETC" "$models/lenet5.net" -o lenet5 --report --json >report.json
+python3 - <<'PY' || fail "--report --json: $(head -c 2000 report.json)"
+import json, os
+j = json.load(open("report.json"))
+assert j["parameters"] == 61706 and j["product_bytes"] == os.path.getsize("lenet5")
+k, m, rows = j["kernels"], j["memory"], j["report"]
+assert k["from_cache"] == k["distinct"] and len(rows) == k["training"] + k["inference"]
+assert m["training_total"] > m["inference_total"] > m["weights"] >= 4 * 61706 and m["optimiser"] == 2 * m["weights"]
+assert all(r["code_bytes"] >= r["inner_loop_bytes"] >= 0 and r["strategy"] for r in rows)
+assert any(r["inner_loop"]["fma"] >= 8 and r["inner_loop"]["vector_bits"] >= 256 for r in rows)
+PY
+cp lenet5 before
+expect 0 "0 compiled" "$NETC" "$models/lenet5.net" -o lenet5
+expect 0 "0 from cache" "$NETC" "$models/lenet5.net" -o lenet5 --no-cache --inference-only
+! grep -q "training" out || fail "--inference-only speaks of training: $(cat out)"
+echo "tool: ok in $SECONDS s"
