@@ -16,6 +16,8 @@ enum class Kind : uint8_t {
   contraction,   // sum of products over a reduction domain: the anchor of a kernel
   reduction,     // folds dims (batch included) away
   window,        // reads a small neighbourhood per output element: pooling and its gradient
+  gather,        // each result element is an element of some operand, elsewhere, or a constant: concatenation, slices, permutation, padding
+  scatter,       // adds elements to places that another operand names: an embedding's gradient. Its reduction runs in order, so sums are the same each time
   view,          // same bytes, other shape: never a kernel
   ingest,        // works per sample on '*' extents, run by the data loader
 };
@@ -35,7 +37,8 @@ struct LowerContext {
 };
 
 /// The algorithm only; loops are chosen in schedule/. For contraction, reduction, window: `funcs[i]` is result i, and `anchor` the Func that holds the
-/// update definition(s) over `r` (often funcs[0] itself). `padded`: a Func holding a zero-padded copy of an input, which the schedule may compute where it pays.
+/// update definition(s) over `r` (often funcs[0] itself). `padded`: a Func holding a zero-padded or transposed copy of an input, which the schedule may compute
+/// where it pays. gather: `funcs` alone.
 struct Lowered {
   std::vector<Halide::Func> funcs;
   Halide::Func anchor;
