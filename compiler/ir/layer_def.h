@@ -77,11 +77,22 @@ struct OptimizerDef {
 };
 
 /// All that the language offers by name; assembled in compiler/ops/table.cpp and handed on by tool/ only.
+/// A function of expressions over tensors, as user-defined operators are written with; also what the operators of such expressions mean: "+", "-", "*", "/", "^",
+/// "neg". Operands broadcast: an unbatched one of lower rank along the leading dims, any extent of 1 along its dim.
+struct FunctionDef {
+  std::string name, doc;
+  int min_args = 1, max_args = 1;             // tensors
+  bool reduces = false;                       // takes axes, counted from 0 for the first dim of a sample: sum(x, channel); their extents become 1
+  /// kNone and `error`, with the shapes, when the operands do not fit.
+  std::function<ValueId(Graph&, const OpTable&, const std::vector<ValueId>& args, const std::vector<int64_t>& axes, int32_t layer, std::string& error)> build;
+};
+
 struct Registry {
   OpTable ops;
   std::vector<const LayerDef*> layers;
   std::vector<const LossDef*> losses;
   std::vector<const OptimizerDef*> optimizers;
+  std::vector<const FunctionDef*> functions;
   // Operators that passes need, by what they do; a pass names no operator.
   const OpDef* penalty = nullptr;        // w -> f32[]: l1 * sum|w| + l2 * sum w^2; attributes "l1", "l2"
   const OpDef* penalty_grad = nullptr;   // w, g -> g with the penalty's gradient added; attributes "l1", "l2"
