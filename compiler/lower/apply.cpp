@@ -5,6 +5,9 @@
 // tiled by shifting the last tile inwards, except where the kernel overwrites its input (tiles divide the extent there), and the batch by a guard.
 #include "compiler/lower/apply.h"
 
+#include <algorithm>
+#include <optional>
+
 namespace netc::lower {
 namespace {
 
@@ -44,6 +47,74 @@ struct Applier {
     return ni;
   }
 
+  // Per-sample folds. A fold over rows is computed for the row that reads it; one of another shape (a group of channels) for the sample.
+  void rows() {
+    const int rank = out.type.rank();
+    std::vector<Func> folds = b.anchor.helpers;
+    const bool listed = std::any_of(folds.begin(), folds.end(), [&](Func f) { return f.name() == b.anchor.anchor.name(); });
+    if (!listed && b.anchor.anchor.defined() && b.anchor.anchor.has_update_definition()) folds.push_back(b.anchor.anchor);
+    const std::vector<std::string> names = coordinate_names();
+    bool by_row = rank >= 2;  // every fold is known inside one slice of the outermost dim
+    for (Func f : folds) by_row = by_row && is_suffix(f, names) && f.dimensions() > 1;
+    Stage st(b.out);
+    const int lanes = rank ? static_cast<int>(std::min<int64_t>(s.vector, extent(0))) : 1;
+    if (rank) st.split(b.vars[0], co, ci, lanes, TailStrategy::ShiftInwards).vectorize(ci);
+    std::optional<Var> outer;
+    if (by_row) outer = b.vars[rank - 1];
+    const VarOrRVar sample = tasks(st, outer, TailStrategy::ShiftInwards);
+    const bool sliced = sample.name() == task.name();
+    for (Func f : folds) {
+      VarOrRVar level = sample;
+      const int missing = rank + 1 - f.dimensions();  // innermost dims that are folded away
+      if (is_suffix(f, names)) {
+        if (missing <= 0) level = rank ? VarOrRVar(co) : sample;
+        else if (missing < rank) level = sliced && missing == rank - 1 ? VarOrRVar(yi) : VarOrRVar(b.vars[missing]);
+      }
+      f.compute_at(b.out, Var(level.name()));
+      fold(f, level);
+    }
+  }
+  /// Names that ops::vars_of gives the coordinates of the result.
+  std::vector<std::string> coordinate_names() const {
+    static const char* const all[] = {"c", "x", "y", "z", "v"};
+    std::vector<std::string> names(all, all + std::min(out.type.rank(), 5));
+    names.push_back("n");
+    return names;
+  }
+  static bool is_suffix(Func f, const std::vector<std::string>& names) {
+    const auto args = f.args();
+    if (args.size() > names.size()) return false;
+    for (size_t i = 0; i < args.size(); ++i)
+      if (args[i].name() != names[names.size() - args.size() + i]) return false;
+    return true;
+  }
+  // Lanes along the result where it has the operand's innermost dim, else along the row, whose partial results are joined at the end.
+  void fold(Func f, VarOrRVar level) {
+    if (!f.has_update_definition()) return;
+    const auto args = f.args();
+    const auto r = f.rvars(0);
+    if (!args.empty() && args[0].name() == "c" && f.dimensions() > 1) {
+      std::vector<VarOrRVar> order = {args[0]};
+      for (const RVar& v : r) order.push_back(v);
+      f.vectorize(args[0], s.vector, TailStrategy::GuardWithIf).update().reorder(order).vectorize(args[0], s.vector, TailStrategy::GuardWithIf);
+      return;
+    }
+    const Expr value = f.update_value();
+    const bool joins = f.outputs() == 1 && (value.as<Halide::Internal::Add>() || value.as<Halide::Internal::Max>());
+    if (!joins || r.empty()) return;
+    const ir::Type& in = p.graph->type(p.graph->nodes[k.anchor].inputs[0]);
+    if (in.rank() == 0 || in.dims.back() < s.vector) return;
+    RVar ro("ro"), ri("ri");
+    Var lane("lane");
+    f.update().split(r[0], ro, ri, s.vector);
+    Func part = f.update().rfactor(ri, lane);
+    part.compute_at(b.out, Var(level.name())).vectorize(lane);
+    std::vector<VarOrRVar> order = {lane, ro};
+    for (size_t i = 1; i < r.size(); ++i) order.push_back(r[i]);
+    part.update().reorder(order).vectorize(lane);
+    f.update().atomic().vectorize(ri);
+  }
+
   void map() {
     if (out.type.rank() == 0) return;
     TailStrategy tail = k.anchor == ir::kNone ? TailStrategy::GuardWithIf : TailStrategy::ShiftInwards;
@@ -77,6 +148,10 @@ struct Applier {
   void stage_padding(Func at, VarOrRVar level, bool planes = false) {
     for (Func pad : b.anchor.padded) {
       auto args = pad.args();
+      if (args.back().name() != "n") {  // a transposed copy of weights: once for the kernel
+        pad.compute_root().parallel(args.back()).vectorize(args[0], s.vector, TailStrategy::GuardWithIf);
+        continue;
+      }
       pad.compute_at(at, Var(level.name()));
       bool vector_x = planes && args.size() == 4;
       if (vector_x) pad.reorder_storage(args[1], args[2], args[0], args[3]).reorder(args[1], args[2], args[0], args[3]);
@@ -167,7 +242,54 @@ struct Applier {
     o.split(u, co, ci, s.vector * num("vectors")).split(kv, kt, yi, num("rows")).split(kt, kto, kti, num("task_tiles")).reorder({ci, yi, co, kti, kto})
         .vectorize(ci, s.vector).unroll(yi).parallel(kto);
     acc.compute_at(o, co).vectorize(au, s.vector).unroll(au).unroll(ak);
-    acc.update().reorder(au, ak, b.anchor.r[0]).vectorize(au, s.vector).unroll(au).unroll(ak);
+    acc.update().reorder(inner_to_reduction({au, ak})).vectorize(au, s.vector).unroll(au).unroll(ak);
+  }
+
+  // The dims of a tile in registers, and the loops of the reduction around it.
+  std::vector<VarOrRVar> inner_to_reduction(std::vector<Var> tile) {
+    std::vector<VarOrRVar> order(tile.begin(), tile.end());
+    for (int d = 0; d < b.anchor.r.dimensions(); ++d) order.push_back(b.anchor.r[d]);
+    return order;
+  }
+
+  // A matrix product for each sample. With more than two dims the outer ones (attention's heads) and samples are tasks, else panels of columns: all rows go through
+  // a panel of the second operand while it is in cache. A transposed copy of an operand is made once for the kernel, or once for each task where it is a sample's.
+  void tokens() {
+    Func acc = b.anchor.anchor, o = b.out;
+    Var c = b.vars[0], x = b.vars[1];
+    Stage st(o);
+    st.split(c, co, ci, s.vector * num("vectors"), TailStrategy::ShiftInwards).split(x, xo, xi, num("rows"), TailStrategy::ShiftInwards);
+    std::vector<VarOrRVar> order = {ci, xi, xo, co};
+    for (size_t d = 2; d < b.vars.size(); ++d) order.push_back(b.vars[d]);
+    st.reorder(order).vectorize(ci, s.vector).unroll(xi);
+    VarOrRVar level = co;
+    if (b.vars.size() > 3) {
+      st.fuse(b.vars[b.vars.size() - 2], n(), task).parallel(task);
+      level = b.vars.size() == 4 ? VarOrRVar(task) : VarOrRVar(b.vars[2]);
+    } else {
+      st.fuse(co, n(), task).parallel(task);
+      level = task;
+    }
+    for (Func copy : b.anchor.padded) {
+      auto args = copy.args();
+      bool of_sample = args.back().name() == "n";
+      if (of_sample) copy.compute_at(o, Var(level.name()));
+      else copy.compute_root().parallel(args.back());
+      copy.vectorize(args[0], s.vector, TailStrategy::GuardWithIf);
+    }
+    auto a = acc.args();
+    Var inside = b.vars.size() > 3 ? co : xo;
+    acc.compute_at(o, b.vars.size() > 3 ? xo : inside).vectorize(a[0], s.vector).unroll(a[0]).unroll(a[1]);
+    acc.update().reorder(inner_to_reduction({a[0], a[1]})).vectorize(a[0], s.vector).unroll(a[0]).unroll(a[1]);
+  }
+
+  // In the order of the batch: sums are the same each time, whatever the threads.
+  void scatter() {
+    Func acc = b.anchor.anchor;
+    auto a = acc.args();
+    acc.compute_root().vectorize(a[0], s.vector, TailStrategy::GuardWithIf);
+    acc.update().reorder(inner_to_reduction({a[0]})).vectorize(a[0], s.vector, TailStrategy::GuardWithIf);
+    b.out.vectorize(b.vars[0], s.vector, TailStrategy::GuardWithIf);
   }
 
   void conv_lanes() {
@@ -180,8 +302,7 @@ struct Applier {
     stage_padding(o, level);
     auto a = acc.args();
     acc.compute_at(o, co).vectorize(a[0], s.vector).unroll(a[0]).unroll(a[1]).unroll(a[2]);
-    auto r = b.anchor.r;
-    acc.update().reorder({a[0], a[1], a[2], r[0], r[1], r[2]}).vectorize(a[0], s.vector).unroll(a[0]).unroll(a[1]).unroll(a[2]);
+    acc.update().reorder(inner_to_reduction({a[0], a[1], a[2]})).vectorize(a[0], s.vector).unroll(a[0]).unroll(a[1]).unroll(a[2]);
   }
 
   void conv_planes() {
@@ -193,9 +314,8 @@ struct Applier {
     VarOrRVar level = tasks(st, lines, TailStrategy::ShiftInwards);
     stage_padding(o, level, true);
     auto a = acc.args();
-    auto r = b.anchor.r;
     acc.compute_at(o, co).reorder(a[1], a[0], a[2], a[3]).reorder_storage(a[1], a[0], a[2], a[3]).vectorize(a[1], s.vector).unroll(a[1]).unroll(a[0]).unroll(a[2]);
-    acc.update().reorder({a[1], a[0], a[2], r[0], r[1], r[2]}).vectorize(a[1], s.vector).unroll(a[1]).unroll(a[0]).unroll(a[2]);
+    acc.update().reorder(inner_to_reduction({a[1], a[0], a[2]})).vectorize(a[1], s.vector).unroll(a[1]).unroll(a[0]).unroll(a[2]);
   }
 
   // dw(k, c, kx, ky). Three levels of sums: `reg`, of a block of image rows, in registers for a tile of dw; `part`, of a slice of rows and the batch, in cache;
@@ -249,11 +369,6 @@ struct Applier {
     auto r = b.anchor.r;
     auto a = acc.args();
     int rd = r.dimensions();
-    if (num("rows") || !acc.has_update_definition()) {
-      for (Func h : b.anchor.helpers) h.compute_at(b.out, b.vars.back());
-      if (acc.has_update_definition()) acc.compute_at(b.out, b.vars.back());
-      return;
-    }
     for (Func h : b.anchor.helpers) h.compute_root();
     acc.compute_root();
     if (rd < 2) {
@@ -322,6 +437,9 @@ struct Applier {
     else if (s.name == "conv_planes") conv_planes();
     else if (s.name == "taps_lanes") taps(false);
     else if (s.name == "taps_planes") taps(true);
+    else if (s.name == "tokens") tokens();
+    else if (s.name == "rows") rows();
+    else if (s.name == "scatter") scatter();
     else if (s.name == "reduce") reduce();
     else if (s.name == "ingest") ingest();
     if (s.name == "window")

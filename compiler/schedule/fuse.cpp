@@ -82,7 +82,7 @@ class Fuser {
       kernel_of_[n] = k;
       bool pooled = false;
       const Node* last = &node;
-      while (last->results.size() == 1 && node.op->kind != Kind::ingest) {
+      while (last->results.size() == 1 && node.op->kind != Kind::ingest && node.op->kind != Kind::scatter) {
         NodeId u = follower(last->results[0], node.op->kind, pooled);
         if (u == kNone || kernel_of_[u] != kNone) break;  // the first chain takes it: the others' values are stored
         kernel_of_[u] = k;
@@ -119,7 +119,7 @@ class Fuser {
     if (pinned_[v] || users_[v].empty()) return true;
     for (NodeId u : users_[v]) {
       Kind k = g_.nodes[u].op->kind;
-      if (k == Kind::contraction || k == Kind::view || k == Kind::ingest) return true;
+      if (k == Kind::contraction || k == Kind::view || k == Kind::ingest || k == Kind::scatter) return true;
       if (k == Kind::window && g_.nodes[u].op->overlaps(g_.nodes[u].attrs)) return true;
       if (k == Kind::reduction && !same_rank_reduction(u)) continue;
       if (k == Kind::elementwise && !same_shape(v, g_.nodes[u].results[0]) && g_.type(v).elements() > 1) return true;  // broadcast: computed once
@@ -165,15 +165,20 @@ class Fuser {
 
   // A kernel that writes a variable comes right after the last reader of what it overwrites; the others keep the graph's order.
   void order() {
-    std::map<int32_t, ValueId> written;  // variable's value -> new contents
-    for (auto& u : g_.updates) written[g_.variables[u.variable].value] = u.value;
+    std::map<ValueId, double> last_read;    // a variable's value -> the position of its last reader
+    std::map<ValueId, ValueId> overwrites;  // new contents -> the value of the variable
+    for (auto& u : g_.updates) overwrites[u.value] = g_.variables[u.variable].value;
+    for (size_t k = 0; k < out_.kernels.size(); ++k)
+      for (ValueId v : out_.kernels[k].input_values) {
+        auto [it, fresh] = last_read.try_emplace(v, position_[k]);
+        if (!fresh) it->second = std::max<double>(it->second, position_[k]);
+      }
     std::vector<std::pair<double, int>> keys;
     for (int k = 0; k < static_cast<int>(out_.kernels.size()); ++k) {
       double key = position_[k];
-      for (auto& [old, now] : written)
-        if (std::count(out_.kernels[k].output_values.begin(), out_.kernels[k].output_values.end(), now))
-          for (int j = 0; j < static_cast<int>(out_.kernels.size()); ++j)
-            if (j != k && std::count(out_.kernels[j].input_values.begin(), out_.kernels[j].input_values.end(), old)) key = std::max(key, position_[j] + 0.5);
+      for (ValueId v : out_.kernels[k].output_values)
+        if (auto it = overwrites.find(v); it != overwrites.end())
+          if (auto read = last_read.find(it->second); read != last_read.end() && read->second > position_[k]) key = std::max(key, read->second + 0.5);
       keys.push_back({key, k});
     }
     std::stable_sort(keys.begin(), keys.end());

@@ -9,6 +9,14 @@
 //   conv_planes  y[n, y, x, c]:  few channels: lanes along x, all channels in the tile
 //   taps_lanes   dw[ky,kx,c,k]:  lanes along k, a tile of taps; tasks are slices of image rows
 //   taps_planes  dw[ky,kx,c,k]:  few channels k: lanes along x, a reduction
+//   tokens       y[n, ..., t, u]: a matrix product for each sample: lanes along u, rows along t; panels of columns, or the outer dims, are tasks
+//
+// What is no contraction:
+//
+//   map, window  one element after another, lanes along the innermost dim
+//   rows         per-sample folds (softmax, layer norm, a mean over axes): a fold is computed for the row that needs it, lanes along the row or the result
+//   reduce       folds over the batch: slices of the outermost dim are tasks, whose sums are added in order
+//   scatter      in order along the batch, lanes along the innermost dim
 #include "compiler/schedule/strategy.h"
 
 #include <algorithm>
@@ -249,19 +257,49 @@ struct Chooser {
   }
 
   void reduce() {
-    s.name = "reduce";
     const Type& o = anchor_type();
     const Type& in = p.graph->type(p.graph->nodes[k.anchor].inputs[0]);
+    if (o.batched) {
+      s.name = "rows";
+      s.vector = m.vector_floats;
+      const int64_t outer = o.rank() ? o.dims[0] : 1;
+      tasks(outer, std::max(flops(), static_cast<double>(in.has_any_extent() ? 1 : in.elements())), kGrainElements);
+      return;
+    }
+    s.name = "reduce";
     int64_t inner = o.rank() ? o.dims.back() : 1;
-    bool rows = o.batched;
-    s.vector = rows ? 1 : static_cast<int>(std::min<int64_t>(m.vector_floats, inner >= m.vector_floats ? m.vector_floats : in.rank() > 1 ? in.dims[in.rank() - 2] : m.vector_floats));
-    set("rows", rows ? 1 : 0);
+    s.vector = static_cast<int>(std::min<int64_t>(m.vector_floats, inner >= m.vector_floats ? m.vector_floats : in.rank() > 1 ? in.dims[in.rank() - 2] : m.vector_floats));
     set("tasks", 16);
+  }
+
+  void tokens() {
+    s.name = "tokens";
+    const Type& a = anchor_type();
+    const int64_t U = a.dims.back(), T = a.dims[a.rank() - 2];
+    s.vector = lanes_for(U, m.vector_floats, 1, false).first;
+    if (U < m.vector_floats) s.vector = static_cast<int>(U);
+    const int64_t fit = std::max<int64_t>(1, U / s.vector);
+    const Tile tile = tile_for(fit, std::min<int64_t>(12, T), std::min<int64_t>(fit, 4), false);
+    set("vectors", tile.vectors);
+    set("rows", tile.rows);
+  }
+
+  void scatter() {
+    s.name = "scatter";
+    s.vector = static_cast<int>(std::min<int64_t>(m.vector_floats, anchor_type().dims.back()));
   }
 
   void window() {
     map();
     s.name = "window";
+  }
+
+  void contraction(const ir::Node& node) {
+    const Type &a = anchor_type(), &b = p.graph->type(node.inputs[1]);
+    if (!a.batched) a.rank() == 2 ? outer() : a.rank() == 4 ? taps() : reduce();
+    else if (a.rank() == 2 || b.batched) tokens();
+    else if (a.rank() == 3) conv();
+    else node.op->dot ? dot() : gemm();
   }
 
   Strategy run() {
@@ -270,12 +308,9 @@ struct Chooser {
     else {
       auto& node = p.graph->nodes[k.anchor];
       switch (node.op->kind) {
-        case Kind::contraction:
-          if (!anchor_type().batched) anchor_type().rank() == 2 ? outer() : taps();
-          else if (anchor_type().rank() == 3) conv();
-          else node.op->dot ? dot() : gemm();
-          break;
+        case Kind::contraction: contraction(node); break;
         case Kind::reduction: reduce(); break;
+        case Kind::scatter: scatter(); break;
         case Kind::ingest: s.name = "ingest"; s.vector = static_cast<int>(std::min<int64_t>(m.vector_floats, out().type.dims[1])); break;
         default: window(); break;
       }

@@ -13,7 +13,7 @@
 #include "compiler/passes/passes.h"
 #include "compiler/passes/pipeline.h"
 #include "compiler/sema/model.h"
-#include "tests/lower/kernel_runner.h"
+#include "tests/support/kernel_runner.h"
 
 using namespace netc;
 using namespace netc::ir;

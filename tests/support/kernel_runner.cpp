@@ -1,4 +1,4 @@
-#include "tests/lower/kernel_runner.h"
+#include "tests/support/kernel_runner.h"
 
 #include <dlfcn.h>
 #include <unistd.h>

@@ -1,0 +1,70 @@
+// Every operator as the compiler runs it: scheduled, compiled to a kernel of its own, against its reference.
+#include <doctest/doctest.h>
+
+#include <cmath>
+#include <random>
+
+#include <fmt/format.h>
+
+#include "tests/ops/cases.h"
+#include "tests/support/kernel_runner.h"
+
+using namespace netc;
+using namespace netc::ir;
+using namespace netc::test;
+
+namespace {
+
+/// All cases that are kernels in one graph, so that they compile together; nothing joins them.
+struct All {
+  Graph g;
+  std::map<std::string, RefTensor> operands;
+  struct Result { std::string name; ValueId value; RefTensor want; };
+  std::vector<Result> results;
+};
+
+All all_cases(int64_t batch) {
+  All all;
+  all.g.name = "cases";
+  std::mt19937 random(5);
+  for (const Case& c : cases()) {
+    const OpDef& op = ops::registry().ops.at(c.op);
+    if (op.kind == Kind::view || op.kind == Kind::ingest) continue;
+    const std::vector<RefTensor> contents = operands(c, batch, random);
+    std::vector<ValueId> in;
+    for (size_t i = 0; i < c.in.size(); ++i) {
+      Variable v;
+      v.name = fmt::format("{}.{}", all.results.size(), i);
+      v.role = c.in[i].batched ? Role::input : Role::weight;
+      in.push_back(all.g.add_variable(v, c.in[i]));
+      all.operands[v.name] = contents[i];
+    }
+    const std::vector<ValueId> out = all.g.add_nodes_results(op, in, c.attrs);
+    const std::vector<RefTensor> want = op.reference(all.g.nodes.back(), all.g, contents, batch);
+    for (size_t i = 0; i < out.size(); ++i) {
+      all.g.outputs.push_back({fmt::format("result {}", all.results.size()), out[i]});
+      all.results.push_back({name_of(c), out[i], want[i]});
+    }
+  }
+  return all;
+}
+
+}  // namespace
+
+TEST_CASE("every operator's kernel agrees with the reference") {
+  for (const int batch : {1, 5}) {
+    const All all = all_cases(batch);
+    schedule::Machine m = schedule::host_machine();
+    std::string error;
+    const auto got = run_kernels(all.g, m, all.operands, batch, 8, 2, error);
+    REQUIRE_MESSAGE(error.empty(), error);
+    for (const All::Result& r : all.results) {
+      const RefTensor& t = got.at(r.value);
+      REQUIRE(t.data.size() == r.want.data.size());
+      double worst = 0, scale = 1;
+      for (double v : r.want.data) scale = std::max(scale, std::abs(v));
+      for (size_t i = 0; i < t.data.size(); ++i) worst = std::max(worst, std::isfinite(t.data[i]) ? std::abs(t.data[i] - r.want.data[i]) / scale : INFINITY);
+      CHECK_MESSAGE(worst < 3e-5, fmt::format("{} at batch {}: {}", r.name, batch, worst));
+    }
+  }
+}
