@@ -59,6 +59,8 @@ class Pool final : public Context {
 
   void fail(const char* message) { std::snprintf(error_, sizeof error_, "%s", message); }
 
+  // A job is a number of tasks, taken one by one from `open_`; who asks takes tasks too, and waits only for tasks that a worker has begun: a worker that the
+  // system keeps from running delays nobody. What belongs to a job is written before it opens, and stays until its last task is done.
   int parallel(Task f, int min, int size, uint8_t* closure) {
     if (size <= 1 || threads_ == 1 || inside_ == this) {
       int failed = 0;
@@ -67,14 +69,15 @@ class Pool final : public Context {
     }
     task_ = f; closure_ = closure; min_ = min; size_ = size;
     failed_.store(0, std::memory_order_relaxed);
-    next_.store(0, std::memory_order_relaxed);
-    busy_.store(threads_ - 1, std::memory_order_relaxed);
-    generation_.fetch_add(1, std::memory_order_release);
+    done_.store(0, std::memory_order_relaxed);
+    const uint32_t job = generation_.load(std::memory_order_relaxed) + 1;
+    open_.store(uint64_t{job} << 32 | static_cast<uint32_t>(size), std::memory_order_release);
+    generation_.store(job, std::memory_order_seq_cst);
     if (sleepers_.load(std::memory_order_seq_cst) > 0) generation_.notify_all();
     inside_ = this;
-    run_tasks();
+    run_tasks(job);
     inside_ = nullptr;
-    for (int spins = 0; busy_.load(std::memory_order_acquire) != 0; ++spins) spins < kSpins ? relax() : std::this_thread::yield();
+    for (int spins = 0; done_.load(std::memory_order_acquire) != size; ++spins) spins < kSpins ? relax() : std::this_thread::yield();
     return failed_.load();
   }
 
@@ -96,11 +99,14 @@ class Pool final : public Context {
   }
 
  private:
-  void run_tasks() {
-    for (;;) {
-      int i = next_.fetch_add(1, std::memory_order_relaxed);
-      if (i >= size_) return;
-      if (int r = task_(this, min_ + i, closure_)) failed_.store(r, std::memory_order_relaxed);
+  void run_tasks(uint32_t job) {
+    uint64_t left = open_.load(std::memory_order_acquire);
+    while (left >> 32 == job && static_cast<uint32_t>(left) > 0) {
+      if (!open_.compare_exchange_weak(left, left - 1, std::memory_order_acq_rel, std::memory_order_acquire)) continue;
+      // The task is this thread's: until it is done, the job stays.
+      if (int r = task_(this, min_ + size_ - static_cast<int>(static_cast<uint32_t>(left)), closure_)) failed_.store(r, std::memory_order_relaxed);
+      done_.fetch_add(1, std::memory_order_release);
+      left = open_.load(std::memory_order_acquire);
     }
   }
   void work(int slot) {
@@ -116,10 +122,9 @@ class Pool final : public Context {
         generation_.wait(seen);
         sleepers_.fetch_sub(1, std::memory_order_seq_cst);
       }
-      ++seen;
+      seen = generation_.load(std::memory_order_acquire);
       if (stop_.load()) return;
-      run_tasks();
-      busy_.fetch_sub(1, std::memory_order_release);
+      run_tasks(seen);
     }
   }
 
@@ -131,8 +136,8 @@ class Pool final : public Context {
   std::vector<Scratch> scratch_;
   AlignedMemory memory_;
   alignas(64) std::atomic<uint32_t> generation_{0};
-  alignas(64) std::atomic<int> next_{0};
-  alignas(64) std::atomic<int> busy_{0};
+  alignas(64) std::atomic<uint64_t> open_{0};  // the job's number, and how many of its tasks nobody has taken
+  alignas(64) std::atomic<int> done_{0};
   std::atomic<int> sleepers_{0}, failed_{0};
   std::atomic<bool> stop_{false};
   Task task_ = nullptr;

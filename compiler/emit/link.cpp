@@ -49,7 +49,7 @@ bool compile_kernels(const Unit& u, const BuildOptions& options, const TempFolde
 
 std::vector<std::string> compiler_command(const Toolchain& t) {
   std::vector<std::string> command = split_words(t.cxx);
-  for (const char* flag : {"-std=c++20", "-O1", "-fPIC", "-ffunction-sections", "-fdata-sections", "-w"}) command.push_back(flag);
+  for (const char* flag : {"-std=c++20", "-fPIC", "-ffunction-sections", "-fdata-sections", "-w"}) command.push_back(flag);
   if (t.cxx.find("clang") == std::string::npos) command.push_back("-fno-gnu-unique");  // see build_library
   command.push_back("-I" + t.include_dir);
   return command;
@@ -62,6 +62,7 @@ bool compile_all(const Unit& u, const BuildOptions& options, const std::vector<S
     const std::string cpp = temp.file(sources[i].name + ".cpp");
     if (!write_file(cpp, sources[i].text, error)) break;
     std::vector<std::string> command = compiler_command(options.toolchain);
+    command.push_back(u.with_main ? "-O0" : "-O1");  // a driver only calls kernels: a program's compiles in half the time, a library's is small
     command.insert(command.end(), {"-c", cpp, "-o", temp.file(sources[i].name + ".o")});
     threads.emplace_back([command, &said = errors[i]] { run_process(command, said); });
   }
