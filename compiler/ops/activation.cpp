@@ -1,5 +1,5 @@
-// Activations, element by element. Where the result tells the slope, the gradient reads the result y, not the operand, so that the operand's memory is free after
-// the forward pass. Each is stable for every x: exponentials are taken of -|x| only.
+// Activations, element by element. Where the result tells the slope, the gradient reads the result y, not the operand, so that the operand's memory is free
+// after the forward pass. Each is stable for every x: exponentials are taken of -|x| only.
 #include "compiler/ops/functions.h"
 
 namespace netc::ops {
@@ -43,7 +43,8 @@ double tanh_softplus(double x) { return std::tanh(std::max(x, 0.0) + std::log1p(
 Expr gelu_inner(const Expr& c) { return lit(2 * kRootTwoOverPi) * (c + lit(kGelu) * c * c * c); }
 double gelu_inner(double x) { return 2 * kRootTwoOverPi * (x + kGelu * x * x * x); }
 Expr near(const Expr& x) { return clamp(x, -20.0f, 20.0f); }
-Expr normal_share(const Expr& x) { return 0.5f + 0.5f * Halide::erf(clamp(x * lit(kRootHalf), -4.0f, 4.0f)); }
+/// The share of the normal distribution below x; nothing is left of it below -6, where the last bit of erf would still count times x.
+Expr normal_share(const Expr& x) { return select(x < -6.0f, 0.0f, 0.5f + 0.5f * Halide::erf(clamp(x * lit(kRootHalf), -4.0f, 4.0f))); }
 double normal_share(double x) { return 0.5 * std::erfc(-x * kRootHalf); }
 
 const Activation kActivations[] = {
@@ -67,8 +68,8 @@ const Activation kActivations[] = {
      [](const Expr& dy, const Expr& y, const Expr& p) { return select(y > 0.0f, dy, dy * (y + p)); },
      [](double x, double p) { return x > 0 ? x : p * std::expm1(x); },
      [](double dy, double y, double p) { return y > 0 ? dy : dy * (y + p); }, "alpha"},
-    {"selu", "Self-normalising unit: y = 1.0507 * (x where x > 0, else 1.67326 * (exp(x) - 1))", "dx = 1.0507 * dy where y > 0, else dy * (y + 1.0507 * 1.67326).",
-     true, 12, 3,
+    {"selu", "Self-normalising unit: y = 1.0507 * (x where x > 0, else 1.67326 * (exp(x) - 1))",
+     "dx = 1.0507 * dy where y > 0, else dy * (y + 1.0507 * 1.67326).", true, 12, 3,
      [](const Expr& x, const Expr&) { return lit(kSeluScale) * select(x > 0.0f, x, lit(kSeluAlpha) * exp_minus_one(x)); },
      [](const Expr& dy, const Expr& y, const Expr&) { return dy * select(y > 0.0f, lit(kSeluScale), y + lit(kSeluScale * kSeluAlpha)); },
      [](double x, double) { return kSeluScale * (x > 0 ? x : kSeluAlpha * std::expm1(x)); },
@@ -92,13 +93,14 @@ const Activation kActivations[] = {
      [](const Expr& x, const Expr&) { return max(x, 0.0f) + log(1.0f + exp_minus_abs(x)); },
      [](const Expr& dy, const Expr& y, const Expr&) { return dy * (1.0f - exp_minus_abs(y)); },
      [](double x, double) { return std::max(x, 0.0) + std::log1p(std::exp(-std::abs(x))); },
-     [](double dy, double y, double) { return -dy * std::expm1(-y); }},
+     [](double dy, double y, double) { return -dy * std::expm1(-std::abs(y)); }},
     {"softsign", "Sign with soft corners: y = x / (1 + |x|)", "dx = dy * (1 - |y|)^2.", true, 6, 4,
      [](const Expr& x, const Expr&) { return x / (1.0f + abs(x)); },
      [](const Expr& dy, const Expr& y, const Expr&) { return dy * (1.0f - abs(y)) * (1.0f - abs(y)); },
      [](double x, double) { return x / (1 + std::abs(x)); },
      [](double dy, double y, double) { return dy * (1 - std::abs(y)) * (1 - std::abs(y)); }},
-    {"gelu", "Gaussian error linear unit: y = x * (1 + erf(x / sqrt(2))) / 2", "dx = dy * (F(x) + x * f(x)), of the normal distribution F and its density f.", false, 26, 40,
+    {"gelu", "Gaussian error linear unit: y = x * (1 + erf(x / sqrt(2))) / 2",
+     "dx = dy * (F(x) + x * f(x)), of the normal distribution F and its density f.", false, 26, 40,
      [](const Expr& x, const Expr&) { return x * normal_share(x); },
      [](const Expr& dy, const Expr& x, const Expr&) { return dy * (normal_share(x) + near(x) * lit(kInvRootTwoPi) * exp(-0.5f * near(x) * near(x))); },
      [](double x, double) { return x * normal_share(x); },
@@ -131,8 +133,8 @@ const Activation kActivations[] = {
        const double t = tanh_softplus(x);
        return dy * (t + x * sigmoid(x) * (1 - t * t));
      }},
-    {"hard_swish", "Sigmoid linear unit in straight pieces: y = x * min(max(x + 3, 0), 6) / 6", "dx = 0 where x <= -3, dy where x >= 3, else dy * (2*x + 3) / 6.",
-     false, 5, 5,
+    {"hard_swish", "Sigmoid linear unit in straight pieces: y = x * min(max(x + 3, 0), 6) / 6",
+     "dx = 0 where x <= -3, dy where x >= 3, else dy * (2*x + 3) / 6.", false, 5, 5,
      [](const Expr& x, const Expr&) { return x * hard_sigmoid(x); },
      [](const Expr& dy, const Expr& x, const Expr&) { return dy * select(x <= -3.0f, 0.0f, x >= 3.0f, 1.0f, x * lit(1.0 / 3) + 0.5f); },
      [](double x, double) { return x * hard_sigmoid(x); },
@@ -216,9 +218,9 @@ void add_activation(Registry& r) {
   static const LayerDef layers[] = {
       layer("ReLU", "relu"), layer("ReLU6", "relu6"),
       layer("LeakyReLU", "leaky_relu", {{"slope", ArgType::number, ArgValue{0.01}, 0, 1e6, {}, "slope where x < 0"}}),
-      layer("ELU", "elu", {{"alpha", ArgType::number, ArgValue{1.0}, 0, 1e6, {}, "-alpha is what y approaches where x < 0"}}), layer("SELU", "selu"), gelu_layer(),
-      layer("SiLU", "silu"), layer("Mish", "mish"), layer("HardSwish", "hard_swish"), layer("Sigmoid", "sigmoid"), layer("HardSigmoid", "hard_sigmoid"),
-      layer("Tanh", "tanh"), layer("Softplus", "softplus"), layer("Softsign", "softsign")};
+      layer("ELU", "elu", {{"alpha", ArgType::number, ArgValue{1.0}, 0, 1e6, {}, "-alpha is what y approaches where x < 0"}}),
+      layer("SELU", "selu"), gelu_layer(), layer("SiLU", "silu"), layer("Mish", "mish"), layer("HardSwish", "hard_swish"), layer("Sigmoid", "sigmoid"),
+      layer("HardSigmoid", "hard_sigmoid"), layer("Tanh", "tanh"), layer("Softplus", "softplus"), layer("Softsign", "softsign")};
   static const std::vector<FunctionDef> functions = [] {
     std::vector<FunctionDef> v;
     for (const Activation& a : kActivations) {

@@ -52,7 +52,8 @@ OpDef sub() {
 
 OpDef mul() {
   OpDef d = binary("mul", "y = a * b.", 1, [](const Expr& a, const Expr& b) { return a * b; }, [](double a, double b) { return a * b; });
-  d.gradient = both([](const GradContext& g, ValueId dy) { return times(g, dy, g.in(1)); }, [](const GradContext& g, ValueId dy) { return times(g, dy, g.in(0)); });
+  d.gradient = both([](const GradContext& g, ValueId dy) { return times(g, dy, g.in(1)); },
+                    [](const GradContext& g, ValueId dy) { return times(g, dy, g.in(0)); });
   return d;
 }
 

@@ -14,10 +14,12 @@ struct Drop {
 };
 
 const Drop kDrops[] = {
-    {"dropout", "Each element is zero with probability `rate`, else x / (1 - rate); decided by (element, sample, seed, step, stream). Operands x, seed, step.", "Dropout",
-     "Dropout in training, nothing in inference. y = x / (1 - rate) with probability 1 - rate, else 0", "dropout", "a value", Whole::element, 0.5},
+    {"dropout", "Each element is zero with probability `rate`, else x / (1 - rate); decided by (element, sample, seed, step, stream). Operands x, seed, step.",
+     "Dropout", "Dropout in training, nothing in inference. y = x / (1 - rate) with probability 1 - rate, else 0", "dropout", "a value", Whole::element, 0.5},
     {"dropout_channels", "dropout of whole channels: one decision for each (channel, sample). Operands x, seed, step.", "SpatialDropout",
-     "Dropout of whole channels in training, nothing in inference. y[..., c] = x[..., c] / (1 - rate) with probability 1 - rate, else 0; one decision for a channel of a sample",
+     "Dropout of whole channels in training, nothing in inference. "
+     "y[..., c] = x[..., c] / (1 - rate) with probability 1 - rate, else 0; "
+     "one decision for a channel of a sample",
      "spatial_dropout", "a channel", Whole::channel, 0.5},
     {"dropout_samples", "dropout of whole samples: one decision for each sample. Operands x, seed, step.", "DropPath",
      "Dropout of a sample's whole tensor in training, nothing in inference: stochastic depth, before the Add of a residual. "

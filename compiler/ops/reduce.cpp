@@ -66,7 +66,9 @@ std::vector<std::vector<double>> groups(const Node& n, const Graph& g, const Ten
   const RefTensor y = ref_zeros(folded(g.type(n.inputs[0]), axes_of(n)), batch);
   dims = y.dims;
   std::vector<std::vector<double>> all(y.data.size());
-  for (size_t i = 0; i < in[0].data.size(); ++i) all[static_cast<size_t>(broadcast_index(static_cast<int64_t>(i), y.dims, in[0].dims))].push_back(in[0].data[i]);
+  for (size_t i = 0; i < in[0].data.size(); ++i) {
+    all[static_cast<size_t>(broadcast_index(static_cast<int64_t>(i), y.dims, in[0].dims))].push_back(in[0].data[i]);
+  }
   return all;
 }
 
@@ -242,7 +244,9 @@ ValueId build(LayerBuilder& b, const Named& n) {
     const int64_t a = axis_named(t, word);
     if (a == kNone) {
       return b.error(fmt::format("{} over {} needs an input that has it, but its input is {}", n.layer, word, shape_for_user(t)),
-                     t.rank() == 1 ? "a flat input has channel only" : t.rank() == 2 ? "a sequence has position and channel" : "an image has height, width and channel");
+                     t.rank() == 1   ? "a flat input has channel only"
+                     : t.rank() == 2 ? "a sequence has position and channel"
+                                     : "an image has height, width and channel");
     }
     axes.push_back(a);
   }

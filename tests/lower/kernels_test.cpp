@@ -111,13 +111,16 @@ TEST_CASE("matrix products, streamed and small, whole tiles and single rows") {
 TEST_CASE("operands broadcast inside kernels, and are reduced again") {
   for (int channels : {3, 8, 19}) {
     Net n;
-    auto x = n.variable("x", Role::input, true, {9, 11, channels}), row = n.variable("row", Role::input, true, {1, 11, 1}), pixel = n.variable("pixel", Role::input, true, {1, 1, channels});
+    auto x = n.variable("x", Role::input, true, {9, 11, channels}), row = n.variable("row", Role::input, true, {1, 11, 1});
+    auto pixel = n.variable("pixel", Role::input, true, {1, 1, channels});
     auto column = n.variable("column", Role::weight, false, {9, 1, 1}), one = n.variable("one", Role::input, true, {1, 1, 1});
-    const Attrs image = {{"axes", std::vector<int64_t>{0, 1}}}, channel = {{"axes", std::vector<int64_t>{2}}}, all = {{"axes", std::vector<int64_t>{0, 1, 2}}};
+    const Attrs image = {{"axes", std::vector<int64_t>{0, 1}}}, channel = {{"axes", std::vector<int64_t>{2}}};
+    const Attrs all = {{"axes", std::vector<int64_t>{0, 1, 2}}};
     n.out(n.op("sigmoid", {n.op("mul", {x, n.op("add", {row, pixel})})}));           // both expand
     n.out(n.op("sub", {n.op("mul", {row, column}), n.op("tanh", {one})}));
     n.out(n.op("div", {n.op("sub", {x, n.op("reduce_mean", {x}, image)}), n.op("exp", {n.op("reduce_variance", {x}, image)})}));
-    n.out(n.op("mul", {x, n.op("rsqrt", {n.op("rescale", {n.op("reduce_sum", {n.op("squared", {x})}, channel)}, {{"scale", 1.0}, {"offset", 1e-3}})})}));
+    const ValueId squares = n.op("reduce_sum", {n.op("squared", {x})}, channel);
+    n.out(n.op("mul", {x, n.op("rsqrt", {n.op("rescale", {squares}, {{"scale", 1.0}, {"offset", 1e-3}})})}));
     n.out(n.op("reduce_max", {n.op("mul", {x, pixel})}, all));
     n.out(n.op("reduce_max_grad", {x, one}, all));
     n.out(n.op("reduce_max_grad", {x, n.op("reduce_sum", {x}, channel)}, channel));
@@ -142,10 +145,12 @@ TEST_CASE("reductions of what has no batch") {
 
 TEST_CASE("activations, random layers and rows of logarithms in kernels") {
   Net n;
-  auto x = n.variable("x", Role::input, true, {5, 3, 11}), rows = n.variable("rows", Role::input, true, {13}), slope = n.variable("slope", Role::weight, false, {11});
+  auto x = n.variable("x", Role::input, true, {5, 3, 11}), rows = n.variable("rows", Role::input, true, {13});
+  auto slope = n.variable("slope", Role::weight, false, {11});
   auto seed = n.variable("seed", Role::scalar, false, {}, DType::u32), step = n.variable("step", Role::scalar, false, {}, DType::u32);
   ValueId y = n.op("prelu", {x, slope});
-  for (const char* op : {"gelu", "mish", "silu", "softplus", "hard_swish", "elu"}) y = n.op(op, {y}, std::string(op) == "elu" ? Attrs{{"alpha", 1.0}} : Attrs{});
+  for (const char* op : {"gelu", "mish", "silu", "softplus", "hard_swish"}) y = n.op(op, {y});
+  y = n.op("elu", {y}, {{"alpha", 1.0}});
   n.out(y);
   n.out(n.op("dropout_channels", {x, seed, step}, {{"rate", 0.3}, {"stream", int64_t{1}}}));
   n.out(n.op("dropout_samples", {x, seed, step}, {{"rate", 0.3}, {"stream", int64_t{2}}}));
