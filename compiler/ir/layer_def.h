@@ -12,9 +12,16 @@
 namespace netc::ir {
 
 /// A compile-time value as a layer receives it.
-using ArgValue = std::variant<std::monostate, bool, int64_t, double, std::string, std::vector<int64_t>>;
+using ArgValue = std::variant<std::monostate, bool, int64_t, double, std::string, std::vector<int64_t>, std::vector<double>, std::vector<std::string>>;
 
-enum class ArgType : uint8_t { boolean, integer, number, choice /*string out of `choices`*/, integer_or_pair, padding /*valid, same, or an integer*/ };
+enum class ArgType : uint8_t {
+  boolean, integer, number,
+  choice,           // a string out of `choices`
+  integer_or_pair,
+  padding,          // valid, same, or an integer
+  numbers,          // a number or a list of numbers: a vector<double>, not empty
+  words,            // one out of `choices` or a list of them: a vector<string>, not empty
+};
 
 struct ArgDef {
   std::string name;
@@ -38,6 +45,8 @@ class LayerBuilder {
   virtual double f(const char* arg) = 0;
   virtual std::string s(const char* arg) = 0;                // choices; padding: "valid", "same" or the number's digits
   virtual std::vector<int64_t> pair(const char* arg) = 0;    // integer_or_pair: always two, {height, width}
+  virtual std::vector<double> numbers(const char* arg) = 0;
+  virtual std::vector<std::string> words(const char* arg) = 0;
   /// A variable of this layer, "LAYER.name". The same layer applied again gets the same variable (weight sharing).
   virtual ValueId variable(const char* name, Type type, Initializer init, Role role = Role::weight, double l1 = 0, double l2 = 0) = 0;
   virtual ValueId emit(const std::string& op, std::vector<ValueId> inputs, Attrs attrs = {}) = 0;

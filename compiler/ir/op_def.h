@@ -12,7 +12,7 @@
 namespace netc::ir {
 
 enum class Kind : uint8_t {
-  elementwise,   // out[i] depends on in[i] only; unbatched inputs of lower rank broadcast along trailing dims (f32[C], f32[])
+  elementwise,   // out[i] depends on in[i] only; an input broadcasts along dims where its extent is 1, an unbatched one of lower rank along the leading
   contraction,   // sum of products over a reduction domain: the anchor of a kernel
   reduction,     // folds dims (batch included) away
   window,        // reads a small neighbourhood per output element: pooling and its gradient

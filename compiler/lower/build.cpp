@@ -64,8 +64,11 @@ class Builder {
   }
   bool is_ingest() const { return k_.anchor != ir::kNone && g_.nodes[k_.anchor].op->kind == Kind::ingest; }
 
-  static Expr broadcast(const Func& f, const std::vector<Expr>& at) {  // an operand of lower rank reads the leading (innermost) coordinates
+  // An operand of lower rank reads the leading (innermost) coordinates; one whose extent is 1 where the result's is not has one element there.
+  static Expr broadcast(const Func& f, const ir::Type& from, const ir::Type& to, const std::vector<Expr>& at) {
     std::vector<Expr> args(at.begin(), at.begin() + f.dimensions());
+    for (int d = 0; d < from.rank(); ++d)
+      if (from.dims[from.rank() - 1 - d] == 1 && to.dims[to.rank() - 1 - d] != 1) args[d] = 0;
     return f(args);
   }
 
@@ -76,7 +79,7 @@ class Builder {
     if (node.op->kind == Kind::elementwise) {
       std::vector<Var> vars = make_vars(g_.type(node.results[0]));
       std::vector<Expr> at(vars.begin(), vars.end()), ins;
-      for (auto& f : ctx.in) ins.push_back(broadcast(f, at));
+      for (size_t i = 0; i < ctx.in.size(); ++i) ins.push_back(broadcast(ctx.in[i], g_.type(node.inputs[i]), g_.type(node.results[0]), at));
       std::vector<Expr> results = node.op->scalar(ctx, ins, at);
       if (results.size() == 1) {
         Func f(node.op->name);

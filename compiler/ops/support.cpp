@@ -2,11 +2,16 @@
 
 namespace netc::ops {
 
-std::string list_types(Types types) {
+namespace {
+std::string listed(Types types, std::string (*text)(const Type&)) {
   std::string s;
-  for (size_t i = 0; i < types.size(); ++i) s += (i == 0 ? "" : i + 1 == types.size() ? " and " : ", ") + to_string(types[i]);
+  for (size_t i = 0; i < types.size(); ++i) s += (i == 0 ? "" : i + 1 == types.size() ? " and " : ", ") + text(types[i]);
   return s;
 }
+}  // namespace
+
+std::string list_types(Types types) { return listed(types, [](const Type& t) { return to_string(t); }); }
+std::string list_shapes(Types types) { return listed(types, shape_for_user); }
 
 int64_t spatial(const Type& t) {
   int64_t n = 1;
@@ -29,27 +34,49 @@ ShapeRule same_type(int more) {
   };
 }
 
-bool broadcasts_to(const Type& small, const Type& big) {
-  if (small == big) return true;
-  if (small.batched || small.dtype != big.dtype || small.rank() > big.rank()) return false;
-  return std::equal(small.dims.begin(), small.dims.end(), big.dims.end() - small.rank());
+std::optional<Type> broadcast(Types in) {
+  Type out = f32({}, false);
+  for (const Type& t : in) {
+    if (t.dtype != DType::f32) return std::nullopt;
+    out.batched = out.batched || t.batched;
+    out.dims.resize(std::max(out.dims.size(), t.dims.size()), 1);
+  }
+  for (int d = 0; d < out.rank(); ++d) {  // from the right
+    int64_t extent = 1;
+    for (const Type& t : in) {
+      const int64_t e = d < t.rank() ? t.dims[t.rank() - 1 - d] : 1;
+      if (extent == 1) extent = e;
+      else if (e != 1 && e != extent) return std::nullopt;
+    }
+    out.dims[out.rank() - 1 - d] = extent;
+  }
+  for (const Type& t : in) {
+    if (t.batched && t.rank() != out.rank()) return std::nullopt;
+  }
+  return out;
 }
 
 ShapeRule broadcasting() {
   return [](Types in, const Attrs&, std::vector<Type>& out, std::string& error) {
-    size_t big = 0;
-    for (size_t i = 1; i < in.size(); ++i) {
-      if (!broadcasts_to(in[i], in[big])) big = i;
+    const std::optional<Type> t = broadcast(in);
+    if (!t) {
+      error = fmt::format("cannot combine {}", list_types(in));
+      return false;
     }
-    for (const Type& t : in) {
-      if (t.dtype != DType::f32 || !broadcasts_to(t, in[big])) {
-        error = fmt::format("cannot combine {}", list_types(in));
-        return false;
-      }
-    }
-    out = {in[big]};
+    out = {*t};
     return true;
   };
+}
+
+int64_t broadcast_index(int64_t i, const std::vector<int64_t>& from, const std::vector<int64_t>& to) {
+  int64_t index = 0, stride = 1;
+  for (size_t d = 1; d <= from.size(); ++d) {  // from the right
+    const int64_t extent = from[from.size() - d], in = to[to.size() - d];
+    if (extent != 1) index += i % in * stride;
+    stride *= extent;
+    i /= in;
+  }
+  return index;
 }
 
 std::vector<Var> vars_of(const Type& t) {
@@ -88,12 +115,15 @@ decltype(OpDef::reference) pointwise(std::function<std::vector<double>(const Nod
     Tensors out;
     for (ValueId v : n.results) {
       const Type& t = g.type(v);
-      if (!t.has_any_extent()) { out.push_back(ref_zeros(t, batch)); continue; }
-      out.push_back(RefTensor{in[0].dims, std::vector<double>(in[0].data.size(), 0.0)});
+      if (t.has_any_extent()) out.push_back(RefTensor{in[0].dims, std::vector<double>(in[0].data.size(), 0.0)});
+      else out.push_back(ref_zeros(t, batch));
     }
     std::vector<double> at(in.size());
     for (size_t i = 0; i < out[0].data.size(); ++i) {
-      for (size_t j = 0; j < in.size(); ++j) at[j] = in[j].data[i % in[j].data.size()];
+      for (size_t j = 0; j < in.size(); ++j) {
+        const bool same = in[j].data.size() == out[0].data.size();
+        at[j] = in[j].data[same ? i : static_cast<size_t>(broadcast_index(static_cast<int64_t>(i), in[j].dims, out[0].dims))];
+      }
       const std::vector<double> y = fn(n, g, at, batch);
       for (size_t j = 0; j < out.size(); ++j) out[j].data[i] = y[j];
     }
@@ -109,7 +139,13 @@ decltype(OpDef::cost) per_input_element(int input, double flops) {
   return [input, flops](const Node& n, const Graph& g) { return Cost{0, flops * elements(g.type(n.inputs[input]))}; };
 }
 
-ValueId reduce_to(const GradContext& g, ValueId gradient, const Type& type) {
+ValueId reduce_to(const GradContext& g, ValueId gradient, Type type) {
+  const Type from = g.graph.type(gradient);
+  std::vector<int64_t> expanded;  // where the operand's extent is 1
+  for (int d = 1; d <= type.rank(); ++d) {
+    if (type.dims[type.rank() - d] == 1 && from.dims[from.rank() - d] != 1) expanded.insert(expanded.begin(), from.rank() - d);
+  }
+  if (!expanded.empty()) gradient = g.emit("reduce_sum", {gradient}, {{"axes", expanded}});
   if (g.graph.type(gradient) == type) return gradient;
   return g.emit("sum_to", {gradient}, {{"rank", int64_t{type.rank()}}});
 }

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -29,9 +30,13 @@ constexpr const char* kNoSecond = "it is itself part of a gradient: second deriv
 
 inline Type f32(std::vector<int64_t> dims, bool batched) { return Type{DType::f32, batched, std::move(dims)}; }
 inline Expr lit(double v) { return Expr(static_cast<float>(v)); }
+/// exp(-|x|), in [0, 1]: what is stable for every x is written with it. (Halide's exp is wrong where |x| leaves the integers.)
+inline Expr exp_minus_abs(const Expr& x) { return exp(max(-abs(x), -104.0f)); }
 
 /// "f32[N, 3] and f32[3]"
 std::string list_types(Types types);
+/// The same as the language writes them: "f32[3] and f32[3]"
+std::string list_shapes(Types types);
 /// The product of the dims but the last: H*W of an image, 1 of a flat sample.
 int64_t spatial(const Type& t);
 /// Elements of one sample; 0 when an extent is not known.
@@ -39,10 +44,13 @@ double elements(const Type& t);
 
 /// Result 0 has input 0's type; it is f32, and `more` further inputs are f32 of the same type.
 ShapeRule same_type(int more = 0);
-/// One result: the larger of the inputs' types when each input is f32 and the same or an unbatched suffix of it.
+/// One result: the type that all inputs, f32, broadcast to.
 ShapeRule broadcasting();
-/// True when `small` is `big`, or unbatched with a suffix of its dims.
-bool broadcasts_to(const Type& small, const Type& big);
+/// The type of an element-wise result of f32 operands: along each dim, from the right, their extents are equal or 1; an unbatched operand may have fewer dims,
+/// a batched one has the result's rank. Nothing when they do not fit.
+std::optional<Type> broadcast(Types in);
+/// The element of a tensor of dims `from` that stands for element i of one of dims `to`, to which it is broadcast.
+int64_t broadcast_index(int64_t i, const std::vector<int64_t>& from, const std::vector<int64_t>& to);
 
 /// c, x, y, ..., n: one Var per dim of the type, innermost first, the batch last.
 std::vector<Var> vars_of(const Type& t);
@@ -51,7 +59,7 @@ Exprs exprs(const std::vector<Var>& vars);
 /// (extent) pairs, innermost first from dim `first`, and the batch.
 std::vector<Halide::Range> ranges_of(const Type& t, const Expr& batch, int first = 0);
 
-/// Reference of an elementwise op: `fn` maps the inputs at one point to the results; inputs broadcast along trailing dims.
+/// Reference of an elementwise op: `fn` maps the inputs at one point to the results; inputs are broadcast.
 decltype(OpDef::reference) pointwise(std::function<std::vector<double>(const Node&, const Graph&, const std::vector<double>&, int64_t batch)> fn);
 /// dims of a tensor of this type in the reference: batch first.
 std::vector<int64_t> ref_dims(const Type& t, int64_t batch);
@@ -62,11 +70,13 @@ decltype(OpDef::cost) per_element(double flops);
 decltype(OpDef::cost) per_input_element(int input, double flops);
 
 /// Gradient of an operand that was broadcast: the gradient summed down to `type`.
-ValueId reduce_to(const GradContext& g, ValueId gradient, const Type& type);
+ValueId reduce_to(const GradContext& g, ValueId gradient, Type type);
 
 /// Kernel initialiser arguments `init` and `stddev`, and regularisers `l1`, `l2`.
 void add_weight_args(std::vector<ArgDef>& args);
 Initializer weight_init(LayerBuilder& b, int64_t fan_in, int64_t fan_out);
+/// `x` with dropout in training; `x` itself when the rate is 0.
+ValueId drop(LayerBuilder& b, ValueId x, double rate);
 /// "61,504"
 std::string thousands(int64_t n);
 /// Reports and returns false unless the operand is f32 with known extents and one of the ranks (0: any).

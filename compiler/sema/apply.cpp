@@ -35,6 +35,8 @@ class Builder final : public ir::LayerBuilder {
     if (const auto* one = std::get_if<int64_t>(&v)) return {*one, *one};
     return std::get<std::vector<int64_t>>(v);
   }
+  std::vector<double> numbers(const char* arg) override { return std::get<std::vector<double>>(at(arg)); }
+  std::vector<std::string> words(const char* arg) override { return std::get<std::vector<std::string>>(at(arg)); }
 
   ir::ValueId variable(const char* name, ir::Type type, ir::Initializer init, ir::Role role, double l1, double l2) override {
     ir::Graph& g = *e_.graph_;

@@ -18,6 +18,8 @@ const char* wording(ir::ArgType t) {
     case ir::ArgType::choice: return "one of its choices";
     case ir::ArgType::integer_or_pair: return "an integer or a pair of integers";
     case ir::ArgType::padding: return "valid, same, or an integer";
+    case ir::ArgType::numbers: return "a number or a list of numbers";
+    case ir::ArgType::words: return "one of its choices or a list of them";
   }
   return "";
 }
@@ -116,16 +118,25 @@ bool Elaborator::convert(const std::string& what, const ir::ArgDef& def, const a
   };
   std::vector<std::string> choices = def.choices;
   if (def.type == T::padding) choices = {"valid", "same"};
-  const bool words = def.type == T::choice || def.type == T::padding;
+  const auto is_choice = [&](const std::string& word) {
+    if (std::find(choices.begin(), choices.end(), word) != choices.end()) return true;
+    suggest(fail(DiagId::argument_choice, e.span, def.name, what, joined(choices), word), word, choices);
+    return false;
+  };
+  const bool words = def.type == T::choice || def.type == T::padding || def.type == T::words;
+  const auto value = [&](const ast::Expr& x) {  // a bare word where words are wanted is itself, unless something has that name
+    return words && x.kind == ast::ExprKind::name && !env->find(x.text) ? Value::of_string(x.text) : eval(x, env);
+  };
   Value v;
-  if (words && e.kind == ast::ExprKind::name && !env->find(e.text)) {
-    if (std::find(choices.begin(), choices.end(), e.text) == choices.end()) {
-      suggest(fail(DiagId::argument_choice, e.span, def.name, what, joined(choices), e.text), e.text, choices);
-      return false;
+  if (def.type == T::words && e.kind == ast::ExprKind::list) {
+    std::vector<Value> items;
+    for (const auto& item : e.items) {
+      items.push_back(value(*item));
+      if (items.back().error()) return false;
     }
-    v = Value::of_string(e.text);
+    v = Value::of_list(std::move(items));
   } else {
-    v = eval(e, env);
+    v = value(e);
   }
   if (v.error()) return false;
   int64_t i = 0;
@@ -138,6 +149,20 @@ bool Elaborator::convert(const std::string& what, const ir::ArgDef& def, const a
     if (!v.numeric()) return wrong(v);
     out = v.real();
     return in_range(v.real());
+  }
+  if (def.type == T::numbers || def.type == T::words) {
+    const std::vector<Value> items = v.is(K::list) ? *v.items : std::vector<Value>{v};
+    if (items.empty()) return wrong(v);
+    std::vector<double> numbers;
+    std::vector<std::string> texts;
+    for (const Value& x : items) {
+      if (!(def.type == T::numbers ? x.numeric() : x.is(K::string))) return wrong(x);
+      if (!(def.type == T::numbers ? in_range(x.real()) : is_choice(x.text))) return false;
+      def.type == T::numbers ? numbers.push_back(x.real()) : texts.push_back(x.text);
+    }
+    if (def.type == T::numbers) out = numbers;
+    else out = texts;
+    return true;
   }
   if (def.type == T::integer) {
     if (!integer_of(v, i)) return wrong(v);
@@ -159,10 +184,7 @@ bool Elaborator::convert(const std::string& what, const ir::ArgDef& def, const a
     return in_range(static_cast<double>(i));
   }
   if (!v.is(K::string)) return wrong(v);
-  if (std::find(choices.begin(), choices.end(), v.text) == choices.end()) {
-    suggest(fail(DiagId::argument_choice, e.span, def.name, what, joined(choices), v.text), v.text, choices);
-    return false;
-  }
+  if (!is_choice(v.text)) return false;
   out = v.text;
   return true;
 }

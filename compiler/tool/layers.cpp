@@ -34,6 +34,8 @@ std::string value_text(const ArgValue& v) {
   if (const double* d = std::get_if<double>(&v)) return fmt::format("{:g}", *d);
   if (const std::string* s = std::get_if<std::string>(&v)) return *s;
   if (const auto* list = std::get_if<std::vector<int64_t>>(&v)) return fmt::format("[{}]", fmt::join(*list, ", "));
+  if (const auto* list = std::get_if<std::vector<double>>(&v)) return list->size() == 1 ? fmt::format("{:g}", (*list)[0]) : fmt::format("[{:g}]", fmt::join(*list, ", "));
+  if (const auto* list = std::get_if<std::vector<std::string>>(&v)) return list->size() == 1 ? (*list)[0] : fmt::format("[{}]", fmt::join(*list, ", "));
   return "none";
 }
 
@@ -45,6 +47,8 @@ std::string type_text(const ArgDef& a) {
     case ArgType::choice: return fmt::format("{}", fmt::join(a.choices, " or "));
     case ArgType::integer_or_pair: return "int or [int, int]";
     case ArgType::padding: return "valid, same or int";
+    case ArgType::numbers: return "number or [number, ...]";
+    case ArgType::words: return fmt::format("{}, or a list of them", fmt::join(a.choices, " or "));
   }
   return "";
 }

@@ -55,14 +55,16 @@ std::string show(const ir::ArgValue& value) {
   if (const auto* i = std::get_if<int64_t>(&value)) return fmt::format("{}", *i);
   if (const auto* d = std::get_if<double>(&value)) return fmt::format("{:g}", *d);
   if (const auto* s = std::get_if<std::string>(&value)) return *s;
+  if (const auto* w = std::get_if<std::vector<std::string>>(&value)) return fmt::format("{}", fmt::join(*w, ", "));
   return "";
 }
 
 std::string wording(const ir::ArgDef& a) {
   using T = ir::ArgType;
   std::string s = a.type == T::boolean ? "true or false" : a.type == T::integer ? "integer" : a.type == T::number ? "number" : a.type == T::choice ? fmt::format("{}", fmt::join(a.choices, ", "))
-                  : a.type == T::padding ? "valid, same or an integer" : "integer or [height, width]";
-  if (a.type == T::boolean || a.type == T::choice || a.type == T::padding) return s;
+                  : a.type == T::padding ? "valid, same or an integer" : a.type == T::numbers ? "number or list of numbers"
+                  : a.type == T::words ? fmt::format("{}, or a list of them", fmt::join(a.choices, ", ")) : "integer or [height, width]";
+  if (a.type == T::boolean || a.type == T::choice || a.type == T::padding || a.type == T::words) return s;
   if (a.min > -1e300 && a.max < 1e300) return s + fmt::format(", {:g} to {:g}", a.min, a.max);
   return a.min > -1e300 ? s + fmt::format(", at least {:g}", a.min) : s;
 }
@@ -96,7 +98,7 @@ std::string reference() {
   for (const std::string& section : sections) {
     s += "\n## " + section + "\n";
     for (const ir::LayerDef* l : r.layers)
-      if (l->section == section) paragraph(l->name + (l->tensor_inputs < 0 ? "(y, …)" : ""), l->doc, l->args);
+      if (l->section == section) paragraph(l->name + (l->tensor_inputs < 0 ? "(y, …)" : l->tensor_inputs == 2 ? "(y)" : ""), l->doc, l->args);
   }
   s += "\n## Losses\n`loss = NAME(OUTPUT, label)`\n";
   for (const ir::LossDef* l : r.losses) s += fmt::format("\n### {}\n{}\n{}", l->name, l->doc, arguments(l->args));

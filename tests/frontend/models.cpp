@@ -129,3 +129,21 @@ net Res(depth: one_of(18, 34) = 18, width: int = 8) {
   CHECK(r.model->graph.find_variable("conv9.weight") == ir::kNone);
   CHECK(r.model->graph.find_variable("conv1.bias") == ir::kNone);
 }
+
+TEST_CASE("arguments that are words, numbers, or lists of them") {
+  const Result r = analyse_text(R"(
+net A(mean = [0.5, 0.4, 0.3]) {
+  input image: u8[8, 8, 3]
+  let x = image -> Normalise(mean, stddev = 0.25)
+  let over = ["height", "width"]
+  let scale = x -> Mean([height, width], keep = true) -> Sigmoid
+  output y = x -> Mul(scale) -> Sub(x) -> Mean(over) -> Mean(channel) -> Average(x -> Variance)
+  output z = x -> Normalise([1], 2) -> ReduceMax(all)
+}
+)");
+  INFO(r.text);
+  REQUIRE(r.model.has_value());
+  CHECK(r.text == "");
+  REQUIRE(r.model->graph.outputs.size() == 2);
+  for (const ir::Output& o : r.model->graph.outputs) CHECK(ir::to_string(r.model->graph.type(o.value)) == "f32[N]");
+}

@@ -43,7 +43,7 @@ void check(const Net& net, int batch, int max_batch, double tolerance = 2e-4) {
     for (int64_t d : net.g.type(v.value).dims) t.dims.push_back(d);
     int64_t n = 1;
     for (int64_t d : t.dims) n *= d;
-    for (int64_t i = 0; i < n; ++i) t.data.push_back(static_cast<float>(v.role == Role::slot ? std::abs(normal(rng)) : normal(rng)));
+    for (int64_t i = 0; i < n; ++i) t.data.push_back(static_cast<float>(v.role == Role::scalar ? 3 : v.role == Role::slot ? std::abs(normal(rng)) : normal(rng)));
     variables[v.name] = t;
   }
   auto want = interpret(net.g, variables, batch);
@@ -106,4 +106,57 @@ TEST_CASE("matrix products, streamed and small, whole tiles and single rows") {
       n.out(n.op("sum_to_channel", {dy}));
       check(n, batch, 40);
     }
+}
+
+TEST_CASE("operands broadcast inside kernels, and are reduced again") {
+  for (int channels : {3, 8, 19}) {
+    Net n;
+    auto x = n.variable("x", Role::input, true, {9, 11, channels}), row = n.variable("row", Role::input, true, {1, 11, 1});
+    auto pixel = n.variable("pixel", Role::input, true, {1, 1, channels});
+    auto column = n.variable("column", Role::weight, false, {9, 1, 1}), one = n.variable("one", Role::input, true, {1, 1, 1});
+    const Attrs image = {{"axes", std::vector<int64_t>{0, 1}}}, channel = {{"axes", std::vector<int64_t>{2}}};
+    const Attrs all = {{"axes", std::vector<int64_t>{0, 1, 2}}};
+    n.out(n.op("sigmoid", {n.op("mul", {x, n.op("add", {row, pixel})})}));           // both expand
+    n.out(n.op("sub", {n.op("mul", {row, column}), n.op("tanh", {one})}));
+    n.out(n.op("div", {n.op("sub", {x, n.op("reduce_mean", {x}, image)}), n.op("exp", {n.op("reduce_variance", {x}, image)})}));
+    const ValueId squares = n.op("reduce_sum", {n.op("squared", {x})}, channel);
+    n.out(n.op("mul", {x, n.op("rsqrt", {n.op("rescale", {squares}, {{"scale", 1.0}, {"offset", 1e-3}})})}));
+    n.out(n.op("reduce_max", {n.op("mul", {x, pixel})}, all));
+    n.out(n.op("reduce_max_grad", {x, one}, all));
+    n.out(n.op("reduce_max_grad", {x, n.op("reduce_sum", {x}, channel)}, channel));
+    n.out(n.op("expand", {n.op("scale", {pixel}, {{"factor", 0.5}})}, {{"dims", std::vector<int64_t>{9, 11, channels}}}));
+    n.out(n.op("sum_to", {n.op("reduce_sum", {n.op("mul", {x, row})}, {{"axes", std::vector<int64_t>{1, 2}}})}, {{"rank", int64_t{3}}}));
+    for (int batch : {1, 5}) check(n, batch, 5);
+  }
+}
+
+TEST_CASE("reductions of what has no batch") {
+  for (auto [h, w] : {std::pair{5, 3}, {1, 9}, {33, 17}}) {
+    Net n;
+    auto x = n.variable("x", Role::weight, false, {h, w}), y = n.variable("y", Role::weight, false, {4, h, w});
+    for (const char* op : {"reduce_sum", "reduce_mean", "reduce_variance", "reduce_max"}) {
+      for (const std::vector<int64_t>& axes : {std::vector<int64_t>{0}, {1}, {0, 1}}) n.out(n.op(op, {x}, {{"axes", axes}}));
+      n.out(n.op(op, {y}, {{"axes", std::vector<int64_t>{0, 2}}}));
+    }
+    n.out(n.op("reduce_max_grad", {x, n.op("reduce_sum", {x}, {{"axes", std::vector<int64_t>{1}}})}, {{"axes", std::vector<int64_t>{1}}}));
+    check(n, 1, 1);
+  }
+}
+
+TEST_CASE("activations, random layers and rows of logarithms in kernels") {
+  Net n;
+  auto x = n.variable("x", Role::input, true, {5, 3, 11}), rows = n.variable("rows", Role::input, true, {13});
+  auto slope = n.variable("slope", Role::weight, false, {11});
+  auto seed = n.variable("seed", Role::scalar, false, {}, DType::u32), step = n.variable("step", Role::scalar, false, {}, DType::u32);
+  ValueId y = n.op("prelu", {x, slope});
+  for (const char* op : {"gelu", "mish", "silu", "softplus", "hard_swish"}) y = n.op(op, {y});
+  y = n.op("elu", {y}, {{"alpha", 1.0}});
+  n.out(y);
+  n.out(n.op("dropout_channels", {x, seed, step}, {{"rate", 0.3}, {"stream", int64_t{1}}}));
+  n.out(n.op("dropout_samples", {x, seed, step}, {{"rate", 0.3}, {"stream", int64_t{2}}}));
+  n.out(n.op("noise", {x, seed, step}, {{"stddev", 0.3}, {"stream", int64_t{3}}}));
+  const ValueId l = n.op("log_softmax", {rows});
+  n.out(l);
+  n.out(n.op("log_softmax_grad", {rows, l}));
+  check(n, 3, 4);
 }

@@ -47,7 +47,6 @@ void norm(std::vector<Case>& c) {
     const Fill n = Fill::normal, p = Fill::positive;
     c.push_back({"bias_add", {x, v}});
     c.push_back({"sum_to_channel", {x}});
-    c.push_back({"sum_to", {x}, {{"rank", int64_t{0}}}});
     c.push_back({"batch_mean", {x, v}});
     c.push_back({"batch_variance", {x, v, v}});
     c.push_back({"normalize", {x, v, v, v, v}, eps, {n, n, p, n, n}});
@@ -62,28 +61,6 @@ void norm(std::vector<Case>& c) {
     c.push_back({"batch_variance_grad", {v, x, v}});
     c.push_back({"running_update", {v, v}, {{"momentum", 0.9}}});
   }
-}
-
-void elementwise(std::vector<Case>& c) {
-  for (const Type& x : {batched({3, 5, 7}), batched({1}), fixed({5, 3})}) {
-    for (const char* op : {"relu", "sigmoid", "tanh"}) {
-      c.push_back({op, {x}});
-      c.push_back({std::string(op) + "_grad", {x, x}});
-    }
-    for (const char* op : {"add", "sub", "mul"}) {
-      c.push_back({op, {x, x}});
-      c.push_back({op, {x, fixed({x.dims.back()})}});
-      if (x.batched) c.push_back({op, {fixed({}), x}});
-    }
-    c.push_back({"scale", {x}, {{"factor", -0.7}}});
-    c.push_back({"constant_fill", {x}, {{"value", 3.0}}});
-    c.push_back({"rescale", {x}, {{"scale", 0.25}, {"offset", -1.0}}});
-  }
-  c.push_back({"rescale", {Type{DType::u8, true, {3, 2, 3}}}, {{"scale", 1 / 255.0}, {"offset", 0.0}}, {Fill::byte}});
-  for (const Type& x : {batched({5, 3, 2}), batched({31})}) {
-    c.push_back({"dropout", {x, kCounter, kCounter}, {{"rate", 0.4}, {"stream", int64_t{2}}}, {Fill::normal, Fill::counter, Fill::counter}});
-  }
-  c.push_back({"reshape", {batched({3, 2, 5})}, {{"dims", std::vector<int64_t>{30}}}});
 }
 
 void pool(std::vector<Case>& c) {
@@ -105,6 +82,15 @@ void pool(std::vector<Case>& c) {
     c.push_back({"mean_spatial_grad", {batched({s.c})}, {{"in_h", s.h}, {"in_w", s.w}}});
   }
 }
+
+void preprocessing(std::vector<Case>& c) {
+  for (const Type& x : {batched({3, 5, 7}), batched({1}), fixed({5, 3})}) {
+    c.push_back({"rescale", {x}, {{"scale", 0.25}, {"offset", -1.0}}});
+  }
+  c.push_back({"rescale", {Type{DType::u8, true, {3, 2, 3}}}, {{"scale", 1 / 255.0}, {"offset", 0.0}}, {Fill::byte}});
+}
+
+void view(std::vector<Case>& c) { c.push_back({"reshape", {batched({3, 2, 5})}, {{"dims", std::vector<int64_t>{30}}}}); }
 
 void loss(std::vector<Case>& c) {
   const Fill n = Fill::normal, p = Fill::probability, l = Fill::label;
@@ -156,8 +142,10 @@ const std::vector<Case>& cases() {
     dense(c);
     conv(c);
     norm(c);
-    elementwise(c);
+    add_elementwise_cases(c);
     pool(c);
+    view(c);
+    preprocessing(c);
     loss(c);
     training(c);
     ingest(c);

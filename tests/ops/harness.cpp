@@ -134,8 +134,12 @@ double lowering_error(const Case& c, const std::vector<int64_t>& batches) {
     const std::vector<Var> v = variables(t.rank() + (t.batched ? 1 : 0));
     std::vector<Expr> coords(v.begin(), v.end()), in;
     for (size_t i = 0; i < c.in.size(); ++i) {
-      const size_t rank = static_cast<size_t>(params[i].dimensions());
-      in.push_back(ctx.in[i](std::vector<Expr>(coords.begin(), coords.begin() + static_cast<long>(rank))));
+      std::vector<Expr> at(coords.begin(), coords.begin() + params[i].dimensions());
+      const Type& from = c.in[i];
+      for (int d = 0; d < from.rank(); ++d) {
+        if (from.dims.rbegin()[d] == 1 && t.dims.rbegin()[d] != 1) at[static_cast<size_t>(d)] = 0;
+      }
+      in.push_back(ctx.in[i](at));
     }
     for (const Expr& e : node.op->scalar(ctx, in, coords)) {
       Func f("result");
