@@ -42,7 +42,12 @@ const ir::Registry& registry() {
     add_avg_pool(r);
     add_dropout(r);
     add_flatten(r);
+    add_permute(r);
+    add_slice(r);
+    add_pad(r);
+    add_repeat(r);
     add_arithmetic(r);
+    add_concat(r);
     add_loss(r);
     add_binary_loss(r);
     add_regularise(r);

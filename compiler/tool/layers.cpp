@@ -45,6 +45,8 @@ std::string type_text(const ArgDef& a) {
     case ArgType::choice: return fmt::format("{}", fmt::join(a.choices, " or "));
     case ArgType::integer_or_pair: return "int or [int, int]";
     case ArgType::padding: return "valid, same or int";
+    case ArgType::axis: return "channel, width, height or int";
+    case ArgType::integers: return "ints";
   }
   return "";
 }

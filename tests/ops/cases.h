@@ -6,4 +6,5 @@
 namespace netc::test {
 /// At least one for every operator of the table; the table's test checks that.
 const std::vector<Case>& cases();
+void move_cases(std::vector<Case>&);   // cases_moves.cpp
 }  // namespace netc::test
