@@ -23,7 +23,7 @@ std::vector<ValueId> Graph::add_nodes_results(const OpDef& op, std::vector<Value
   std::vector<Type> in, out;
   for (ValueId v : inputs) in.push_back(values[v].type);
   std::string error;
-  if (static_cast<int>(in.size()) != op.inputs || !op.shape(in, attrs, out, error)) {
+  if (!op.takes(in.size()) || !op.shape(in, attrs, out, error)) {
     std::fprintf(stderr, "netc: internal error: %s rejects its operands: %s\n", op.name.c_str(), error.c_str());
     std::abort();
   }

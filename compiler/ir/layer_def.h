@@ -21,7 +21,12 @@ enum class ArgType : uint8_t {
   padding,          // valid, same, or an integer
   numbers,          // a number or a list of numbers: a vector<double>, not empty
   words,            // one out of `choices` or a list of them: a vector<string>, not empty
+  axis,             // a word of kAxisWords, or an integer: from 0, a sample's first dim, or from -1, its last
+  integers,         // a list, or one; where it is the last argument, also 2, 3, 5
 };
+
+/// What an axis is called: the last dim of a sample, the one before, the one before that.
+inline constexpr const char* kAxisWords[] = {"channel", "width", "height"};
 
 struct ArgDef {
   std::string name;
@@ -43,10 +48,11 @@ class LayerBuilder {
   virtual bool b(const char* arg) = 0;
   virtual int64_t i(const char* arg) = 0;
   virtual double f(const char* arg) = 0;
-  virtual std::string s(const char* arg) = 0;                // choices; padding: "valid", "same" or the number's digits
+  virtual std::string s(const char* arg) = 0;                // choices; padding, axis: the word or the number's digits
   virtual std::vector<int64_t> pair(const char* arg) = 0;    // integer_or_pair: always two, {height, width}
   virtual std::vector<double> numbers(const char* arg) = 0;
   virtual std::vector<std::string> words(const char* arg) = 0;
+  virtual std::vector<int64_t> ints(const char* arg) = 0;    // integers
   /// A variable of this layer, "LAYER.name". The same layer applied again gets the same variable (weight sharing).
   virtual ValueId variable(const char* name, Type type, Initializer init, Role role = Role::weight, double l1 = 0, double l2 = 0) = 0;
   virtual ValueId emit(const std::string& op, std::vector<ValueId> inputs, Attrs attrs = {}) = 0;
@@ -61,6 +67,7 @@ struct LayerDef {
   std::vector<ArgDef> args;                   // in positional order
   int tensor_inputs = 1;                      // Add: -2 = two or more
   std::function<ValueId(LayerBuilder&)> build;
+  std::function<std::vector<ValueId>(LayerBuilder&)> build_many;   // instead of build: x -> Split(2) is a list of tensors
   std::string section;                        // for the reference: "Convolution", "Normalisation", ...
   std::string weight_prefix;                  // lower case, names its variables: "conv", "dense", "norm"
 };

@@ -65,7 +65,8 @@ struct OpDef {
   std::string name;                           // lower_snake: "conv", "conv_data_grad"
   std::string doc;
   Kind kind = Kind::elementwise;
-  int inputs = 1, results = 1;
+  int inputs = 1, results = 1;                // inputs -1: any number, at least one
+  bool takes(size_t operands) const { return inputs < 0 ? operands >= 1 : operands == static_cast<size_t>(inputs); }
   /// Types of the results, or an error text with the shapes in it.
   std::function<bool(std::span<const Type> in, const Attrs&, std::vector<Type>& out, std::string& error)> shape;
   std::function<std::vector<ValueId>(const GradContext&)> gradient;        // one per input, kNone where none; null: no_gradient says why

@@ -79,8 +79,8 @@ class Verifier {
     if (n.op == nullptr) return error("node {} has no operator", id);
     const std::string me = fmt::format("node {} ({})", id, n.op->name);
     bool ok = true;
-    if (static_cast<int>(n.inputs.size()) != n.op->inputs) {
-      error("{} has {} inputs, not {}", me, n.inputs.size(), n.op->inputs);
+    if (!n.op->takes(n.inputs.size())) {
+      error("{} has {} inputs, not {}", me, n.inputs.size(), n.op->inputs < 0 ? "one or more" : std::to_string(n.op->inputs));
       ok = false;
     }
     if (static_cast<int>(n.results.size()) != n.op->results) {

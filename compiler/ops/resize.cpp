@@ -1,5 +1,8 @@
-// Resize: bilinear, Keras's convention: pixel centres at half coordinates, edges clamped, no antialiasing. Run by the data loader, per sample.
-#include "compiler/ops/support.h"
+// Resize: bilinear, Keras's convention: pixel centres at half coordinates, edges clamped, no antialiasing. Of the net's input it is run by the data loader, per
+// sample; inside the net it is linear interpolation along each axis, with a gradient.
+#include <numeric>
+
+#include "compiler/ops/moves.h"
 
 namespace netc::ops {
 namespace {
@@ -68,20 +71,143 @@ OpDef resize() {
   return d;
 }
 
-/// True when the value depends on the net's data only: an input, or preprocessing of one.
-bool preprocessing(const Graph& g, ValueId v) {
-  while (g.values[v].def != kNone) {
-    const Node& n = g.nodes[g.values[v].def];
-    if (n.inputs.size() != 1 || (n.op->kind != Kind::ingest && n.op->kind != Kind::elementwise)) return false;
-    v = n.inputs[0];
-  }
-  return g.variables[g.values[v].variable].role == Role::input;
+constexpr int64_t kMostInterpolated = 16384;  // positions along an axis are computed in 32 bits
+
+/// The two elements that result element `i` of `out` lies between in an axis of `in`, and the second one's share.
+struct Between { int64_t low, high; double share; };
+Between between(int64_t i, int64_t out, int64_t in) {
+  const double at = (static_cast<double>(i) + 0.5) * static_cast<double>(in) / static_cast<double>(out) - 0.5;
+  const int64_t low = static_cast<int64_t>(std::floor(at));
+  return {std::clamp<int64_t>(low, 0, in - 1), std::clamp<int64_t>(low + 1, 0, in - 1), at - std::floor(at)};
 }
 
-LayerDef layer_def() {
+bool interpolates(const Type& x, const std::vector<int64_t>& dims) {
+  if (x.dtype != DType::f32 || !movable(x) || dims.size() != x.dims.size()) return false;
+  for (size_t i = 0; i < dims.size(); ++i)
+    if (dims[i] != x.dims[i] && (dims[i] < 1 || dims[i] > kMostInterpolated || x.dims[i] > kMostInterpolated)) return false;
+  return true;
+}
+
+OpDef interpolate() {
+  OpDef d;
+  d.name = "interpolate";
+  d.doc = "Linear interpolation along each axis whose extent changes to that of `dims`: y[i] = x at (i + 1/2) * extent/dims - 1/2, edges clamped.";
+  d.kind = Kind::window;
+  d.overlapping = [](const Attrs&) { return true; };
+  d.cost = per_element(6);
+  d.shape = [](Types in, const Attrs& a, std::vector<Type>& out, std::string& error) {
+    const std::vector<int64_t>& dims = a.ints("dims");
+    if (!interpolates(in[0], dims)) return misfit(error, "interpolate", fmt::format("an f32 tensor that can become [{}]", fmt::join(dims, ", ")), in);
+    out = {f32(dims, in[0].batched)};
+    return true;
+  };
+  d.lower = [](const LowerContext& ctx) {
+    const Type &x = ctx.in_type(0), &t = ctx.out_type();
+    const std::vector<Var> v = vars_of(t);
+    Exprs at = exprs(v);
+    // x interpolated along the axes up to and with `axis`, at the place `at` in those and in the others
+    const std::function<Expr(int)> along = [&](int axis) -> Expr {
+      if (axis < 0) return ctx.in[0](at);
+      if (x.dims[axis] == t.dims[axis]) return along(axis - 1);
+      const int k = coordinate(t, axis);
+      const Taps p = taps(v[k], extent_of(t, axis), extent_of(x, axis));
+      at[k] = p.low;
+      const Expr low = along(axis - 1);
+      at[k] = p.high;
+      return low + (along(axis - 1) - low) * p.share;
+    };
+    Func y("interpolate");
+    y(v) = along(t.rank() - 1);
+    return Lowered{{y}, y, {}, {}, {}};
+  };
+  d.reference = by_coordinates([](const Node& n, const Graph&, const Tensors& in, At at, size_t first) {
+    const std::vector<int64_t>& dims = n.attrs.ints("dims");
+    const std::function<double(size_t)> along = [&](size_t i) -> double {
+      if (i == dims.size()) return element(in[0], at);
+      const int64_t here = at[first + i];
+      const Between p = between(here, dims[i], in[0].dims[first + i]);
+      at[first + i] = p.low;
+      const double low = along(i + 1);
+      at[first + i] = p.high;
+      const double high = along(i + 1);
+      at[first + i] = here;
+      return low * (1 - p.share) + high * p.share;
+    };
+    return along(0);
+  });
+  d.gradient = [](const GradContext& g) {
+    const std::vector<int64_t> dims = g.graph.type(g.in(0)).dims;
+    ValueId dx = g.grads_out[0];
+    for (size_t i = 0; i < dims.size(); ++i)
+      if (g.graph.type(dx).dims[i] != dims[i]) dx = g.emit("interpolate_grad", {dx}, {{"axis", static_cast<int64_t>(i)}, {"extent", dims[i]}});
+    return std::vector<ValueId>{dx};
+  };
+  return d;
+}
+
+OpDef interpolate_grad() {
+  OpDef d;
+  d.name = "interpolate_grad";
+  d.doc = "Gradient of interpolate along one axis, whose extent was `extent`: dx[j] is the sum of dy[i] times x[j]'s share of y[i].";
+  d.kind = Kind::window;
+  d.overlapping = [](const Attrs&) { return true; };
+  d.no_gradient = kNoSecond;
+  d.cost = per_input_element(0, 6);
+  d.shape = [](Types in, const Attrs& a, std::vector<Type>& out, std::string& error) {
+    const int64_t axis = a.i("axis"), extent = a.i("extent");
+    const bool there = axis >= 0 && axis < in[0].rank() && extent >= 1;
+    Type t = in[0];
+    if (there) t.dims[axis] = extent;
+    if (!there || !interpolates(t, in[0].dims)) return misfit(error, "interpolate_grad", fmt::format("a tensor interpolated along dim {}", axis), in);
+    out = {t};
+    return true;
+  };
+  d.lower = [](const LowerContext& ctx) {
+    const int64_t axis = ctx.node.attrs.i("axis");
+    const std::vector<Var> v = vars_of(ctx.out_type());
+    const int k = coordinate(ctx.out_type(), axis), n = extent_of(ctx.out_type(), axis), m = extent_of(ctx.in_type(0), axis);
+    const int common = std::gcd(n, m), nc = n / common, mc = m / common;
+    // y[i] lies at (i + 1/2) * n/m - 1/2; x[j] has a share in those between j - 1 and j + 1: no more than 2m/n of them, from `first` on.
+    const Expr first = ((2 * v[k] - 1) * mc - nc) / (2 * nc);
+    return box_sum("interpolate_grad", v, {(2 * m + n - 1) / n + 1}, [&](const Exprs& t) {
+      const Expr i = first + t[0];
+      const Taps p = taps(i, m, n);
+      const Expr share = select(p.low == v[k], 1.0f - p.share, 0.0f) + select(p.high == v[k], p.share, 0.0f);
+      Exprs at = exprs(v);
+      at[k] = clamp(i, 0, m - 1);
+      return select(i >= 0 && i < m, ctx.in[0](at) * share, 0.0f);
+    });
+  };
+  d.reference = by_scattering([](const Node& n, const Graph& g, At at, size_t first, const Place& to) {
+    const size_t axis = static_cast<size_t>(n.attrs.i("axis"));
+    const Between p = between(at[first + axis], g.type(n.inputs[0]).dims[axis], n.attrs.i("extent"));
+    at[first + axis] = p.low;
+    to(at, 1 - p.share);
+    at[first + axis] = p.high;
+    to(at, p.share);
+  });
+  return d;
+}
+
+/// The operand, an image, with other extents.
+ValueId interpolated(LayerBuilder& b, const char* layer, int64_t height, int64_t width) {
+  if (!check_operand(b, layer, 3)) return kNone;
+  const Type t = b.in_type();
+  if (!check_size(b, layer, f32({height, width, t.dims[2]}, t.batched))) return kNone;
+  const std::vector<int64_t> dims{height, width, t.dims[2]};
+  if (dims == t.dims) return b.in()[0];
+  if (!interpolates(t, dims)) {
+    return b.error(fmt::format("{} inside the net makes images of {} pixels a side at most, but {} x {} of {}", layer, thousands(kMostInterpolated), height,
+                               width, shape_for_user(t)));
+  }
+  return b.emit("interpolate", {b.in()[0]}, {{"dims", dims}});
+}
+
+LayerDef resize_layer() {
   LayerDef l;
   l.name = "Resize";
-  l.doc = "Bilinear resize of an image of any size. y[i, j, c] = x at ((i + 1/2) * H/height - 1/2, (j + 1/2) * W/width - 1/2, c); edges clamped";
+  l.doc = "Bilinear resize of an image; of the net's input, which may have any size, while data is loaded. "
+          "y[i, j, c] = x at ((i + 1/2) * H/height - 1/2, (j + 1/2) * W/width - 1/2, c); edges clamped";
   l.section = "Preprocessing";
   l.weight_prefix = "resize";
   l.args = {{"height", ArgType::integer, std::nullopt, 1, 1 << 16, {}, "rows of the result"},
@@ -91,10 +217,29 @@ LayerDef layer_def() {
     if (t.rank() != 3 || t.dims[2] == kAnyExtent || (t.dtype != DType::u8 && t.dtype != DType::f32)) {
       return b.error(fmt::format("Resize needs an image (height, width, channels) of u8 or f32, but its input is {}", shape_for_user(t)));
     }
-    if (!preprocessing(b.graph(), b.in()[0])) {
-      return b.error("Resize works on the net's input only: it runs while data is loaded", "put it before the first layer with weights");
-    }
-    return b.emit("resize", {b.in()[0]}, {{"height", b.i("height")}, {"width", b.i("width")}});
+    const bool input = b.graph().values[b.in()[0]].def == kNone;
+    if (input || t.has_any_extent()) return ingested(b, "Resize", "resize", b.i("height"), b.i("width"));
+    return interpolated(b, "Resize", b.i("height"), b.i("width"));
+  };
+  return l;
+}
+
+LayerDef upsample_layer() {
+  LayerDef l;
+  l.name = "Upsample";
+  l.doc = "An image made larger by whole factors. With nearest, y[i, j, c] = x[i / factor, j / factor, c]; bilinear is Resize to that size";
+  l.section = "Shape";
+  l.weight_prefix = "upsample";
+  l.args = {{"factor", ArgType::integer_or_pair, ArgValue{int64_t{2}}, 1, 1024, {}, "of height and width"},
+            {"method", ArgType::choice, ArgValue{std::string("nearest")}, -1e300, 1e300, {"nearest", "bilinear"},
+             "nearest: each pixel repeated; bilinear: interpolated"}};
+  l.build = [](LayerBuilder& b) -> ValueId {
+    if (!check_operand(b, "Upsample", 3)) return kNone;
+    const Type t = b.in_type();
+    const std::vector<int64_t> f = b.pair("factor");
+    if (b.s("method") == "bilinear") return interpolated(b, "Upsample", f[0] * t.dims[0], f[1] * t.dims[1]);
+    if (!check_size(b, "Upsample", f32({f[0] * t.dims[0], f[1] * t.dims[1], t.dims[2]}, t.batched))) return kNone;
+    return b.emit("repeat", {b.in()[0]}, {{"factors", std::vector<int64_t>{f[0], f[1], 1}}});
   };
   return l;
 }
@@ -102,10 +247,10 @@ LayerDef layer_def() {
 }  // namespace
 
 void add_resize(Registry& r) {
-  static const OpDef op = resize();
-  static const LayerDef layer = layer_def();
-  r.ops.ops.push_back(&op);
-  r.layers.push_back(&layer);
+  static const OpDef ops[] = {resize(), interpolate(), interpolate_grad()};
+  static const LayerDef layers[] = {resize_layer(), upsample_layer()};
+  for (const OpDef& op : ops) r.ops.ops.push_back(&op);
+  for (const LayerDef& l : layers) r.layers.push_back(&l);
 }
 
 }  // namespace netc::ops

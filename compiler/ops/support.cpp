@@ -172,13 +172,31 @@ std::string thousands(int64_t n) {
   return s;
 }
 
-bool check_operand(LayerBuilder& b, const char* layer, int rank) {
-  const Type& t = b.in_type();
-  if (t.has_any_extent()) {
+bool check_extents(LayerBuilder& b, const char* layer) {
+  for (const ValueId v : b.in()) {
+    const Type& t = b.graph().type(v);
+    if (!t.has_any_extent()) continue;
     b.error(fmt::format("{} needs an input whose extents are known, but its input is {}", layer, shape_for_user(t)),
             "put Resize(height, width) before it");
     return false;
   }
+  return true;
+}
+
+int axis_of(LayerBuilder& b, const char* layer, const Type& t) {
+  const std::string axis = b.s("axis");
+  const auto word = std::find(std::begin(kAxisWords), std::end(kAxisWords), axis);
+  const int64_t given = word == std::end(kAxisWords) ? std::stoll(axis) : std::begin(kAxisWords) - word - 1;
+  const int64_t from_first = given < 0 ? given + t.rank() : given;
+  if (from_first >= 0 && from_first < t.rank()) return static_cast<int>(from_first);
+  b.error(fmt::format("{} goes along axis {}, but {} has {} dimension{}", layer, axis, shape_for_user(t), t.rank(), t.rank() == 1 ? "" : "s"),
+          "axes are channel (the last), width, height, or numbers from 0 for the first dimension of a sample");
+  return kNone;
+}
+
+bool check_operand(LayerBuilder& b, const char* layer, int rank) {
+  const Type& t = b.in_type();
+  if (!check_extents(b, layer)) return false;
   if (t.dtype != DType::f32) {
     b.error(fmt::format("{} needs f32 values, but its input is {}", layer, shape_for_user(t)), "put Rescale(1/255) before it");
     return false;

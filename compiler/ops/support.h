@@ -79,6 +79,10 @@ Initializer weight_init(LayerBuilder& b, int64_t fan_in, int64_t fan_out);
 ValueId drop(LayerBuilder& b, ValueId x, double rate);
 /// "61,504"
 std::string thousands(int64_t n);
+/// Reports and returns false unless the operands' extents are known.
+bool check_extents(LayerBuilder& b, const char* layer);
+/// The dim, from 0, that argument `axis` names in a tensor of this type; kNone after an error.
+int axis_of(LayerBuilder& b, const char* layer, const Type& t);
 /// Reports and returns false unless the operand is f32 with known extents and one of the ranks (0: any).
 bool check_operand(LayerBuilder& b, const char* layer, int rank = 0);
 

@@ -46,10 +46,15 @@ const ir::Registry& registry() {
     add_dropout(r);
     add_noise(r);
     add_flatten(r);
+    add_permute(r);
+    add_slice(r);
+    add_pad(r);
+    add_repeat(r);
     add_arithmetic(r);
     add_elementary(r);
     add_merge(r);
     add_reduce(r);
+    add_concat(r);
     add_loss(r);
     add_binary_loss(r);
     add_regularise(r);

@@ -37,6 +37,7 @@ class Builder final : public ir::LayerBuilder {
   }
   std::vector<double> numbers(const char* arg) override { return std::get<std::vector<double>>(at(arg)); }
   std::vector<std::string> words(const char* arg) override { return std::get<std::vector<std::string>>(at(arg)); }
+  std::vector<int64_t> ints(const char* arg) override { return std::get<std::vector<int64_t>>(at(arg)); }
 
   ir::ValueId variable(const char* name, ir::Type type, ir::Initializer init, ir::Role role, double l1, double l2) override {
     ir::Graph& g = *e_.graph_;
@@ -157,8 +158,8 @@ Value Elaborator::chain(const ast::Expr& e, const EnvPtr& env) {
   const bool sequence = v.is(K::layer) || v.is(K::callable);
   std::vector<std::shared_ptr<LayerValue>> layers;
   bool ok = !v.error();
-  if (ok && !sequence && !v.is(K::tensor)) {
-    fail(DiagId::expected_type, from, "what stands before ->", "a tensor or a layer", kind_of(v));
+  if (ok && !sequence && tensors_of(v).empty()) {
+    fail(DiagId::expected_type, from, "what stands before ->", "a tensor, a list of tensors or a layer", kind_of(v));
     ok = false, v = {};
   }
   if (sequence) {
@@ -188,7 +189,7 @@ Value Elaborator::chain(const ast::Expr& e, const EnvPtr& env) {
 
 Value Elaborator::apply(const std::shared_ptr<LayerValue>& layer, const Value& input, Span input_span, Span span) {
   if (!spend(span)) return {};
-  if (layer->made_by && layer->made_by->builtin) return input.is(K::tensor) ? apply_builtin(*layer, input, span) : Value();
+  if (layer->made_by && layer->made_by->builtin) return input.error() ? Value() : apply_builtin(*layer, input, span);
   if (depth_ >= 800) {
     exhausted_ = true;
     fail(DiagId::too_much_work, span, "layers nest too deeply");
@@ -218,23 +219,35 @@ Value Elaborator::apply_builtin(LayerValue& layer, const Value& input, Span span
     exhausted_ = true;
     return {};
   }
+  std::vector<ir::ValueId> in;
+  for (const Value& t : tensors_of(input)) in.push_back(t.tensor);
+  for (const Value& t : layer.tensors) in.push_back(t.tensor);
+  const int have = static_cast<int>(in.size()), want = def.tensor_inputs;
+  if (want > 0 ? have != want : have < -want) {
+    const std::string takes = want == 1 ? "one operand" : want > 0 ? fmt::format("{} operands", want) : fmt::format("{} operands or more", -want);
+    fail(DiagId::operand_count, span, def.name, takes, have == 1 ? std::string("only the one before -> is") : fmt::format("{} are", have))
+        .help.push_back(want == 1 ? std::string("take one of the list: x[0]")
+                                  : fmt::format("the operands beside the arrow's stand in the parentheses: x -> {}(y)", def.name));
+    return {};
+  }
   std::string prefix = def.weight_prefix;
   if (prefix.empty())
     for (const char c : def.name) prefix += c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;
   give_name(layer, prefix);
-  std::vector<ir::ValueId> in{input.tensor};
-  for (const Value& t : layer.tensors) in.push_back(t.tensor);
   const int32_t index = static_cast<int32_t>(graph_->layers.size());
   ir::Layer record;
   record.name = layer.applications++ == 0 ? layer.name : fmt::format("{}@{}", layer.name, layer.applications);
   record.kind = def.name, record.text = source(layer.span), record.line = diagnostics_.file().place(layer.span.begin).line;
   graph_->layers.push_back(std::move(record));
   Builder builder(*this, layer, std::move(in), span, index);
-  const ir::ValueId out = def.build(builder);
-  if (out == ir::kNone && !builder.failed) builder.error(fmt::format("{} cannot take this input", def.name), "");
+  const std::vector<ir::ValueId> out = def.build_many ? def.build_many(builder) : std::vector<ir::ValueId>{def.build(builder)};
+  if (std::count(out.begin(), out.end(), ir::kNone) && !builder.failed) builder.error(fmt::format("{} cannot take this input", def.name), "");
   if (builder.failed) return {};
-  graph_->layers[index].output = out;
-  return Value::of_tensor(out);
+  graph_->layers[index].output = out[0];
+  if (!def.build_many) return Value::of_tensor(out[0]);
+  std::vector<Value> parts;
+  for (const ir::ValueId v : out) parts.push_back(Value::of_tensor(v));
+  return Value::of_list(std::move(parts));
 }
 
 Value Elaborator::apply_composite(LayerValue& layer, const Value& input, Span input_span, Span span) {
@@ -249,8 +262,9 @@ Value Elaborator::apply_composite(LayerValue& layer, const Value& input, Span in
   }
   Frame frame;
   frame.owner = &layer, frame.is_net = c.net != nullptr, frame.what = what;
-  frame.operands.push_back(input);
-  frame.operand_spans.push_back(input_span);
+  frame.operands = tensors_of(input);
+  if (frame.operands.empty()) frame.operands.push_back(input);  // an error, which was reported
+  frame.operand_spans.assign(frame.operands.size(), input_span);
   for (const Value& t : layer.tensors) frame.operands.push_back(t), frame.operand_spans.push_back(span);
   const EnvPtr env = new_env(c.env);
   const std::string outer = scope_;

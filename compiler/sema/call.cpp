@@ -20,6 +20,8 @@ const char* wording(ir::ArgType t) {
     case ir::ArgType::padding: return "valid, same, or an integer";
     case ir::ArgType::numbers: return "a number or a list of numbers";
     case ir::ArgType::words: return "one of its choices or a list of them";
+    case ir::ArgType::axis: return "channel, width, height, or an integer";
+    case ir::ArgType::integers: return "an integer or a list of integers";
   }
   return "";
 }
@@ -118,12 +120,14 @@ bool Elaborator::convert(const std::string& what, const ir::ArgDef& def, const a
   };
   std::vector<std::string> choices = def.choices;
   if (def.type == T::padding) choices = {"valid", "same"};
+  if (def.type == T::axis) choices.assign(std::begin(ir::kAxisWords), std::end(ir::kAxisWords));
   const auto is_choice = [&](const std::string& word) {
     if (std::find(choices.begin(), choices.end(), word) != choices.end()) return true;
     suggest(fail(DiagId::argument_choice, e.span, def.name, what, joined(choices), word), word, choices);
     return false;
   };
-  const bool words = def.type == T::choice || def.type == T::padding || def.type == T::words;
+  const bool or_integer = def.type == T::padding || def.type == T::axis;
+  const bool words = def.type == T::choice || def.type == T::words || or_integer;
   const auto value = [&](const ast::Expr& x) {  // a bare word where words are wanted is itself, unless something has that name
     return words && x.kind == ast::ExprKind::name && !env->find(x.text) ? Value::of_string(x.text) : eval(x, env);
   };
@@ -179,7 +183,16 @@ bool Elaborator::convert(const std::string& what, const ir::ArgDef& def, const a
     out = pair;
     return in_range(static_cast<double>(pair[0])) && in_range(static_cast<double>(pair[1]));
   }
-  if (def.type == T::padding && integer_of(v, i)) {
+  if (def.type == T::integers) {
+    std::vector<int64_t> list;
+    const std::vector<Value> items = v.is(K::list) ? *v.items : std::vector<Value>{v};
+    for (const Value& x : items)
+      if (integer_of(x, i)) list.push_back(i);
+    if (list.empty() || list.size() != items.size()) return wrong(v);
+    out = list;
+    return std::all_of(list.begin(), list.end(), [&](int64_t x) { return in_range(static_cast<double>(x)); });
+  }
+  if (or_integer && integer_of(v, i)) {
     out = fmt::format("{}", i);
     return in_range(static_cast<double>(i));
   }
@@ -220,6 +233,14 @@ bool Elaborator::bind(const std::string& what, const std::vector<ir::ArgDef>& de
       }
     } else {
       ++position;
+      const bool more = k >= defs.size() && !defs.empty() && defs.back().type == ir::ArgType::integers && given.back();
+      if (more) {  // Reshape(7, 7, 64)
+        ir::ArgValue next;
+        auto* list = std::get_if<std::vector<int64_t>>(&out.back());
+        ok = convert(what, defs.back(), *a->value, env, next) && ok;
+        if (const auto* items = std::get_if<std::vector<int64_t>>(&next); items && list) list->insert(list->end(), items->begin(), items->end());
+        continue;
+      }
       if (k >= defs.size() || given[k]) {
         if (!too_many) fail(DiagId::too_many_arguments, a->span, what, defs.size(), args.size());
         too_many = true, ok = false;
@@ -271,23 +292,20 @@ Value Elaborator::construct_builtin(const std::shared_ptr<Callable>& c, const st
     size_t n = 0;
     for (; n < list.size() && list[n]->name.empty(); ++n) {
       if (c->builtin->tensor_inputs > 0 && static_cast<int>(n) >= c->builtin->tensor_inputs - 1) break;
-      const Value v = eval(*list[n]->value, env);
+      const ast::Expr& e = *list[n]->value;
+      const bool word = e.kind == ast::ExprKind::name && std::count(std::begin(ir::kAxisWords), std::end(ir::kAxisWords), e.text) && !env->find(e.text);
+      if (word && !c->builtin->args.empty()) break;
+      const Value v = eval(e, env);
       if (v.error()) return {};
-      if (!v.is(K::tensor)) {
+      const std::vector<Value> tensors = tensors_of(v);
+      if (tensors.empty()) {
         if (!c->builtin->args.empty()) break;
         fail(DiagId::expected_type, list[n]->span, "an operand of " + c->name(), "a tensor", kind_of(v));
         return {};
       }
-      layer->tensors.push_back(v);
+      layer->tensors.insert(layer->tensors.end(), tensors.begin(), tensors.end());
     }
     list.erase(list.begin(), list.begin() + static_cast<long>(n));
-    const int have = static_cast<int>(layer->tensors.size()) + 1, want = c->builtin->tensor_inputs;
-    if (want > 0 ? have != want : have < -want) {
-      fail(DiagId::operand_count, span, c->name(), want > 0 ? fmt::format("{} operands", want) : fmt::format("{} operands or more", -want),
-           have == 1 ? std::string("only the one before -> is") : fmt::format("{} are", have))
-          .help.push_back(fmt::format("the operands beside the arrow's stand in the parentheses: x -> {}(y)", c->name()));
-      return {};
-    }
   }
   if (!bind(c->name(), c->builtin->args, list, span, env, layer->args, nullptr, defaults)) return {};
   return Value::of_layer(remember(std::move(layer)));

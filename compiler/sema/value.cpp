@@ -52,4 +52,10 @@ std::string kind_of(const Value& v) {
   return kNames[static_cast<int>(v.kind)];
 }
 
+std::vector<Value> tensors_of(const Value& v) {
+  if (v.is(Value::Kind::tensor)) return {v};
+  const bool tensors = v.is(Value::Kind::list) && std::all_of(v.items->begin(), v.items->end(), [](const Value& i) { return i.is(Value::Kind::tensor); });
+  return tensors ? *v.items : std::vector<Value>();
+}
+
 }  // namespace netc::sema

@@ -55,6 +55,8 @@ bool equal(const Value&, const Value&);
 std::string show(const Value&);
 /// "an integer", "a list".
 std::string kind_of(const Value&);
+/// A tensor, or the tensors of a list of nothing else; else empty.
+std::vector<Value> tensors_of(const Value&);
 
 /// Names of one scope.
 struct Env {

@@ -49,6 +49,8 @@ std::string type_text(const ArgDef& a) {
     case ArgType::padding: return "valid, same or int";
     case ArgType::numbers: return "number or [number, ...]";
     case ArgType::words: return fmt::format("{}, or a list of them", fmt::join(a.choices, " or "));
+    case ArgType::axis: return "channel, width, height or int";
+    case ArgType::integers: return "ints";
   }
   return "";
 }

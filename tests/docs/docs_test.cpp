@@ -63,8 +63,9 @@ std::string wording(const ir::ArgDef& a) {
   using T = ir::ArgType;
   std::string s = a.type == T::boolean ? "true or false" : a.type == T::integer ? "integer" : a.type == T::number ? "number" : a.type == T::choice ? fmt::format("{}", fmt::join(a.choices, ", "))
                   : a.type == T::padding ? "valid, same or an integer" : a.type == T::numbers ? "number or list of numbers"
-                  : a.type == T::words ? fmt::format("{}, or a list of them", fmt::join(a.choices, ", ")) : "integer or [height, width]";
-  if (a.type == T::boolean || a.type == T::choice || a.type == T::padding || a.type == T::words) return s;
+                  : a.type == T::words ? fmt::format("{}, or a list of them", fmt::join(a.choices, ", "))
+                  : a.type == T::axis ? "channel, width, height or an integer" : a.type == T::integers ? "integers" : "integer or [height, width]";
+  if (a.type == T::boolean || a.type == T::choice || a.type == T::padding || a.type == T::words || a.type == T::axis) return s;
   if (a.min > -1e300 && a.max < 1e300) return s + fmt::format(", {:g} to {:g}", a.min, a.max);
   return a.min > -1e300 ? s + fmt::format(", at least {:g}", a.min) : s;
 }

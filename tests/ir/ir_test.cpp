@@ -210,6 +210,24 @@ TEST_CASE("the verifier finds each violation") {
   }
 }
 
+TEST_CASE("an operator of any number of operands takes one or more") {
+  const OpTable& table = ops::registry().ops;
+  Graph g;
+  Variable v;
+  v.name = "x";
+  v.role = Role::input;
+  const ValueId x = g.add_variable(v, {DType::f32, true, {2}});
+  const ValueId y = g.add(table.at("concat"), {x, x, x}, {{"axis", int64_t{0}}});
+  CHECK(verify(g).empty());
+  CHECK(g.type(y).dims == std::vector<int64_t>{6});
+  std::string error;
+  const std::optional<Graph> back = parse(print(g), table, error);
+  REQUIRE_MESSAGE(back.has_value(), error);
+  CHECK(print(*back) == print(g));
+  g.nodes[0].inputs.clear();
+  CHECK(contains(verify(g), "has 0 inputs, not one or more"));
+}
+
 TEST_CASE("the interpreter runs references in double") {
   const OpTable& table = ops::registry().ops;
   Graph g;

@@ -149,6 +149,7 @@ const std::vector<Case>& cases() {
     loss(c);
     training(c);
     ingest(c);
+    move_cases(c);
     return c;
   }();
   return all;

@@ -8,4 +8,5 @@ namespace netc::test {
 const std::vector<Case>& cases();
 // Families in files of their own, for cases.cpp.
 void add_elementwise_cases(std::vector<Case>&);
+void move_cases(std::vector<Case>&);   // cases_moves.cpp
 }  // namespace netc::test

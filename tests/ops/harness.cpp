@@ -163,12 +163,17 @@ double lowering_error(const Case& c, const std::vector<int64_t>& batches) {
     for (size_t i = 0; i < in.size(); ++i) params[i].set(buffer_of(in[i], c.in[i].dtype));
     const std::vector<RefTensor> want = node.op->reference(node, g, in, n);
     std::vector<Buffer<>> results;
-    for (const RefTensor& w : want) results.emplace_back(Halide::Float(32), std::vector<int>(w.dims.rbegin(), w.dims.rend()));
+    for (size_t i = 0; i < want.size(); ++i) {
+      results.emplace_back(halide_type(g.type(node.results[i]).dtype), std::vector<int>(want[i].dims.rbegin(), want[i].dims.rend()));
+    }
     Halide::Realization all(results);
     pipeline.realize(all);
     for (size_t i = 0; i < want.size(); ++i) {
-      const float* p = static_cast<const float*>(results[i].data());
-      worst = std::max(worst, difference(want[i], std::vector<double>(p, p + want[i].data.size())));
+      const void* p = results[i].data();
+      std::vector<double> got;
+      for (size_t j = 0; j < want[i].data.size(); ++j)
+        got.push_back(g.type(node.results[i]).dtype == DType::u8 ? static_cast<const uint8_t*>(p)[j] : static_cast<const float*>(p)[j]);
+      worst = std::max(worst, difference(want[i], got));
     }
   }
   return worst;

@@ -26,7 +26,8 @@ TEST_CASE("shapes and variables of layers") {
   CHECK(b.message == "Dense(7) needs a flat input, but its input is f32[3, 3, 4]");
   CHECK(b.help == "put Flatten (36 values) or GlobalAvgPool (4 values) before it");
   CHECK(b.apply("Conv", {{"filters", num(1)}, {"kernel", num(5)}}) == kNone);
-  CHECK(b.apply("Resize", {{"height", num(16)}, {"width", num(12)}}) == kNone);
+  CHECK(b.apply("Resize", {{"height", num(6)}, {"width", num(2)}}) != kNone);
+  CHECK(b.in_type() == batched({6, 2, 4}));
   CHECK(b.apply("Flatten") != kNone);
   CHECK(b.apply("Dense", {{"units", num(7)}, {"l2", 0.1}}) != kNone);
   CHECK(b.in_type() == batched({7}));
