@@ -14,7 +14,7 @@ namespace netc::ir {
 /// A compile-time value as a layer receives it.
 using ArgValue = std::variant<std::monostate, bool, int64_t, double, std::string, std::vector<int64_t>>;
 
-enum class ArgType : uint8_t { boolean, integer, number, choice /*string out of `choices`*/, integer_or_pair, padding /*valid, same, or an integer*/ };
+enum class ArgType : uint8_t { boolean, integer, number, choice /*string out of `choices`*/, integer_or_pair, padding /*valid, same, an integer, [h, w] or [top, bottom, left, right]*/ };
 
 struct ArgDef {
   std::string name;
@@ -36,7 +36,7 @@ class LayerBuilder {
   virtual bool b(const char* arg) = 0;
   virtual int64_t i(const char* arg) = 0;
   virtual double f(const char* arg) = 0;
-  virtual std::string s(const char* arg) = 0;                // choices; padding: "valid", "same" or the number's digits
+  virtual std::string s(const char* arg) = 0;                // choices; padding: "valid", "same" or its numbers: "1", "1, 2"
   virtual std::vector<int64_t> pair(const char* arg) = 0;    // integer_or_pair: always two, {height, width}
   /// A variable of this layer, "LAYER.name". The same layer applied again gets the same variable (weight sharing).
   virtual ValueId variable(const char* name, Type type, Initializer init, Role role = Role::weight, double l1 = 0, double l2 = 0) = 0;

@@ -32,12 +32,17 @@ const ir::Registry& registry() {
     add_resize(r);
     add_rescale(r);
     add_conv(r);
+    add_dwconv(r);
+    add_conv_layers(r);
     add_dense(r);
     add_bias(r);
     add_activation(r);
     add_softmax(r);
     add_batch_norm(r);
     add_batch_norm_gradients(r);
+    add_norm(r);
+    add_norm_layers(r);
+    add_lrn(r);
     add_max_pool(r);
     add_avg_pool(r);
     add_dropout(r);

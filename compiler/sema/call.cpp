@@ -17,7 +17,7 @@ const char* wording(ir::ArgType t) {
     case ir::ArgType::number: return "a number";
     case ir::ArgType::choice: return "one of its choices";
     case ir::ArgType::integer_or_pair: return "an integer or a pair of integers";
-    case ir::ArgType::padding: return "valid, same, or an integer";
+    case ir::ArgType::padding: return "valid, same, an integer, [height, width] or [top, bottom, left, right]";
   }
   return "";
 }
@@ -157,6 +157,16 @@ bool Elaborator::convert(const std::string& what, const ir::ArgDef& def, const a
   if (def.type == T::padding && integer_of(v, i)) {
     out = fmt::format("{}", i);
     return in_range(static_cast<double>(i));
+  }
+  if (def.type == T::padding && v.is(K::list) && (v.items->size() == 2 || v.items->size() == 4)) {
+    std::vector<std::string> sides;
+    for (const Value& x : *v.items) {
+      if (!integer_of(x, i)) return wrong(v);
+      if (!in_range(static_cast<double>(i))) return false;
+      sides.push_back(fmt::format("{}", i));
+    }
+    out = joined(sides);
+    return true;
   }
   if (!v.is(K::string)) return wrong(v);
   if (std::find(choices.begin(), choices.end(), v.text) == choices.end()) {

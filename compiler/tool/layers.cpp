@@ -44,7 +44,7 @@ std::string type_text(const ArgDef& a) {
     case ArgType::number: return "number";
     case ArgType::choice: return fmt::format("{}", fmt::join(a.choices, " or "));
     case ArgType::integer_or_pair: return "int or [int, int]";
-    case ArgType::padding: return "valid, same or int";
+    case ArgType::padding: return "valid, same, int, [int, int] or [int, int, int, int]";
   }
   return "";
 }

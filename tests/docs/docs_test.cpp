@@ -61,7 +61,7 @@ std::string show(const ir::ArgValue& value) {
 std::string wording(const ir::ArgDef& a) {
   using T = ir::ArgType;
   std::string s = a.type == T::boolean ? "true or false" : a.type == T::integer ? "integer" : a.type == T::number ? "number" : a.type == T::choice ? fmt::format("{}", fmt::join(a.choices, ", "))
-                  : a.type == T::padding ? "valid, same or an integer" : "integer or [height, width]";
+                  : a.type == T::padding ? "valid, same, an integer or a list of 2 or 4" : "integer or [height, width]";
   if (a.type == T::boolean || a.type == T::choice || a.type == T::padding) return s;
   if (a.min > -1e300 && a.max < 1e300) return s + fmt::format(", {:g} to {:g}", a.min, a.max);
   return a.min > -1e300 ? s + fmt::format(", at least {:g}", a.min) : s;

@@ -155,7 +155,9 @@ const std::vector<Case>& cases() {
     std::vector<Case> c;
     dense(c);
     conv(c);
+    add_conv_cases(c);
     norm(c);
+    add_norm_cases(c);
     elementwise(c);
     pool(c);
     loss(c);

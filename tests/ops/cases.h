@@ -6,4 +6,7 @@
 namespace netc::test {
 /// At least one for every operator of the table; the table's test checks that.
 const std::vector<Case>& cases();
+// Families in files of their own, for cases.cpp.
+void add_conv_cases(std::vector<Case>&);
+void add_norm_cases(std::vector<Case>&);
 }  // namespace netc::test
