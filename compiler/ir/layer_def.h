@@ -18,7 +18,7 @@ enum class ArgType : uint8_t {
   boolean, integer, number,
   choice,           // a string out of `choices`
   integer_or_pair,
-  padding,          // valid, same, or an integer
+  padding,          // valid, same, an integer, [h, w] or [top, bottom, left, right]
   numbers,          // a number or a list of numbers: a vector<double>, not empty
   words,            // one out of `choices` or a list of them: a vector<string>, not empty
   axis,             // a word of kAxisWords, or an integer: from 0, a sample's first dim, or from -1, its last
@@ -48,7 +48,7 @@ class LayerBuilder {
   virtual bool b(const char* arg) = 0;
   virtual int64_t i(const char* arg) = 0;
   virtual double f(const char* arg) = 0;
-  virtual std::string s(const char* arg) = 0;                // choices; padding, axis: the word or the number's digits
+  virtual std::string s(const char* arg) = 0;                // choices; padding, axis: the word, or the numbers: "1", "1, 2"
   virtual std::vector<int64_t> pair(const char* arg) = 0;    // integer_or_pair: always two, {height, width}
   virtual std::vector<double> numbers(const char* arg) = 0;
   virtual std::vector<std::string> words(const char* arg) = 0;

@@ -1,14 +1,16 @@
-// Average pooling over windows (pixels outside the image do not count) and over the whole image.
+// Average pooling over windows (pixels outside the image count if they are padding that is said to) and over the whole image.
 #include "compiler/ops/pool.h"
 
 namespace netc::ops {
 namespace {
 
-/// Pixels of window (x, y) that lie in the image.
+/// Pixels of window (x, y) that count.
 Expr pixels(const PoolGeometry& g, const Type& t, const Expr& x, const Expr& y) {
-  if (!g.padded()) return lit(g.kh * g.kw);
+  const bool all = g.counts_padding() ? g.counted_bottom >= g.bottom && g.counted_right >= g.right : !g.padded();
+  if (all) return lit(g.kh * g.kw);
   const int h = static_cast<int>(t.dims[0]), w = static_cast<int>(t.dims[1]);
   const Expr x0 = x * g.sw - g.left, y0 = y * g.sh - g.top;
+  if (g.counts_padding()) return cast<float>((min(x0 + g.kw, w + g.counted_right) - x0) * (min(y0 + g.kh, h + g.counted_bottom) - y0));
   return cast<float>((min(x0 + g.kw, w) - max(x0, 0)) * (min(y0 + g.kh, h) - max(y0, 0)));
 }
 
@@ -18,8 +20,13 @@ Expr pixel(const Func& f, const PoolGeometry& g, const Type& t, Expr c, Expr x, 
   return select(x >= 0 && x < w && y >= 0 && y < h, f(c, clamp(x, 0, w - 1), clamp(y, 0, h - 1), n), 0.0f);
 }
 
-/// Pixels per output element, in row-major order.
-std::vector<double> ref_pixels(const PoolGeometry& g, const std::vector<int64_t>& x, const RefTensor& y) {
+/// Pixels that count of each output element, in row-major order.
+std::vector<double> ref_pixels(PoolGeometry g, std::vector<int64_t> x, const RefTensor& y) {
+  if (g.counts_padding()) {  // an image with its padding
+    x[1] += g.top + g.counted_bottom;
+    x[2] += g.left + g.counted_right;
+    g.top = g.left = 0;
+  }
   std::vector<double> count(y.data.size(), 0.0);
   each_pooled(g, x, y.dims, [&](int64_t, int64_t o) { count[o] += 1; });
   return count;
@@ -28,8 +35,10 @@ std::vector<double> ref_pixels(const PoolGeometry& g, const std::vector<int64_t>
 OpDef avg_pool() {
   OpDef d;
   d.name = "avg_pool";
-  d.doc = "Mean of each window, per channel, over the pixels that lie in the image.";
+  d.doc = "Mean of each window, per channel, over the pixels that lie in the image; with counted_bottom and counted_right also in its "
+          "padding, whose values are 0.";
   d.kind = Kind::window;
+  d.overlapping = pools_overlap;
   d.shape = [](Types in, const Attrs& a, std::vector<Type>& out, std::string& error) {
     out.resize(1);
     return pool_type(in[0], a, out[0], error, "avg_pool");
@@ -85,6 +94,7 @@ OpDef avg_pool_grad() {
   d.name = "avg_pool_grad";
   d.doc = "Gradient of avg_pool: each window's dy, divided by its pixels, goes to each of them.";
   d.kind = Kind::window;
+  d.overlapping = pools_overlap;
   d.no_gradient = kNoSecond;
   d.shape = [](Types in, const Attrs& a, std::vector<Type>& out, std::string& error) {
     Type y;
@@ -219,7 +229,7 @@ LayerDef global_layer() {
 void add_avg_pool(Registry& r) {
   static const OpDef ops[] = {avg_pool(), avg_pool_grad(), mean_spatial(), mean_spatial_grad()};
   static const LayerDef layers[] = {
-      pool_layer("AvgPool", "avg_pool", "Average pooling. y[oy, ox, c] = mean over the window of x[oy*stride + ky, ox*stride + kx, c]"), global_layer()};
+      pool_layer("AvgPool", "avg_pool", "Average pooling. y[oy, ox, c] = mean over the window of x[oy*stride + ky, ox*stride + kx, c]", true), global_layer()};
   for (const OpDef& op : ops) r.ops.ops.push_back(&op);
   for (const LayerDef& l : layers) r.layers.push_back(&l);
 }

@@ -1,6 +1,6 @@
 // Batch normalisation (Ioffe and Szegedy 2015): the statistics of a batch, their running averages, and the affine map. Its gradients are in
 // batch_norm_gradients.cpp. Training: mean, variance = those of the batch; inference: the running ones, and the map folds into weights.
-#include "compiler/ops/support.h"
+#include "compiler/ops/norm.h"
 
 namespace netc::ops {
 namespace {
@@ -206,8 +206,9 @@ LayerDef layer_def() {
           "their running averages in inference";
   l.section = "Normalisation";
   l.weight_prefix = "norm";
-  l.args = {{"epsilon", ArgType::number, ArgValue{1e-3}, 0, 1, {}, "added to the variance"},
-            {"momentum", ArgType::number, ArgValue{0.99}, 0, 1, {}, "share of the old running average kept in a step"},
+  l.args = {{"epsilon", ArgType::number, ArgValue{1e-3}, 0, 1, {}, "added to the variance; 1e-3 is Keras's, PyTorch's is 1e-5"},
+            {"momentum", ArgType::number, ArgValue{0.99}, 0, 1, {},
+             "share of the old running average kept in a step; 0.99 is Keras's, PyTorch's momentum 0.1 is 0.9 here"},
             {"center", ArgType::boolean, ArgValue{true}, 0, 1, {}, "adds a trained beta"},
             {"scale", ArgType::boolean, ArgValue{true}, 0, 1, {}, "multiplies by a trained gamma"}};
   l.build = [](LayerBuilder& b) -> ValueId {
@@ -216,14 +217,8 @@ LayerDef layer_def() {
     if (x.rank() == 0) return b.error("BatchNorm needs an input with channels, but its input is a single number");
     const Type t = f32({x.dims.back()}, false);
     const ValueId in = b.in()[0];
-    auto fixed = [&](const char* name, const char* kind, float v) {
-      const ValueId id = b.variable(name, t, Initializer{kind, 0, 0, 0, 0}, Role::constant);
-      Graph& g = b.graph();
-      g.variables[g.values[id].variable].literal.assign(static_cast<size_t>(t.dims[0]), v);
-      return id;
-    };
-    const ValueId gamma = b.b("scale") ? b.variable("gamma", t, Initializer{"ones", 0, 0, 0, 0}) : fixed("one", "ones", 1);
-    const ValueId beta = b.b("center") ? b.variable("beta", t, Initializer{}) : fixed("zero", "zeros", 0);
+    const ValueId gamma = trained_or_fixed(b, b.b("scale"), "gamma", "one", 1, x.dims.back());
+    const ValueId beta = trained_or_fixed(b, b.b("center"), "beta", "zero", 0, x.dims.back());
     const ValueId running_mean = b.variable("mean", t, Initializer{}, Role::state);
     const ValueId running_variance = b.variable("variance", t, Initializer{"ones", 0, 0, 0, 0}, Role::state);
     const ValueId mean = b.emit("batch_mean", {in, running_mean});

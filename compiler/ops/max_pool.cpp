@@ -18,7 +18,7 @@ bool pool_type(const Type& x, const Attrs& a, Type& out, std::string& error, con
   return true;
 }
 
-LayerDef pool_layer(const char* name, const char* op, const char* doc) {
+LayerDef pool_layer(const char* name, const char* op, const char* doc, bool mean) {
   LayerDef l;
   l.name = name;
   l.doc = doc;
@@ -27,16 +27,21 @@ LayerDef pool_layer(const char* name, const char* op, const char* doc) {
   l.args = {{"size", ArgType::integer_or_pair, ArgValue{int64_t{2}}, 1, 1e4, {}, "height and width of the window"},
             {"stride", ArgType::integer_or_pair, ArgValue{int64_t{0}}, 0, 1e4, {}, "step of the window; 0: its size"},
             {"padding", ArgType::padding, ArgValue{std::string("valid")}, 0, 1e4, {},
-             "valid: none; same: output extent = ceil(input / stride); or pixels on each side"}};
+             "valid: none; same: output extent = ceil(input / stride); or pixels: on all sides, [height, width] or [top, bottom, left, right]"},
+            {"ceil", ArgType::boolean, ArgValue{false}, 0, 1, {}, "keeps a last window that lies partly outside, if it begins inside"}};
+  if (mean)
+    l.args.push_back({"count_padding", ArgType::boolean, ArgValue{false}, 0, 1, {},
+                      "padding counts as pixels of value 0; else the mean is over the pixels that exist"});
   const std::string layer = name, op_name = op;
-  l.build = [layer, op_name](LayerBuilder& b) -> ValueId {
+  l.build = [layer, op_name, mean](LayerBuilder& b) -> ValueId {
     if (!check_operand(b, layer.c_str(), 3)) return kNone;
     const Type t = b.in_type();
     const std::vector<int64_t> k = b.pair("size");
     std::vector<int64_t> stride = b.pair("stride");
     for (int i = 0; i < 2; ++i) stride[i] = stride[i] == 0 ? k[i] : stride[i];
-    const Window h = window_of(t.dims[0], k[0], stride[0], b.s("padding")), w = window_of(t.dims[1], k[1], stride[1], b.s("padding"));
-    if (h.before >= k[0] || w.before >= k[1]) {
+    const std::string padding = b.s("padding");
+    const Window h = window_of(t.dims[0], k[0], stride[0], padding, 0, b.b("ceil")), w = window_of(t.dims[1], k[1], stride[1], padding, 1, b.b("ceil"));
+    if (std::max(h.before, h.after) >= k[0] || std::max(w.before, w.after) >= k[1]) {
       return b.error(fmt::format("{}'s padding must be less than its window of {} x {}", layer, k[0], k[1]), "some windows would hold no pixel");
     }
     if (h.out <= 0 || w.out <= 0) {
@@ -46,6 +51,10 @@ LayerDef pool_layer(const char* name, const char* op, const char* doc) {
     Attrs a = window_attrs(h, w, stride);
     a.set("kernel_h", k[0]);
     a.set("kernel_w", k[1]);
+    if (mean && b.b("count_padding")) {  // not what ceil adds: it is no padding
+      a.set("counted_bottom", padding == "same" ? h.after : padding_of(padding, 0).second);
+      a.set("counted_right", padding == "same" ? w.after : padding_of(padding, 1).second);
+    }
     return b.emit(op_name, {b.in()[0]}, a);
   };
   return l;
@@ -66,6 +75,7 @@ OpDef max_pool() {
   d.name = "max_pool";
   d.doc = "Largest value of each window, per channel; pixels outside the image do not count.";
   d.kind = Kind::window;
+  d.overlapping = pools_overlap;
   d.shape = [](Types in, const Attrs& a, std::vector<Type>& out, std::string& error) {
     out.resize(1);
     return pool_type(in[0], a, out[0], error, "max_pool");
@@ -111,6 +121,7 @@ OpDef max_pool_grad() {
   d.doc = "Gradient of max_pool: dy goes to the first maximum of its window in row-major order. Operands dy, x: the maximum is found again, since x may be recomputed in "
           "this kernel and then differ in its last bit from the one that was pooled.";
   d.kind = Kind::window;
+  d.overlapping = pools_overlap;
   d.inputs = 2;
   d.no_gradient = kNoSecond;
   d.shape = [](Types in, const Attrs& a, std::vector<Type>& out, std::string& error) {
@@ -180,13 +191,31 @@ OpDef max_pool_grad() {
   return d;
 }
 
+LayerDef global_layer() {
+  LayerDef l;
+  l.name = "GlobalMaxPool";
+  l.doc = "Largest value of the whole image. y[c] = max over y, x of x[y, x, c]";
+  l.section = "Pooling";
+  l.weight_prefix = "pool";
+  l.build = [](LayerBuilder& b) -> ValueId {
+    if (!check_operand(b, "GlobalMaxPool", 3)) return kNone;
+    const Type t = b.in_type();  // one window: the image
+    Attrs a = window_attrs({1, 0, 0}, {1, 0, 0}, {t.dims[0], t.dims[1]});
+    a.set("kernel_h", t.dims[0]);
+    a.set("kernel_w", t.dims[1]);
+    return b.emit("reshape", {b.emit("max_pool", {b.in()[0]}, a)}, {{"dims", std::vector<int64_t>{t.dims[2]}}});
+  };
+  return l;
+}
+
 }  // namespace
 
 void add_max_pool(Registry& r) {
   static const OpDef ops[] = {max_pool(), max_pool_grad()};
-  static const LayerDef layer = pool_layer("MaxPool", "max_pool", "Max pooling. y[oy, ox, c] = max over the window of x[oy*stride + ky, ox*stride + kx, c]");
+  static const LayerDef layers[] = {
+      pool_layer("MaxPool", "max_pool", "Max pooling. y[oy, ox, c] = max over the window of x[oy*stride + ky, ox*stride + kx, c]", false), global_layer()};
   for (const OpDef& op : ops) r.ops.ops.push_back(&op);
-  r.layers.push_back(&layer);
+  for (const LayerDef& l : layers) r.layers.push_back(&l);
 }
 
 }  // namespace netc::ops

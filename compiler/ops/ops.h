@@ -6,9 +6,14 @@ namespace netc::ops {
 
 void add_dense(ir::Registry&);
 void add_conv(ir::Registry&);
+void add_dwconv(ir::Registry&);
+void add_conv_layers(ir::Registry&);
 void add_bias(ir::Registry&);
 void add_batch_norm(ir::Registry&);
 void add_batch_norm_gradients(ir::Registry&);
+void add_norm(ir::Registry&);
+void add_norm_layers(ir::Registry&);
+void add_lrn(ir::Registry&);
 void add_activation(ir::Registry&);
 void add_prelu(ir::Registry&);
 void add_max_pool(ir::Registry&);

@@ -6,10 +6,15 @@ namespace netc::ops {
 
 struct PoolGeometry {
   int kh, kw, sh, sw, top, left, bottom, right;
+  int counted_bottom, counted_right;  // padding whose pixels count, as zeros, in a mean: these, top and left; -1: none does
   explicit PoolGeometry(const Attrs& a)
       : kh(static_cast<int>(a.i("kernel_h"))), kw(static_cast<int>(a.i("kernel_w"))), sh(static_cast<int>(a.i("stride_h"))),
         sw(static_cast<int>(a.i("stride_w"))), top(static_cast<int>(a.i("pad_top"))), left(static_cast<int>(a.i("pad_left"))),
-        bottom(static_cast<int>(a.i("pad_bottom"))), right(static_cast<int>(a.i("pad_right"))) {}
+        bottom(static_cast<int>(a.i("pad_bottom"))), right(static_cast<int>(a.i("pad_right"))),
+        counted_bottom(a.has("counted_bottom") ? static_cast<int>(a.i("counted_bottom")) : -1),
+        counted_right(a.has("counted_right") ? static_cast<int>(a.i("counted_right")) : -1) {}
+  bool counts_padding() const { return counted_bottom >= 0; }
+  bool overlaps() const { return kh > sh || kw > sw || padded(); }  // a padded window clamps what it reads: that is no plain tile of its producer either
   bool padded() const { return top || left || bottom || right; }
   bool small() const { return kh * kw <= 16; }      // small enough to be written out without a reduction domain
   int covering_h() const { return (kh + sh - 1) / sh; }  // how many windows cover one row
@@ -32,7 +37,9 @@ void each_pooled(const PoolGeometry& g, const std::vector<int64_t>& x, const std
               f(((n * x[1] + iy) * x[2] + ix) * x[3] + c, ((n * y[1] + oy) * y[2] + ox) * y[3] + c);
             }
 }
-/// A layer of arguments size, stride = size, padding = valid that emits `op`.
-LayerDef pool_layer(const char* name, const char* op, const char* doc);
+/// Fusion's question whether windows share elements.
+inline bool pools_overlap(const Attrs& a) { return PoolGeometry(a).overlaps(); }
+/// A layer of arguments size, stride = size, padding = valid, ceil = false that emits `op`; `mean`: it has count_padding = false too.
+LayerDef pool_layer(const char* name, const char* op, const char* doc, bool mean);
 
 }  // namespace netc::ops

@@ -1,5 +1,8 @@
 #include "compiler/ops/support.h"
 
+#include <cstdlib>
+#include <tuple>
+
 namespace netc::ops {
 
 namespace {
@@ -209,7 +212,17 @@ bool check_operand(LayerBuilder& b, const char* layer, int rank) {
   return true;
 }
 
-Window window_of(int64_t in, int64_t kernel, int64_t stride, const std::string& padding) {
+std::pair<int64_t, int64_t> padding_of(const std::string& padding, int dim) {
+  if (padding == "valid") return {0, 0};
+  std::vector<int64_t> n;  // on all sides; of height and width; or top, bottom, left, right
+  for (size_t at = 0; at < padding.size(); at = padding.find(',', at) == std::string::npos ? padding.size() : padding.find(',', at) + 1)
+    n.push_back(std::strtoll(padding.c_str() + at, nullptr, 10));
+  if (n.size() == 4) return {n[2 * dim], n[2 * dim + 1]};
+  const int64_t both = n.empty() ? 0 : n[n.size() == 2 ? dim : 0];
+  return {both, both};
+}
+
+Window window_of(int64_t in, int64_t kernel, int64_t stride, const std::string& padding, int dim, bool ceil) {
   Window w;
   if (padding == "same") {
     w.out = (in + stride - 1) / stride;
@@ -218,9 +231,14 @@ Window window_of(int64_t in, int64_t kernel, int64_t stride, const std::string& 
     w.after = total - w.before;
     return w;
   }
-  if (padding != "valid") w.before = w.after = std::stoll(padding);
+  std::tie(w.before, w.after) = padding_of(padding, dim);
   const int64_t room = in + w.before + w.after - kernel;
-  w.out = room < 0 ? 0 : room / stride + 1;
+  w.out = floor_div(room, stride) + 1;
+  if (ceil && w.out >= 0 && room % stride != 0 && w.out * stride < in + w.before) {
+    w.after = w.out * stride + kernel - in - w.before;
+    ++w.out;
+  }
+  w.out = std::max<int64_t>(w.out, 0);
   return w;
 }
 

@@ -86,9 +86,12 @@ int axis_of(LayerBuilder& b, const char* layer, const Type& t);
 /// Reports and returns false unless the operand is f32 with known extents and one of the ranks (0: any).
 bool check_operand(LayerBuilder& b, const char* layer, int rank = 0);
 
-/// Windows: output extent and padding before/after of one dim. padding "same": TensorFlow's convention; digits: that many on both sides.
+/// Windows: output extent and padding before/after of one dim (0: height, 1: width). `padding` is an argument of ArgType::padding; "same" is TensorFlow's
+/// convention. `ceil`: a last window that is partly outside is kept where it begins inside, and padding after grows to hold it.
 struct Window { int64_t out = 0, before = 0, after = 0; };
-Window window_of(int64_t in, int64_t kernel, int64_t stride, const std::string& padding);
+Window window_of(int64_t in, int64_t kernel, int64_t stride, const std::string& padding, int dim = 0, bool ceil = false);
+/// The numbers of an argument of ArgType::padding for one dim, {before, after}; of "valid" zeros. Not of "same": its depend on the input.
+std::pair<int64_t, int64_t> padding_of(const std::string& padding, int dim);
 /// stride_h ... pad_right as attributes.
 Attrs window_attrs(const Window& h, const Window& w, const std::vector<int64_t>& stride);
 inline int64_t floor_div(int64_t a, int64_t b) { return a >= 0 ? a / b : -((-a + b - 1) / b); }

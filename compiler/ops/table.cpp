@@ -33,6 +33,8 @@ const ir::Registry& registry() {
     add_rescale(r);
     add_normalise(r);
     add_conv(r);
+    add_dwconv(r);
+    add_conv_layers(r);
     add_dense(r);
     add_bias(r);
     add_activation(r);
@@ -41,6 +43,9 @@ const ir::Registry& registry() {
     add_log_softmax(r);
     add_batch_norm(r);
     add_batch_norm_gradients(r);
+    add_norm(r);
+    add_norm_layers(r);
+    add_lrn(r);
     add_max_pool(r);
     add_avg_pool(r);
     add_dropout(r);

@@ -17,7 +17,7 @@ const char* wording(ir::ArgType t) {
     case ir::ArgType::number: return "a number";
     case ir::ArgType::choice: return "one of its choices";
     case ir::ArgType::integer_or_pair: return "an integer or a pair of integers";
-    case ir::ArgType::padding: return "valid, same, or an integer";
+    case ir::ArgType::padding: return "valid, same, an integer, [height, width] or [top, bottom, left, right]";
     case ir::ArgType::numbers: return "a number or a list of numbers";
     case ir::ArgType::words: return "one of its choices or a list of them";
     case ir::ArgType::axis: return "channel, width, height, or an integer";
@@ -195,6 +195,16 @@ bool Elaborator::convert(const std::string& what, const ir::ArgDef& def, const a
   if (or_integer && integer_of(v, i)) {
     out = fmt::format("{}", i);
     return in_range(static_cast<double>(i));
+  }
+  if (def.type == T::padding && v.is(K::list) && (v.items->size() == 2 || v.items->size() == 4)) {
+    std::vector<std::string> sides;
+    for (const Value& x : *v.items) {
+      if (!integer_of(x, i)) return wrong(v);
+      if (!in_range(static_cast<double>(i))) return false;
+      sides.push_back(fmt::format("{}", i));
+    }
+    out = joined(sides);
+    return true;
   }
   if (!v.is(K::string)) return wrong(v);
   if (!is_choice(v.text)) return false;

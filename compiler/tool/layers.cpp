@@ -46,7 +46,7 @@ std::string type_text(const ArgDef& a) {
     case ArgType::number: return "number";
     case ArgType::choice: return fmt::format("{}", fmt::join(a.choices, " or "));
     case ArgType::integer_or_pair: return "int or [int, int]";
-    case ArgType::padding: return "valid, same or int";
+    case ArgType::padding: return "valid, same, int, [int, int] or [int, int, int, int]";
     case ArgType::numbers: return "number or [number, ...]";
     case ArgType::words: return fmt::format("{}, or a list of them", fmt::join(a.choices, " or "));
     case ArgType::axis: return "channel, width, height or int";

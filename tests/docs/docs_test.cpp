@@ -62,7 +62,7 @@ std::string show(const ir::ArgValue& value) {
 std::string wording(const ir::ArgDef& a) {
   using T = ir::ArgType;
   std::string s = a.type == T::boolean ? "true or false" : a.type == T::integer ? "integer" : a.type == T::number ? "number" : a.type == T::choice ? fmt::format("{}", fmt::join(a.choices, ", "))
-                  : a.type == T::padding ? "valid, same or an integer" : a.type == T::numbers ? "number or list of numbers"
+                  : a.type == T::padding ? "valid, same, an integer or a list of 2 or 4" : a.type == T::numbers ? "number or list of numbers"
                   : a.type == T::words ? fmt::format("{}, or a list of them", fmt::join(a.choices, ", "))
                   : a.type == T::axis ? "channel, width, height or an integer" : a.type == T::integers ? "integers" : "integer or [height, width]";
   if (a.type == T::boolean || a.type == T::choice || a.type == T::padding || a.type == T::words || a.type == T::axis) return s;

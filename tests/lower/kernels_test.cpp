@@ -1,6 +1,7 @@
 // Every strategy's kernels against the interpreter, on odd shapes, for batches that fill tiles and that do not.
 #include <doctest/doctest.h>
 
+#include <array>
 #include <cmath>
 #include <random>
 
@@ -159,4 +160,62 @@ TEST_CASE("activations, random layers and rows of logarithms in kernels") {
   n.out(l);
   n.out(n.op("log_softmax_grad", {rows, l}));
   check(n, 3, 4);
+}
+
+TEST_CASE("grouped, dilated and depthwise convolutions and their gradients") {
+  struct Shape { int64_t c, k, groups; };
+  for (const Shape& s : {Shape{4, 6, 2}, {16, 32, 2}, {32, 48, 4}, {3, 3, 3}, {16, 16, 16}, {8, 16, 8}})
+    for (const auto& [stride, dilation] : {std::pair<int64_t, int64_t>{1, 1}, {2, 1}, {1, 2}}) {
+      Net n;
+      const bool depthwise = s.groups == s.c;
+      const int64_t h = (19 + 2 - 2 * dilation - 1) / stride + 1;
+      auto x = n.variable("x", Role::input, true, {19, 19, s.c}), dy = n.variable("dy", Role::input, true, {h, h, s.k});
+      auto w = n.variable("w", Role::weight, false, {3, 3, s.c / s.groups, s.k});
+      Attrs a = conv_attrs(stride, 1);
+      if (dilation > 1) a.set("dilation_h", dilation), a.set("dilation_w", dilation);
+      if (!depthwise) a.set("groups", s.groups);
+      Attrs k = a, d = a;
+      k.set("kh", int64_t{3}); k.set("kw", int64_t{3});
+      d.set("in_h", int64_t{19}); d.set("in_w", int64_t{19});
+      if (depthwise) d.set("in_c", s.c);
+      n.out(n.op("relu", {n.op("bias_add", {n.op(depthwise ? "dwconv" : "conv", {x, w}, a), n.variable("b", Role::weight, false, {s.k})})}));
+      n.out(n.op(depthwise ? "dwconv_weight_grad" : "conv_weight_grad", {x, dy}, k));
+      n.out(n.op(depthwise ? "dwconv_data_grad" : "conv_data_grad", {dy, w}, d));
+      check(n, 2, 3);
+    }
+}
+
+TEST_CASE("poolings whose windows overlap or lie partly outside, after a convolution") {
+  for (const char* pool : {"max_pool", "avg_pool"})
+    for (const auto& [size, stride, before, after] : {std::array<int64_t, 4>{3, 2, 1, 1}, {2, 2, 1, 0}, {5, 3, 0, 1}, {2, 3, 0, 0}}) {
+      Net n;
+      auto x = n.variable("x", Role::input, true, {19, 21, 3}), w = n.variable("w", Role::weight, false, {3, 3, 3, 16});
+      Attrs a = {{"kernel_h", size}, {"kernel_w", size}, {"stride_h", stride}, {"stride_w", stride},
+                 {"pad_top", before}, {"pad_left", before}, {"pad_bottom", after}, {"pad_right", after}};
+      n.out(n.op(pool, {n.op("relu", {n.op("conv", {x, w}, conv_attrs(1, 1))})}, a));
+      check(n, 3, 4);
+    }
+}
+
+TEST_CASE("normalisations of a sample and their gradients") {
+  for (const std::vector<int64_t>& dims : {std::vector<int64_t>{5, 7, 12}, {9, 24}, {20}}) {
+    Net n;
+    const int64_t c = dims.back();
+    auto x = n.variable("x", Role::input, true, dims), dy = n.variable("dy", Role::input, true, dims), gamma = n.variable("gamma", Role::weight, false, {c});
+    auto beta = n.variable("beta", Role::weight, false, {c}), sum = n.op("add", {x, dy});
+    const Attrs eps = {{"eps", 1e-3}}, groups = {{"eps", 1e-3}, {"groups", int64_t{4}}};
+    const Attrs lrn = {{"size", int64_t{5}}, {"alpha", 0.1}, {"beta", 0.75}, {"k", 2.0}};
+    n.out(n.op("relu", {n.op("layer_norm", {sum, gamma, beta}, eps)}));
+    n.out(n.op("layer_norm_data_grad", {dy, x, gamma}, eps));
+    n.out(n.op("layer_norm_gamma_grad", {dy, x}, eps));
+    n.out(n.op("rms_norm", {sum, gamma}, eps));
+    n.out(n.op("rms_norm_data_grad", {dy, x, gamma}, eps));
+    n.out(n.op("rms_norm_gamma_grad", {dy, x}, eps));
+    n.out(n.op("relu", {n.op("group_norm", {sum, gamma, beta}, groups)}));
+    n.out(n.op("group_norm_data_grad", {dy, x, gamma}, groups));
+    n.out(n.op("group_norm_gamma_grad", {dy, x}, groups));
+    n.out(n.op("lrn", {n.op("relu", {sum})}, lrn));
+    n.out(n.op("lrn_grad", {dy, x}, lrn));
+    check(n, 3, 4);
+  }
 }

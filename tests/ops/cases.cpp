@@ -141,7 +141,9 @@ const std::vector<Case>& cases() {
     std::vector<Case> c;
     dense(c);
     conv(c);
+    add_conv_cases(c);
     norm(c);
+    add_norm_cases(c);
     add_elementwise_cases(c);
     pool(c);
     view(c);

@@ -9,4 +9,6 @@ const std::vector<Case>& cases();
 // Families in files of their own, for cases.cpp.
 void add_elementwise_cases(std::vector<Case>&);
 void move_cases(std::vector<Case>&);   // cases_moves.cpp
+void add_conv_cases(std::vector<Case>&);
+void add_norm_cases(std::vector<Case>&);
 }  // namespace netc::test

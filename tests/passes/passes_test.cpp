@@ -124,6 +124,35 @@ TEST_CASE("folding affine maps keeps the result") {
   CHECK(difference(result(plain, "probs", c), result(folded, "probs", c)) < 1e-12);
 }
 
+TEST_CASE("scales fold into grouped and depthwise convolutions, whose last weight dimension is their output's; not into a transposed one, whose is not") {
+  const Attrs window = {{"stride_h", int64_t{1}}, {"stride_w", int64_t{1}}, {"pad_top", int64_t{1}}, {"pad_bottom", int64_t{1}}, {"pad_left", int64_t{1}},
+                        {"pad_right", int64_t{1}}};
+  struct Conv { const char* op; std::vector<int64_t> weight; std::vector<std::pair<const char*, int64_t>> more; int64_t channels; bool folds; };
+  for (const Conv& conv : {Conv{"conv", {3, 3, 2, 6}, {{"groups", 2}}, 6, true}, {"conv", {2, 1, 1, 8}, {{"groups", 4}, {"dilation_h", 2}}, 8, true},
+                           {"dwconv", {3, 3, 1, 4}, {}, 4, true}, {"dwconv", {3, 2, 1, 8}, {}, 8, true},
+                           {"conv_data_grad", {3, 3, 5, 4}, {{"in_h", 5}, {"in_w", 4}}, 5, false},
+                           {"conv_data_grad", {3, 3, 4, 4}, {{"in_h", 5}, {"in_w", 4}}, 4, false}}) {
+    CAPTURE(conv.op);
+    Small s;
+    Attrs a = window;
+    for (const auto& [name, value] : conv.more) a.set(name, value);
+    const ValueId x = s.var("x", Role::input, {5, 4, 4}, true), w = s.var("w", Role::weight, conv.weight);
+    std::vector<ValueId> in{s.add("bias_add", {s.add(conv.op, {x, w}, a), s.var("b", Role::weight, {conv.channels})})};
+    for (const char* part : {"mean", "variance"}) in.push_back(s.var(part, Role::state, {conv.channels}));
+    for (const char* part : {"gamma", "beta"}) in.push_back(s.var(part, Role::weight, {conv.channels}));
+    s.g.outputs.push_back({"y", s.add("normalize", in, {{"eps", 1e-3}})});
+    const Graph folded = fold_affine(s.g, reg());
+    check_verified(folded);
+    CHECK(count_kind(folded, "normalize") == 0);
+    bool reads_weight = false;  // the convolution itself: then nothing was folded into it
+    for (const Node& n : folded.nodes)
+      if (n.op->name == conv.op) reads_weight = folded.values[n.inputs[1]].variable != kNone;
+    CHECK(reads_weight != conv.folds);
+    const Contents c = contents_of(s.g, kBatch);
+    CHECK(difference(result(s.g, "y", c), result(folded, "y", c)) < 1e-12);
+  }
+}
+
 TEST_CASE("a contraction that others read is not folded into") {
   Graph net = to_inference(small_net(false));
   for (const Node& n : net.nodes) {
