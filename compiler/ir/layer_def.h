@@ -12,9 +12,21 @@
 namespace netc::ir {
 
 /// A compile-time value as a layer receives it.
-using ArgValue = std::variant<std::monostate, bool, int64_t, double, std::string, std::vector<int64_t>>;
+using ArgValue = std::variant<std::monostate, bool, int64_t, double, std::string, std::vector<int64_t>, Initializer, Constraint>;
 
-enum class ArgType : uint8_t { boolean, integer, number, choice /*string out of `choices`*/, integer_or_pair, padding /*valid, same, or an integer*/ };
+enum class ArgType : uint8_t {
+  boolean, integer, number,
+  choice,            // a string out of `choices`
+  integer_or_pair,
+  padding,           // valid, same, or an integer
+  axis,              // a word of kAxisWords, or an integer: from 0, a sample's first dim, or from -1, its last
+  integers,          // a list, or one; where it is the last argument, also 2, 3, 5
+  initializer,       // one of Registry::settings: he_normal, gaussian(0.01). "bias_init" holds for a layer's trained vectors, without the layer's doing
+  constraint,        // likewise: max_norm(2). "constraint" holds for a layer's trained tensors of two dims or more, without the layer's doing
+};
+
+/// What an axis is called: the last dim of a sample, the one before, the one before that.
+inline constexpr const char* kAxisWords[] = {"channel", "width", "height"};
 
 struct ArgDef {
   std::string name;
@@ -36,8 +48,10 @@ class LayerBuilder {
   virtual bool b(const char* arg) = 0;
   virtual int64_t i(const char* arg) = 0;
   virtual double f(const char* arg) = 0;
-  virtual std::string s(const char* arg) = 0;                // choices; padding: "valid", "same" or the number's digits
+  virtual std::string s(const char* arg) = 0;                // choices; padding, axis: the word or the number's digits
   virtual std::vector<int64_t> pair(const char* arg) = 0;    // integer_or_pair: always two, {height, width}
+  virtual std::vector<int64_t> ints(const char* arg) = 0;    // integers
+  virtual Initializer initializer(const char* arg) = 0;      // without the fans
   /// A variable of this layer, "LAYER.name". The same layer applied again gets the same variable (weight sharing).
   virtual ValueId variable(const char* name, Type type, Initializer init, Role role = Role::weight, double l1 = 0, double l2 = 0) = 0;
   virtual ValueId emit(const std::string& op, std::vector<ValueId> inputs, Attrs attrs = {}) = 0;
@@ -52,6 +66,7 @@ struct LayerDef {
   std::vector<ArgDef> args;                   // in positional order
   int tensor_inputs = 1;                      // Add: -2 = two or more
   std::function<ValueId(LayerBuilder&)> build;
+  std::function<std::vector<ValueId>(LayerBuilder&)> build_many;   // instead of build: x -> Split(2) is a list of tensors
   std::string section;                        // for the reference: "Convolution", "Normalisation", ...
   std::string weight_prefix;                  // lower case, names its variables: "conv", "dense", "norm"
 };
@@ -76,7 +91,6 @@ struct OptimizerDef {
                                      const std::vector<ArgValue>& args)> build;
 };
 
-/// All that the language offers by name; assembled in compiler/ops/table.cpp and handed on by tool/ only.
 /// A function of expressions over tensors, as user-defined operators are written with; also what the operators of such expressions mean: "+", "-", "*", "/", "^",
 /// "neg". Operands broadcast: an unbatched one of lower rank along the leading dims, any extent of 1 along its dim.
 struct FunctionDef {
@@ -87,17 +101,29 @@ struct FunctionDef {
   std::function<ValueId(Graph&, const OpTable&, const std::vector<ValueId>& args, const std::vector<int64_t>& axes, int32_t layer, std::string& error)> build;
 };
 
+/// A value that an argument of type initializer or constraint takes: he_normal, max_norm(2).
+struct SettingDef {
+  std::string name, doc;
+  ArgType type = ArgType::initializer;
+  std::vector<ArgDef> args;
+  std::function<ArgValue(const std::vector<ArgValue>& args)> make;
+};
+
+/// All that the language offers by name; assembled in compiler/ops/table.cpp and handed on by tool/ only.
 struct Registry {
   OpTable ops;
   std::vector<const LayerDef*> layers;
   std::vector<const LossDef*> losses;
   std::vector<const OptimizerDef*> optimizers;
   std::vector<const FunctionDef*> functions;
+  std::vector<const SettingDef*> settings;
   // Operators that passes need, by what they do; a pass names no operator.
   const OpDef* penalty = nullptr;        // w -> f32[]: l1 * sum|w| + l2 * sum w^2; attributes "l1", "l2"
   const OpDef* penalty_grad = nullptr;   // w, g -> g with the penalty's gradient added; attributes "l1", "l2"
   const OpDef* accumulate = nullptr;     // a, b -> a + b; an unbatched operand of lower rank broadcasts along trailing dims
   const OpDef* multiply = nullptr;       // a, b -> a * b, likewise
+  /// A weight's new contents, changed to what its constraint asks for.
+  std::function<ValueId(Graph&, ValueId weight, const Constraint&, int32_t layer)> constrain;
   const OpDef* seed_gradient = nullptr;  // x -> a tensor of x's type, every element the attribute "value"
 };
 

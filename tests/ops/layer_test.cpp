@@ -51,6 +51,8 @@ struct FakeBuilder : LayerBuilder {
     if (const int64_t* n = std::get_if<int64_t>(&args.at(a))) return {*n, *n};
     return std::get<std::vector<int64_t>>(args.at(a));
   }
+  std::vector<int64_t> ints(const char* a) override { return std::get<std::vector<int64_t>>(args.at(a)); }
+  Initializer initializer(const char* a) override { return std::get<Initializer>(args.at(a)); }
   ValueId variable(const char* name, Type type, Initializer init, Role role, double l1, double l2) override {
     Variable v;
     v.name = layer->weight_prefix + std::to_string(g.nodes.size()) + "." + name;
