@@ -53,7 +53,7 @@ class Diagnostics {
   const SourceFile& file() const { return *file_; }
   /// The file a span lies in.
   const SourceFile& file_of(Span) const;
-  /// "blocks.net" with its place where the span is in another file than `from`, else "line 9".
+  /// "line 9"; "blocks.net:9" where the span is in another file than `from`.
   std::string place_text(Span, Span from) const;
   const std::vector<std::unique_ptr<SourceFile>>& further_files() const { return further_; }
   std::string render(bool color) const;                     // sorted by place, as design: line, caret range, help

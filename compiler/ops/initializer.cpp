@@ -38,8 +38,9 @@ void add_initializers(Registry& r) {
       initializer("truncated", "truncated", "Normal around 0; values beyond two standard deviations are drawn again",
                   {number("stddev", 0.05, "standard deviation before the cut", 0)}, -1, 0),
       initializer("uniform", "uniform", "Uniform from a up to b", {number("a", -0.05, "lower end"), number("b", 0.05, "upper end")}, 0, 1),
-      initializer("orthogonal", "orthogonal", "The weight as a matrix, its last dim the columns, with orthogonal columns (rows, where those are fewer) of one length "
-                                              "(Saxe et al. 2013)", {number("gain", 1.0, "that length", 1e-6)}, 0),
+      initializer("orthogonal", "orthogonal",
+                  "The weight as a matrix, its last dim the columns, with orthogonal columns (rows, where those are fewer) of one length (Saxe et al. 2013)",
+                  {number("gain", 1.0, "that length", 1e-6)}, 0),
       initializer("constant", "constant", "One value", {number("c", std::nullopt, "the value")}, 0),
       initializer("zeros", "zeros", "All 0"),
       initializer("ones", "ones", "All 1"),

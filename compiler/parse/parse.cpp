@@ -324,7 +324,7 @@ class Listener : public antlr4::BaseErrorListener {
     std::string text = end ? "the file ends too early" : "unexpected '" + token->getText() + "'";
     const size_t missing = message.rfind("missing ", 0) == 0 ? 8 : std::string::npos, e = message.find("expecting ");
     if (missing != std::string::npos) text += ", expected " + kind(message.substr(missing, message.find(" at ") - missing));
-    else if (e != std::string::npos && message.find('{', e) == std::string::npos) text += ", expected " + kind(message.substr(e + 10));
+    else if (const std::string few = e == std::string::npos ? "" : choices(message.substr(e + 10)); !few.empty()) text += ", expected " + few;
     else if (const antlr4::Token* before = previous(token)) text += " after '" + before->getText() + "'";
     Diagnostic& d = diagnostics_.report(DiagId::syntax_error, s, text);
     const antlr4::Token* before = previous(token);
@@ -335,6 +335,14 @@ class Listener : public antlr4::BaseErrorListener {
   /// A token as the grammar calls it, for people.
   static std::string kind(const std::string& token) {
     return token == "ID" ? "a name" : token == "STRING" ? "a string" : token == "INT" ? "an integer" : token == "<EOF>" ? "the end of the file" : token;
+  }
+  /// "ID" or "{'(', ID}" for people; "" where there are more than two.
+  static std::string choices(std::string tokens) {
+    if (tokens.front() != '{') return kind(tokens);
+    tokens = tokens.substr(1, tokens.size() - 2);
+    const size_t comma = tokens.find(", ");
+    if (comma == std::string::npos || tokens.find(", ", comma + 2) != std::string::npos || tokens.find("','") != std::string::npos) return "";
+    return kind(tokens.substr(0, comma)) + " or " + kind(tokens.substr(comma + 2));
   }
   /// The token before it, or null.
   const antlr4::Token* previous(const antlr4::Token* t) const {

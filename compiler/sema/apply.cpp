@@ -55,13 +55,12 @@ class Builder final : public ir::LayerBuilder {
     v.role = role, v.trainable = role == ir::Role::weight && e_.frozen_ == 0, v.init = init, v.l1 = l1, v.l2 = l2;
     if (role == ir::Role::weight) arguments_of_weight(v, type.rank());
     if (e_.ops_ > 0 && role != ir::Role::constant) {
-      e_.fail(DiagId::misplaced, layer_.span, fmt::format("{}, a layer with weights,", layer_.made_by->name())).help.push_back("an op is an expression: write a block");
+      e_.fail(DiagId::misplaced, layer_.span, fmt::format("{}, a layer with weights,", layer_.made_by->name()))
+          .help.push_back("an op is an expression: write a block");
       failed = true;
     }
-    if (!e_.fits(type, v.name, span_)) failed = true;
-    double elements = 1;
-    for (const int64_t d : type.dims) elements *= static_cast<double>(d);
-    e_.weights_ += elements;
+    if (e_.fits(type, v.name, span_)) e_.weights_ += static_cast<double>(type.elements());
+    else failed = true;
     const std::string full = v.name;
     const ir::ValueId id = g.add_variable(std::move(v), type);
     layer_.variables[name] = g.values[id].variable;
@@ -77,7 +76,8 @@ class Builder final : public ir::LayerBuilder {
     if (e_.frozen_ == 0 || !g.nodes[node].op->inference) return out;
     // As in inference; a node that nobody reads then goes again.
     const std::vector<ir::ValueId> replaced = g.nodes[node].op->inference(g, node);
-    const bool unread = static_cast<size_t>(node) + 1 == g.nodes.size() && std::all_of(replaced.begin(), replaced.end(), [&](ir::ValueId v) { return v < out; });
+    const bool unread = static_cast<size_t>(node) + 1 == g.nodes.size() &&
+                        std::all_of(replaced.begin(), replaced.end(), [&](ir::ValueId v) { return v < out; });
     if (unread) g.nodes.pop_back(), g.values.resize(static_cast<size_t>(out));
     return replaced.front();
   }
@@ -348,7 +348,7 @@ Value Elaborator::apply_composite(LayerValue& layer, const Value& input, Span in
   frames_.push_back(&frame);
   for (const ast::Param& p : c.params()) {
     const auto it = layer.bound.find(p.name);
-    declare(env, p.name, it != layer.bound.end() ? it->second : eval(*p.fallback, env), p.span);
+    declare(env, p.name, it != layer.bound.end() ? it->second : fallback(p, what, env), p.span);
   }
   Value result = run(c.block ? c.block->body : c.net->body, env, frame);
   const Span at = c.name_span();

@@ -274,7 +274,10 @@ Value Elaborator::construct_composite(const std::shared_ptr<Callable>& c, const 
   auto scope = std::make_shared<Env>();
   scope->parent = c->env;
   for (const ast::Arg& a : args) {
+    const Formula outer = formula_;
+    if (c->op && ops_ == 0) formula_ = {};  // an operand is a layer of its own
     const Value v = eval(*a.value, env);
+    formula_ = outer;
     const std::vector<Value> tensors = tensors_of(v);
     size_t k = a.name.empty() ? position++ : std::find(names.begin(), names.end(), a.name) - names.begin();
     if (a.name.empty() && !tensors.empty()) {

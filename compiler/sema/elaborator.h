@@ -41,7 +41,8 @@ class Elaborator {
   Diagnostic& fail(DiagId id, Span span, const Args&... args) {
     Diagnostic& d = diagnostics_.report(id, span, args...);
     if (d.notes.empty())
-      for (size_t i = context_.size(); i-- > 0 && d.notes.size() < 8;) d.notes.push_back(context_[i]);
+      for (size_t i = context_.size(); i-- > 0 && d.notes.size() < 8;)
+        if (d.notes.empty() || d.notes.back().second != context_[i].second) d.notes.push_back(context_[i]);  // what calls itself is said once
     return d;
   }
   /// What is called, without its arguments.
@@ -139,6 +140,9 @@ class Elaborator {
   std::optional<std::string> misfit(const ast::ParamType& t, Value& v, const EnvPtr& env);
   /// Values of a net's or block's hyperparameters checked against the declared type.
   bool check_param(const ast::Param& p, Value& v, Span span, const EnvPtr& env, const std::string& help, DiagId id);
+
+  /// The default of a hyperparameter of a block, net or op, checked likewise.
+  Value fallback(const ast::Param& p, const std::string& owner, const EnvPtr& env);
 
   // sections (sections.cpp)
   void hyperparameters(const ast::Net& net, const Options& options, const EnvPtr& env, Model& model);

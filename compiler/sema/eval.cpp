@@ -63,7 +63,11 @@ Value Elaborator::name(const ast::Expr& e, const EnvPtr& env, bool layer) {
   }
   if (const ir::SettingDef* s = layer ? nullptr : find_setting(e.text)) return setting(*s, {}, e.span, env);
   Diagnostic& d = fail(layer ? DiagId::unknown_layer : DiagId::unknown_name, e.span, e.text);
-  suggest(d, e.text, visible(env, layer));
+  std::vector<std::string> known = visible(env, layer), functions = function_names();
+  known.insert(known.end(), functions.begin(), functions.end());
+  for (const ir::FunctionDef* f : registry_.functions) known.push_back(f->name);
+  for (const ir::SettingDef* s : registry_.settings) known.push_back(s->name);
+  suggest(d, e.text, known);
   if (layer && d.help.empty()) d.help.push_back("netc layers lists what there is");
   return {};
 }
@@ -155,9 +159,14 @@ Value Elaborator::each(const ast::Expr& e, const EnvPtr& env) {
 }
 
 Value Elaborator::modified(const ast::Expr& e, const EnvPtr& env) {
-  const Value v = as_layer(eval(*e.items[0], env), e.items[0]->span, env);
-  if (v.error()) return {};
   const bool frozen = e.kind == ast::ExprKind::frozen;
+  Value v = eval(*e.items[0], env);
+  if (!v.error() && !v.is(K::layer) && !(v.is(K::callable) && !v.callable->function)) {
+    fail(DiagId::expected_type, e.items[0]->span, frozen ? "what is frozen" : "what starts from a file", "a layer, a block or a net", kind_of(v));
+    return {};
+  }
+  v = as_layer(v, e.items[0]->span, env);
+  if (v.error()) return {};
   if (v.layer->applications > 0 && (frozen ? !v.layer->frozen : v.layer->weights.empty())) {
     fail(DiagId::misplaced, e.span, frozen ? "frozen" : "from").help.push_back("the layer was applied before: say it where the layer is constructed");
     return {};

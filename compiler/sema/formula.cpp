@@ -76,7 +76,9 @@ Value Elaborator::tensor_function(const ir::FunctionDef& f, const std::vector<Va
     if (v.is(K::tensor)) in.push_back(v.tensor);
     else if (v.numeric()) in.push_back(constant(v.real()));
     else {
-      fail(DiagId::operator_type, span, f.name, kind_of(v));
+      std::vector<std::string> kinds;
+      for (const Value& o : operands) kinds.push_back(kind_of(o));
+      fail(DiagId::operator_type, span, f.name, fmt::format("{}", fmt::join(kinds, " and ")));
       return {};
     }
   }
@@ -107,7 +109,8 @@ std::optional<int64_t> Elaborator::axis(const Value& v, int rank, Span span) {
   if (v.is(K::string) && word < axis_words().size()) at = rank - 1 - static_cast<int64_t>(word);
   else if (v.is(K::integer) && at < 0) at += rank;
   else if (!v.is(K::integer)) {
-    suggest(fail(DiagId::argument_choice, span, "an axis", "a reduction", fmt::format("{}, or an integer", fmt::join(axis_words(), ", ")), show(v)), v.text, axis_words());
+    const std::string choices = fmt::format("{}, or an integer", fmt::join(axis_words(), ", "));
+    suggest(fail(DiagId::argument_choice, span, "an axis", "a reduction", choices, show(v)), v.text, axis_words());
     return std::nullopt;
   }
   if (at >= 0 && at < rank) return at;
@@ -186,7 +189,7 @@ Value Elaborator::apply_op(const Callable& c, const std::vector<Value>& tensors,
   const auto env = std::make_shared<Env>();
   env->parent = c.env, env->kind = Env::Kind::body;
   size_t next = 0;
-  ++depth_, ++ops_;
+  depth_ += 2, ++ops_;  // it takes more of the stack than an expression
   context_.push_back({span, fmt::format("in {}, applied here", source(span))});
   Value out;
   if (formula_.open && formula_.layer == ir::kNone && formula_.span.begin == span.begin && formula_.span.end == span.end) formula_.kind = c.name();
@@ -195,12 +198,12 @@ Value Elaborator::apply_op(const Callable& c, const std::vector<Value>& tensors,
   for (const ast::Param& p : c.params()) {
     const bool tensor = p.type.name.empty() && !p.fallback;
     const auto it = bound.find(p.name);
-    declare(env, p.name, tensor ? tensors[next++] : it != bound.end() ? it->second : eval(*p.fallback, env), p.span);
+    declare(env, p.name, tensor ? tensors[next++] : it != bound.end() ? it->second : fallback(p, c.name(), env), p.span);
   }
   out = eval(*c.op->value, env);
   if (outermost) out = close_formula(std::move(out));
   context_.pop_back();
-  --depth_, --ops_;
+  depth_ -= 2, --ops_;
   if (out.error() || out.is(K::tensor)) return out;
   fail(DiagId::expected_type, c.op->value->span, "the value of " + c.name(), "a tensor", kind_of(out));
   return {};

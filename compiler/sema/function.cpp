@@ -100,7 +100,8 @@ Made range(const List& v) {
 }
 
 Made zip(const List& v) {
-  if (v.size() < 2 || !std::all_of(v.begin(), v.end(), [&](const Value& x) { return x.is(K::list) && x.items->size() == v[0].items->size(); })) return std::nullopt;
+  const auto fits = [&](const Value& x) { return x.is(K::list) && x.items->size() == v[0].items->size(); };
+  if (v.size() < 2 || !std::all_of(v.begin(), v.end(), fits)) return std::nullopt;
   List out;
   for (size_t i = 0; i < v[0].items->size(); ++i) {
     List row;
@@ -178,7 +179,7 @@ Value Elaborator::call_function(const Callable& f, const std::vector<ast::Arg>& 
   const std::vector<ast::Param>& params = f.params();
   std::vector<std::string> names;
   for (const ast::Param& p : params) names.push_back(p.name);
-  std::map<std::string, Value> given;
+  std::map<std::string, std::pair<Value, Span>> given;
   bool ok = true, unknown = false;
   size_t position = 0;
   for (const ast::Arg& a : args) {
@@ -189,25 +190,30 @@ Value Elaborator::call_function(const Callable& f, const std::vector<ast::Arg>& 
       if (a.name.empty()) fail(DiagId::too_many_arguments, a.span, f.name(), names.size(), args.size());
       else suggest(fail(DiagId::unknown_argument, a.span, f.name(), a.name), a.name, names), unknown = true;
       ok = false;
-    } else if (!given.emplace(names[k], v).second) {
+    } else if (!given.emplace(names[k], std::pair{v, a.value->span}).second) {
       fail(DiagId::duplicate_argument, a.span, names[k]);
       ok = false;
     }
   }
+  constexpr int kFrames = 2;                     // a call takes more of the stack than an expression
   const auto inner = std::make_shared<Env>();   // nothing in an expression keeps it: it ends here
   inner->parent = f.env, inner->kind = Env::Kind::body;
   context_.push_back({span, fmt::format("in {}, called here", source(span))});
+  depth_ += kFrames;
   for (const ast::Param& p : params) {
     const auto it = given.find(p.name);
     Value v;
-    if (it != given.end()) v = it->second;
+    if (it != given.end()) v = it->second.first;
     else if (p.fallback) v = ok ? eval(*p.fallback, inner) : Value();
     else if (!unknown) fail(DiagId::missing_argument, span, f.name(), p.name);
-    if (!v.error() && !p.type.name.empty() && !check_param(p, v, span, inner, fmt::format("it is an argument of {}", f.name()), DiagId::hyperparameter_value)) v = {};
+    const std::optional<std::string> want = v.error() || p.type.name.empty() ? "" : misfit(p.type, v, inner);
+    if (want && !want->empty()) fail(DiagId::argument_type, it != given.end() ? it->second.second : p.span, p.name, f.name(), *want, show(v));
+    if (!want || !want->empty()) v = {};
     ok = ok && !v.error();
     declare(inner, p.name, std::move(v), p.span);
   }
   const Value out = ok ? eval(*f.function->value, inner) : Value();
+  depth_ -= kFrames;
   context_.pop_back();
   return out;
 }

@@ -148,6 +148,12 @@ bool Elaborator::check_param(const ast::Param& p, Value& v, Span span, const Env
   return false;
 }
 
+Value Elaborator::fallback(const ast::Param& p, const std::string& owner, const EnvPtr& env) {
+  Value v = eval(*p.fallback, env);
+  const std::string help = fmt::format("it is a hyperparameter of {}", owner);
+  return v.error() || check_param(p, v, p.span, env, help, DiagId::hyperparameter_value) ? v : Value();
+}
+
 void Elaborator::hyperparameters(const ast::Net& net, const Options& options, const EnvPtr& env, Model& model) {
   std::vector<std::string> names;
   for (const ast::Param& p : net.params) names.push_back(p.name);
@@ -172,7 +178,8 @@ void Elaborator::hyperparameters(const ast::Net& net, const Options& options, co
     if (!v.error() && !check_param(p, v, p.span, env, help, DiagId::hyperparameter_value)) v = {};
     declare(env, p.name, v, p.span);
     if (v.error()) continue;
-    const std::string type = v.is(K::integer) ? "int" : v.is(K::number) ? "float" : v.is(K::boolean) ? "bool" : v.is(K::string) ? "string" : v.is(K::list) ? "list" : "setting";
+    const std::string type = v.is(K::integer) ? "int" : v.is(K::number) ? "float" : v.is(K::boolean) ? "bool" : v.is(K::string) ? "string"
+                             : v.is(K::list) ? "list" : "setting";
     model.hyperparameters.push_back({p.name, show(v), type, overridden});
     if (p.name == "classes" && v.is(K::list) && std::all_of(v.items->begin(), v.items->end(), [](const Value& x) { return x.is(K::string); }))
       for (const Value& c : *v.items) model.classes.push_back(c.text);

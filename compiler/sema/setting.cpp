@@ -8,7 +8,8 @@ namespace {
 using K = Value::Kind;
 
 bool is_of(const Value& v, ir::ArgType type) {
-  return v.is(K::setting) && (type == ir::ArgType::initializer ? std::holds_alternative<ir::Initializer>(*v.setting) : std::holds_alternative<ir::Constraint>(*v.setting));
+  if (!v.is(K::setting)) return false;
+  return type == ir::ArgType::initializer ? std::holds_alternative<ir::Initializer>(*v.setting) : std::holds_alternative<ir::Constraint>(*v.setting);
 }
 
 }  // namespace
@@ -33,24 +34,24 @@ bool Elaborator::convert_setting(const std::string& what, const ir::ArgDef& def,
   std::vector<std::string> names;
   for (const ir::SettingDef* s : registry_.settings)
     if (s->type == def.type) names.push_back(s->name);
-  const std::string list = fmt::format("{}", fmt::join(names, ", "));
+  const std::string want = def.type == ir::ArgType::initializer ? "an initialiser" : "a constraint";
   const ast::Expr& callee = e.kind == ast::ExprKind::call ? *e.items[0] : e;
   if (callee.kind == ast::ExprKind::name && !env->find(callee.text) && std::find(names.begin(), names.end(), callee.text) == names.end()) {
-    suggest(fail(DiagId::argument_choice, callee.span, def.name, what, list, callee.text), callee.text, names);
+    suggest(fail(DiagId::argument_type, callee.span, def.name, what, want, callee.text), callee.text, names, true);
     return false;
   }
   Value v = eval(e, env);
   if (v.is(K::string)) {  // a word that a hyperparameter brought
     const ir::SettingDef* s = std::find(names.begin(), names.end(), v.text) == names.end() ? nullptr : find_setting(v.text);
     if (!s) {
-      suggest(fail(DiagId::argument_choice, e.span, def.name, what, list, v.text), v.text, names);
+      suggest(fail(DiagId::argument_type, e.span, def.name, what, want, show(v)), v.text, names, true);
       return false;
     }
     v = setting(*s, {}, e.span, env);
   }
   if (v.error()) return false;
   if (!is_of(v, def.type)) {
-    fail(DiagId::argument_type, e.span, def.name, what, def.type == ir::ArgType::initializer ? "an initialiser, like he_normal" : "a constraint, like max_norm(2)", kind_of(v));
+    fail(DiagId::argument_type, e.span, def.name, what, want, kind_of(v)).help.push_back(fmt::format("there are {}", fmt::join(names, ", ")));
     return false;
   }
   out = *v.setting;

@@ -50,7 +50,9 @@ void Elaborator::declare_callable(const ast::Stmt& s, const EnvPtr& env) {
   c->env = env;
   (s.kind == ast::StmtKind::block ? c->block : s.kind == ast::StmtKind::op ? c->op : c->function) = &s;
   const bool tensor = std::any_of(s.params.begin(), s.params.end(), [](const ast::Param& p) { return p.type.name.empty() && !p.fallback; });
-  if (c->op && !tensor) fail(DiagId::missing_input, s.name_span, s.name).help.push_back(fmt::format("a parameter without type and default is a tensor: op {}(x) = ...", s.name));
+  if (c->op && !tensor)
+    fail(DiagId::missing_input, s.name_span, s.name)
+        .help.push_back(fmt::format("a parameter without type and default is a tensor: op {}(x) = ...", s.name));
   std::set<std::string> names;
   for (const ast::Param& p : s.params)
     if (!names.insert(p.name).second) fail(DiagId::duplicate_name, p.span, p.name);

@@ -50,7 +50,7 @@ std::string show(const Value& v) {
 }
 
 std::string kind_of(const Value& v) {
-  static const char* const kNames[] = {"nothing", "a boolean", "an integer", "a number", "a string", "a list", "a table", "a tensor", "a layer", "a layer", "a setting"};
+  static const char* const kNames[] = {"nothing", "a boolean", "an integer", "a number", "a string", "a list", "a table", "a tensor", "a layer", "a layer", ""};
   if (v.is(Value::Kind::callable) && v.callable->function) return "a function";
   if (v.is(Value::Kind::setting)) return std::holds_alternative<ir::Initializer>(*v.setting) ? "an initialiser" : "a constraint";
   return kNames[static_cast<int>(v.kind)];

@@ -74,7 +74,8 @@ struct Generator {
   }
 };
 
-/// Gram and Schmidt's orthogonal vectors of length `gain` in place of what was drawn: `count` columns of the last dim's extent, or the rows where those are fewer.
+/// Gram and Schmidt's orthogonal vectors of length `gain` in place of what was drawn: the columns, of which the last dim has the number, or the rows where those are
+/// fewer.
 void orthogonalise(const VarInfo& v, double gain, float* out) {
   const size_t count = v.elements(), columns = v.rank == 0 ? 1 : static_cast<size_t>(std::max<int64_t>(v.dims[v.rank - 1], 1)), rows = count / columns;
   const bool tall = rows >= columns;

@@ -8,9 +8,11 @@ namespace {
 
 using namespace netc::ir;
 using Build = decltype(FunctionDef::build);
+using Values = std::vector<ValueId>;
+using Axes = std::vector<int64_t>;
 
 FunctionDef binary(const char* name, const char* op) {
-  Build build = [op = std::string(op)](Graph& g, const OpTable& ops, const std::vector<ValueId>& in, const std::vector<int64_t>&, int32_t layer, std::string& error) {
+  Build build = [op = std::string(op)](Graph& g, const OpTable& ops, const Values& in, const Axes&, int32_t layer, std::string& error) {
     std::vector<Type> types{g.type(in[0]), g.type(in[1])}, out;
     if (ops.at(op).shape(types, {}, out, error)) return g.add(ops.at(op), in, {}, layer);
     error = "cannot combine " + shape_for_user(types[0]) + " and " + shape_for_user(types[1]);
@@ -20,7 +22,7 @@ FunctionDef binary(const char* name, const char* op) {
 }
 
 FunctionDef unary(const char* name, const char* op, Attrs attrs = {}) {
-  Build build = [op = std::string(op), attrs](Graph& g, const OpTable& ops, const std::vector<ValueId>& in, const std::vector<int64_t>&, int32_t layer, std::string&) {
+  Build build = [op = std::string(op), attrs](Graph& g, const OpTable& ops, const Values& in, const Axes&, int32_t layer, std::string&) {
     return g.add(ops.at(op), {in[0]}, attrs, layer);
   };
   return {name, "", 1, 1, false, std::move(build)};
@@ -28,7 +30,7 @@ FunctionDef unary(const char* name, const char* op, Attrs attrs = {}) {
 
 /// As a reduction reads to the language: an op that says its axes.
 FunctionDef mean() {
-  Build build = [](Graph& g, const OpTable& ops, const std::vector<ValueId>& in, const std::vector<int64_t>& axes, int32_t layer, std::string&) {
+  Build build = [](Graph& g, const OpTable& ops, const Values& in, const Axes& axes, int32_t layer, std::string&) {
     Attrs attrs{{"factor", 1.0}};
     attrs.set("axes", axes);
     return g.add(ops.at("scale"), {in[0]}, attrs, layer);
@@ -39,8 +41,8 @@ FunctionDef mean() {
 }  // namespace
 
 const ir::Registry& registry() {
-  static const FunctionDef stand_ins[] = {binary("+", "add"), binary("-", "sub"), binary("*", "mul"), unary("neg", "scale", {{"factor", -1.0}}), unary("tanh", "tanh"),
-                                          mean()};
+  static const FunctionDef stand_ins[] = {binary("+", "add"), binary("-", "sub"), binary("*", "mul"), unary("neg", "scale", {{"factor", -1.0}}),
+                                          unary("tanh", "tanh"), mean()};
   static const ir::Registry all = [] {
     ir::Registry r = ops::registry();
     for (const FunctionDef& f : stand_ins)

@@ -84,18 +84,20 @@ TEST_CASE("functions that files define") {
 }
 
 TEST_CASE("hyperparameters: types with ranges, lists and tuples, and their values from the command line") {
-  const std::string text = R"(net A(rate: float(0..1) = 0.5, kernel: (int, int) = (3, 3), sizes: [int(1..)] = [8, 16], width: int(1..64) = 4, init = he_normal) {
+  const std::string text = R"(
+  net A(rate: float(0..1) = 0.5, kernel: (int, int) = (3, 3), sizes: [int(1..)] = [8, 16], width: int(1..64) = 4, init = he_normal) {
     input x: f32[9, 9, 2]
     output y = x -> Conv(sizes[0], kernel, init = init) -> Flatten -> Dropout(rate) -> Dense(width)
   })";
-  sema::Model m = model(text, {{"rate", "1"}, {"kernel", "(1, 5)"}, {"sizes", "4, 5"}, {"width", "8"}, {"init", "glorot_normal"}});
+  sema::Model m = model(text, {{"rate", "0.75"}, {"kernel", "(1, 5)"}, {"sizes", "4, 5"}, {"width", "8"}, {"init", "glorot_normal"}});
   CHECK(m.graph.type(variable(m, "conv1.weight").value).dims == std::vector<int64_t>{1, 5, 2, 4});
   CHECK(variable(m, "conv1.weight").init.kind == "glorot_normal");
   CHECK(m.hyperparameters[1].value == "[1, 5]");
   m = model(text);
   CHECK(variable(m, "conv1.weight").init.kind == "he_normal");
   CHECK(m.hyperparameters[4].value == "he_normal");
-  for (const auto& [name, bad] : {std::pair<std::string, std::string>{"rate", "1.01"}, {"kernel", "3"}, {"sizes", "[4, 0]"}, {"width", "65"}, {"width", "2.5"}}) {
+  using Define = std::pair<std::string, std::string>;
+  for (const auto& [name, bad] : {Define{"rate", "1.01"}, {"kernel", "3"}, {"sizes", "[4, 0]"}, {"width", "65"}, {"width", "2.5"}}) {
     const Result r = analyse_text(text, "test.net", "", {{name, bad}});
     CHECK_MESSAGE(r.text.find("[hyperparameter_value]") != std::string::npos, name << "=" << bad);
   }
@@ -176,8 +178,8 @@ TEST_CASE("names of weights: let, loops, lists, blocks and nets give them") {
     for n in 0..2 { v = v -> Stage(3) }
     for t in towers { v = v -> t }
     output y = v -> left -> right -> Dense(7) -> head
-  })")) == std::vector<std::string>{"stage1.narrow.weight", "stage1.dense1.weight", "stage2.narrow.weight", "stage2.dense1.weight", "narrow.weight", "dense1.weight",
-                                    "narrow_2.weight", "dense2.weight", "towers1.weight", "towers2.weight", "left.weight", "right.narrow.weight",
+  })")) == std::vector<std::string>{"stage1.narrow.weight", "stage1.dense1.weight", "stage2.narrow.weight", "stage2.dense1.weight", "narrow.weight",
+                                    "dense1.weight", "narrow_2.weight", "dense2.weight", "towers1.weight", "towers2.weight", "left.weight", "right.narrow.weight",
                                     "right.dense1.weight", "dense3.weight", "head.weight"});
 }
 

@@ -63,7 +63,7 @@ net Whole(sizes: [int(1..64)] = [8, 8], init = he_normal, rate: float(0..1) = 0.
   let all = [v -> t for t in towers]
   let p = v -> Pair(same)
   output y = Twice(v) -> Add(2 * same, v - p.same) -> Wide(4) -> Tail(twice(1)) -> Dense(2, constraint = non_neg) -> Softmax
-  output z = all[-1] + all[0] -> Dense(1, init = orthogonal) frozen
+  output z = all[-1] + all[-1] -> Dense(1, init = orthogonal) frozen
 }
 train { loss = categorical_crossentropy(y, label)  optimizer = sgd(lr = 0.1) }
 )";
@@ -112,7 +112,8 @@ TEST_CASE("mutated bytes never crash") {
   REQUIRE(seeds.size() >= 30);
   const std::vector<std::string> pieces{"(", ")", "{", "}", "->", "=", "-", "9999999999", "0", "*", "..", "\"", ",", "[", "]", "1e308", "if",
   "for i in 0..99999 {",
-                                        "x", "Conv(", "\xff\xfe", "/", "^", "let ", "input ", "output ", "not ", "for i in [", " frozen", " from ", "op F(x) = ", "fn f(a) = f(a)", "import \"parts/blocks.net\"", "f(1)", "x -> F"};
+                                        "x", "Conv(", "\xff\xfe", "/", "^", "let ", "input ", "output ", "not ",
+                                        "for i in [", " frozen", " from ", "op F(x) = ", "fn f(a) = f(a)", "import \"parts/blocks.net\"", "f(1)", "x -> F"};
   std::mt19937 random(7);
   for (int k = 0; k < 200; ++k) {
     std::string text = seeds[random() % seeds.size()];
@@ -191,17 +192,20 @@ TEST_CASE("deep and endless texts end with a message") {
       "net A { input x: f32[4] var l = ReLU for i in 0..90000 { l = (l -> ReLU) } output y = x -> l }",
       "net A { input x: f32[4] block B(f) { f } var l = Dense(4) for i in 0..90000 { l = B(l) } output y = x -> l }",
       "net A { input x: f32[4] block B(f) { f } var l = Dense(4) for i in 0..90000 { l = [B(l)][0] } output y = x -> l }",
-      net("[" + repeat("[1 for i in [", 300)), net("f(1)") + "fn f(n) = f(n + 1)", "fn f(n) = f(n - 1) + f(n - 2) net A { input x: f32[4] output y = x -> Dense(f(9)) }",
+      net("[" + repeat("[1 for i in [", 300)), net("f(1)") + "fn f(n) = f(n + 1)",
+      "fn f(n) = f(n - 1) + f(n - 2) net A { input x: f32[4] output y = x -> Dense(f(9)) }",
       "op F(x) = F(x) net A { input x: f32[4] output y = x -> F }", "op F(x) = x -> G op G(x) = F(x) + x net A { input x: f32[4] output y = F(x) }",
       "fn f(n) = [f(i) for i in 0..n] net A { input x: f32[4] output y = x -> Dense(len(f(60))) }",
       "fn f(n) = if n < 2 then 1 else f(n - 1) + f(n - 2) net A { input x: f32[4] output y = x -> Dense(f(60)) }",
       "net A { input x: f32[4] let v = [[x for i in 0..1000] for j in 0..1000] output y = x -> Dense(len(v)) }",
       "net A { input x: f32[4] var v = x for i in 0..90000 { for j in 0..90000 { v = v + 1 } } output y = v }",
-      net("range(0, 1e18)") , net("range(9223372036854775807)"), net("range(0, 9223372036854775807, 9223372036854775807)"), net("zip" + repeat("([1], ", 200)), net("int(1e308)"), net("str(" + repeat("[", 60) + repeat("]", 60) + ")"),
+      net("range(0, 1e18)"), net("range(9223372036854775807)"), net("range(0, 9223372036854775807, 9223372036854775807)"),
+      net("zip" + repeat("([1], ", 200)), net("int(1e308)"), net("str(" + repeat("[", 60) + repeat("]", 60) + ")"),
       "net A(n: " + repeat("[", 300) + "int" + repeat("]", 300) + " = 3) { input x: f32[4] output y = x -> Dense(2) }",
       "net A { input x: f32[4] let " + repeat("(a, ", 300) + "b" + repeat(")", 300) + " = 3 output y = x -> Dense(2) }",
       "net A { input x: f32[4] let a = Dense(4)" + repeat(" frozen", 5000) + " output y = x -> a }",
-      "net A { input x: f32[1000000000, 1000000000] output y = x }", "net A { input x: f32[1048576, 900] output y = x -> Flatten -> Dense(1000000000) -> Dense(1000000000) }",
+      "net A { input x: f32[1000000000, 1000000000] output y = x }",
+      "net A { input x: f32[1048576, 900] output y = x -> Flatten -> Dense(1000000000) -> Dense(1000000000) }",
       "net A { input x: f32[1048576, 1048576, 4] output y = x -> ReLU }", "net A { input x: f32[4] output y = x -> Dense(1000000) -> Dense(1000000000000) }",
       "net A { input x: f32[8, 8, 3] output y = x -> Conv(4, 9223372036854775807) }",
       "net A { input x: f32[8, 8, 3] output y = x -> Conv(4, 3, padding = 9223372036854775807) }",
