@@ -2,19 +2,29 @@
 grammar Net;
 
 file: decl* EOF;
-decl: netDecl | section;
+decl: 'import' STRING | netDecl | blockDecl | opDecl | fnDecl | section;
 netDecl: 'net' ID params? body;
+blockDecl: 'block' ID params? body;
+opDecl: 'op' ID params '=' expr;
+fnDecl: 'fn' ID params '=' expr;
 params: '(' (param (',' param)* ','?)? ')';
 param: ID (':' paramType)? ('=' expr)?;
-paramType: ID ('(' expr (',' expr)* ')')?;
+paramType
+  : ID ('(' typeArg (',' typeArg)* ')')?         // int, float(0..1), one_of(18, 34)
+  | '[' paramType ']'                            // a list of these
+  | '(' paramType (',' paramType)+ ')'           // a tuple
+  ;
+typeArg: sum? '..' sum? | expr;
 body: '{' stmt* '}';
 
 stmt
   : 'input' ID (':' tensorType)?                 # inputStmt
   | 'output' (ID '=')? expr                      # outputStmt
-  | 'block' ID params? body                      # blockStmt
-  | 'let' ID '=' expr                            # letStmt
-  | 'var' ID '=' expr                            # varStmt
+  | blockDecl                                    # blockStmt
+  | opDecl                                       # opStmt
+  | fnDecl                                       # fnStmt
+  | 'let' pattern '=' expr                       # letStmt
+  | 'var' pattern '=' expr                       # varStmt
   | 'for' pattern 'in' expr body                 # forStmt
   | 'if' expr body ('else' 'if' expr body)* ('else' body)? # ifStmt
   | 'assert' expr ',' STRING                     # assertStmt
@@ -22,7 +32,7 @@ stmt
   | ID '=' expr                                  # assignStmt
   | expr                                         # exprStmt
   ;
-pattern: ID | '(' ID ',' ID ')';
+pattern: ID | '(' pattern (',' pattern)+ ')';
 tensorType: ID '[' (dim (',' dim)*)? ']';
 dim: '*' | sum;
 
@@ -41,15 +51,17 @@ sum: product (('+' | '-') product)*;
 product: unary (('*' | '/' | '%') unary)*;
 unary: '-' unary | power;
 power: postfix ('^' unary)?;
-postfix: atom suffix*;
+postfix: atom suffix* modifier*;
 suffix: '.' ID | '[' expr ']' | '(' (arg (',' arg)* ','?)? ')';
+modifier: 'frozen' | 'from' atom;
 arg: (key '=')? expr;
 atom
   : INT | FLOAT | STRING | 'true' | 'false' | ID
-  | '(' expr ')'
-  | '[' (expr (',' expr)* ','?)? ']'
+  | '(' expr (',' expr)* ')'
+  | '[' (expr (comprehension | (',' expr)* ','?))? ']'
   | '{' (pair (',' pair)* ','?)? '}'
   ;
+comprehension: 'for' pattern 'in' expr ('if' expr)?;
 pair: expr ':' expr;
 
 FLOAT: [0-9]+ '.' [0-9]+ EXPONENT? | [0-9]+ EXPONENT;

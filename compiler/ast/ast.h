@@ -12,6 +12,13 @@ namespace netc::ast {
 struct Expr;
 using ExprPtr = std::unique_ptr<Expr>;
 
+/// What let, var and for give names to: a name, or several with `items`: (a, (b, c)).
+struct Pattern {
+  std::string name;
+  Span span;
+  std::vector<Pattern> items;
+};
+
 /// An argument of a call: `text` of a named one, else positional.
 struct Arg {
   std::string name;
@@ -22,7 +29,7 @@ struct Arg {
 enum class ExprKind : uint8_t {
   integer, number, string, boolean,
   name,      // text
-  list,      // items
+  list,      // items; a tuple likewise
   dict,      // items: key, value, key, value
   call,      // items[0] is called with args
   index,     // items[0][items[1]]
@@ -31,6 +38,9 @@ enum class ExprKind : uint8_t {
   binary,    // text is the operator: + - * / % ^ == != < <= > >= .. and or
   chain,     // items joined by ->
   choose,    // if items[0] then items[1] else items[2]
+  each,      // [items[0] for pattern in items[1] if items[2]], the last perhaps absent
+  frozen,    // items[0] frozen
+  weights,   // items[0] from items[1]
 };
 
 struct Expr {
@@ -41,16 +51,26 @@ struct Expr {
   double number = 0;
   std::vector<ExprPtr> items;
   std::vector<Arg> args;
+  Pattern pattern;
   int depth = 1;             // of this tree: the parser bounds it
 };
 
-/// A hyperparameter of a net or block.
+/// An argument of a type: a range, whose ends may be missing, or a value.
+struct TypeArg { ExprPtr low, high, value; };
+
+/// The type of a hyperparameter.
+struct ParamType {
+  std::string name;                  // int, float, bool, string, list, tuple, one_of; "[" and "(": of `items`. Empty: inferred from the default
+  Span span;
+  std::vector<TypeArg> args;         // int(1..), one_of(...)
+  std::vector<ParamType> items;
+};
+
+/// A hyperparameter of a net or block; of an op also a tensor, of an fn a value.
 struct Param {
   std::string name;
   Span span;
-  std::string type;                  // empty: inferred from the default
-  Span type_span;
-  std::vector<ExprPtr> type_args;    // one_of(...)
+  ParamType type;
   ExprPtr fallback;
 };
 
@@ -62,12 +82,13 @@ struct TensorType {
   std::vector<ExprPtr> dims;
 };
 
-enum class StmtKind : uint8_t { input, output, block, let, var, loop, choose, check, defaults, assign, expr };
+enum class StmtKind : uint8_t { input, output, block, op, function, let, var, loop, choose, check, defaults, assign, expr };
 
 struct Stmt {
   StmtKind kind = StmtKind::expr;
   Span span, name_span;
-  std::string name, second;          // second: of `for (name, second) in`; the message of an assert
+  std::string name, message;         // message: of an assert
+  Pattern pattern;                   // of let, var and loop
   ExprPtr value;                     // the condition of choose and check
   TensorType type;
   std::vector<Param> params;
@@ -94,7 +115,16 @@ struct Section {
   std::vector<Entry> entries;
 };
 
+struct File;
+struct Import {
+  std::string path;                  // as written
+  Span span;
+  std::shared_ptr<File> file;        // set by load(); null: not found
+};
+
 struct File {
+  std::vector<Import> imports;
+  std::vector<Stmt> declarations;    // blocks, ops and functions outside nets
   std::vector<Net> nets;
   std::vector<Section> sections;
 };

@@ -46,6 +46,24 @@ Diagnostic& Diagnostics::add(DiagId id, Span span, std::string message) {
   return all_.back();
 }
 
+const SourceFile& Diagnostics::add_file(std::string path, std::string text) {
+  const uint32_t base = further_.empty() ? file_->end() : further_.back()->end();
+  further_.push_back(std::make_unique<SourceFile>(std::move(path), std::move(text), base));
+  return *further_.back();
+}
+
+const SourceFile& Diagnostics::file_of(Span s) const {
+  for (const auto& f : further_)
+    if (s.begin >= f->base() && s.begin < f->end()) return *f;
+  return *file_;
+}
+
+std::string Diagnostics::place_text(Span s, Span from) const {
+  const SourceFile &file = file_of(s), &here = file_of(from);
+  const int line = file.place(s.begin).line;
+  return &file == &here ? fmt::format("line {}", line) : fmt::format("{}:{}", file.path(), line);
+}
+
 void Diagnostics::warnings_are_errors() {
   for (Diagnostic& d : all_) d.severity = Severity::error;
   errors_ = static_cast<int>(all_.size());
@@ -59,10 +77,11 @@ std::string Diagnostics::render(bool color) const {
   std::string out;
   const auto paint = [&](const char* code, const std::string& text) { return color ? fmt::format("\x1b[{}m{}\x1b[0m", code, text) : text; };
   for (const Diagnostic* d : sorted(all_)) {
-    const SourceFile::Place at = file_->place(d->span.begin);
+    const SourceFile& file = file_of(d->span);
+    const SourceFile::Place at = file.place(d->span.begin);
     const std::string severity = paint(d->severity == Severity::error ? "1;31" : "1;35", fmt::format("{}:", word(d->severity)));
-    out += fmt::format("{}:{}:{}: {} {} [{}]\n", file_->path(), at.line, at.column, severity, d->message, id_name(d->id));
-    const std::string_view line = file_->line(at.line);
+    out += fmt::format("{}:{}:{}: {} {} [{}]\n", file.path(), at.line, at.column, severity, d->message, id_name(d->id));
+    const std::string_view line = file.line(at.line);
     if (!line.empty()) {
       // Of a long line, what is around the place. Only what a terminal shows as one cell moves the carets; bytes of one UTF-8 character count once.
       std::string shown, under;
@@ -84,8 +103,9 @@ std::string Diagnostics::render(bool color) const {
       out += d->beside.empty() ? "\n" : fmt::format(" {}\n", d->beside);
     }
     for (const auto& [span, text] : d->notes) {
-      const SourceFile::Place p = file_->place(span.begin);
-      out += fmt::format("{}:{}:{}: {} {}\n", file_->path(), p.line, p.column, paint("1;36", "note:"), text);
+      const SourceFile& other = file_of(span);
+      const SourceFile::Place p = other.place(span.begin);
+      out += fmt::format("{}:{}:{}: {} {}\n", other.path(), p.line, p.column, paint("1;36", "note:"), text);
     }
     for (const std::string& help : d->help) out += fmt::format("{} {}\n", paint("1;34", "help:"), help);
   }
@@ -95,13 +115,15 @@ std::string Diagnostics::render(bool color) const {
 std::string Diagnostics::render_json() const {
   nlohmann::json list = nlohmann::json::array();
   for (const Diagnostic* d : sorted(all_)) {
-    const SourceFile::Place a = file_->place(d->span.begin), b = file_->place(d->span.end);
+    const SourceFile& file = file_of(d->span);
+    const SourceFile::Place a = file.place(d->span.begin), b = file.place(d->span.end);
     nlohmann::json notes = nlohmann::json::array();
     for (const auto& [span, text] : d->notes) {
-      const SourceFile::Place p = file_->place(span.begin);
-      notes.push_back({{"line", p.line}, {"column", p.column}, {"message", text}});
+      const SourceFile& other = file_of(span);
+      const SourceFile::Place p = other.place(span.begin);
+      notes.push_back({{"file", other.path()}, {"line", p.line}, {"column", p.column}, {"message", text}});
     }
-    list.push_back({{"id", id_name(d->id)}, {"severity", word(d->severity)}, {"file", file_->path()}, {"line", a.line}, {"column", a.column},
+    list.push_back({{"id", id_name(d->id)}, {"severity", word(d->severity)}, {"file", file.path()}, {"line", a.line}, {"column", a.column},
                     {"end_line", b.line}, {"end_column", b.column}, {"message", d->message}, {"beside", d->beside}, {"help", d->help}, {"notes", notes}});
   }
   return list.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";

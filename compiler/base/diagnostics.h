@@ -1,6 +1,7 @@
 // Diagnostics: errors and warnings with a place, shapes and a remedy. One table of ids (diagnostics.def); each id has a golden test.
 #pragma once
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -34,7 +35,10 @@ struct Diagnostic {
 
 class Diagnostics {
  public:
+  /// `file` is the model's; it outlives this.
   explicit Diagnostics(const SourceFile& file) : file_(&file) {}
+  /// A further file of the compilation, kept here: its spans may be reported.
+  const SourceFile& add_file(std::string path, std::string text);
   template <class... Args>
   Diagnostic& report(DiagId id, Span span, const Args&... args) {
     return add(id, span, fmt::vformat(text_of(id), fmt::make_format_args(args...)));
@@ -47,12 +51,18 @@ class Diagnostics {
   void drop(DiagId id);
   const std::vector<Diagnostic>& all() const { return all_; }
   const SourceFile& file() const { return *file_; }
+  /// The file a span lies in.
+  const SourceFile& file_of(Span) const;
+  /// "line 9"; "blocks.net:9" where the span is in another file than `from`.
+  std::string place_text(Span, Span from) const;
+  const std::vector<std::unique_ptr<SourceFile>>& further_files() const { return further_; }
   std::string render(bool color) const;                     // sorted by place, as design: line, caret range, help
   std::string render_json() const;
 
  private:
   Diagnostic& add(DiagId id, Span span, std::string message);
   const SourceFile* file_;
+  std::vector<std::unique_ptr<SourceFile>> further_;
   std::vector<Diagnostic> all_;
   int errors_ = 0;
 };

@@ -27,9 +27,17 @@ enum class Role : uint8_t {
 };
 
 struct Initializer {
-  std::string kind = "zeros";   // zeros ones constant glorot_uniform glorot_normal he_uniform he_normal lecun_normal uniform normal
-  double a = 0, b = 0;          // constant: a; uniform: [a, b); normal: mean a, stddev b
+  std::string kind = "zeros";   // zeros ones constant glorot_uniform glorot_normal he_uniform he_normal lecun_normal uniform normal truncated orthogonal
+  double a = 0, b = 0;          // constant: a; uniform: [a, b); normal, truncated: mean a, stddev b; orthogonal: gain a
   int64_t fan_in = 0, fan_out = 0;
+  bool operator==(const Initializer&) const = default;
+};
+
+/// What a weight must satisfy after each update; "" is nothing.
+struct Constraint {
+  std::string kind;             // max_norm unit_norm non_neg
+  double limit = 0;             // max_norm: the largest norm
+  bool operator==(const Constraint&) const = default;
 };
 
 struct Variable {
@@ -39,6 +47,7 @@ struct Variable {
   bool trainable = false;
   Initializer init;
   double l1 = 0, l2 = 0;        // regularisers of a weight: l1*sum|w| + l2*sum w^2, as Keras counts
+  Constraint constraint;        // of a weight
   std::string of;               // a slot: the weight it belongs to
   std::vector<float> literal;   // a constant's elements, row-major
 };

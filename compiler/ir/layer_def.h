@@ -12,7 +12,8 @@
 namespace netc::ir {
 
 /// A compile-time value as a layer receives it.
-using ArgValue = std::variant<std::monostate, bool, int64_t, double, std::string, std::vector<int64_t>, std::vector<double>, std::vector<std::string>>;
+using ArgValue = std::variant<std::monostate, bool, int64_t, double, std::string, std::vector<int64_t>, std::vector<double>, std::vector<std::string>,
+                              Initializer, Constraint>;
 
 enum class ArgType : uint8_t {
   boolean, integer, number,
@@ -23,6 +24,8 @@ enum class ArgType : uint8_t {
   words,            // one out of `choices` or a list of them: a vector<string>, not empty
   axis,             // a word of kAxisWords, or an integer: from 0, a sample's first dim, or from -1, its last
   integers,         // a list, or one; where it is the last argument, also 2, 3, 5
+  initializer,      // one of Registry::settings: he_normal, gaussian(0.01). "bias_init" holds for a layer's trained vectors, without the layer's doing
+  constraint,       // likewise: max_norm(2). "constraint" holds for a layer's trained tensors of two dims or more, without the layer's doing
 };
 
 /// What an axis is called: the last dim of a sample, the one before, the one before that.
@@ -53,6 +56,7 @@ class LayerBuilder {
   virtual std::vector<double> numbers(const char* arg) = 0;
   virtual std::vector<std::string> words(const char* arg) = 0;
   virtual std::vector<int64_t> ints(const char* arg) = 0;    // integers
+  virtual Initializer initializer(const char* arg) = 0;      // without the fans
   /// A variable of this layer, "LAYER.name". The same layer applied again gets the same variable (weight sharing).
   virtual ValueId variable(const char* name, Type type, Initializer init, Role role = Role::weight, double l1 = 0, double l2 = 0) = 0;
   virtual ValueId emit(const std::string& op, std::vector<ValueId> inputs, Attrs attrs = {}) = 0;
@@ -92,7 +96,6 @@ struct OptimizerDef {
                                      const std::vector<ArgValue>& args)> build;
 };
 
-/// All that the language offers by name; assembled in compiler/ops/table.cpp and handed on by tool/ only.
 /// A function of expressions over tensors, as user-defined operators are written with; also what the operators of such expressions mean: "+", "-", "*", "/", "^",
 /// "neg". Operands broadcast: an unbatched one of lower rank along the leading dims, any extent of 1 along its dim.
 struct FunctionDef {
@@ -103,17 +106,29 @@ struct FunctionDef {
   std::function<ValueId(Graph&, const OpTable&, const std::vector<ValueId>& args, const std::vector<int64_t>& axes, int32_t layer, std::string& error)> build;
 };
 
+/// A value that an argument of type initializer or constraint takes: he_normal, max_norm(2).
+struct SettingDef {
+  std::string name, doc;
+  ArgType type = ArgType::initializer;
+  std::vector<ArgDef> args;
+  std::function<ArgValue(const std::vector<ArgValue>& args)> make;
+};
+
+/// All that the language offers by name; assembled in compiler/ops/table.cpp and handed on by tool/ only.
 struct Registry {
   OpTable ops;
   std::vector<const LayerDef*> layers;
   std::vector<const LossDef*> losses;
   std::vector<const OptimizerDef*> optimizers;
   std::vector<const FunctionDef*> functions;
+  std::vector<const SettingDef*> settings;
   // Operators that passes need, by what they do; a pass names no operator.
   const OpDef* penalty = nullptr;        // w -> f32[]: l1 * sum|w| + l2 * sum w^2; attributes "l1", "l2"
   const OpDef* penalty_grad = nullptr;   // w, g -> g with the penalty's gradient added; attributes "l1", "l2"
   const OpDef* accumulate = nullptr;     // a, b -> a + b; an unbatched operand of lower rank broadcasts along trailing dims
   const OpDef* multiply = nullptr;       // a, b -> a * b, likewise
+  /// A weight's new contents, changed to what its constraint asks for.
+  std::function<ValueId(Graph&, ValueId weight, const Constraint&, int32_t layer)> constrain;
   const OpDef* seed_gradient = nullptr;  // x -> a tensor of x's type, every element the attribute "value"
 };
 

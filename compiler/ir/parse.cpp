@@ -223,7 +223,11 @@ class Parser {
         r.expect(')');
       } else if (key == "l1") v.l1 = r.real();
       else if (key == "l2") v.l2 = r.real();
-      else if (key == "of") v.of = r.string();
+      else if (key == "constraint") {
+        v.constraint.kind = r.string();
+        r.expect('('); v.constraint.limit = r.real();
+        r.expect(')');
+      } else if (key == "of") v.of = r.string();
       else if (key == "literal") r.list('[', ']', [&] { v.literal.push_back(static_cast<float>(r.real())); });
       else r.fail(fmt::format("unknown property '{}' of a variable", key));
     }

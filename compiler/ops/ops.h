@@ -38,6 +38,8 @@ void add_rescale(ir::Registry&);
 void add_normalise(ir::Registry&);
 void add_resize(ir::Registry&);
 void add_regularise(ir::Registry&);
+void add_initializers(ir::Registry&);
+void add_constraints(ir::Registry&);
 void add_sgd(ir::Registry&);
 void add_adam(ir::Registry&);
 

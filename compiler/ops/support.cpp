@@ -154,18 +154,17 @@ ValueId reduce_to(const GradContext& g, ValueId gradient, Type type) {
 }
 
 void add_weight_args(std::vector<ArgDef>& args) {
-  args.push_back({"init", ArgType::choice, ArgValue{std::string("glorot_uniform")}, -1e300, 1e300,
-                  {"glorot_uniform", "glorot_normal", "he_uniform", "he_normal", "lecun_normal", "normal", "uniform", "zeros", "ones"},
-                  "how the weights start"});
-  args.push_back({"stddev", ArgType::number, ArgValue{0.05}, 0, 1e300, {}, "standard deviation of init = normal, half the width of init = uniform"});
+  const bool bias = std::any_of(args.begin(), args.end(), [](const ArgDef& a) { return a.name == "bias"; });
+  args.push_back({"init", ArgType::initializer, ArgValue{Initializer{"glorot_uniform"}}, -1e300, 1e300, {}, "how the weights start"});
+  if (bias) args.push_back({"bias_init", ArgType::initializer, ArgValue{Initializer{}}, -1e300, 1e300, {}, "how the biases start"});
   args.push_back({"l1", ArgType::number, ArgValue{0.0}, 0, 1e300, {}, "adds l1 * sum|w| to the loss"});
   args.push_back({"l2", ArgType::number, ArgValue{0.0}, 0, 1e300, {}, "adds l2 * sum(w^2) to the loss"});
+  args.push_back({"constraint", ArgType::constraint, ArgValue{Constraint{}}, -1e300, 1e300, {}, "holds for the weights after each update"});
 }
 
 Initializer weight_init(LayerBuilder& b, int64_t fan_in, int64_t fan_out) {
-  Initializer init{b.s("init"), 0, 0, fan_in, fan_out};
-  if (init.kind == "normal") init.b = b.f("stddev");
-  if (init.kind == "uniform") { init.a = -b.f("stddev"); init.b = b.f("stddev"); }
+  Initializer init = b.initializer("init");
+  init.fan_in = fan_in, init.fan_out = fan_out;
   return init;
 }
 

@@ -72,7 +72,7 @@ decltype(OpDef::cost) per_input_element(int input, double flops);
 /// Gradient of an operand that was broadcast: the gradient summed down to `type`.
 ValueId reduce_to(const GradContext& g, ValueId gradient, Type type);
 
-/// Kernel initialiser arguments `init` and `stddev`, and regularisers `l1`, `l2`.
+/// Arguments of a layer with weights: `init`, `bias_init` when it has an argument `bias`, regularisers `l1`, `l2`, and `constraint`.
 void add_weight_args(std::vector<ArgDef>& args);
 Initializer weight_init(LayerBuilder& b, int64_t fan_in, int64_t fan_out);
 /// `x` with dropout in training; `x` itself when the rate is 0.

@@ -63,6 +63,8 @@ const ir::Registry& registry() {
     add_loss(r);
     add_binary_loss(r);
     add_regularise(r);
+    add_initializers(r);
+    add_constraints(r);
     add_sgd(r);
     add_adam(r);
     r.penalty = &r.ops.at("penalty");

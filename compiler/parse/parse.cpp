@@ -23,7 +23,11 @@ class Builder {
   ast::File file(NetParser::FileContext* c) {
     ast::File out;
     for (auto* d : c->decl()) {
+      if (d->STRING()) out.imports.push_back({string_of(d->STRING()->getSymbol()), span(d->STRING()->getSymbol()), nullptr});
       if (d->netDecl()) out.nets.push_back(net(d->netDecl()));
+      if (d->blockDecl()) out.declarations.push_back(block(d->blockDecl()));
+      if (d->opDecl()) out.declarations.push_back(formula(ast::StmtKind::op, d->opDecl()));
+      if (d->fnDecl()) out.declarations.push_back(formula(ast::StmtKind::function, d->fnDecl()));
       if (d->section()) out.sections.push_back(section(d->section()));
     }
     return out;
@@ -38,7 +42,7 @@ class Builder {
   antlr4::CommonTokenStream& tokens_;
   const std::vector<uint32_t>& offsets_;
 
-  uint32_t at(size_t i) const { return offsets_[std::min(i, offsets_.size() - 1)]; }
+  uint32_t at(size_t i) const { return source_.base() + offsets_[std::min(i, offsets_.size() - 1)]; }
 
   std::string string_of(antlr4::Token* t) {
     const std::string text = t->getText();
@@ -69,19 +73,53 @@ class Builder {
     for (auto* p : c->param()) {
       ast::Param q;
       q.name = p->ID()->getText(), q.span = span(p->ID()->getSymbol());
-      if (auto* t = p->paramType()) {
-        q.type = t->ID()->getText(), q.type_span = span(t);
-        for (auto* e : t->expr()) q.type_args.push_back(expr(e));
-      }
+      if (p->paramType()) q.type = type(p->paramType());
       if (p->expr()) q.fallback = expr(p->expr());
       out.push_back(std::move(q));
     }
     return out;
   }
+  ast::ParamType type(P::ParamTypeContext* c) {
+    ast::ParamType t;
+    t.name = c->getStart()->getText(), t.span = span(c);
+    for (auto* i : c->paramType()) t.items.push_back(type(i));
+    for (auto* a : c->typeArg()) {
+      ast::TypeArg arg;
+      if (a->expr()) arg.value = expr(a->expr());
+      for (auto* s : a->sum()) (s == a->children[0] ? arg.low : arg.high) = sum(s);
+      t.args.push_back(std::move(arg));
+    }
+    return t;
+  }
   std::vector<ast::Stmt> body(P::BodyContext* c) {
     std::vector<ast::Stmt> out;
     for (auto* s : c->stmt()) out.push_back(stmt(s));
     return out;
+  }
+  ast::Pattern pattern(P::PatternContext* c) {
+    ast::Pattern p;
+    p.span = span(c);
+    if (c->ID()) p.name = c->ID()->getText();
+    for (auto* i : c->pattern()) p.items.push_back(pattern(i));
+    return p;
+  }
+  ast::Stmt block(P::BlockDeclContext* c) {
+    ast::Stmt s;
+    s.kind = ast::StmtKind::block, s.span = span(c);
+    named(s, c->ID());
+    if (c->params()) s.params = params(c->params());
+    s.body = body(c->body());
+    return s;
+  }
+  /// op and fn: NAME(params) = expression
+  template <class Context>
+  ast::Stmt formula(ast::StmtKind kind, Context* c) {
+    ast::Stmt s;
+    s.kind = kind, s.span = span(c);
+    named(s, c->ID());
+    s.params = params(c->params());
+    s.value = expr(c->expr());
+    return s;
   }
   void named(ast::Stmt& s, antlr4::tree::TerminalNode* id) { s.name = id->getText(), s.name_span = span(id->getSymbol()); }
 
@@ -100,29 +138,28 @@ class Builder {
       if (x->ID()) named(s, x->ID());
       s.value = expr(x->expr());
     } else if (auto* x = dynamic_cast<P::BlockStmtContext*>(c)) {
-      s.kind = ast::StmtKind::block;
-      named(s, x->ID());
-      if (x->params()) s.params = params(x->params());
-      s.body = body(x->body());
+      s = block(x->blockDecl());
+    } else if (auto* x = dynamic_cast<P::OpStmtContext*>(c)) {
+      s = formula(ast::StmtKind::op, x->opDecl());
+    } else if (auto* x = dynamic_cast<P::FnStmtContext*>(c)) {
+      s = formula(ast::StmtKind::function, x->fnDecl());
     } else if (auto* x = dynamic_cast<P::LetStmtContext*>(c)) {
       s.kind = ast::StmtKind::let;
-      named(s, x->ID()), s.value = expr(x->expr());
+      s.pattern = pattern(x->pattern()), s.value = expr(x->expr());
     } else if (auto* x = dynamic_cast<P::VarStmtContext*>(c)) {
       s.kind = ast::StmtKind::var;
-      named(s, x->ID()), s.value = expr(x->expr());
+      s.pattern = pattern(x->pattern()), s.value = expr(x->expr());
     } else if (auto* x = dynamic_cast<P::AssignStmtContext*>(c)) {
       s.kind = ast::StmtKind::assign;
       named(s, x->ID()), s.value = expr(x->expr());
     } else if (auto* x = dynamic_cast<P::ForStmtContext*>(c)) {
       s.kind = ast::StmtKind::loop;
-      named(s, x->pattern()->ID(0));
-      if (x->pattern()->ID().size() > 1) s.second = x->pattern()->ID(1)->getText();
-      s.value = expr(x->expr()), s.body = body(x->body());
+      s.pattern = pattern(x->pattern()), s.value = expr(x->expr()), s.body = body(x->body());
     } else if (auto* x = dynamic_cast<P::IfStmtContext*>(c)) {
       s = branch(x, 0);
     } else if (auto* x = dynamic_cast<P::AssertStmtContext*>(c)) {
       s.kind = ast::StmtKind::check;
-      s.value = expr(x->expr()), s.second = string_of(x->STRING()->getSymbol());
+      s.value = expr(x->expr()), s.message = string_of(x->STRING()->getSymbol());
     } else if (auto* x = dynamic_cast<P::DefaultStmtContext*>(c)) {
       s.kind = ast::StmtKind::defaults;
       named(s, x->ID()), s.args = args(x->arg());
@@ -226,6 +263,13 @@ class Builder {
         e->args = args(s->arg());
       }
     }
+    for (auto* m : c->modifier()) {
+      std::vector<ast::ExprPtr> items;
+      const Span whole{e->span.begin, span(m).end};
+      items.push_back(std::move(e));
+      if (m->atom()) items.push_back(atom(m->atom()));
+      e = make(m->atom() ? ast::ExprKind::weights : ast::ExprKind::frozen, whole, "", std::move(items));
+    }
     return e;
   }
   ast::ExprPtr atom(P::AtomContext* c) {
@@ -248,13 +292,15 @@ class Builder {
     if (c->STRING()) return make(ast::ExprKind::string, s, string_of(t));
     if (c->ID()) return make(ast::ExprKind::name, s, text);
     std::vector<ast::ExprPtr> items;
-    if (text == "(") {
-      ast::ExprPtr e = expr(c->expr(0));
-      return e;
-    }
-    if (text == "[") {
+    if (text == "(" && c->expr().size() == 1) return expr(c->expr(0));
+    if (text == "(" || text == "[") {
       for (auto* e : c->expr()) items.push_back(expr(e));
-      return make(ast::ExprKind::list, s, "", std::move(items));
+      auto* each = c->comprehension();
+      if (!each) return make(ast::ExprKind::list, s, "", std::move(items));
+      for (auto* e : each->expr()) items.push_back(expr(e));
+      auto e = make(ast::ExprKind::each, s, "", std::move(items));
+      e->pattern = pattern(each->pattern());
+      return e;
     }
     if (text == "{") {
       for (auto* p : c->pair()) items.push_back(expr(p->expr(0))), items.push_back(expr(p->expr(1)));
@@ -278,7 +324,7 @@ class Listener : public antlr4::BaseErrorListener {
     std::string text = end ? "the file ends too early" : "unexpected '" + token->getText() + "'";
     const size_t missing = message.rfind("missing ", 0) == 0 ? 8 : std::string::npos, e = message.find("expecting ");
     if (missing != std::string::npos) text += ", expected " + kind(message.substr(missing, message.find(" at ") - missing));
-    else if (e != std::string::npos && message.find('{', e) == std::string::npos) text += ", expected " + kind(message.substr(e + 10));
+    else if (const std::string few = e == std::string::npos ? "" : choices(message.substr(e + 10)); !few.empty()) text += ", expected " + few;
     else if (const antlr4::Token* before = previous(token)) text += " after '" + before->getText() + "'";
     Diagnostic& d = diagnostics_.report(DiagId::syntax_error, s, text);
     const antlr4::Token* before = previous(token);
@@ -289,6 +335,14 @@ class Listener : public antlr4::BaseErrorListener {
   /// A token as the grammar calls it, for people.
   static std::string kind(const std::string& token) {
     return token == "ID" ? "a name" : token == "STRING" ? "a string" : token == "INT" ? "an integer" : token == "<EOF>" ? "the end of the file" : token;
+  }
+  /// "ID" or "{'(', ID}" for people; "" where there are more than two.
+  static std::string choices(std::string tokens) {
+    if (tokens.front() != '{') return kind(tokens);
+    tokens = tokens.substr(1, tokens.size() - 2);
+    const size_t comma = tokens.find(", ");
+    if (comma == std::string::npos || tokens.find(", ", comma + 2) != std::string::npos || tokens.find("','") != std::string::npos) return "";
+    return kind(tokens.substr(0, comma)) + " or " + kind(tokens.substr(comma + 2));
   }
   /// The token before it, or null.
   const antlr4::Token* previous(const antlr4::Token* t) const {
@@ -355,6 +409,8 @@ std::string clean_utf8(const std::string& text, std::vector<uint32_t>& offsets) 
 }  // namespace
 
 std::optional<ast::File> parse(const SourceFile& source, Diagnostics& diagnostics) {
+  const int before = diagnostics.errors();
+  const Span start{source.base(), source.base() + 1};
   try {
     std::vector<uint32_t> offsets;
     antlr4::ANTLRInputStream input(clean_utf8(source.text(), offsets));
@@ -369,21 +425,21 @@ std::optional<ast::File> parse(const SourceFile& source, Diagnostics& diagnostic
         if (t->getText() == "\"") d.help.push_back("a string ends on the line it begins on, with \"");
         if (t->getText() == "#") d.help.push_back("a comment begins with //");
       }
-    if (diagnostics.has_errors() || !shallow(tokens, builder, diagnostics)) return std::nullopt;
+    if (diagnostics.errors() > before || !shallow(tokens, builder, diagnostics)) return std::nullopt;
     NetParser parser(&tokens);
     Listener listener(builder, diagnostics, tokens);
     parser.removeErrorListeners();
     parser.addErrorListener(&listener);
     NetParser::FileContext* tree = parser.file();
-    if (diagnostics.has_errors() || parser.getNumberOfSyntaxErrors() > 0) {
-      if (!diagnostics.has_errors()) diagnostics.report(DiagId::syntax_error, Span{0, 1}, "the file is not well formed");
+    if (diagnostics.errors() > before || parser.getNumberOfSyntaxErrors() > 0) {
+      if (diagnostics.errors() == before) diagnostics.report(DiagId::syntax_error, start, "the file is not well formed");
       return std::nullopt;
     }
     ast::File file = builder.file(tree);
-    if (diagnostics.has_errors()) return std::nullopt;
+    if (diagnostics.errors() > before) return std::nullopt;
     return file;
   } catch (const std::exception& e) {
-    diagnostics.report(DiagId::syntax_error, Span{0, 1}, std::string("the file cannot be read: ") + e.what());
+    diagnostics.report(DiagId::syntax_error, start, std::string("the file cannot be read: ") + e.what());
     return std::nullopt;
   }
 }

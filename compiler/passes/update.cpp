@@ -1,4 +1,4 @@
-// The end of a training step: each weight and its slots take the contents the optimiser computes.
+// The end of a training step: each weight and its slots take the contents the optimiser computes, a constrained weight the nearest that it may have.
 #include <cstdio>
 #include <cstdlib>
 
@@ -47,7 +47,8 @@ void add_updates(Graph& g, const Registry& registry, const OptimizerDef& optimiz
       slots.push_back(g.add_variable(slot, type));
     }
     const size_t first = g.nodes.size();
-    const std::vector<ValueId> contents = optimizer.build(g, registry.ops, w.value, found->second, slots, lr, step, args);
+    std::vector<ValueId> contents = optimizer.build(g, registry.ops, w.value, found->second, slots, lr, step, args);
+    if (!w.constraint.kind.empty() && !contents.empty()) contents[0] = registry.constrain(g, contents[0], w.constraint, layer);
     for (size_t n = first; n < g.nodes.size(); ++n) g.nodes[n].layer = layer;
     if (contents.size() != targets.size()) {
       std::fprintf(stderr, "netc: internal error: optimiser %s gives %zu contents for %zu variables\n", optimizer.name.c_str(), contents.size(),

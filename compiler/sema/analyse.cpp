@@ -12,8 +12,14 @@ void names_in(const ast::Expr& e, std::set<std::string>& out) {
   for (const ast::Arg& a : e.args) names_in(*a.value, out);
 }
 
+void names_in(const std::vector<ast::Param>& params, std::set<std::string>& out) {
+  for (const ast::Param& p : params)
+    if (p.fallback) names_in(*p.fallback, out);
+}
+
 void names_in(const std::vector<ast::Stmt>& body, std::set<std::string>& out) {
   for (const ast::Stmt& s : body) {
+    names_in(s.params, out);
     if (s.value) names_in(*s.value, out);
     names_in(s.body, out);
     names_in(s.otherwise, out);
@@ -34,10 +40,12 @@ const ast::Net* choose(const ast::File& file, const Options& options, Diagnostic
     bool used = false;
     for (const ast::Net& other : file.nets) {
       std::set<std::string> names;
-      if (&other != &n) names_in(other.body, names);
+      if (&other != &n) names_in(other.body, names), names_in(other.params, names);
       used = used || names.count(n.name) != 0;
     }
-    if (!used) free.push_back(n.name), last = &n;
+    std::set<std::string> outside;
+    names_in(file.declarations, outside);
+    if (!used && !outside.count(n.name)) free.push_back(n.name), last = &n;
   }
   if (!options.net.empty()) {
     Diagnostic& d = diagnostics.report(DiagId::unknown_net, file.nets[0].name_span, options.net);
@@ -52,10 +60,14 @@ const ast::Net* choose(const ast::File& file, const Options& options, Diagnostic
   return last ? last : &file.nets.back();
 }
 
-/// FNV-1a, 64 bits: tells whether a product came from this very text.
-std::string hash_of(const std::string& text) {
+/// FNV-1a, 64 bits: tells whether a product came from these very texts.
+std::string hash_of(const Diagnostics& files) {
   uint64_t h = 14695981039346656037ull;
-  for (const char c : text) h = (h ^ static_cast<unsigned char>(c)) * 1099511628211ull;
+  const auto add = [&](const std::string& text) {
+    for (const char c : text) h = (h ^ static_cast<unsigned char>(c)) * 1099511628211ull;
+  };
+  add(files.file().text());
+  for (const auto& f : files.further_files()) add(f->text());
   return fmt::format("{:016x}", h);
 }
 
@@ -66,7 +78,8 @@ std::optional<Model> analyse(const ast::File& file, const Options& options, cons
   if (!net) return std::nullopt;
   Model model;
   model.source_path = diagnostics.file().path();
-  model.source_hash = hash_of(diagnostics.file().text());
+  model.source_hash = hash_of(diagnostics);
+  for (const auto& f : diagnostics.further_files()) model.imported_files.push_back(f->path());
   Elaborator(file, registry, diagnostics).product(*net, options, model);
   if (diagnostics.has_errors()) {
     diagnostics.drop(DiagId::unused_value);  // what an error kept from being read is not unused

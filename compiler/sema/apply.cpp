@@ -7,7 +7,6 @@ namespace netc::sema {
 namespace {
 using K = Value::Kind;
 constexpr size_t kMaxFrames = 32;
-constexpr size_t kMaxNodes = 100000;
 }  // namespace
 
 /// A layer's build() sees its arguments and operands, and writes nodes and variables, through this.
@@ -38,11 +37,13 @@ class Builder final : public ir::LayerBuilder {
   std::vector<double> numbers(const char* arg) override { return std::get<std::vector<double>>(at(arg)); }
   std::vector<std::string> words(const char* arg) override { return std::get<std::vector<std::string>>(at(arg)); }
   std::vector<int64_t> ints(const char* arg) override { return std::get<std::vector<int64_t>>(at(arg)); }
+  ir::Initializer initializer(const char* arg) override { return std::get<ir::Initializer>(at(arg)); }
 
   ir::ValueId variable(const char* name, ir::Type type, ir::Initializer init, ir::Role role, double l1, double l2) override {
     ir::Graph& g = *e_.graph_;
     if (auto it = layer_.variables.find(name); it != layer_.variables.end()) {
       const ir::ValueId v = g.variables[it->second].value;
+      if (e_.frozen_ > 0) g.variables[it->second].trainable = false;
       if (g.type(v) == type) return v;
       e_.fail(DiagId::shared_shape, span_, layer_.name, name, ir::to_string(type), ir::to_string(g.type(v)))
           .help.push_back("a layer that is applied twice needs inputs of the same shape; construct a second one where the weights are not to be shared");
@@ -53,7 +54,15 @@ class Builder final : public ir::LayerBuilder {
     }
     ir::Variable v;
     v.name = layer_.name + "." + name;
-    v.role = role, v.trainable = role == ir::Role::weight, v.init = init, v.l1 = l1, v.l2 = l2;
+    v.role = role, v.trainable = role == ir::Role::weight && e_.frozen_ == 0, v.init = init, v.l1 = l1, v.l2 = l2;
+    if (role == ir::Role::weight) arguments_of_weight(v, type.rank());
+    if (e_.ops_ > 0 && role != ir::Role::constant) {
+      e_.fail(DiagId::misplaced, layer_.span, fmt::format("{}, a layer with weights,", layer_.made_by->name()))
+          .help.push_back("an op is an expression: write a block");
+      failed = true;
+    }
+    if (e_.fits(type, v.name, span_)) e_.weights_ += static_cast<double>(type.elements());
+    else failed = true;
     const std::string full = v.name;
     const ir::ValueId id = g.add_variable(std::move(v), type);
     layer_.variables[name] = g.values[id].variable;
@@ -61,9 +70,21 @@ class Builder final : public ir::LayerBuilder {
     return id;
   }
   ir::ValueId emit(const std::string& op, std::vector<ir::ValueId> inputs, ir::Attrs attrs) override {
-    return e_.graph_->add(e_.registry_.ops.at(op), std::move(inputs), std::move(attrs), index_);
+    ir::Graph& g = *e_.graph_;
+    const ir::ValueId out = g.add(e_.registry_.ops.at(op), std::move(inputs), std::move(attrs), index_);
+    const ir::NodeId node = g.values[out].def;
+    for (const ir::ValueId v : g.nodes[node].results)
+      if (!e_.fits(g.type(v), "the result of " + layer_.made_by->name(), span_)) failed = true;
+    if (e_.frozen_ == 0 || !g.nodes[node].op->inference) return out;
+    // As in inference; a node that nobody reads then goes again.
+    const std::vector<ir::ValueId> replaced = g.nodes[node].op->inference(g, node);
+    const bool unread = static_cast<size_t>(node) + 1 == g.nodes.size() &&
+                        std::all_of(replaced.begin(), replaced.end(), [&](ir::ValueId v) { return v < out; });
+    if (unread) g.nodes.pop_back(), g.values.resize(static_cast<size_t>(out));
+    return replaced.front();
   }
   void update(ir::ValueId variable, ir::ValueId value) override {
+    if (e_.frozen_ > 0) return;
     ir::Graph& g = *e_.graph_;
     const int32_t v = g.values[variable].variable;
     for (ir::Update& u : g.updates)
@@ -76,7 +97,7 @@ class Builder final : public ir::LayerBuilder {
   ir::ValueId error(const std::string& message, const std::string& help) override {
     failed = true;
     Diagnostic& d = e_.fail(DiagId::layer_error, span_, message);
-    d.beside = in_.empty() ? "" : e_.origin(in_[0]);
+    d.beside = in_.empty() ? "" : e_.origin(in_[0], span_);
     if (!help.empty() && d.help.empty()) d.help.push_back(help);
     return ir::kNone;
   }
@@ -84,10 +105,23 @@ class Builder final : public ir::LayerBuilder {
   bool failed = false;
 
  private:
-  const ir::ArgValue& at(const char* arg) const {
+  const ir::ArgValue* find(const std::string& arg) const {
     const auto& defs = layer_.made_by->builtin->args;
     for (size_t k = 0; k < defs.size(); ++k)
-      if (defs[k].name == arg) return layer_.args[k];
+      if (defs[k].name == arg) return &layer_.args[k];
+    return nullptr;
+  }
+  /// What holds for all weights of a layer that has these arguments, see ir::ArgType.
+  void arguments_of_weight(ir::Variable& v, int rank) const {
+    const ir::ArgValue *init = rank == 1 ? find("bias_init") : nullptr, *constraint = rank > 1 ? find("constraint") : nullptr;
+    if (const auto* i = init ? std::get_if<ir::Initializer>(init) : nullptr) {
+      const ir::Initializer own = v.init;
+      v.init = *i, v.init.fan_in = own.fan_in, v.init.fan_out = own.fan_out;
+    }
+    if (const auto* c = constraint ? std::get_if<ir::Constraint>(constraint) : nullptr) v.constraint = *c;
+  }
+  const ir::ArgValue& at(const char* arg) const {
+    if (const ir::ArgValue* v = find(arg)) return *v;
     fmt::print(stderr, "netc: layer {} reads the argument {} that it does not declare\n", layer_.made_by->name(), arg);
     std::abort();
   }
@@ -98,12 +132,30 @@ class Builder final : public ir::LayerBuilder {
   int32_t index_;
 };
 
-std::string Elaborator::origin(ir::ValueId v) const {
+namespace {
+
+/// Outputs as a list whose items are also properties: f.features. An error when one of them is.
+Value several(const std::vector<std::pair<std::string, Value>>& outputs) {
+  std::vector<Value> items;
+  auto names = std::make_shared<std::vector<std::string>>();
+  for (const auto& [name, value] : outputs) {
+    if (value.error()) return {};
+    items.push_back(value);
+    names->push_back(name);
+  }
+  Value v = Value::of_list(std::move(items));
+  v.names = std::move(names);
+  return v;
+}
+
+}  // namespace
+
+std::string Elaborator::origin(ir::ValueId v, Span from) const {
   const ir::Value& value = graph_->values[v];
   if (value.def == ir::kNone) return value.variable == ir::kNone ? "" : fmt::format("input is {}", graph_->variables[value.variable].name);
   const int32_t layer = graph_->nodes[value.def].layer;
   if (layer == ir::kNone) return "";
-  return fmt::format("input comes from {} at line {}", graph_->layers[layer].kind, graph_->layers[layer].line);
+  return fmt::format("input comes from {} at {}", graph_->layers[layer].kind, diagnostics_.place_text(layer_spans_[layer], from));
 }
 
 EnvPtr Elaborator::new_env(EnvPtr parent) {
@@ -119,8 +171,7 @@ std::shared_ptr<LayerValue> Elaborator::remember(std::shared_ptr<LayerValue> lay
   auto& inner = f.owner->inner;
   if (f.cursor < inner.size()) {
     const auto& old = inner[f.cursor];
-    const Callable &a = *old->made_by, &b = *layer->made_by;
-    if (a.builtin == b.builtin && a.block == b.block && a.net == b.net && old->args == layer->args) {
+    if (old->made_by->same(*layer->made_by) && old->args == layer->args) {
       old->tensors = layer->tensors, old->bound = layer->bound;
       ++f.cursor;
       return old;
@@ -134,8 +185,9 @@ std::shared_ptr<LayerValue> Elaborator::remember(std::shared_ptr<LayerValue> lay
 
 void Elaborator::give_name(LayerValue& layer, const std::string& prefix) {
   if (!layer.name.empty()) return;
-  if (layer.wanted_name.empty()) {
-    do layer.name = fmt::format("{}{}{}", scope_, prefix, ++counters_[scope_ + prefix]);
+  if (layer.wanted_name.empty() || layer.numbered) {
+    const std::string base = scope_ + (layer.wanted_name.empty() ? prefix : layer.wanted_name);
+    do layer.name = fmt::format("{}{}", base, ++counters_[base]);
     while (layer_names_.count(layer.name));
   } else {
     layer.name = scope_ + layer.wanted_name;
@@ -147,7 +199,7 @@ void Elaborator::give_name(LayerValue& layer, const std::string& prefix) {
 Value Elaborator::as_layer(const Value& v, Span span, const EnvPtr& env) {
   if (v.is(K::layer) || v.error()) return v;
   static const std::vector<ast::Arg> kNoArgs;
-  if (v.is(K::callable)) return construct(v.callable, kNoArgs, span, env);
+  if (v.is(K::callable) && !v.callable->function) return construct(v.callable, kNoArgs, span, env);
   fail(DiagId::not_a_layer, span, source(span), kind_of(v));
   return {};
 }
@@ -189,7 +241,32 @@ Value Elaborator::chain(const ast::Expr& e, const EnvPtr& env) {
 
 Value Elaborator::apply(const std::shared_ptr<LayerValue>& layer, const Value& input, Span input_span, Span span) {
   if (!spend(span)) return {};
+  if (!layer->weights.empty() && layer->wanted_name.empty() && layer->name.empty() && !(layer->made_by && layer->made_by->builtin)) {
+    const std::string made = layer->made_by ? layer->made_by->name() : "loaded";
+    for (const char c : made) layer->wanted_name += c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;  // its weights need a prefix
+  }
+  const bool first = layer->applications == 0;
+  frozen_ += layer->frozen;
+  const Value out = apply_unmodified(layer, input, input_span, span);
+  frozen_ -= layer->frozen;
+  if (first && !layer->weights.empty() && !layer->name.empty()) model_->initial_weights.push_back({layer->name + ".", layer->weights});
+  return out;
+}
+
+Value Elaborator::apply_unmodified(const std::shared_ptr<LayerValue>& layer, const Value& input, Span input_span, Span span) {
   if (layer->made_by && layer->made_by->builtin) return input.error() ? Value() : apply_builtin(*layer, input, span);
+  if (layer->made_by && layer->made_by->op) {
+    std::vector<Value> operands = tensors_of(input);
+    operands.insert(operands.end(), layer->tensors.begin(), layer->tensors.end());
+    const auto& params = layer->made_by->params();
+    const size_t wanted = std::count_if(params.begin(), params.end(), [](const ast::Param& p) { return p.type.name.empty() && !p.fallback; });
+    ++layer->applications;
+    if (input.error()) return {};
+    if (operands.size() == wanted) return apply_op(*layer->made_by, operands, layer->bound, span);
+    fail(DiagId::operand_count, span, layer->made_by->name(), fmt::format("{} operand{}", wanted, wanted == 1 ? "" : "s"),
+         fmt::format("{} {}", operands.size(), operands.size() == 1 ? "is" : "are"));
+    return {};
+  }
   if (depth_ >= 800) {
     exhausted_ = true;
     fail(DiagId::too_much_work, span, "layers nest too deeply");
@@ -205,6 +282,7 @@ Value Elaborator::apply(const std::shared_ptr<LayerValue>& layer, const Value& i
       give_name(*layer, "");
       scope_ = layer->name + ".";
     }
+    ++layer->applications;
     for (const auto& l : layer->sequence) v = apply(l, v, span, l->span);
     scope_ = outer;
   }
@@ -214,11 +292,7 @@ Value Elaborator::apply(const std::shared_ptr<LayerValue>& layer, const Value& i
 
 Value Elaborator::apply_builtin(LayerValue& layer, const Value& input, Span span) {
   const ir::LayerDef& def = *layer.made_by->builtin;
-  if (graph_->nodes.size() > kMaxNodes) {
-    if (!exhausted_) fail(DiagId::too_much_work, span, fmt::format("the net has more than {} operations", kMaxNodes));
-    exhausted_ = true;
-    return {};
-  }
+  if (!room_for_nodes(span)) return {};
   std::vector<ir::ValueId> in;
   for (const Value& t : tensors_of(input)) in.push_back(t.tensor);
   for (const Value& t : layer.tensors) in.push_back(t.tensor);
@@ -226,19 +300,17 @@ Value Elaborator::apply_builtin(LayerValue& layer, const Value& input, Span span
   if (want > 0 ? have != want : have < -want) {
     const std::string takes = want == 1 ? "one operand" : want > 0 ? fmt::format("{} operands", want) : fmt::format("{} operands or more", -want);
     fail(DiagId::operand_count, span, def.name, takes, have == 1 ? std::string("only the one before -> is") : fmt::format("{} are", have))
-        .help.push_back(want == 1 ? std::string("take one of the list: x[0]")
-                                  : fmt::format("the operands beside the arrow's stand in the parentheses: x -> {}(y)", def.name));
+        .help.push_back(want == 1 ? "take one of the list: x[0]" : fmt::format("the operands beside the arrow's stand in the parentheses: x -> {}(y)", def.name));
     return {};
   }
   std::string prefix = def.weight_prefix;
   if (prefix.empty())
     for (const char c : def.name) prefix += c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;
   give_name(layer, prefix);
-  const int32_t index = static_cast<int32_t>(graph_->layers.size());
   ir::Layer record;
   record.name = layer.applications++ == 0 ? layer.name : fmt::format("{}@{}", layer.name, layer.applications);
-  record.kind = def.name, record.text = source(layer.span), record.line = diagnostics_.file().place(layer.span.begin).line;
-  graph_->layers.push_back(std::move(record));
+  record.kind = def.name;
+  const int32_t index = add_layer(std::move(record), layer.span);
   Builder builder(*this, layer, std::move(in), span, index);
   const std::vector<ir::ValueId> out = def.build_many ? def.build_many(builder) : std::vector<ir::ValueId>{def.build(builder)};
   if (std::count(out.begin(), out.end(), ir::kNone) && !builder.failed) builder.error(fmt::format("{} cannot take this input", def.name), "");
@@ -267,6 +339,7 @@ Value Elaborator::apply_composite(LayerValue& layer, const Value& input, Span in
   frame.operand_spans.assign(frame.operands.size(), input_span);
   for (const Value& t : layer.tensors) frame.operands.push_back(t), frame.operand_spans.push_back(span);
   const EnvPtr env = new_env(c.env);
+  env->kind = Env::Kind::body;
   const std::string outer = scope_;
   if (!layer.wanted_name.empty()) {
     give_name(layer, "");
@@ -275,17 +348,16 @@ Value Elaborator::apply_composite(LayerValue& layer, const Value& input, Span in
   ++layer.applications;
   context_.push_back({span, fmt::format("in {}, applied here", source(layer.span))});
   frames_.push_back(&frame);
-  const std::vector<ast::Param>& params = c.block ? c.block->params : c.net->params;
-  for (const ast::Param& p : params) {
+  for (const ast::Param& p : c.params()) {
     const auto it = layer.bound.find(p.name);
-    declare(env, p.name, it != layer.bound.end() ? it->second : eval(*p.fallback, env), p.span);
+    declare(env, p.name, it != layer.bound.end() ? it->second : fallback(p, what, env), p.span);
   }
   Value result = run(c.block ? c.block->body : c.net->body, env, frame);
-  const Span at = c.block ? c.block->name_span : c.net->name_span;
+  const Span at = c.name_span();
   Value out;
   if (!frame.outputs.empty()) {
-    if (frame.outputs.size() > 1) fail(DiagId::single_output, at, what, frame.outputs.size());
-    else out = frame.outputs[0].second;
+    out = frame.outputs[0].second;
+    if (frame.outputs.size() > 1) out = several(frame.outputs);
   } else if (result.is(K::layer) || result.is(K::callable)) {
     if (frame.inputs_taken > 0) {
       fail(DiagId::missing_output, at, what).help.push_back("write: output x -> ...");
@@ -294,7 +366,7 @@ Value Elaborator::apply_composite(LayerValue& layer, const Value& input, Span in
       frame.inputs_taken = 1;
       if (!l.error()) out = apply(l.layer, input, input_span, l.layer->span);
     }
-  } else if (result.is(K::tensor)) {
+  } else if (!tensors_of(result).empty()) {
     out = result;
   } else if (result.kind != K::error || c.net || c.block->body.empty() || c.block->body.back().kind != ast::StmtKind::expr) {
     fail(DiagId::missing_output, at, what).help.push_back("a block ends with a chain of layers, or names its output");
@@ -306,7 +378,7 @@ Value Elaborator::apply_composite(LayerValue& layer, const Value& input, Span in
     fail(DiagId::operand_count, span, what, fmt::format("{} inputs", frame.inputs_taken), fmt::format("{} are", frame.operands.size()));
   else if (frame.inputs_taken == 0 && frame.is_net)
     fail(DiagId::missing_input, at, what);
-  if (!out.error() && !out.is(K::tensor)) {
+  if (!out.error() && tensors_of(out).empty()) {
     fail(DiagId::expected_type, at, "the output of " + what, "a tensor", kind_of(out));
     return {};
   }

@@ -22,6 +22,8 @@ const char* wording(ir::ArgType t) {
     case ir::ArgType::words: return "one of its choices or a list of them";
     case ir::ArgType::axis: return "channel, width, height, or an integer";
     case ir::ArgType::integers: return "an integer or a list of integers";
+    case ir::ArgType::initializer: return "an initialiser";
+    case ir::ArgType::constraint: return "a constraint";
   }
   return "";
 }
@@ -46,11 +48,20 @@ bool call_parts(const ast::Expr& e, std::string& name, std::vector<const ast::Ar
 
 Value Elaborator::call(const ast::Expr& e, const EnvPtr& env) {
   const ast::Expr& callee = *e.items[0];
-  static const std::vector<std::string> kFunctions{"len", "enumerate", "min", "max", "sum"};
-  if (callee.kind == ast::ExprKind::name && !env->find(callee.text) && std::find(kFunctions.begin(), kFunctions.end(), callee.text) != kFunctions.end())
-    return function(callee.text, e, env);
+  if (callee.kind == ast::ExprKind::name && !env->find(callee.text)) {
+    if (is_function(callee.text) || find_function(callee.text)) return named_call(callee.text, e, env);
+    if (const ir::SettingDef* s = find_setting(callee.text)) return setting(*s, e.args, e.span, env);
+  }
   const Value f = callee.kind == ast::ExprKind::name ? name(callee, env, true) : eval(callee, env);
-  if (f.is(K::callable)) return construct(f.callable, e.args, e.span, env);
+  if (f.is(K::callable) && f.callable->function) return call_function(*f.callable, e.args, e.span, env);
+  if (f.is(K::callable)) {
+    // An op's operands are part of the formula it stands in; a layer's are not.
+    const Formula outer = formula_;
+    if (!f.callable->op) formula_ = {};
+    Value v = construct(f.callable, e.args, e.span, env);
+    if (!f.callable->op) formula_ = outer;
+    return v;
+  }
   if (!f.error()) {
     Diagnostic& d = fail(DiagId::not_callable, callee.span, source(callee.span));
     if (f.is(K::layer)) d.help.push_back("it is a layer already: apply it with x -> " + source(callee.span));
@@ -60,53 +71,13 @@ Value Elaborator::call(const ast::Expr& e, const EnvPtr& env) {
   return {};
 }
 
-Value Elaborator::function(const std::string& name, const ast::Expr& e, const EnvPtr& env) {
-  std::vector<Value> v;
-  for (const ast::Arg& a : e.args) {
-    if (!a.name.empty()) {
-      fail(DiagId::unknown_argument, a.span, name, a.name);
-      return {};
-    }
-    v.push_back(eval(*a.value, env));
-    if (v.back().error()) return {};
-  }
-  const bool one_list = v.size() == 1 && v[0].is(K::list);
-  if (name == "len") {
-    if (one_list) return Value::of_int(static_cast<int64_t>(v[0].items->size()));
-    if (v.size() == 1 && v[0].is(K::dict)) return Value::of_int(static_cast<int64_t>(v[0].items->size() / 2));
-    if (v.size() == 1 && v[0].is(K::string)) return Value::of_int(static_cast<int64_t>(v[0].text.size()));
-  }
-  if (name == "enumerate" && one_list) {
-    std::vector<Value> out;
-    steps_ += static_cast<int64_t>(v[0].items->size());
-    for (const Value& i : *v[0].items) out.push_back(Value::of_list({Value::of_int(static_cast<int64_t>(out.size())), i}));
-    return Value::of_list(std::move(out));
-  }
-  const std::vector<Value>& all = one_list ? *v[0].items : v;
-  const bool numbers = !all.empty() && std::all_of(all.begin(), all.end(), [](const Value& x) { return x.numeric(); });
-  if (numbers && (name == "min" || name == "max")) {
-    Value best = all[0];
-    for (const Value& x : all)
-      if (name == "min" ? x.real() < best.real() : x.real() > best.real()) best = x;
-    return best;
-  }
-  if (numbers && name == "sum" && one_list) {
-    double total = 0;
-    bool integers = true;
-    for (const Value& x : all) total += x.real(), integers = integers && x.is(K::integer);
-    return integers && std::abs(total) < 9e15 ? Value::of_int(static_cast<int64_t>(total)) : Value::of_number(total);
-  }
-  fail(DiagId::expected_type, e.span, "the argument of " + name, name == "len" ? "a list, a table or a string" : name == "enumerate" ? "a list" : "numbers",
-       v.size() == 1 ? kind_of(v[0]) : fmt::format("{} values", v.size()));
-  return {};
-}
-
 Value Elaborator::construct(const std::shared_ptr<Callable>& c, const std::vector<ast::Arg>& args, Span span, const EnvPtr& env) {
   return c->builtin ? construct_builtin(c, args, span, env) : construct_composite(c, args, span, env);
 }
 
 bool Elaborator::convert(const std::string& what, const ir::ArgDef& def, const ast::Expr& e, const EnvPtr& env, ir::ArgValue& out) {
   using T = ir::ArgType;
+  if (def.type == T::initializer || def.type == T::constraint) return convert_setting(what, def, e, env, out);
   const auto wrong = [&](const Value& v) {
     fail(DiagId::argument_type, e.span, def.name, what, wording(def.type), v.is(K::number) || v.is(K::string) ? show(v) : kind_of(v));
     return false;
@@ -324,18 +295,26 @@ Value Elaborator::construct_builtin(const std::shared_ptr<Callable>& c, const st
 Value Elaborator::construct_composite(const std::shared_ptr<Callable>& c, const std::vector<ast::Arg>& args, Span span, const EnvPtr& env) {
   auto layer = std::make_shared<LayerValue>();
   layer->made_by = c, layer->span = span;
-  const std::vector<ast::Param>& params = c->block ? c->block->params : c->net->params;
+  std::vector<const ast::Param*> params;
   std::vector<std::string> names;
-  for (const ast::Param& p : params) names.push_back(p.name);
+  size_t operands = 0;   // of an op: its parameters without type and default
+  for (const ast::Param& p : c->params()) {
+    if (c->op && p.type.name.empty() && !p.fallback) ++operands;
+    else params.push_back(&p), names.push_back(p.name);
+  }
   bool ok = true, unknown = false;
   size_t position = 0;
   auto scope = std::make_shared<Env>();
   scope->parent = c->env;
   for (const ast::Arg& a : args) {
+    const Formula outer = formula_;
+    if (c->op && ops_ == 0) formula_ = {};  // an operand is a layer of its own
     const Value v = eval(*a.value, env);
+    formula_ = outer;
+    const std::vector<Value> tensors = tensors_of(v);
     size_t k = a.name.empty() ? position++ : std::find(names.begin(), names.end(), a.name) - names.begin();
-    if (a.name.empty() && v.is(K::tensor)) {
-      layer->tensors.push_back(v), --position;
+    if (a.name.empty() && !tensors.empty()) {
+      layer->tensors.insert(layer->tensors.end(), tensors.begin(), tensors.end()), --position;
       continue;
     }
     if (k >= names.size()) {
@@ -351,15 +330,16 @@ Value Elaborator::construct_composite(const std::shared_ptr<Callable>& c, const 
     }
     Value checked = v;
     const std::string help = fmt::format("it is a hyperparameter of {}", c->name());
-    if (v.error() || !check_param(params[k], checked, a.value->span, scope, help, DiagId::hyperparameter_value)) ok = false;
+    if (v.error() || !check_param(*params[k], checked, a.value->span, scope, help, DiagId::hyperparameter_value)) ok = false;
     layer->depth = std::max(layer->depth, checked.depth + 1);
     layer->bound[names[k]] = checked;
   }
-  for (const ast::Param& p : params)
-    if (!p.fallback && !layer->bound.count(p.name) && !unknown) {
-      fail(DiagId::missing_argument, span, c->name(), p.name);
+  for (const ast::Param* p : params)
+    if (!p->fallback && !layer->bound.count(p->name) && !unknown) {
+      fail(DiagId::missing_argument, span, c->name(), p->name);
       ok = false;
     }
+  if (ok && c->op && !layer->tensors.empty() && layer->tensors.size() == operands) return apply_op(*c, layer->tensors, layer->bound, span);
   return ok ? bounded(Value::of_layer(remember(std::move(layer))), span) : Value();
 }
 

@@ -1,6 +1,7 @@
 // Expressions: names, lists, indexing, properties, operators.
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "compiler/sema/elaborator.h"
 
@@ -14,9 +15,10 @@ constexpr int kMaxNesting = 64;
 }  // namespace
 
 std::string Elaborator::source(Span s) const {
-  const std::string& text = diagnostics_.file().text();
+  const SourceFile& file = diagnostics_.file_of(s);
+  const std::string& text = file.text();
   std::string out;
-  for (uint32_t i = s.begin; i < s.end && i < text.size(); ++i) {
+  for (uint32_t i = s.begin - file.base(); i < s.end - file.base() && i < text.size(); ++i) {
     const bool blank = text[i] == ' ' || text[i] == '\n' || text[i] == '\r' || text[i] == '\t';
     if (!blank) out += text[i];
     else if (!out.empty() && out.back() != ' ') out += ' ';
@@ -59,8 +61,13 @@ Value Elaborator::name(const ast::Expr& e, const EnvPtr& env, bool layer) {
     n->used = true;
     return n->value;
   }
+  if (const ir::SettingDef* s = layer ? nullptr : find_setting(e.text)) return setting(*s, {}, e.span, env);
   Diagnostic& d = fail(layer ? DiagId::unknown_layer : DiagId::unknown_name, e.span, e.text);
-  suggest(d, e.text, visible(env, layer));
+  std::vector<std::string> known = visible(env, layer), functions = function_names();
+  known.insert(known.end(), functions.begin(), functions.end());
+  for (const ir::FunctionDef* f : registry_.functions) known.push_back(f->name);
+  for (const ir::SettingDef* s : registry_.settings) known.push_back(s->name);
+  suggest(d, e.text, known);
   if (layer && d.help.empty()) d.help.push_back("netc layers lists what there is");
   return {};
 }
@@ -87,12 +94,20 @@ Value Elaborator::eval_inner(const ast::Expr& e, const EnvPtr& env) {
     case ast::ExprKind::name: return name(e, env, false);
     case ast::ExprKind::list:
     case ast::ExprKind::dict: return list(e, env);
-    case ast::ExprKind::call: return call(e, env);
+    case ast::ExprKind::call: return formula(e.span, [&] { return call(e, env); });
     case ast::ExprKind::index: return index(e, env);
     case ast::ExprKind::member: return member(e, env);
-    case ast::ExprKind::unary: return unary(e, env);
-    case ast::ExprKind::binary: return binary(e, env);
-    case ast::ExprKind::chain: return chain(e, env);
+    case ast::ExprKind::unary: return formula(e.span, [&] { return unary(e, env); });
+    case ast::ExprKind::binary: return formula(e.span, [&] { return binary(e, env); });
+    case ast::ExprKind::chain: {
+      const Formula outer = std::exchange(formula_, {});
+      Value v = chain(e, env);
+      formula_ = outer;
+      return v;
+    }
+    case ast::ExprKind::each: return each(e, env);
+    case ast::ExprKind::frozen:
+    case ast::ExprKind::weights: return modified(e, env);
     case ast::ExprKind::choose: {
       const std::optional<bool> c = condition(*e.items[0], env, "a condition");
       return c ? eval(*e.items[*c ? 1 : 2], env) : Value();
@@ -122,6 +137,54 @@ Value Elaborator::list(const ast::Expr& e, const EnvPtr& env) {
   return bounded(std::move(v), e.span);
 }
 
+Value Elaborator::each(const ast::Expr& e, const EnvPtr& env) {
+  const Value over = eval(*e.items[1], env);
+  if (over.error()) return {};
+  if (!over.is(K::list)) {
+    fail(DiagId::expected_type, e.items[1]->span, "what a loop goes over", "a range or a list", kind_of(over));
+    return {};
+  }
+  std::vector<Value> items;
+  for (const Value& v : *over.items) {
+    const auto inner = std::make_shared<Env>();  // nothing in an expression keeps it: it ends here
+    inner->parent = env, inner->kind = Env::Kind::loop;
+    destructure(e.pattern, v, e.items[1]->span, inner, false, false);
+    context_.push_back({e.pattern.span, fmt::format("in the iteration {} = {}", source(e.pattern.span), show(v))});
+    const std::optional<bool> wanted = e.items.size() > 2 ? condition(*e.items[2], inner, "a condition") : true;
+    if (wanted && *wanted) items.push_back(eval(*e.items[0], inner));
+    context_.pop_back();
+    if (!wanted || (*wanted && items.back().error())) return {};  // the first failing element says it
+  }
+  return bounded(Value::of_list(std::move(items)), e.span);
+}
+
+Value Elaborator::modified(const ast::Expr& e, const EnvPtr& env) {
+  const bool frozen = e.kind == ast::ExprKind::frozen;
+  Value v = eval(*e.items[0], env);
+  if (!v.error() && !v.is(K::layer) && !(v.is(K::callable) && !v.callable->function)) {
+    fail(DiagId::expected_type, e.items[0]->span, frozen ? "what is frozen" : "what starts from a file", "a layer, a block or a net", kind_of(v));
+    return {};
+  }
+  v = as_layer(v, e.items[0]->span, env);
+  if (v.error()) return {};
+  if (v.layer->applications > 0 && (frozen ? !v.layer->frozen : v.layer->weights.empty())) {
+    fail(DiagId::misplaced, e.span, frozen ? "frozen" : "from").help.push_back("the layer was applied before: say it where the layer is constructed");
+    return {};
+  }
+  if (frozen) {
+    v.layer->frozen = true;
+    return v;
+  }
+  const Value path = eval(*e.items[1], env);
+  if (path.error()) return {};
+  if (!path.is(K::string) || path.text.empty()) {
+    fail(DiagId::expected_type, e.items[1]->span, "the file after from", "a string, like \"base.safetensors\"", path.is(K::string) ? "empty" : kind_of(path));
+    return {};
+  }
+  v.layer->weights = path.text;
+  return v;
+}
+
 Value Elaborator::index(const ast::Expr& e, const EnvPtr& env) {
   const Value of = eval(*e.items[0], env), at = eval(*e.items[1], env);
   if (of.error() || at.error()) return {};
@@ -135,12 +198,12 @@ Value Elaborator::index(const ast::Expr& e, const EnvPtr& env) {
     fail(DiagId::bad_index, e.span, fmt::format("{} cannot be indexed by {}", kind_of(of), kind_of(at)));
     return {};
   }
-  const int64_t n = static_cast<int64_t>(of.items->size());
-  if (at.integer < 0 || at.integer >= n) {
+  const int64_t n = static_cast<int64_t>(of.items->size()), i = at.integer < 0 ? at.integer + n : at.integer;
+  if (i < 0 || i >= n) {
     fail(DiagId::bad_index, e.items[1]->span, fmt::format("index {} is outside a list of {}", at.integer, n));
     return {};
   }
-  return (*of.items)[at.integer];
+  return (*of.items)[static_cast<size_t>(i)];
 }
 
 Value Elaborator::member(const ast::Expr& e, const EnvPtr& env) {
@@ -170,7 +233,11 @@ Value Elaborator::member(const ast::Expr& e, const EnvPtr& env) {
       return Value::of_list(std::move(dims));
     }
   }
+  if (of.names)
+    for (size_t i = 0; i < of.names->size(); ++i)
+      if ((*of.names)[i] == e.text) return (*of.items)[i];
   Diagnostic& d = fail(DiagId::unknown_member, e.span, kind_of(of), e.text);
+  if (of.names) suggest(d, e.text, *of.names, true);
   if (of.is(K::tensor)) {
     suggest(d, e.text, {"shape", "channels", "width", "height", "rank"});
     if (d.help.empty()) d.help.push_back("a tensor has shape, rank, height, width and channels");
@@ -182,6 +249,7 @@ Value Elaborator::unary(const ast::Expr& e, const EnvPtr& env) {
   const Value v = eval(*e.items[0], env);
   if (v.error()) return {};
   if (e.text == "not" && v.is(K::boolean)) return Value::of_bool(!v.integer);
+  if (const ir::FunctionDef* f = v.is(K::tensor) && e.text == "-" ? find_function("neg") : nullptr) return tensor_function(*f, {v}, {}, e.span);
   if (e.text == "-" && v.is(K::number)) return Value::of_number(-v.number, v.quotient);
   if (e.text == "-" && v.is(K::integer)) return Value::of_int(-v.integer);  // never the smallest: literals are positive, results checked
   fail(DiagId::operator_type, e.span, e.text, kind_of(v));
@@ -199,6 +267,11 @@ Value Elaborator::binary(const ast::Expr& e, const EnvPtr& env) {
   }
   const Value a = eval(*e.items[0], env), b = eval(*e.items[1], env);
   if (a.error() || b.error()) return {};
+  if (a.is(K::tensor) || b.is(K::tensor)) {
+    if (const ir::FunctionDef* f = find_function(op)) return tensor_function(*f, {a, b}, {}, e.span);
+    fail(DiagId::operator_type, e.span, op, fmt::format("{} and {}", kind_of(a), kind_of(b)));
+    return {};
+  }
   if (op == "==") return Value::of_bool(equal(a, b));
   if (op == "!=") return Value::of_bool(!equal(a, b));
   if (op == "..") {

@@ -32,10 +32,15 @@ struct TrainConfig {
   std::vector<Callback> callbacks;
 };
 
+/// let base = VGG16() from "vgg16.safetensors": weights whose names begin with `prefix` start as those of the file that are called like the rest.
+struct InitialWeights { std::string prefix, path; };
+
 struct Model {
   std::string net;                             // "LeNet"
   std::string doc;                             // the /// comment above it
   std::string source_path, source_hash;
+  std::vector<std::string> imported_files;     // as they were opened
+  std::vector<InitialWeights> initial_weights;
   std::vector<Hyperparameter> hyperparameters;
   std::vector<std::string> classes;            // from a hyperparameter named classes if it is a list of strings; else empty
   ir::Graph graph;                             // forward, training semantics; one input variable per `input`, one Output per `output`

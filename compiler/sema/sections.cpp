@@ -1,86 +1,17 @@
-// The product: its hyperparameters, its data and train sections.
+// The product: its net, its data and train sections.
 #include <algorithm>
-#include <cerrno>
-#include <cstdlib>
 
 #include "compiler/sema/elaborator.h"
 
 namespace netc::sema {
-namespace {
 using K = Value::Kind;
 
-Value scalar(const std::string& text) {
-  if (text == "true" || text == "false") return Value::of_bool(text == "true");
-  char* end = nullptr;
-  errno = 0;
-  const int64_t i = std::strtoll(text.c_str(), &end, 10);
-  if (!text.empty() && *end == 0 && errno == 0 && i != INT64_MIN) return Value::of_int(i);
-  const double d = std::strtod(text.c_str(), &end);
-  if (!text.empty() && *end == 0 && d > -1e300 && d < 1e300) return Value::of_number(d);
-  return Value::of_string(text.size() >= 2 && text.front() == '"' && text.back() == '"' ? text.substr(1, text.size() - 2) : text);
-}
-
-std::string trim(const std::string& s) {
-  const size_t a = s.find_first_not_of(" \t"), b = s.find_last_not_of(" \t");
-  return a == std::string::npos ? "" : s.substr(a, b - a + 1);
-}
-
-/// A value of -D name=value: read as what the parameter holds by default, or as its text suggests.
-Value from_text(const std::string& text, const ast::Param& p) {
-  const bool list = p.type == "list" || (p.fallback && p.fallback->kind == ast::ExprKind::list) || (text.size() > 1 && text.front() == '[');
-  const bool string = p.type == "string" || (p.type.empty() && p.fallback && p.fallback->kind == ast::ExprKind::string);
-  if (string) return Value::of_string(text);
-  if (!list) return scalar(trim(text));
-  std::string inside = trim(text);
-  if (!inside.empty() && inside.front() == '[' && inside.back() == ']') inside = inside.substr(1, inside.size() - 2);
-  std::vector<Value> items;
-  for (size_t at = 0; at <= inside.size() && !trim(inside).empty();) {
-    const size_t comma = std::min(inside.find(',', at), inside.size());
-    items.push_back(scalar(trim(inside.substr(at, comma - at))));
-    at = comma + 1;
-  }
-  return Value::of_list(std::move(items));
-}
-
-}  // namespace
-
-void Elaborator::hyperparameters(const ast::Net& net, const Options& options, const EnvPtr& env, Model& model) {
-  std::vector<std::string> names;
-  for (const ast::Param& p : net.params) names.push_back(p.name);
-  for (const auto& [name, text] : options.defines)
-    if (std::find(names.begin(), names.end(), name) == names.end()) suggest(fail(DiagId::unknown_hyperparameter, net.name_span, net.name, name), name, names);
-  for (const ast::Param& p : net.params) {
-    Value v;
-    bool overridden = false;
-    for (const auto& [name, text] : options.defines)
-      if (name == p.name) v = from_text(text, p), overridden = true;
-    if (!overridden) {
-      if (!p.fallback) {
-        fail(DiagId::missing_argument, p.span, net.name, p.name).help.push_back(fmt::format("give it a default, or a value with -D {}=...", p.name));
-        declare(env, p.name, {}, p.span);
-        continue;
-      }
-      v = eval(*p.fallback, env);
-    }
-    std::string help = fmt::format("it is a hyperparameter of {}", net.name);
-    for (const auto& [name, text] : options.defines)
-      if (name == p.name) help = fmt::format("it comes from -D {}={}", name, text);
-    if (!v.error() && !check_param(p, v, p.span, env, help, DiagId::hyperparameter_value)) v = {};
-    declare(env, p.name, v, p.span);
-    if (v.error()) continue;
-    std::string type = kind_of(v);
-    type = v.is(K::integer) ? "int" : v.is(K::number) ? "float" : v.is(K::boolean) ? "bool" : v.is(K::string) ? "string" : "list";
-    model.hyperparameters.push_back({p.name, show(v), type, overridden});
-    if (p.name == "classes" && v.is(K::list) && std::all_of(v.items->begin(), v.items->end(), [](const Value& x) { return x.is(K::string); }))
-      for (const Value& c : *v.items) model.classes.push_back(c.text);
-  }
-}
-
 void Elaborator::product(const ast::Net& net, const Options& options, Model& model) {
-  graph_ = &model.graph;
+  model_ = &model, graph_ = &model.graph;
   model.net = model.graph.name = net.name;
   model.doc = net.doc;
   const EnvPtr env = new_env(file_env_);
+  env->kind = Env::Kind::body;
   hyperparameters(net, options, env, model);
   Frame frame;
   frame.top = frame.is_net = true, frame.what = net.name;

@@ -11,18 +11,52 @@ constexpr int64_t kMaxExtent = 1 << 20;
 
 Elaborator::Elaborator(const ast::File& file, const ir::Registry& registry, Diagnostics& diagnostics)
     : file_(file), registry_(registry), diagnostics_(diagnostics) {
-  const EnvPtr builtins = new_env(nullptr);
+  builtins_ = new_env(nullptr);
   for (const ir::LayerDef* l : registry.layers) {
     auto c = std::make_shared<Callable>();
     c->builtin = l;
-    builtins->names[l->name].value = Value::of_callable(std::move(c));
+    builtins_->names[l->name].value = Value::of_callable(std::move(c));
   }
-  file_env_ = new_env(builtins);
+  file_env_ = file_scope(file);
+}
+
+EnvPtr Elaborator::file_scope(const ast::File& file) {
+  if (const auto known = scopes_.find(&file); known != scopes_.end()) return known->second;
+  const EnvPtr imported = new_env(builtins_), env = new_env(imported);
+  scopes_[&file] = env;
+  for (const ast::Import& i : file.imports) {
+    if (!i.file) continue;
+    for (const auto& [name, n] : file_scope(*i.file)->names) {
+      const auto there = imported->names.find(name);
+      if (there == imported->names.end()) {
+        imported->names[name] = {n.value, false, false, false, n.span};
+      } else if (there->second.value.callable != n.value.callable) {
+        Diagnostic& d = fail(DiagId::duplicate_name, i.span, name);
+        d.notes = {{there->second.span, "declared here"}, {n.span, "and here"}};
+      }
+    }
+  }
   for (const ast::Net& n : file.nets) {
     auto c = std::make_shared<Callable>();
-    c->net = &n, c->env = file_env_;
-    declare(file_env_, n.name, Value::of_callable(std::move(c)), n.name_span);
+    c->net = &n, c->env = env;
+    declare(env, n.name, Value::of_callable(std::move(c)), n.name_span);
   }
+  for (const ast::Stmt& s : file.declarations) declare_callable(s, env);
+  return env;
+}
+
+void Elaborator::declare_callable(const ast::Stmt& s, const EnvPtr& env) {
+  auto c = std::make_shared<Callable>();
+  c->env = env;
+  (s.kind == ast::StmtKind::block ? c->block : s.kind == ast::StmtKind::op ? c->op : c->function) = &s;
+  const bool tensor = std::any_of(s.params.begin(), s.params.end(), [](const ast::Param& p) { return p.type.name.empty() && !p.fallback; });
+  if (c->op && !tensor)
+    fail(DiagId::missing_input, s.name_span, s.name)
+        .help.push_back(fmt::format("a parameter without type and default is a tensor: op {}(x) = ...", s.name));
+  std::set<std::string> names;
+  for (const ast::Param& p : s.params)
+    if (!names.insert(p.name).second) fail(DiagId::duplicate_name, p.span, p.name);
+  declare(env, s.name, Value::of_callable(std::move(c)), s.name_span);
 }
 
 Elaborator::~Elaborator() {
@@ -36,9 +70,39 @@ bool Elaborator::declare(const EnvPtr& env, const std::string& name, Value v, Sp
     it->second.used = true;
     return false;
   }
-  if (v.is(K::layer) && v.layer->wanted_name.empty() && v.layer->applications == 0) v.layer->wanted_name = name;
   env->names[name] = {std::move(v), assignable, false, warn, span};
   return true;
+}
+
+namespace {
+
+/// let NAME = Layer names it, and the layers of a list NAME1, NAME2; in a loop they are numbered when they are applied.
+void name_layers(const std::string& name, const Value& v, bool loop) {
+  const auto give = [&](const Value& l, std::string wanted) {
+    if (!l.is(K::layer) || !l.layer->wanted_name.empty() || l.layer->applications > 0) return;
+    l.layer->wanted_name = std::move(wanted), l.layer->numbered = loop;
+  };
+  give(v, name);
+  if (!v.is(K::list)) return;
+  for (size_t i = 0; i < v.items->size(); ++i) give((*v.items)[i], fmt::format("{}{}{}", name, i + 1, loop ? "_" : ""));
+}
+
+}  // namespace
+
+void Elaborator::destructure(const ast::Pattern& p, const Value& v, Span span, const EnvPtr& env, bool assignable, bool warn) {
+  if (p.items.empty()) {
+    if (p.name == "_") return;
+    bool loop = false;
+    for (Env* e = env.get(); e && !loop; e = e->kind == Env::Kind::body ? nullptr : e->parent.get()) loop = e->kind == Env::Kind::loop;
+    if (warn) name_layers(p.name, v, loop);
+    declare(env, p.name, v, p.span, assignable, warn && p.name[0] != '_');
+    return;
+  }
+  const bool matches = v.is(K::list) && v.items->size() == p.items.size();
+  if (!v.error() && !matches)
+    fail(DiagId::expected_type, span, "what " + source(p.span) + " takes apart", fmt::format("a list of {}", p.items.size()),
+         v.is(K::list) ? fmt::format("a list of {}", v.items->size()) : kind_of(v));
+  for (size_t i = 0; i < p.items.size(); ++i) destructure(p.items[i], matches ? (*v.items)[i] : Value(), span, env, assignable, warn);
 }
 
 void Elaborator::warn_unused(const Env& env) {
@@ -58,16 +122,12 @@ void Elaborator::statement(const ast::Stmt& s, const EnvPtr& env, Frame& frame, 
   switch (s.kind) {
     case ast::StmtKind::input: return input(s, env, frame);
     case ast::StmtKind::loop: return loop(s, env, frame);
-    case ast::StmtKind::block: {
-      auto c = std::make_shared<Callable>();
-      c->block = &s, c->env = env;
-      declare(env, s.name, Value::of_callable(std::move(c)), s.name_span);
-      return;
-    }
+    case ast::StmtKind::block:
+    case ast::StmtKind::op:
+    case ast::StmtKind::function: return declare_callable(s, env);
     case ast::StmtKind::let:
     case ast::StmtKind::var: {
-      Value v = eval(*s.value, env);
-      declare(env, s.name, std::move(v), s.name_span, s.kind == ast::StmtKind::var, true);
+      destructure(s.pattern, eval(*s.value, env), s.value->span, env, s.kind == ast::StmtKind::var, true);
       return;
     }
     case ast::StmtKind::assign: {
@@ -86,7 +146,7 @@ void Elaborator::statement(const ast::Stmt& s, const EnvPtr& env, Frame& frame, 
     }
     case ast::StmtKind::check: {
       const std::optional<bool> ok = condition(*s.value, env, "what is asserted");
-      if (ok && !*ok) fail(DiagId::assert_failed, s.value->span, s.second);
+      if (ok && !*ok) fail(DiagId::assert_failed, s.value->span, s.message);
       return;
     }
     case ast::StmtKind::choose: {
@@ -239,66 +299,15 @@ void Elaborator::loop(const ast::Stmt& s, const EnvPtr& env, Frame& frame) {
   for (const Value& v : *over.items) {
     if (exhausted_ || diagnostics_.errors() > before) return;  // the first failing iteration says it
     const EnvPtr inner = new_env(env);
-    if (s.second.empty()) {
-      declare(inner, s.name, v, s.name_span);
-    } else if (v.is(K::list) && v.items->size() == 2) {
-      declare(inner, s.name, (*v.items)[0], s.name_span);
-      declare(inner, s.second, (*v.items)[1], s.name_span);
-    } else {
-      fail(DiagId::expected_type, s.value->span, "each element", "a pair", kind_of(v));
-      return;
-    }
-    context_.push_back({s.name_span, fmt::format("in the iteration {} = {}", s.second.empty() ? s.name : fmt::format("({}, {})", s.name, s.second), show(v))});
+    inner->kind = Env::Kind::loop;
+    destructure(s.pattern, v, s.value->span, inner, false, false);
+    if (diagnostics_.errors() > before) return;
+    const size_t names = inner->names.size();
+    context_.push_back({s.pattern.span, fmt::format("in the iteration {} = {}", source(s.pattern.span), show(v))});
     run(s.body, inner, frame);
     context_.pop_back();
-    if (inner->names.size() <= 2) inner->names.clear();
+    if (inner->names.size() <= names) inner->names.clear();
   }
-}
-
-bool Elaborator::check_param(const ast::Param& p, Value& v, Span span, const EnvPtr& env, const std::string& help, DiagId id) {
-  const auto wrong = [&](const std::string& want) {
-    Diagnostic& d = fail(id, span, p.name, want, show(v));
-    if (d.help.empty()) d.help.push_back(help);
-    return false;
-  };
-  std::string type = p.type;
-  if (type == "one_of") {
-    std::vector<Value> choices;
-    std::string list;
-    for (const auto& e : p.type_args) {
-      Value c = e->kind == ast::ExprKind::name && !env->find(e->text) ? Value::of_string(e->text) : eval(*e, env);
-      if (c.error()) return false;
-      if (equal(c, v)) return true;
-      list += (list.empty() ? "" : ", ") + show(c);
-    }
-    return wrong("one of " + list);
-  }
-  const bool declared = !type.empty();
-  if (!declared && p.fallback) {
-    switch (p.fallback->kind) {
-      case ast::ExprKind::integer: type = "int"; break;
-      case ast::ExprKind::number: type = "float"; break;
-      case ast::ExprKind::string: type = "string"; break;
-      case ast::ExprKind::boolean: type = "bool"; break;
-      case ast::ExprKind::list: type = "list"; break;
-      default: break;
-    }
-  }
-  if (type.empty()) return true;
-  if (type == "int") {
-    if (v.is(K::number) && v.quotient && v.number > -9e15 && v.number < 9e15) v = Value::of_int(static_cast<int64_t>(v.number) - (v.number < 0));
-    // `classes = 1000` may be given a list's length only; a block's padding may be given a word.
-    return v.is(K::integer) || (!declared && !v.numeric() && id != DiagId::hyperparameter_value) || wrong("an integer");
-  }
-  if (type == "float") {
-    if (v.is(K::integer)) v = Value::of_number(static_cast<double>(v.integer));
-    return v.is(K::number) || wrong("a number");
-  }
-  if (type == "bool") return v.is(K::boolean) || wrong("true or false");
-  if (type == "string") return v.is(K::string) || wrong("a string");
-  if (type == "list") return v.is(K::list) || wrong("a list");
-  suggest(fail(DiagId::unknown_type, p.type_span, type), type, {"int", "float", "bool", "string", "list", "one_of"}, true);
-  return false;
 }
 
 }  // namespace netc::sema

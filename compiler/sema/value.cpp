@@ -14,6 +14,7 @@ bool equal(const Value& a, const Value& b) {
     case Value::Kind::tensor: return a.tensor == b.tensor;
     case Value::Kind::layer: return a.layer == b.layer;
     case Value::Kind::callable: return a.callable == b.callable;
+    case Value::Kind::setting: return *a.setting == *b.setting;
     case Value::Kind::list:
     case Value::Kind::dict: {
       if (a.items->size() != b.items->size()) return false;
@@ -43,12 +44,15 @@ std::string show(const Value& v) {
     case Value::Kind::tensor: return "a tensor";
     case Value::Kind::layer: return v.layer->made_by ? v.layer->made_by->name() : "a chain of layers";
     case Value::Kind::callable: return v.callable->name();
+    case Value::Kind::setting: return v.text;
     default: return "nothing";
   }
 }
 
 std::string kind_of(const Value& v) {
-  static const char* const kNames[] = {"nothing", "a boolean", "an integer", "a number", "a string", "a list", "a table", "a tensor", "a layer", "a layer"};
+  static const char* const kNames[] = {"nothing", "a boolean", "an integer", "a number", "a string", "a list", "a table", "a tensor", "a layer", "a layer", ""};
+  if (v.is(Value::Kind::callable) && v.callable->function) return "a function";
+  if (v.is(Value::Kind::setting)) return std::holds_alternative<ir::Initializer>(*v.setting) ? "an initialiser" : "a constraint";
   return kNames[static_cast<int>(v.kind)];
 }
 

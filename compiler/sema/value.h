@@ -15,18 +15,20 @@ struct LayerValue;
 struct Callable;
 
 struct Value {
-  enum class Kind : uint8_t { error, boolean, integer, number, string, list, dict, tensor, layer, callable };
+  enum class Kind : uint8_t { error, boolean, integer, number, string, list, dict, tensor, layer, callable, setting };
   Kind kind = Kind::error;
   int depth = 0;                       // of lists and layers inside each other: bounded, so that nothing recurses without end
   bool quotient = false;               // a number that is a quotient of integers: rounded down where an integer is wanted
   double weight = 1;                   // of a list: how many values it holds, with those of lists inside it
   int64_t integer = 0;                 // also a boolean's
   double number = 0;
-  std::string text;
+  std::string text;                    // a string; a setting as it was written
   std::shared_ptr<std::vector<Value>> items;   // list; dict: key, value, key, value
+  std::shared_ptr<const std::vector<std::string>> names;  // of a list's items, when they are the outputs of a net or block
   ir::ValueId tensor = ir::kNone;
   std::shared_ptr<LayerValue> layer;
   std::shared_ptr<Callable> callable;
+  std::shared_ptr<const ir::ArgValue> setting;   // an initialiser or a constraint
 
   static Value of_bool(bool b) { Value v; v.kind = Kind::boolean, v.integer = b; return v; }
   static Value of_int(int64_t i) { Value v; v.kind = Kind::integer, v.integer = i; return v; }
@@ -62,6 +64,7 @@ std::vector<Value> tensors_of(const Value&);
 struct Env {
   struct Name { Value value; bool assignable = false, used = false, warn = false; Span span; };
   std::shared_ptr<Env> parent;
+  enum class Kind : uint8_t { plain, loop, body } kind = Kind::plain;   // of a loop's iteration; of a net's or block's whole body
   std::map<std::string, Name> names;
   std::map<std::string, const std::vector<ast::Arg>*> defaults;   // default Conv(...)
   Name* find(const std::string& name) {
@@ -72,13 +75,17 @@ struct Env {
 };
 using EnvPtr = std::shared_ptr<Env>;
 
-/// What constructs layers: a layer of the registry, a block, or a net.
+/// What constructs layers: a layer of the registry, a block, a net, or an op; or a function.
 struct Callable {
   const ir::LayerDef* builtin = nullptr;
   const ast::Stmt* block = nullptr;
   const ast::Net* net = nullptr;
-  EnvPtr env;                          // where a block was declared, or the file
-  std::string name() const { return builtin ? builtin->name : block ? block->name : net->name; }
+  const ast::Stmt *op = nullptr, *function = nullptr;
+  EnvPtr env;                          // where it was declared
+  std::string name() const { return builtin ? builtin->name : net ? net->name : (block ? block : op ? op : function)->name; }
+  const std::vector<ast::Param>& params() const { return net ? net->params : (block ? block : op ? op : function)->params; }
+  Span name_span() const { return net ? net->name_span : (block ? block : op ? op : function)->name_span; }
+  bool same(const Callable& c) const { return builtin == c.builtin && block == c.block && net == c.net && op == c.op; }
 };
 
 /// A layer: constructed once, applied any number of times with the same weights.
@@ -87,10 +94,13 @@ struct LayerValue {
   std::vector<std::shared_ptr<LayerValue>> sequence;
   Span span;                                         // where it was constructed
   std::string wanted_name;                           // let NAME = Layer
+  bool numbered = false;                             // the name was given in a loop: NAME1, NAME2
+  bool frozen = false;                               // computes as in inference, its weights are not trained
+  std::string weights;                               // from FILE: what its weights start as
   std::string name;                                  // fixed when first applied
   std::vector<ir::ArgValue> args;                    // of a builtin, by ArgDef order
   std::vector<Value> tensors;                        // tensor arguments: Add(y)
-  std::map<std::string, Value> bound;                // of a block or net
+  std::map<std::string, Value> bound;                // of a block, net or op
   std::vector<std::shared_ptr<LayerValue>> inner;    // of a block or net: layers in order of construction, for sharing
   std::map<std::string, int32_t> variables;          // of a builtin: short name to graph variable
   int applications = 0;

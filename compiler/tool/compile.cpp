@@ -210,7 +210,11 @@ int compile(const CompileOptions& o) {
   else if (o.emit == "schedule") code = write_text(o.out, c.plans_text());
   else if (o.emit == "halide") code = c.emit_halide();
   else code = c.emit_product(out);
-  if (code == kDone && o.depfile) code = write_text(out + ".d", fmt::format("{}: {}\n", make_name(out), make_name(o.path)));
+  if (code == kDone && o.depfile) {
+    std::string files = make_name(o.path);
+    for (const std::string& f : c.model.imported_files) files += " " + make_name(f);
+    code = write_text(out + ".d", fmt::format("{}: {}\n", make_name(out), files));
+  }
   for (const auto& [what, ms] : c.timings) fmt::print(stderr, "{:>9.2f} ms  {}\n", ms, what);
   return code;
 }

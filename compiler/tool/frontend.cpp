@@ -2,8 +2,6 @@
 
 #include <cstdio>
 #include <filesystem>
-#include <fstream>
-#include <iterator>
 
 #include <fmt/format.h>
 
@@ -13,18 +11,14 @@
 namespace netc::tool {
 namespace {
 
-constexpr uintmax_t kLargestSource = 16 << 20;
-
-bool read_source(const std::string& path, std::string& text) {
+/// Where imports are looked for besides the importing file's folder: what the command line says, then the models that came with netc.
+std::vector<std::string> import_paths(const FileOptions& options) {
+  std::vector<std::string> out = options.import_paths;
   std::error_code ec;
-  if (std::filesystem::is_directory(path, ec)) return print_error(fmt::format("{} is a folder, not a .net file", path)), false;
-  const uintmax_t bytes = std::filesystem::file_size(path, ec);
-  if (ec) return print_error(fmt::format("cannot read {}: {}", path, ec.message())), false;
-  if (bytes > kLargestSource) return print_error(fmt::format("{} has {} bytes; a .net file has at most {}", path, bytes, kLargestSource)), false;
-  std::ifstream in(path, std::ios::binary);
-  text.assign(std::istreambuf_iterator<char>(in), {});
-  if (!in && !in.eof()) return print_error(fmt::format("cannot read {}", path)), false;
-  return true;
+  const std::filesystem::path self = std::filesystem::read_symlink("/proc/self/exe", ec), bin = self.parent_path();
+  for (const auto& p : {bin.parent_path() / "share/netc/models", bin.parent_path().parent_path() / "models"})  // installed; in the tree that netc is built in
+    if (!ec && std::filesystem::is_directory(p, ec)) out.push_back(p.string());
+  return out;
 }
 
 }  // namespace
@@ -42,12 +36,12 @@ std::optional<sema::Model> load_model(const std::string& path, const FileOptions
     }
     how.defines.emplace_back(d.substr(0, equals), d.substr(equals + 1));
   }
-  std::string text;
-  if (!read_source(path, text)) return std::nullopt;
+  std::string text, error;
+  if (!read_text(path, kLargestSource, text, error)) return print_error(error), std::nullopt;
   const SourceFile file(path, std::move(text));
   Diagnostics diagnostics(file);
   std::optional<sema::Model> model;
-  if (auto tree = parse(file, diagnostics)) model = sema::analyse(*tree, how, ops::registry(), diagnostics);
+  if (auto tree = load(file, import_paths(options), diagnostics)) model = sema::analyse(*tree, how, ops::registry(), diagnostics);
   if (options.warnings_are_errors) diagnostics.warnings_are_errors();
   if (options.json) fmt::print("{}\n", diagnostics.render_json());
   else if (!diagnostics.all().empty()) fmt::print(stderr, "{}", diagnostics.render(options.color));

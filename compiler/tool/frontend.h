@@ -17,6 +17,7 @@ constexpr int kDone = 0, kFailed = 1, kUsage = 2, kInternal = 70;
 /// What the commands that read a .net file share.
 struct FileOptions {
   std::vector<std::string> definitions;   // "name=value"
+  std::vector<std::string> import_paths;  // -I
   std::string net;                        // empty: the file's only net
   bool warnings_are_errors = false;
   bool json = false;                      // diagnostics as JSON, to stdout

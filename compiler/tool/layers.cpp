@@ -23,6 +23,7 @@ std::vector<Entry> entries() {
   const ir::Registry& r = ops::registry();
   for (const ir::LayerDef* l : r.layers) all.push_back({l->section, l->name, l->doc, &l->args});
   std::stable_sort(all.begin(), all.end(), [](const Entry& a, const Entry& b) { return a.section < b.section; });
+  for (const ir::SettingDef* s : r.settings) all.push_back({s->type == ArgType::initializer ? "Initialisers" : "Constraints", s->name, s->doc, &s->args});
   for (const ir::LossDef* l : r.losses) all.push_back({"Losses", l->name, l->doc, &l->args});
   for (const ir::OptimizerDef* o : r.optimizers) all.push_back({"Optimisers", o->name, o->doc, &o->args});
   return all;
@@ -36,6 +37,7 @@ std::string value_text(const ArgValue& v) {
   if (const auto* list = std::get_if<std::vector<int64_t>>(&v)) return fmt::format("[{}]", fmt::join(*list, ", "));
   if (const auto* list = std::get_if<std::vector<double>>(&v)) return list->size() == 1 ? fmt::format("{:g}", (*list)[0]) : fmt::format("[{:g}]", fmt::join(*list, ", "));
   if (const auto* list = std::get_if<std::vector<std::string>>(&v)) return list->size() == 1 ? (*list)[0] : fmt::format("[{}]", fmt::join(*list, ", "));
+  if (const auto* init = std::get_if<ir::Initializer>(&v)) return init->kind;
   return "none";
 }
 
@@ -51,6 +53,8 @@ std::string type_text(const ArgDef& a) {
     case ArgType::words: return fmt::format("{}, or a list of them", fmt::join(a.choices, " or "));
     case ArgType::axis: return "channel, width, height or int";
     case ArgType::integers: return "ints";
+    case ArgType::initializer: return "an initialiser";
+    case ArgType::constraint: return "a constraint";
   }
   return "";
 }

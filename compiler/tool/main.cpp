@@ -26,6 +26,7 @@ namespace {
 void add_file_options(CLI::App& app, FileOptions& f) {
   app.add_option("-D", f.definitions, "a hyperparameter: -D name=value")->take_all()->allow_extra_args(false)->type_name("NAME=VALUE")
       ->check([](const std::string& v) { return v.find('=') == std::string::npos || v[0] == '=' ? v + " is no definition; write -D name=value" : std::string(); });
+  app.add_option("-I,--import-path", f.import_paths, "where imported files are looked for, too")->take_all()->allow_extra_args(false)->type_name("DIR");
   app.add_option("--net", f.net, "the net to take, when the file has several")->type_name("NAME");
   app.add_flag("--Werror", f.warnings_are_errors, "warnings are errors");
   app.add_option_function<std::string>("--diagnostics", [&f](const std::string& v) { f.json = v == "json"; }, "text or json")

@@ -44,6 +44,7 @@ struct Generator {
   enum class Kind { constant, uniform, normal } kind = Kind::constant;
   double a = 0, b = 0;      // the constant; [a, b); mean and deviation
   bool truncated = false;
+  double gain = 0;          // of orthogonal: what is drawn is made orthogonal afterwards
   uint64_t key = 0;
 
   Generator(const VarInfo& v, uint64_t seed) : key(mix(mix(seed) ^ hash(v.name))) {
@@ -56,6 +57,8 @@ struct Generator {
     else if (kind_name == "constant") a = v.init.a;
     else if (kind_name == "uniform") kind = Kind::uniform, a = v.init.a, b = v.init.b;
     else if (kind_name == "normal") kind = Kind::normal, a = v.init.a, b = v.init.b;
+    else if (kind_name == "truncated") kind = Kind::normal, truncated = true, a = v.init.a, b = v.init.b;
+    else if (kind_name == "orthogonal") kind = Kind::normal, b = 1, gain = v.init.a;
     else if (kind_name == "glorot_uniform") uniform(std::sqrt(6 / (in + out)));
     else if (kind_name == "he_uniform") uniform(std::sqrt(6 / in));
     else if (kind_name == "glorot_normal") scaled(2 / (in + out));
@@ -70,6 +73,36 @@ struct Generator {
     return static_cast<float>(a + b * normal(bits, truncated));
   }
 };
+
+/// Gram and Schmidt's orthogonal vectors of length `gain` in place of what was drawn: the columns, of which the last dim has the number, or the rows where those are
+/// fewer.
+void orthogonalise(const VarInfo& v, double gain, float* out) {
+  const size_t count = v.elements(), columns = v.rank == 0 ? 1 : static_cast<size_t>(std::max<int64_t>(v.dims[v.rank - 1], 1)), rows = count / columns;
+  const bool tall = rows >= columns;
+  const size_t vectors = tall ? columns : rows, length = tall ? rows : columns;
+  const auto at = [&](size_t vector, size_t i) { return tall ? i * columns + vector : vector * columns + i; };
+  std::vector<double> q(vectors * length);
+  for (size_t k = 0; k < vectors; ++k)
+    for (size_t i = 0; i < length; ++i) q[k * length + i] = out[at(k, i)];
+  const auto dot = [&](const double* a, const double* b) {
+    double sum = 0;
+    for (size_t i = 0; i < length; ++i) sum += a[i] * b[i];
+    return sum;
+  };
+  for (size_t k = 0; k < vectors; ++k) {
+    double* x = &q[k * length];
+    for (int twice = 0; twice < 2; ++twice)  // the second time takes away what rounding left
+      for (size_t j = 0; j < k; ++j) {
+        const double* y = &q[j * length];
+        const double along = dot(x, y);
+        for (size_t i = 0; i < length; ++i) x[i] -= along * y[i];
+      }
+    const double norm = std::sqrt(dot(x, x));
+    for (size_t i = 0; i < length; ++i) x[i] /= norm;
+  }
+  for (size_t k = 0; k < vectors; ++k)
+    for (size_t i = 0; i < length; ++i) out[at(k, i)] = static_cast<float>(gain * q[k * length + i]);
+}
 
 void fill(const Generator& generator, float* out, size_t count) {
   const auto part = [&](size_t begin, size_t end) {
@@ -97,12 +130,23 @@ std::vector<int64_t> shape_of(const VarInfo& v) { return {v.dims, v.dims + v.ran
 
 }  // namespace
 
-float initial_value(const VarInfo& variable, uint64_t seed, uint64_t index) { return Generator(variable, seed)(index); }
+float initial_value(const VarInfo& variable, uint64_t seed, uint64_t index) {
+  const Generator generator(variable, seed);
+  if (generator.gain == 0) return generator(index);
+  std::vector<float> all(variable.elements());
+  fill(generator, all.data(), all.size());
+  orthogonalise(variable, generator.gain, all.data());
+  return all[index];
+}
 
 void initialise(Model& model, uint64_t seed) {
   const auto variables = model.info().variables;
   for (size_t i = 0; i < variables.size(); ++i) {
-    if (float* data = model.variable(i)) fill(Generator(variables[i], seed), data, variables[i].elements());
+    float* data = model.variable(i);
+    if (data == nullptr) continue;
+    const Generator generator(variables[i], seed);
+    fill(generator, data, variables[i].elements());
+    if (generator.gain != 0) orthogonalise(variables[i], generator.gain, data);
   }
 }
 

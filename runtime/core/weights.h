@@ -12,10 +12,10 @@
 namespace netc::rt {
 
 /// Fills every variable the instance holds from VarInfo::init. The same seed gives the same bits whatever the order, the machine's cores or the
-/// other variables: element i of a variable depends on (seed, its name, i) alone.
+/// other variables: element i of a variable depends on (seed, its name, i) alone, and on its shape for orthogonal ones.
 void initialise(Model& model, uint64_t seed);
 
-/// Element `index` of a variable; what initialise() writes.
+/// Element `index` of a variable; what initialise() writes. Of an orthogonal one it costs as much as the whole.
 float initial_value(const VarInfo& variable, uint64_t seed, uint64_t index);
 
 /// Takes every weight and state from `file` by name: copied, or with `bind` read in place (inference only; `file` must outlive the model).

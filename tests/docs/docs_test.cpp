@@ -56,6 +56,8 @@ std::string show(const ir::ArgValue& value) {
   if (const auto* d = std::get_if<double>(&value)) return fmt::format("{:g}", *d);
   if (const auto* s = std::get_if<std::string>(&value)) return *s;
   if (const auto* w = std::get_if<std::vector<std::string>>(&value)) return fmt::format("{}", fmt::join(*w, ", "));
+  if (const auto* init = std::get_if<ir::Initializer>(&value)) return init->kind;
+  if (std::holds_alternative<ir::Constraint>(value)) return "none";
   return "";
 }
 
@@ -64,7 +66,8 @@ std::string wording(const ir::ArgDef& a) {
   std::string s = a.type == T::boolean ? "true or false" : a.type == T::integer ? "integer" : a.type == T::number ? "number" : a.type == T::choice ? fmt::format("{}", fmt::join(a.choices, ", "))
                   : a.type == T::padding ? "valid, same, an integer or a list of 2 or 4" : a.type == T::numbers ? "number or list of numbers"
                   : a.type == T::words ? fmt::format("{}, or a list of them", fmt::join(a.choices, ", "))
-                  : a.type == T::axis ? "channel, width, height or an integer" : a.type == T::integers ? "integers" : "integer or [height, width]";
+                  : a.type == T::axis ? "channel, width, height or an integer" : a.type == T::integers ? "integers"
+                  : a.type == T::initializer ? "an initialiser" : a.type == T::constraint ? "a constraint" : "integer or [height, width]";
   if (a.type == T::boolean || a.type == T::choice || a.type == T::padding || a.type == T::words || a.type == T::axis) return s;
   if (a.min > -1e300 && a.max < 1e300) return s + fmt::format(", {:g} to {:g}", a.min, a.max);
   return a.min > -1e300 ? s + fmt::format(", at least {:g}", a.min) : s;
@@ -101,6 +104,13 @@ std::string reference() {
     for (const ir::LayerDef* l : r.layers)
       if (l->section == section) paragraph(l->name + (l->tensor_inputs < 0 ? "(y, …)" : l->tensor_inputs == 2 ? "(y)" : ""), l->doc, l->args);
   }
+  s += "\n## Functions\nOf tensors, in expressions.\n";
+  for (const ir::FunctionDef* f : r.functions) s += fmt::format("\n### {}\n{}{}\n", f->name, f->doc, !f->doc.empty() && f->doc.back() != '.' ? "." : "");
+  for (const auto& [heading, type] : {std::pair{"Initialisers", ir::ArgType::initializer}, std::pair{"Constraints", ir::ArgType::constraint}}) {
+    s += fmt::format("\n## {}\nValues of arguments of layers, written by themselves when they need no argument.\n", heading);
+    for (const ir::SettingDef* d : r.settings)
+      if (d->type == type) s += fmt::format("\n### {}\n{}.\n{}", d->name, d->doc, arguments(d->args));
+  }
   s += "\n## Losses\n`loss = NAME(OUTPUT, label)`\n";
   for (const ir::LossDef* l : r.losses) s += fmt::format("\n### {}\n{}\n{}", l->name, l->doc, arguments(l->args));
   s += "\n## Optimisers\n`optimizer = NAME(…)`\n";
@@ -117,7 +127,7 @@ TEST_CASE("examples compile") {
       const SourceFile source(path.filename().string(), block);
       Diagnostics diagnostics(source);
       bool good = false;
-      if (const auto file = parse(source, diagnostics)) good = sema::analyse(*file, {}, ops::registry(), diagnostics).has_value();
+      if (const auto file = load(source, {(kRoot / "models").string()}, diagnostics)) good = sema::analyse(*file, {}, ops::registry(), diagnostics).has_value();
       INFO(block);
       CHECK_MESSAGE(good, diagnostics.render(false));
       CHECK_MESSAGE(diagnostics.all().empty(), diagnostics.render(false));

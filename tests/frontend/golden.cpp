@@ -36,7 +36,11 @@ Result analyse_golden(const fs::path& path) {
     if (word == "--net") words >> net;
     if (word == "-D" && words >> word) defines.push_back({word.substr(0, word.find('=')), word.substr(word.find('=') + 1)});
   }
-  return analyse_file(path.string(), net, defines);
+  const fs::path before = fs::current_path();
+  fs::current_path(kFolder);  // imports are shown relative to the file
+  Result r = analyse_file(path.string(), net, defines);
+  fs::current_path(before);
+  return r;
 }
 
 }  // namespace
@@ -64,6 +68,18 @@ TEST_CASE("every id of the table has a golden test") {
 #define DIAG(id, severity, text) CHECK_MESSAGE(seen.count(#id), #id " has no golden test");
 #include "compiler/base/diagnostics.def"
 #undef DIAG
+}
+
+TEST_CASE("every id of the table has an explanation, and nothing else has") {
+  std::multiset<std::string> explained;
+#define EXPLAIN(id, meaning, wrong, right) explained.insert(#id);
+#include "compiler/base/explanations.def"
+#undef EXPLAIN
+  size_t ids = 0;
+#define DIAG(id, severity, text) ++ids; CHECK_MESSAGE(explained.count(#id) == 1, #id " has no explanation, or two");
+#include "compiler/base/diagnostics.def"
+#undef DIAG
+  CHECK(explained.size() == ids);
 }
 
 TEST_CASE("nearest name") {

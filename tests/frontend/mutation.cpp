@@ -34,6 +34,40 @@ std::vector<std::string> texts_of(const std::vector<std::string>& folders) {
   return out;
 }
 
+/// All that chains do not have, for the mutations: a text that is a model.
+const char* const kWholeLanguage = R"(
+import "tests/frontend/golden/parts/blocks.net"
+op Twice(x, by = 2.0) = by * x + -x - mean(x, channel)
+fn halved(n: int(1..), d = 2) = if n < d then 1 else halved(n / d) + max(1, floor(n / 3))
+block Pair(n: one_of(3, 4) = 3) {
+  input a
+  input b
+  output sum = a -> Add(b) -> Dense(n)
+  output same = a
+}
+net Base(k: (int, float(0..1)) = (2, 0.5)) {
+  input x: f32[8]
+  output y = x -> Dense(k[0] * 4) -> BatchNorm -> Dropout(k[1])
+}
+net Whole(sizes: [int(1..64)] = [8, 8], init = he_normal, rate: float(0..1) = 0.25) {
+  input x: f32[8]
+  default Dense(init = init, bias_init = constant(0.1), constraint = max_norm(3))
+  let base = Base((2, rate)) from "base.safetensors" frozen
+  let (sum, same) = x -> base -> Pair(x, n = 4)
+  var v = same
+  for (i, (n, _)) in enumerate(zip(sizes, reversed(sizes))) {
+    let stage = Dense(n, init = truncated(0.02)) -> Twice
+    v = v -> stage -> Twice(by = 1 + i)
+  }
+  let towers = [Dense(k) for k in range(3, 5) if k != halved(3)]
+  let all = [v -> t for t in towers]
+  let p = v -> Pair(same)
+  output y = Twice(v) -> Add(2 * same, v - p.same) -> Wide(4) -> Tail(twice(1)) -> Dense(2, constraint = non_neg) -> Softmax
+  output z = all[-1] + all[-1] -> Dense(1, init = orthogonal) frozen
+}
+train { loss = categorical_crossentropy(y, label)  optimizer = sgd(lr = 0.1) }
+)";
+
 /// Words, numbers, blanks and single characters: what put together again is the text.
 std::vector<std::string> tokens(const std::string& text) {
   std::vector<std::string> out;
@@ -66,12 +100,20 @@ bool survives(const std::string& text) {
 
 }  // namespace
 
+TEST_CASE("the text that mutations start from is a model") {
+  const Result r = analyse_text(kWholeLanguage);
+  CHECK_MESSAGE(r.text == "", r.text);
+  CHECK(survives(kWholeLanguage));
+}
+
 TEST_CASE("mutated bytes never crash") {
-  const std::vector<std::string> seeds = texts_of({"/models", "/tests/frontend/golden"});
+  std::vector<std::string> seeds = texts_of({"/models", "/tests/frontend/golden"});
+  for (int k = 0; k < 20; ++k) seeds.push_back(kWholeLanguage);
   REQUIRE(seeds.size() >= 30);
   const std::vector<std::string> pieces{"(", ")", "{", "}", "->", "=", "-", "9999999999", "0", "*", "..", "\"", ",", "[", "]", "1e308", "if",
   "for i in 0..99999 {",
-                                        "x", "Conv(", "\xff\xfe", "/", "^", "let ", "input ", "output ", "not "};
+                                        "x", "Conv(", "\xff\xfe", "/", "^", "let ", "input ", "output ", "not ",
+                                        "for i in [", " frozen", " from ", "op F(x) = ", "fn f(a) = f(a)", "import \"parts/blocks.net\"", "f(1)", "x -> F"};
   std::mt19937 random(7);
   for (int k = 0; k < 200; ++k) {
     std::string text = seeds[random() % seeds.size()];
@@ -93,7 +135,8 @@ TEST_CASE("mutated bytes never crash") {
 }
 
 TEST_CASE("mutated words and numbers never crash, and nets that are still nets go through every pass") {
-  const std::vector<std::string> seeds = texts_of({"/models"});
+  std::vector<std::string> seeds = texts_of({"/models"});
+  for (int k = 0; k < 4; ++k) seeds.push_back(kWholeLanguage);
   const std::vector<std::string> numbers{"0", "1", "2", "3", "7", "255", "1000000", "4294967296", "9223372036854775807", "99999999999999999999", "0.5",
   "1e-300", "1e308"};
   std::mt19937 random(11);
@@ -122,7 +165,9 @@ TEST_CASE("mutated words and numbers never crash, and nets that are still nets g
 }
 
 TEST_CASE("every beginning of a model ends with a message") {
-  for (const std::string& text : texts_of({"/models"}))
+  std::vector<std::string> texts = texts_of({"/models"});
+  texts.push_back(kWholeLanguage);
+  for (const std::string& text : texts)
     for (int k = 0; k < 40; ++k) {
       const std::string cut = text.substr(0, text.size() * static_cast<size_t>(k) / 40);
       INFO(cut);
@@ -147,6 +192,20 @@ TEST_CASE("deep and endless texts end with a message") {
       "net A { input x: f32[4] var l = ReLU for i in 0..90000 { l = (l -> ReLU) } output y = x -> l }",
       "net A { input x: f32[4] block B(f) { f } var l = Dense(4) for i in 0..90000 { l = B(l) } output y = x -> l }",
       "net A { input x: f32[4] block B(f) { f } var l = Dense(4) for i in 0..90000 { l = [B(l)][0] } output y = x -> l }",
+      net("[" + repeat("[1 for i in [", 300)), net("f(1)") + "fn f(n) = f(n + 1)",
+      "fn f(n) = f(n - 1) + f(n - 2) net A { input x: f32[4] output y = x -> Dense(f(9)) }",
+      "op F(x) = F(x) net A { input x: f32[4] output y = x -> F }", "op F(x) = x -> G op G(x) = F(x) + x net A { input x: f32[4] output y = F(x) }",
+      "fn f(n) = [f(i) for i in 0..n] net A { input x: f32[4] output y = x -> Dense(len(f(60))) }",
+      "fn f(n) = if n < 2 then 1 else f(n - 1) + f(n - 2) net A { input x: f32[4] output y = x -> Dense(f(60)) }",
+      "net A { input x: f32[4] let v = [[x for i in 0..1000] for j in 0..1000] output y = x -> Dense(len(v)) }",
+      "net A { input x: f32[4] var v = x for i in 0..90000 { for j in 0..90000 { v = v + 1 } } output y = v }",
+      net("range(0, 1e18)"), net("range(9223372036854775807)"), net("range(0, 9223372036854775807, 9223372036854775807)"),
+      net("zip" + repeat("([1], ", 200)), net("int(1e308)"), net("str(" + repeat("[", 60) + repeat("]", 60) + ")"),
+      "net A(n: " + repeat("[", 300) + "int" + repeat("]", 300) + " = 3) { input x: f32[4] output y = x -> Dense(2) }",
+      "net A { input x: f32[4] let " + repeat("(a, ", 300) + "b" + repeat(")", 300) + " = 3 output y = x -> Dense(2) }",
+      "net A { input x: f32[4] let a = Dense(4)" + repeat(" frozen", 5000) + " output y = x -> a }",
+      "net A { input x: f32[1000000000, 1000000000] output y = x }",
+      "net A { input x: f32[1048576, 900] output y = x -> Flatten -> Dense(1000000000) -> Dense(1000000000) }",
       "net A { input x: f32[1048576, 1048576, 4] output y = x -> ReLU }", "net A { input x: f32[4] output y = x -> Dense(1000000) -> Dense(1000000000000) }",
       "net A { input x: f32[8, 8, 3] output y = x -> Conv(4, 9223372036854775807) }",
       "net A { input x: f32[8, 8, 3] output y = x -> Conv(4, 3, padding = 9223372036854775807) }",

@@ -10,6 +10,9 @@
 
 namespace netc::frontend {
 
+/// The registry, with a few functions of tensors for what the language does with them where it lacks them.
+const ir::Registry& registry();
+
 struct Result {
   std::optional<sema::Model> model;
   std::string text, json;
@@ -27,7 +30,7 @@ inline Result analyse_text(const std::string& text, const std::string& path = "t
   const SourceFile source(path, text);
   Diagnostics diagnostics(source);
   Result r;
-  if (const std::optional<ast::File> file = parse(source, diagnostics)) r.model = sema::analyse(*file, {net, std::move(defines)}, ops::registry(), diagnostics);
+  if (const std::optional<ast::File> file = load(source, {}, diagnostics)) r.model = sema::analyse(*file, {net, std::move(defines)}, registry(), diagnostics);
   r.text = diagnostics.render(false);
   r.json = diagnostics.render_json();
   return r;

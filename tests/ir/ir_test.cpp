@@ -57,6 +57,7 @@ Graph sample() {
   v.init = {"uniform", -0.1, 1.0 / 3, 5, 7};
   v.l1 = 1e-30;
   v.l2 = 0.02;
+  v.constraint = {"max_norm", 2.5};
   const ValueId w = g.add_variable(v, {DType::f32, false, {2, 2}});
   v = {};
   v.name = "dense.weight.m";
@@ -120,6 +121,7 @@ TEST_CASE("text and back is the same graph") {
     CHECK(a.init.fan_out == b.init.fan_out);
     CHECK(a.l1 == b.l1);
     CHECK(a.l2 == b.l2);
+    CHECK(a.constraint == b.constraint);
     CHECK(a.of == b.of);
     CHECK(a.literal == b.literal);
     CHECK(g.type(a.value) == back->type(b.value));

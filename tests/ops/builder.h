@@ -48,6 +48,7 @@ struct FakeBuilder : ir::LayerBuilder {
   std::vector<double> numbers(const char* a) override { return std::get<std::vector<double>>(args.at(a)); }
   std::vector<std::string> words(const char* a) override { return std::get<std::vector<std::string>>(args.at(a)); }
   std::vector<int64_t> ints(const char* a) override { return std::get<std::vector<int64_t>>(args.at(a)); }
+  ir::Initializer initializer(const char* a) override { return std::get<ir::Initializer>(args.at(a)); }
   ir::ValueId variable(const char* name, ir::Type type, ir::Initializer init, ir::Role role, double l1, double l2) override {
     ir::Variable v;
     v.name = layer->weight_prefix + std::to_string(g.nodes.size()) + "." + name;

@@ -101,6 +101,35 @@ TEST_CASE("a step moves the weights against the gradient and fills the slots") {
   }
 }
 
+TEST_CASE("constraints hold after a step") {
+  Graph g = small_net(false);
+  for (Variable& v : g.variables) {
+    if (v.name == "conv.weight") v.constraint = {"max_norm", 0.5};
+    if (v.name == "dense.weight") v.constraint = {"unit_norm", 0};
+    if (v.name == "norm.gamma") v.constraint = {"non_neg", 0};
+  }
+  const Program p = run_pipeline(model_of(std::move(g), "adam"), reg(), {});
+  check_verified(p.training);
+  Contents c = contents_of(p.training, kBatch);
+  for (int64_t i = 0; i < 4; ++i) c["conv.weight"].data[static_cast<size_t>(4 * i)] = 0.01;  // one column is small enough
+  const std::vector<RefTensor> values = interpret(p.training, c, kBatch);
+  int seen = 0;
+  for (const Update& u : p.training.updates) {
+    const std::string& name = p.training.variables[u.variable].name;
+    const RefTensor& w = values[u.value];
+    const size_t columns = static_cast<size_t>(w.dims.back());
+    for (size_t k = 0; k < columns; ++k) {
+      double norm = 0;
+      for (size_t i = k; i < w.data.size(); i += columns) norm += w.data[i] * w.data[i];
+      if (name == "conv.weight") CHECK(std::sqrt(norm) <= 0.5 + 1e-9);
+      if (name == "dense.weight") CHECK(std::sqrt(norm) == doctest::Approx(1));
+      if (name == "norm.gamma") CHECK(w.data[k] >= 0);
+    }
+    seen += name == "conv.weight" || name == "dense.weight" || name == "norm.gamma";
+  }
+  CHECK(seen == 3);
+}
+
 TEST_CASE("inference drops what trains and computes with the running statistics") {
   const Graph net = small_net(true);
   const Graph g = to_inference(net);

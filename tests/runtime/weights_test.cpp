@@ -40,6 +40,7 @@ TEST_CASE("initialise: the statistics of each initialiser") {
       {{"constant", 0.25, 0, kIn, kOut}, 0.25, 0, 0.25, 0.25},
       {{"uniform", -1, 3, kIn, kOut}, 1, 4 / std::sqrt(12.), -1, 3},
       {{"normal", 0.5, 2, kIn, kOut}, 0.5, 2, -20, 20},
+      {{"truncated", 0, 0.1, kIn, kOut}, 0, 0.087962566103423978, -0.2, 0.2},
       {{"glorot_uniform", 0, 0, kIn, kOut}, 0, std::sqrt(2 / both), -std::sqrt(6 / both), std::sqrt(6 / both)},
       {{"he_uniform", 0, 0, kIn, kOut}, 0, std::sqrt(2 / in), -std::sqrt(6 / in), std::sqrt(6 / in)},
       {{"glorot_normal", 0, 0, kIn, kOut}, 0, std::sqrt(2 / both), -cut * std::sqrt(2 / both), cut * std::sqrt(2 / both)},
@@ -59,6 +60,24 @@ TEST_CASE("initialise: the statistics of each initialiser") {
       CHECK(m.least <= e.least + 0.05 * (e.most - e.least));
       CHECK(m.most >= e.most - 0.05 * (e.most - e.least));
     }
+  }
+}
+
+TEST_CASE("initialise: orthogonal columns, or rows where those are fewer, of the length asked for") {
+  for (const std::vector<int64_t>& dims : {std::vector<int64_t>{3, 3, 2, 7}, {5, 24}, {6, 6}, {4}, {1, 1}}) {
+    const VarInfo v = variable("w", dims, VarRole::weight, {"orthogonal", 1.5, 0, 1, 1});
+    VariablesModel model({v});
+    initialise(model, 5);
+    const std::vector<float>& w = model.data[0];
+    const size_t columns = static_cast<size_t>(dims.back()), rows = w.size() / columns;
+    const bool tall = rows >= columns;
+    for (size_t a = 0; a < (tall ? columns : rows); ++a)
+      for (size_t b = 0; b <= a; ++b) {
+        double dot = 0;
+        for (size_t i = 0; i < (tall ? rows : columns); ++i) dot += double(w[tall ? i * columns + a : a * columns + i]) * w[tall ? i * columns + b : b * columns + i];
+        CHECK(dot == doctest::Approx(a == b ? 2.25 : 0).epsilon(1e-5));
+      }
+    CHECK(initial_value(v, 5, w.size() - 1) == w.back());
   }
 }
 

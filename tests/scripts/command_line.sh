@@ -136,6 +136,24 @@ assert m["training_total"] > m["inference_total"] > m["weights"] >= 4 * 61706 an
 assert all(r["code_bytes"] >= r["inner_loop_bytes"] >= 0 and r["strategy"] for r in rows)
 assert any(r["inner_loop"]["fma"] >= 8 and r["inner_loop"]["vector_bits"] >= 256 for r in rows)
 PY
+
+at "imports: beside the file, in -I's folders, among netc's own models; -MD lists them"
+mkdir -p parts more
+echo 'block Head(n) { Dense(n) -> Softmax }' >parts/head.net
+echo 'fn twice(n) = 2 * n' >more/numbers.net
+cat >imports.net <<'NET'
+import "parts/head.net"
+import "numbers.net"
+import "lenet5.net"
+net Imports {
+  input image: u8[28, 28, 1]
+  output y = image -> LeNet5 -> Head(twice(3))
+}
+NET
+expect 1 "numbers.net cannot be imported" "$NETC" check imports.net
+expect 0 "" "$NETC" check -I more imports.net
+expect 0 "" "$NETC" imports.net -I more --emit graph -o imports.txt -MD
+for file in imports.net parts/head.net more/numbers.net models/lenet5.net; do grep -qF "$file" imports.txt.d || fail "-MD lacks $file: $(cat imports.txt.d)"; done
 cp lenet5 before
 expect 0 "0 compiled" "$NETC" "$models/lenet5.net" -o lenet5
 expect 0 "0 from cache" "$NETC" "$models/lenet5.net" -o lenet5 --no-cache --inference-only
