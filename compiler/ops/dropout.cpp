@@ -89,6 +89,19 @@ ValueId step_scalar(Graph& g, const char* name) {
   return g.add_variable(var, Type{DType::u32, false, {}});
 }
 
+}  // namespace
+
+ValueId drop(LayerBuilder& b, ValueId x, double rate) {
+  if (rate == 0) return x;
+  Graph& g = b.graph();
+  const ValueId seed = step_scalar(g, "seed"), step = step_scalar(g, "step");
+  int64_t stream = 1;  // one per place in the net, so that no two layers drop alike
+  for (const Node& n : g.nodes) stream += n.op->random ? 1 : 0;
+  return b.emit("dropout", {x, seed, step}, {{"rate", rate}, {"stream", stream}});
+}
+
+namespace {
+
 LayerDef layer_def() {
   LayerDef l;
   l.name = "Dropout";
@@ -98,12 +111,7 @@ LayerDef layer_def() {
   l.args = {{"rate", ArgType::number, ArgValue{0.5}, 0, 0.999999, {}, "probability that a value is dropped"}};
   l.build = [](LayerBuilder& b) -> ValueId {
     if (!check_operand(b, "Dropout")) return kNone;
-    if (b.f("rate") == 0) return b.in()[0];
-    Graph& g = b.graph();
-    const ValueId seed = step_scalar(g, "seed"), step = step_scalar(g, "step");
-    int64_t stream = 1;  // one per place in the net, so that no two layers drop alike
-    for (const Node& n : g.nodes) stream += n.op->random ? 1 : 0;
-    return b.emit("dropout", {b.in()[0], seed, step}, {{"rate", b.f("rate")}, {"stream", stream}});
+    return drop(b, b.in()[0], b.f("rate"));
   };
   return l;
 }

@@ -67,10 +67,14 @@ ValueId reduce_to(const GradContext& g, ValueId gradient, const Type& type);
 /// Kernel initialiser arguments `init` and `stddev`, and regularisers `l1`, `l2`.
 void add_weight_args(std::vector<ArgDef>& args);
 Initializer weight_init(LayerBuilder& b, int64_t fan_in, int64_t fan_out);
+/// `x` with dropout in training; `x` itself when the rate is 0.
+ValueId drop(LayerBuilder& b, ValueId x, double rate);
 /// "61,504"
 std::string thousands(int64_t n);
 /// Reports and returns false unless the operand is f32 with known extents and one of the ranks (0: any).
 bool check_operand(LayerBuilder& b, const char* layer, int rank = 0);
+/// The same unless the operand is a sequence, f32[T, D].
+bool check_sequence(LayerBuilder& b, const std::string& layer);
 
 /// Windows: output extent and padding before/after of one dim. padding "same": TensorFlow's convention; digits: that many on both sides.
 struct Window { int64_t out = 0, before = 0, after = 0; };
