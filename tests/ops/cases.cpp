@@ -161,6 +161,7 @@ const std::vector<Case>& cases() {
     loss(c);
     training(c);
     ingest(c);
+    sequence_cases(c);
     return c;
   }();
   return all;
