@@ -1,49 +1,69 @@
-// Dense: y[n,u] = sum_k x[n,k] * w[k,u], and its two gradients, which are matrix products too.
+// Dense: y[..., u] = sum_k x[..., k] * w[k, u], and its two gradients, which are matrix products too. The rows of x are a flat sample, the positions of a
+// sequence, or the pixels of an image; all meet the same matrix.
 #include "compiler/ops/support.h"
 
 namespace netc::ops {
 namespace {
 
-bool flat(const Type& t) { return t.dtype == DType::f32 && t.batched && t.rank() == 1; }
+bool rows(const Type& t) { return t.dtype == DType::f32 && t.batched && t.rank() >= 1 && !t.has_any_extent(); }
 bool matrix(const Type& t) { return t.dtype == DType::f32 && !t.batched && t.rank() == 2; }
 
+/// x with another last dim.
+Type with_last(Type x, int64_t extent) {
+  x.dims.back() = extent;
+  return x;
+}
+
 Cost product(const Node& n, const Graph& g) {
-  // The three share x[N,K], w[K,U], dy[N,U]: N*K*U products; the sizes come from whichever two operands there are.
-  double k = 1, u = 1;
+  // The three share x[N, ..., K], w[K, U], dy[N, ..., U]: K*U products a row; the sizes come from whichever two operands there are.
   const Type &a = g.type(n.inputs[0]), &b = g.type(n.inputs[1]);
-  if (matrix(b)) { k = static_cast<double>(b.dims[0]); u = static_cast<double>(b.dims[1]); }
-  else { k = static_cast<double>(a.dims[0]); u = static_cast<double>(b.dims[0]); }
-  return {k * u, 2 * k * u};
+  const double k = static_cast<double>(matrix(b) ? b.dims[0] : a.dims.back()), u = static_cast<double>(b.dims.back());
+  const double macs = static_cast<double>(spatial(a)) * k * u;
+  return {macs, 2 * macs};
+}
+
+/// y's coordinates, the innermost called `inner`: (inner, x, y, ..., n).
+std::vector<Var> row_vars(const Type& y, const char* inner) {
+  std::vector<Var> v = vars_of(y);
+  v[0] = Var(inner);
+  return v;
+}
+
+/// The same row at another place of its innermost dim.
+Exprs row_at(const std::vector<Var>& v, const Expr& inner) {
+  Exprs at = exprs(v);
+  at[0] = inner;
+  return at;
 }
 
 OpDef matmul() {
   OpDef d;
   d.name = "matmul";
-  d.doc = "Matrix product of a batch of rows with a matrix: y[n,u] = sum_k x[n,k] * w[k,u].";
+  d.doc = "Matrix product of rows with a matrix: y[..., u] = sum_k x[..., k] * w[k, u].";
   d.kind = Kind::contraction;
   d.inputs = 2;
   d.scales_input = 1;
   d.cost = product;
   d.shape = [](Types in, const Attrs&, std::vector<Type>& out, std::string& error) {
-    if (!flat(in[0]) || !matrix(in[1]) || in[0].dims[0] != in[1].dims[0]) {
-      error = fmt::format("matmul needs f32[N, K] and f32[K, U], not {}", list_types(in));
+    if (!rows(in[0]) || !matrix(in[1]) || in[0].dims.back() != in[1].dims[0]) {
+      error = fmt::format("matmul needs f32[N, ..., K] and f32[K, U], not {}", list_types(in));
       return false;
     }
-    out = {f32({in[1].dims[1]}, true)};
+    out = {with_last(in[0], in[1].dims[1])};
     return true;
   };
   d.lower = [](const LowerContext& ctx) {
-    Var u("u"), n("n");
+    const std::vector<Var> v = row_vars(ctx.out_type(), "u");
     Func y("matmul");
-    RDom r(0, static_cast<int>(ctx.in_type(0).dims[0]), "k");
-    y(u, n) = 0.0f;
-    y(u, n) += ctx.in[0](r, n) * ctx.in[1](u, r);
+    RDom r(0, static_cast<int>(ctx.in_type(1).dims[0]), "k");
+    y(v) = 0.0f;
+    y(v) += ctx.in[0](row_at(v, r)) * ctx.in[1](v[0], r);
     return Lowered{{y}, y, r, {}, {}};
   };
-  d.reference = [](const Node&, const Graph&, const Tensors& in, int64_t) {
-    const int64_t N = in[0].dims[0], K = in[0].dims[1], U = in[1].dims[1];
-    RefTensor y{{N, U}, std::vector<double>(static_cast<size_t>(N * U), 0.0)};
-    for (int64_t n = 0; n < N; ++n)
+  d.reference = [](const Node& node, const Graph& g, const Tensors& in, int64_t batch) {
+    const int64_t K = in[1].dims[0], U = in[1].dims[1];
+    RefTensor y = ref_zeros(g.type(node.results[0]), batch);
+    for (int64_t n = 0; n < static_cast<int64_t>(y.data.size()) / U; ++n)
       for (int64_t k = 0; k < K; ++k)
         for (int64_t u = 0; u < U; ++u) y.data[n * U + u] += in[0].data[n * K + k] * in[1].data[k * U + u];
     return Tensors{y};
@@ -60,32 +80,32 @@ OpDef matmul() {
 OpDef matmul_data_grad() {
   OpDef d;
   d.name = "matmul_data_grad";
-  d.doc = "Gradient of matmul in its rows: dx[n,k] = sum_u dy[n,u] * w[k,u].";
+  d.doc = "Gradient of matmul in its rows: dx[..., k] = sum_u dy[..., u] * w[k, u].";
   d.kind = Kind::contraction;
   d.dot = true;
   d.inputs = 2;
   d.cost = product;
   d.no_gradient = kNoSecond;
   d.shape = [](Types in, const Attrs&, std::vector<Type>& out, std::string& error) {
-    if (!flat(in[0]) || !matrix(in[1]) || in[0].dims[0] != in[1].dims[1]) {
-      error = fmt::format("matmul_data_grad needs f32[N, U] and f32[K, U], not {}", list_types(in));
+    if (!rows(in[0]) || !matrix(in[1]) || in[0].dims.back() != in[1].dims[1]) {
+      error = fmt::format("matmul_data_grad needs f32[N, ..., U] and f32[K, U], not {}", list_types(in));
       return false;
     }
-    out = {f32({in[1].dims[0]}, true)};
+    out = {with_last(in[0], in[1].dims[0])};
     return true;
   };
   d.lower = [](const LowerContext& ctx) {
-    Var k("k"), n("n");
+    const std::vector<Var> v = row_vars(ctx.out_type(), "k");
     Func dx("matmul_data_grad");
-    RDom r(0, static_cast<int>(ctx.in_type(0).dims[0]), "u");
-    dx(k, n) = 0.0f;
-    dx(k, n) += ctx.in[0](r, n) * ctx.in[1](r, k);
+    RDom r(0, static_cast<int>(ctx.in_type(1).dims[1]), "u");
+    dx(v) = 0.0f;
+    dx(v) += ctx.in[0](row_at(v, r)) * ctx.in[1](r, v[0]);
     return Lowered{{dx}, dx, r, {}, {}};
   };
-  d.reference = [](const Node&, const Graph&, const Tensors& in, int64_t) {
-    const int64_t N = in[0].dims[0], U = in[0].dims[1], K = in[1].dims[0];
-    RefTensor y{{N, K}, std::vector<double>(static_cast<size_t>(N * K), 0.0)};
-    for (int64_t n = 0; n < N; ++n)
+  d.reference = [](const Node& node, const Graph& g, const Tensors& in, int64_t batch) {
+    const int64_t K = in[1].dims[0], U = in[1].dims[1];
+    RefTensor y = ref_zeros(g.type(node.results[0]), batch);
+    for (int64_t n = 0; n < static_cast<int64_t>(y.data.size()) / K; ++n)
       for (int64_t k = 0; k < K; ++k)
         for (int64_t u = 0; u < U; ++u) y.data[n * K + k] += in[0].data[n * U + u] * in[1].data[k * U + u];
     return Tensors{y};
@@ -96,31 +116,33 @@ OpDef matmul_data_grad() {
 OpDef matmul_weight_grad() {
   OpDef d;
   d.name = "matmul_weight_grad";
-  d.doc = "Gradient of matmul in its matrix: dw[k,u] = sum_n x[n,k] * dy[n,u].";
+  d.doc = "Gradient of matmul in its matrix: dw[k, u] = sum x[..., k] * dy[..., u] over the rows of the whole batch.";
   d.kind = Kind::contraction;
   d.inputs = 2;
   d.cost = product;
   d.no_gradient = kNoSecond;
   d.shape = [](Types in, const Attrs&, std::vector<Type>& out, std::string& error) {
-    if (!flat(in[0]) || !flat(in[1])) {
-      error = fmt::format("matmul_weight_grad needs f32[N, K] and f32[N, U], not {}", list_types(in));
+    if (!rows(in[0]) || !rows(in[1]) || with_last(in[0], in[1].dims.back()) != in[1]) {
+      error = fmt::format("matmul_weight_grad needs f32[N, ..., K] and f32[N, ..., U], not {}", list_types(in));
       return false;
     }
-    out = {f32({in[0].dims[0], in[1].dims[0]}, false)};
+    out = {f32({in[0].dims.back(), in[1].dims.back()}, false)};
     return true;
   };
   d.lower = [](const LowerContext& ctx) {
     Var u("u"), k("k");
     Func dw("matmul_weight_grad");
-    RDom r(0, ctx.batch, "n");
+    RDom r(ranges_of(ctx.in_type(0), ctx.batch, 1), "n");
+    Exprs x{k}, dy{u};
+    for (int i = 0; i < r.dimensions(); ++i) x.push_back(r[i]), dy.push_back(r[i]);
     dw(u, k) = 0.0f;
-    dw(u, k) += ctx.in[0](k, r) * ctx.in[1](u, r);
+    dw(u, k) += ctx.in[0](x) * ctx.in[1](dy);
     return Lowered{{dw}, dw, r, {}, {}};
   };
   d.reference = [](const Node&, const Graph&, const Tensors& in, int64_t) {
-    const int64_t N = in[0].dims[0], K = in[0].dims[1], U = in[1].dims[1];
+    const int64_t K = in[0].dims.back(), U = in[1].dims.back();
     RefTensor y{{K, U}, std::vector<double>(static_cast<size_t>(K * U), 0.0)};
-    for (int64_t n = 0; n < N; ++n)
+    for (int64_t n = 0; n < static_cast<int64_t>(in[0].data.size()) / K; ++n)
       for (int64_t k = 0; k < K; ++k)
         for (int64_t u = 0; u < U; ++u) y.data[k * U + u] += in[0].data[n * K + k] * in[1].data[n * U + u];
     return Tensors{y};
@@ -131,7 +153,8 @@ OpDef matmul_weight_grad() {
 LayerDef dense() {
   LayerDef l;
   l.name = "Dense";
-  l.doc = "Fully connected layer. y[u] = sum_k x[k] * weight[k, u] + bias[u]";
+  l.doc = "Fully connected layer, of a flat input or of each row of a sequence f32[T, K]; an image is flattened before. "
+          "y[..., u] = sum_k x[..., k] * weight[k, u] + bias[u]";
   l.section = "Dense";
   l.weight_prefix = "dense";
   l.args = {{"units", ArgType::integer, std::nullopt, 1, 1e9, {}, "number of outputs"},
@@ -142,13 +165,13 @@ LayerDef dense() {
     const std::string me = fmt::format("Dense({})", units);
     if (!check_operand(b, me.c_str())) return kNone;
     const Type t = b.in_type();
-    if (t.rank() != 1) {
+    if (t.rank() < 1 || t.rank() > 2) {  // the operator could take an image, but almost always a Flatten was forgotten
       return b.error(fmt::format("{} needs a flat input, but its input is {}", me, shape_for_user(t)),
                      t.rank() == 3 ? fmt::format("put Flatten ({} values) or GlobalAvgPool ({} values) before it", thousands(t.elements()),
                                                  thousands(t.dims[2]))
                                    : fmt::format("put Flatten ({} values) before it", thousands(t.elements())));
     }
-    const int64_t k = t.dims[0];
+    const int64_t k = t.dims.back();
     const ValueId w = b.variable("weight", f32({k, units}, false), weight_init(b, k, units), Role::weight, b.f("l1"), b.f("l2"));
     const ValueId y = b.emit("matmul", {b.in()[0], w});
     if (!b.b("bias")) return y;

@@ -5,6 +5,11 @@
 namespace netc::ops {
 
 void add_dense(ir::Registry&);
+void add_batch_matmul(ir::Registry&);
+void add_attention(ir::Registry&);
+void add_rows(ir::Registry&);
+void add_embedding(ir::Registry&);
+void add_recurrent(ir::Registry&);
 void add_conv(ir::Registry&);
 void add_dwconv(ir::Registry&);
 void add_conv_layers(ir::Registry&);

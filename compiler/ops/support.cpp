@@ -200,7 +200,8 @@ bool check_operand(LayerBuilder& b, const char* layer, int rank) {
   const Type& t = b.in_type();
   if (!check_extents(b, layer)) return false;
   if (t.dtype != DType::f32) {
-    b.error(fmt::format("{} needs f32 values, but its input is {}", layer, shape_for_user(t)), "put Rescale(1/255) before it");
+    b.error(fmt::format("{} needs f32 values, but its input is {}", layer, shape_for_user(t)),
+            t.dtype == DType::i32 ? "put Embedding(vocabulary, dim) before it" : "put Rescale(1/255) before it");
     return false;
   }
   if (rank != 0 && t.rank() != rank) {
@@ -209,6 +210,19 @@ bool check_operand(LayerBuilder& b, const char* layer, int rank) {
     return false;
   }
   return true;
+}
+
+bool check_sequence(LayerBuilder& b, const std::string& layer) {
+  if (!check_operand(b, layer.c_str())) return false;
+  const Type t = b.in_type();
+  if (t.rank() == 2) return true;
+  std::string help;
+  if (t.rank() == 3) {
+    help = fmt::format("Reshape({}, {}) makes a sequence of its pixels, Reshape({}, {}) of its rows", t.dims[0] * t.dims[1], t.dims[2], t.dims[0],
+                       t.dims[1] * t.dims[2]);
+  }
+  b.error(fmt::format("{} needs a sequence f32[T, D], but its input is {}", layer, shape_for_user(t)), help);
+  return false;
 }
 
 std::pair<int64_t, int64_t> padding_of(const std::string& padding, int dim) {

@@ -85,6 +85,8 @@ bool check_extents(LayerBuilder& b, const char* layer);
 int axis_of(LayerBuilder& b, const char* layer, const Type& t);
 /// Reports and returns false unless the operand is f32 with known extents and one of the ranks (0: any).
 bool check_operand(LayerBuilder& b, const char* layer, int rank = 0);
+/// The same unless the operand is a sequence, f32[T, D].
+bool check_sequence(LayerBuilder& b, const std::string& layer);
 
 /// Windows: output extent and padding before/after of one dim (0: height, 1: width). `padding` is an argument of ArgType::padding; "same" is TensorFlow's
 /// convention. `ceil`: a last window that is partly outside is kept where it begins inside, and padding after grows to hold it.

@@ -60,6 +60,11 @@ const ir::Registry& registry() {
     add_merge(r);
     add_reduce(r);
     add_concat(r);
+    add_batch_matmul(r);
+    add_rows(r);
+    add_embedding(r);
+    add_attention(r);
+    add_recurrent(r);
     add_loss(r);
     add_binary_loss(r);
     add_regularise(r);

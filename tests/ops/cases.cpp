@@ -155,6 +155,7 @@ const std::vector<Case>& cases() {
     training(c);
     ingest(c);
     move_cases(c);
+    sequence_cases(c);
     return c;
   }();
   return all;

@@ -11,4 +11,5 @@ void add_elementwise_cases(std::vector<Case>&);
 void move_cases(std::vector<Case>&);   // cases_moves.cpp
 void add_conv_cases(std::vector<Case>&);
 void add_norm_cases(std::vector<Case>&);
+void sequence_cases(std::vector<Case>&);
 }  // namespace netc::test
