@@ -12,9 +12,9 @@
 namespace netc::ir {
 
 /// A compile-time value as a layer receives it.
-using ArgValue = std::variant<std::monostate, bool, int64_t, double, std::string, std::vector<int64_t>>;
+using ArgValue = std::variant<std::monostate, bool, int64_t, double, std::string, std::vector<int64_t>, std::vector<double>>;
 
-enum class ArgType : uint8_t { boolean, integer, number, choice /*string out of `choices`*/, integer_or_pair, padding /*valid, same, or an integer*/ };
+enum class ArgType : uint8_t { boolean, integer, number, choice /*string out of `choices`*/, integer_or_pair, padding /*valid, same, or an integer*/, numbers /*a list*/ };
 
 struct ArgDef {
   std::string name;
@@ -60,8 +60,12 @@ struct LayerDef {
 struct LossDef {
   std::string name, doc;
   std::vector<ArgDef> args;
-  /// The label's type for this output type: i32[] class index, or f32[...].
+  /// The label's type for this output type: class indices i32[...], one for each row of the last dim, or f32 values of the output's own type.
   std::function<Type(const Type& output)> label_type;
+  /// False when the loss cannot be taken of this output: what is wrong, with its shape, and what to do about it. Null: of any.
+  std::function<bool(const Graph&, ValueId output, const std::vector<ArgValue>& args, std::string& error, std::string& help)> check;
+  /// True when the output stands for scores, above or below 0, and not for probabilities: metrics then read it so. Null: never.
+  std::function<bool(const std::vector<ArgValue>& args)> scores;
   std::function<ValueId(Graph&, const OpTable&, ValueId output, ValueId label, const std::vector<ArgValue>& args)> build;
 };
 
@@ -76,7 +80,16 @@ struct OptimizerDef {
                                      const std::vector<ArgValue>& args)> build;
 };
 
-/// All that the language offers by name; assembled in compiler/ops/table.cpp and handed on by tool/ only.
+/// A metric: metrics = [accuracy, top(2), precision(threshold = 0.4)]. The runtime counts it (runtime/train/metrics.h).
+struct MetricDef {
+  std::string name, doc;
+  std::vector<ArgDef> args;
+  /// The name in results, which tells the runtime all: "top2", "precision@0.4". Null: the name itself.
+  std::function<std::string(const std::vector<ArgValue>& args)> text;
+  /// False when it cannot be counted from this output and label: what is wrong, with their shapes, and what to do about it.
+  std::function<bool(const Type& output, const Type& label, const std::vector<ArgValue>& args, std::string& error, std::string& help)> check;
+};
+
 /// A function of expressions over tensors, as user-defined operators are written with; also what the operators of such expressions mean: "+", "-", "*", "/", "^",
 /// "neg". Operands broadcast: an unbatched one of lower rank along the leading dims, any extent of 1 along its dim.
 struct FunctionDef {
@@ -87,11 +100,13 @@ struct FunctionDef {
   std::function<ValueId(Graph&, const OpTable&, const std::vector<ValueId>& args, const std::vector<int64_t>& axes, int32_t layer, std::string& error)> build;
 };
 
+/// All that the language offers by name; assembled in compiler/ops/table.cpp and handed on by tool/ only.
 struct Registry {
   OpTable ops;
   std::vector<const LayerDef*> layers;
   std::vector<const LossDef*> losses;
   std::vector<const OptimizerDef*> optimizers;
+  std::vector<const MetricDef*> metrics;
   std::vector<const FunctionDef*> functions;
   // Operators that passes need, by what they do; a pass names no operator.
   const OpDef* penalty = nullptr;        // w -> f32[]: l1 * sum|w| + l2 * sum w^2; attributes "l1", "l2"

@@ -44,7 +44,11 @@ const ir::Registry& registry() {
     add_flatten(r);
     add_arithmetic(r);
     add_loss(r);
+    add_class_loss(r);
     add_binary_loss(r);
+    add_pointwise_loss(r);
+    add_vector_loss(r);
+    add_metrics(r);
     add_regularise(r);
     add_sgd(r);
     add_adam(r);
