@@ -18,6 +18,7 @@ const char* wording(ir::ArgType t) {
     case ir::ArgType::choice: return "one of its choices";
     case ir::ArgType::integer_or_pair: return "an integer or a pair of integers";
     case ir::ArgType::padding: return "valid, same, or an integer";
+    case ir::ArgType::numbers: return "a list of numbers";
   }
   return "";
 }
@@ -153,6 +154,15 @@ bool Elaborator::convert(const std::string& what, const ir::ArgDef& def, const a
     if (pair.size() != 2) return wrong(v);
     out = pair;
     return in_range(static_cast<double>(pair[0])) && in_range(static_cast<double>(pair[1]));
+  }
+  if (def.type == T::numbers) {
+    std::vector<double> list;
+    if (v.is(K::list))
+      for (const Value& x : *v.items)
+        if (x.numeric()) list.push_back(x.real());
+    if (!v.is(K::list) || list.size() != v.items->size()) return wrong(v);
+    out = list;
+    return std::all_of(list.begin(), list.end(), in_range);
   }
   if (def.type == T::padding && integer_of(v, i)) {
     out = fmt::format("{}", i);

@@ -25,6 +25,7 @@ std::vector<Entry> entries() {
   std::stable_sort(all.begin(), all.end(), [](const Entry& a, const Entry& b) { return a.section < b.section; });
   for (const ir::LossDef* l : r.losses) all.push_back({"Losses", l->name, l->doc, &l->args});
   for (const ir::OptimizerDef* o : r.optimizers) all.push_back({"Optimisers", o->name, o->doc, &o->args});
+  for (const ir::MetricDef* m : r.metrics) all.push_back({"Metrics", m->name, m->doc, &m->args});
   return all;
 }
 
@@ -34,6 +35,7 @@ std::string value_text(const ArgValue& v) {
   if (const double* d = std::get_if<double>(&v)) return fmt::format("{:g}", *d);
   if (const std::string* s = std::get_if<std::string>(&v)) return *s;
   if (const auto* list = std::get_if<std::vector<int64_t>>(&v)) return fmt::format("[{}]", fmt::join(*list, ", "));
+  if (const auto* list = std::get_if<std::vector<double>>(&v)) return fmt::format("[{:g}]", fmt::join(*list, ", "));
   return "none";
 }
 
@@ -45,6 +47,7 @@ std::string type_text(const ArgDef& a) {
     case ArgType::choice: return fmt::format("{}", fmt::join(a.choices, " or "));
     case ArgType::integer_or_pair: return "int or [int, int]";
     case ArgType::padding: return "valid, same or int";
+    case ArgType::numbers: return "[number, ...]";
   }
   return "";
 }
@@ -86,7 +89,7 @@ int layers(const std::string& name, bool json) {
     all.erase(std::remove_if(all.begin(), all.end(), [&](const Entry& e) { return e.name != name; }), all.end());
     if (all.empty()) {
       const std::string near = nearest_name(name, names);
-      print_error(fmt::format("no layer, loss or optimiser is called {}; {}", name, near.empty() ? "netc layers lists them" : "did you mean " + near + "?"));
+      print_error(fmt::format("no layer, loss, optimiser or metric is called {}; {}", name, near.empty() ? "netc layers lists them" : "did you mean " + near + "?"));
       return kFailed;
     }
   }

@@ -55,13 +55,14 @@ std::string show(const ir::ArgValue& value) {
   if (const auto* i = std::get_if<int64_t>(&value)) return fmt::format("{}", *i);
   if (const auto* d = std::get_if<double>(&value)) return fmt::format("{:g}", *d);
   if (const auto* s = std::get_if<std::string>(&value)) return *s;
+  if (const auto* list = std::get_if<std::vector<double>>(&value)) return fmt::format("[{:g}]", fmt::join(*list, ", "));
   return "";
 }
 
 std::string wording(const ir::ArgDef& a) {
   using T = ir::ArgType;
   std::string s = a.type == T::boolean ? "true or false" : a.type == T::integer ? "integer" : a.type == T::number ? "number" : a.type == T::choice ? fmt::format("{}", fmt::join(a.choices, ", "))
-                  : a.type == T::padding ? "valid, same or an integer" : "integer or [height, width]";
+                  : a.type == T::padding ? "valid, same or an integer" : a.type == T::numbers ? "[numbers]" : "integer or [height, width]";
   if (a.type == T::boolean || a.type == T::choice || a.type == T::padding) return s;
   if (a.min > -1e300 && a.max < 1e300) return s + fmt::format(", {:g} to {:g}", a.min, a.max);
   return a.min > -1e300 ? s + fmt::format(", at least {:g}", a.min) : s;
@@ -80,7 +81,7 @@ std::string arguments(const std::vector<ir::ArgDef>& args) {
 
 std::string reference() {
   const ir::Registry& r = ops::registry();
-  std::string s = "# Layers, losses, optimisers\n\nWritten from the definitions in `compiler/ops` by a test (`NETC_UPDATE_GOLDEN=1 build/bin/test_docs`); do not edit. Shapes are of one sample.\n";
+  std::string s = "# Layers, losses, optimisers, metrics\n\nWritten from the definitions in `compiler/ops` by a test (`NETC_UPDATE_GOLDEN=1 build/bin/test_docs`); do not edit. Shapes are of one sample.\n";
   std::vector<std::string> sections;
   for (const ir::LayerDef* l : r.layers)
     if (std::find(sections.begin(), sections.end(), l->section) == sections.end()) sections.push_back(l->section);
@@ -102,6 +103,8 @@ std::string reference() {
   for (const ir::LossDef* l : r.losses) s += fmt::format("\n### {}\n{}\n{}", l->name, l->doc, arguments(l->args));
   s += "\n## Optimisers\n`optimizer = NAME(…)`\n";
   for (const ir::OptimizerDef* o : r.optimizers) s += fmt::format("\n### {}\n{}\n{}", o->name, o->doc, arguments(o->args));
+  s += "\n## Metrics\n`metrics = [NAME, NAME(...)]`; of a net with several outputs `NAME(OUTPUT)` counts one of them\n";
+  for (const ir::MetricDef* m : r.metrics) s += fmt::format("\n### {}\n{}\n{}", m->name, m->doc, arguments(m->args));
   return s;
 }
 
