@@ -80,8 +80,12 @@ struct LayerDef {
 struct LossDef {
   std::string name, doc;
   std::vector<ArgDef> args;
-  /// The label's type for this output type: i32[] class index, or f32[...].
+  /// The label's type for this output type: class indices i32[...], one for each row of the last dim, or f32 values of the output's own type.
   std::function<Type(const Type& output)> label_type;
+  /// False when the loss cannot be taken of this output: what is wrong, with its shape, and what to do about it. Null: of any.
+  std::function<bool(const Graph&, ValueId output, const std::vector<ArgValue>& args, std::string& error, std::string& help)> check;
+  /// True when the output stands for scores, above or below 0, and not for probabilities: metrics then read it so. Null: never.
+  std::function<bool(const std::vector<ArgValue>& args)> scores;
   std::function<ValueId(Graph&, const OpTable&, ValueId output, ValueId label, const std::vector<ArgValue>& args)> build;
 };
 
@@ -94,6 +98,16 @@ struct OptimizerDef {
   /// New contents of {weight, slots...}. `lr` and `step` are scalar variables' values.
   std::function<std::vector<ValueId>(Graph&, const OpTable&, ValueId weight, ValueId gradient, const std::vector<ValueId>& slots, ValueId lr, ValueId step,
                                      const std::vector<ArgValue>& args)> build;
+};
+
+/// A metric: metrics = [accuracy, top(2), precision(threshold = 0.4)]. The runtime counts it (runtime/train/metrics.h).
+struct MetricDef {
+  std::string name, doc;
+  std::vector<ArgDef> args;
+  /// The name in results, which tells the runtime all: "top2", "precision@0.4". Null: the name itself.
+  std::function<std::string(const std::vector<ArgValue>& args)> text;
+  /// False when it cannot be counted from this output and label: what is wrong, with their shapes, and what to do about it.
+  std::function<bool(const Type& output, const Type& label, const std::vector<ArgValue>& args, std::string& error, std::string& help)> check;
 };
 
 /// A function of expressions over tensors, as user-defined operators are written with; also what the operators of such expressions mean: "+", "-", "*", "/", "^",
@@ -120,6 +134,7 @@ struct Registry {
   std::vector<const LayerDef*> layers;
   std::vector<const LossDef*> losses;
   std::vector<const OptimizerDef*> optimizers;
+  std::vector<const MetricDef*> metrics;
   std::vector<const FunctionDef*> functions;
   std::vector<const SettingDef*> settings;
   // Operators that passes need, by what they do; a pass names no operator.

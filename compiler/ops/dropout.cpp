@@ -73,11 +73,6 @@ OpDef dropout(const Drop& drop) {
 
 ValueId dropped(LayerBuilder& b, ValueId x, const char* op, double rate) { return rate == 0 ? x : emit_random(b, x, op, {{"rate", rate}}); }
 
-}  // namespace
-
-ValueId drop(LayerBuilder& b, ValueId x, double rate) { return dropped(b, x, "dropout", rate); }
-
-namespace {
 
 LayerDef layer_def(const Drop& drop) {
   LayerDef l;

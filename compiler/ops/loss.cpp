@@ -1,138 +1,87 @@
-// Cross-entropy over classes, and the mean of a loss over the batch. Labels are class indices i32[]; one-hot data is delivered as indices too.
-// When the output is a softmax, the loss is taken from its operand: log-sum-exp needs no clipping, and the gradient is softmax - onehot.
-#include "compiler/ops/softmax.h"
+// The mean of a loss: over the positions of a sample, then over the batch; and what the losses share.
+#include "compiler/ops/loss.h"
 
 namespace netc::ops {
-
-bool check_label_operands(Types in, std::string& error, const char* name) {
-  const Type label{DType::i32, true, {}};
-  bool ok = in[0].dtype == DType::f32 && in[0].batched && in[0].rank() == 1 && in[1] == label;
-  if (in.size() > 2) ok = ok && in[2] == f32({}, true);
-  if (!ok) error = fmt::format("{} needs f32[N, C] and i32[N]{}, not {}", name, in.size() > 2 ? " and f32[N]" : "", list_types(in));
-  return ok;
-}
-
 namespace {
 
-constexpr double kClip = 1e-7;  // Keras clips probabilities to [1e-7, 1 - 1e-7]
-
-ShapeRule loss_shape(const char* name, bool gradient) {
-  const std::string me = name;
-  return [me, gradient](Types in, const Attrs&, std::vector<Type>& out, std::string& error) {
-    if (!check_label_operands(in, error, me.c_str())) return false;
-    out = {gradient ? in[0] : f32({}, true)};
+OpDef sample_mean() {
+  OpDef d;
+  d.name = "sample_mean";
+  d.doc = "Mean over all elements of each sample: f32[N, ...] -> f32[N].";
+  d.kind = Kind::reduction;
+  d.cost = per_input_element(0, 1);
+  d.shape = [](Types in, const Attrs&, std::vector<Type>& out, std::string& error) {
+    if (in[0].dtype != DType::f32 || !in[0].batched || in[0].rank() == 0 || in[0].has_any_extent()) {
+      error = fmt::format("sample_mean needs f32[N, ...] of known extents, not {}", to_string(in[0]));
+      return false;
+    }
+    out = {f32({}, true)};
     return true;
   };
-}
-
-/// A label as an index that is always inside the row.
-Expr label_at(const LowerContext& ctx, const Expr& n) { return clamp(ctx.in[1](n), 0, static_cast<int>(ctx.in_type(0).dims[0]) - 1); }
-size_t label_at(const Tensors& in, size_t n) {
-  return static_cast<size_t>(std::clamp<int64_t>(static_cast<int64_t>(in[1].data[n]), 0, in[0].dims[1] - 1));
-}
-
-OpDef softmax_crossentropy() {
-  OpDef d;
-  d.name = "softmax_crossentropy";
-  d.doc = "Loss of each sample from logits: log(sum_c exp(x[c])) - x[label]. Operands logits, label.";
-  d.kind = Kind::reduction;
-  d.inputs = 2;
-  d.cost = per_input_element(0, 22);
-  d.shape = loss_shape("softmax_crossentropy", false);
+  // Sums of slices along the outermost dim, then of those: a long chain of additions would lose digits.
   d.lower = [](const LowerContext& ctx) {
-    Var n("n");
-    SoftmaxRows s = softmax_rows(ctx, 0);
-    Func y("softmax_crossentropy");
-    y(n) = log(s.sum(n)) + s.maximum(n) - ctx.in[0](label_at(ctx, n), n);
-    return Lowered{{y}, s.sum, s.r, {}, {s.maximum, s.sum}};
-  };
-  d.reference = [](const Node&, const Graph&, const Tensors& in, int64_t batch) {
-    RefTensor y{{batch}, ref_log_sum_exp(in[0])};
-    for (size_t n = 0; n < y.data.size(); ++n) y.data[n] -= in[0].data[n * static_cast<size_t>(in[0].dims[1]) + label_at(in, n)];
-    return Tensors{y};
-  };
-  d.gradient = [](const GradContext& g) {
-    return std::vector<ValueId>{g.wanted[0] ? g.emit("softmax_crossentropy_grad", {g.in(0), g.in(1), g.grads_out[0]}) : kNone, kNone};
-  };
-  return d;
-}
-
-OpDef softmax_crossentropy_grad() {
-  OpDef d;
-  d.name = "softmax_crossentropy_grad";
-  d.doc = "Gradient of softmax_crossentropy in the logits: (softmax(x)[c] - [c = label]) * dy. Operands logits, label, dy.";
-  d.kind = Kind::reduction;
-  d.inputs = 3;
-  d.no_gradient = kNoSecond;
-  d.cost = per_element(24);
-  d.shape = loss_shape("softmax_crossentropy_grad", true);
-  d.lower = [](const LowerContext& ctx) {
-    Var c("c"), n("n");
-    SoftmaxRows s = softmax_rows(ctx, 0);
-    Func dx("softmax_crossentropy_grad");
-    dx(c, n) = (exp(ctx.in[0](c, n) - s.maximum(n)) / s.sum(n) - select(c == label_at(ctx, n), 1.0f, 0.0f)) * ctx.in[2](n);
-    return Lowered{{dx}, s.sum, s.r, {}, {s.maximum, s.sum}};
-  };
-  d.reference = [](const Node&, const Graph&, const Tensors& in, int64_t) {
-    RefTensor dx{in[0].dims, ref_softmax(in[0])};
-    const size_t C = static_cast<size_t>(in[0].dims[1]);
-    for (size_t n = 0; n < in[1].data.size(); ++n) dx.data[n * C + label_at(in, n)] -= 1;
-    for (size_t i = 0; i < dx.data.size(); ++i) dx.data[i] *= in[2].data[i / C];
-    return Tensors{dx};
-  };
-  return d;
-}
-
-OpDef crossentropy() {
-  OpDef d;
-  d.name = "crossentropy";
-  d.doc = "Loss of each sample from probabilities: -log(clip(p[label], 1e-7, 1 - 1e-7)). Operands p, label.";
-  d.kind = Kind::window;
-  d.inputs = 2;
-  d.cost = [](const Node&, const Graph&) { return Cost{0, 12}; };
-  d.shape = loss_shape("crossentropy", false);
-  d.lower = [](const LowerContext& ctx) {
-    Var n("n");
-    Func y("crossentropy");
-    y(n) = -log(clamp(ctx.in[0](label_at(ctx, n), n), lit(kClip), lit(1 - kClip)));
-    return Lowered{{y}, y, {}, {}, {}};
-  };
-  d.reference = [](const Node&, const Graph&, const Tensors& in, int64_t batch) {
-    RefTensor y{{batch}, std::vector<double>(static_cast<size_t>(batch))};
-    const size_t C = static_cast<size_t>(in[0].dims[1]);
-    for (size_t n = 0; n < y.data.size(); ++n) y.data[n] = -std::log(std::clamp(in[0].data[n * C + label_at(in, n)], kClip, 1 - kClip));
-    return Tensors{y};
-  };
-  d.gradient = [](const GradContext& g) {
-    return std::vector<ValueId>{g.wanted[0] ? g.emit("crossentropy_grad", {g.in(0), g.in(1), g.grads_out[0]}) : kNone, kNone};
-  };
-  return d;
-}
-
-OpDef crossentropy_grad() {
-  OpDef d;
-  d.name = "crossentropy_grad";
-  d.doc = "Gradient of crossentropy: -dy / p at the label, where p is not clipped; else 0. Operands p, label, dy.";
-  d.kind = Kind::window;
-  d.inputs = 3;
-  d.no_gradient = kNoSecond;
-  d.cost = per_element(3);
-  d.shape = loss_shape("crossentropy_grad", true);
-  d.lower = [](const LowerContext& ctx) {
-    Var c("c"), n("n");
-    Func dx("crossentropy_grad");
-    const Expr p = ctx.in[0](c, n);
-    dx(c, n) = select(c == label_at(ctx, n) && p > lit(kClip) && p < lit(1 - kClip), -ctx.in[2](n) / max(p, lit(kClip)), 0.0f);
-    return Lowered{{dx}, dx, {}, {}, {}};
-  };
-  d.reference = [](const Node&, const Graph&, const Tensors& in, int64_t) {
-    RefTensor dx{in[0].dims, std::vector<double>(in[0].data.size(), 0.0)};
-    const size_t C = static_cast<size_t>(in[0].dims[1]);
-    for (size_t n = 0; n < in[1].data.size(); ++n) {
-      const size_t i = n * C + label_at(in, n);
-      if (in[0].data[i] > kClip && in[0].data[i] < 1 - kClip) dx.data[i] = -in[2].data[n] / in[0].data[i];
+    const Type& t = ctx.in_type(0);
+    const int outer = static_cast<int>(t.dims[0]);
+    Var n("n"), slice("slice");
+    Func part("sample_mean_slice"), sum("sample_mean_sum"), y("sample_mean");
+    RDom r(0, outer, "r");
+    sum(n) = 0.0f;
+    if (t.rank() > 1) {
+      const std::vector<Halide::Range> ranges = ranges_of(t, ctx.batch);
+      RDom inner(std::vector<Halide::Range>(ranges.begin(), ranges.end() - 2), "inner");
+      Exprs at;
+      for (int i = 0; i < inner.dimensions(); ++i) at.push_back(inner[i]);
+      at.push_back(slice);
+      at.push_back(n);
+      part(slice, n) = 0.0f;
+      part(slice, n) += ctx.in[0](at);
     }
-    return Tensors{dx};
+    sum(n) += t.rank() > 1 ? part(r, n) : ctx.in[0](r, n);
+    y(n) = sum(n) * lit(1 / elements(t));
+    Lowered l{{y}, sum, r, {}, {}};
+    if (t.rank() > 1) l.helpers.push_back(part);
+    return l;
+  };
+  d.reference = [](const Node&, const Graph&, const Tensors& in, int64_t batch) {
+    RefTensor y{{batch}, std::vector<double>(static_cast<size_t>(batch), 0.0)};
+    const size_t each = in[0].data.size() / y.data.size();
+    for (size_t i = 0; i < in[0].data.size(); ++i) y.data[i / each] += in[0].data[i] / static_cast<double>(each);
+    return Tensors{y};
+  };
+  d.gradient = [](const GradContext& g) {
+    const Type x = g.graph.type(g.in(0));
+    const ValueId share = g.emit("scale", {g.grads_out[0]}, {{"factor", 1 / elements(x)}});
+    return std::vector<ValueId>{g.emit("spread", {share}, {{"dims", x.dims}})};
+  };
+  return d;
+}
+
+OpDef spread() {
+  OpDef d;
+  d.name = "spread";
+  d.doc = "Every element of a sample is the sample's one number: f32[N] -> f32[N, dims...].";
+  d.kind = Kind::gather;
+  d.cost = per_element(0);
+  d.no_gradient = kNoSecond;
+  d.shape = [](Types in, const Attrs& a, std::vector<Type>& out, std::string& error) {
+    const Type t = f32(a.ints("dims"), true);
+    if (in[0] != f32({}, true) || t.has_any_extent()) {
+      error = fmt::format("spread cannot make {} of {}", to_string(t), to_string(in[0]));
+      return false;
+    }
+    out = {t};
+    return true;
+  };
+  d.lower = [](const LowerContext& ctx) {
+    const std::vector<Var> v = vars_of(ctx.out_type());
+    Func y("spread");
+    y(v) = ctx.in[0](v.back());
+    return Lowered{{y}, {}, {}, {}, {}};
+  };
+  d.reference = [](const Node& n, const Graph& g, const Tensors& in, int64_t batch) {
+    RefTensor y = ref_zeros(g.type(n.results[0]), batch);
+    for (size_t i = 0; i < y.data.size(); ++i) y.data[i] = in[0].data[i / (y.data.size() / in[0].data.size())];
+    return Tensors{y};
   };
   return d;
 }
@@ -184,36 +133,67 @@ OpDef batch_mean_of_grad() {
     return true;
   };
   d.scalar = [](const LowerContext& ctx, const Exprs& in, const Exprs&) { return Exprs{in[0] / cast<float>(ctx.batch)}; };
-  d.reference = pointwise([](const Node&, const Graph&, const std::vector<double>& v, int64_t batch) {
-    return std::vector<double>{v[0] / static_cast<double>(batch)};
-  });
-  return d;
-}
-
-LossDef loss_def(const char* name, const char* doc) {
-  LossDef l;
-  l.name = name;
-  l.doc = doc;
-  l.label_type = [](const Type&) { return Type{DType::i32, true, {}}; };
-  l.build = [](Graph& g, const OpTable& ops, ValueId output, ValueId label, const std::vector<ArgValue>&) {
-    const NodeId def = g.values[output].def;
-    const bool softmax = def != kNone && g.nodes[def].op->name == "softmax";
-    const ValueId from = softmax ? g.nodes[def].inputs[0] : output;
-    const ValueId each = g.add(ops.at(softmax ? "softmax_crossentropy" : "crossentropy"), {from, label}, {}, kNone, "loss_of_sample");
-    return g.add(ops.at("batch_mean_of"), {each}, {}, kNone, "loss_of_data");
+  d.reference = [](const Node&, const Graph&, const Tensors& in, int64_t batch) {
+    return Tensors{RefTensor{{batch}, std::vector<double>(static_cast<size_t>(batch), in[0].data[0] / static_cast<double>(batch))}};
   };
-  return l;
+  return d;
 }
 
 }  // namespace
 
+Type class_labels(const Type& rows) {
+  Type t{DType::i32, true, rows.dims};
+  if (!t.dims.empty()) t.dims.pop_back();
+  return t;
+}
+
+ValueId mean_loss(Graph& g, const OpTable& ops, ValueId each) {
+  if (g.type(each).rank() > 0) each = g.add(ops.at("sample_mean"), {each}, {}, kNone, "loss_of_sample");
+  return g.add(ops.at("batch_mean_of"), {each}, {}, kNone, "loss_of_data");
+}
+
+ValueId operand_of(const Graph& g, ValueId value, const char* name) {
+  const NodeId def = g.values[value].def;
+  return def != kNone && g.nodes[def].op->name == name ? g.nodes[def].inputs[0] : kNone;
+}
+
+bool check_output(const Graph& g, ValueId output, const char* loss, int rank, std::string& error, std::string& help) {
+  const Type& t = g.type(output);
+  if (t.dtype == DType::f32 && t.batched && !t.has_any_extent() && t.rank() >= rank) return true;
+  error = fmt::format("{} needs an output of f32 values{}, but it is {}", loss, rank > 0 ? fmt::format(" with {} dimension{} or more", rank, rank > 1 ? "s" : "") : "",
+                      shape_for_user(t));
+  if (t.has_any_extent()) help = "put Resize(height, width) behind the input";
+  return false;
+}
+
+bool check_logits(const Graph& g, ValueId output, const char* loss, bool from_logits, const char* op, const char* activation, std::string& error, std::string& help) {
+  if (!from_logits || operand_of(g, output, op) == kNone) return true;
+  error = fmt::format("{} is to take logits (from_logits = true), but the output comes from {}", loss, activation);
+  help = fmt::format("leave from_logits out: after {} the loss is computed from the logits anyway", activation);
+  return false;
+}
+
+bool check_weights(const std::vector<double>& weights, int64_t classes, const char* loss, std::string& error, std::string& help) {
+  if (weights.empty() || static_cast<int64_t>(weights.size()) == classes) return true;
+  error = fmt::format("class_weights of {} has {} numbers, but there are {} classes", loss, weights.size(), classes);
+  std::string ones = "1";
+  for (int64_t i = 1; i < std::min<int64_t>(classes, 8); ++i) ones += ", 1";
+  help = fmt::format("give one weight for each class: class_weights = [{}{}]", ones, classes > 8 ? ", ..." : "");
+  return false;
+}
+
+ArgDef from_logits_arg() {
+  return {"from_logits", ArgType::boolean, ArgValue{false}, -1e300, 1e300, {}, "the output is scores before the activation, not probabilities"};
+}
+ArgDef smoothing_arg() {
+  return {"label_smoothing", ArgType::number, ArgValue{0.0}, 0, 1, {}, "this share of the target is spread evenly over the classes"};
+}
+ArgDef class_weights_arg(const char* doc) { return {"class_weights", ArgType::numbers, ArgValue{std::vector<double>{}}, 0, 1e300, {}, doc}; }
+ArgDef gamma_arg() { return {"gamma", ArgType::number, ArgValue{2.0}, 0, 100, {}, "how much less what is right already counts; 0: no less"}; }
+
 void add_loss(Registry& r) {
-  static const OpDef ops[] = {softmax_crossentropy(), softmax_crossentropy_grad(), crossentropy(), crossentropy_grad(), batch_mean_of(), batch_mean_of_grad()};
-  static const LossDef losses[] = {
-      loss_def("categorical_crossentropy", "Cross-entropy of class probabilities with the label's class: -log(p[label]), the mean over the batch."),
-      loss_def("sparse_categorical_crossentropy", "The same as categorical_crossentropy: labels are class indices in both.")};
+  static const OpDef ops[] = {sample_mean(), spread(), batch_mean_of(), batch_mean_of_grad()};
   for (const OpDef& op : ops) r.ops.ops.push_back(&op);
-  for (const LossDef& l : losses) r.losses.push_back(&l);
 }
 
 }  // namespace netc::ops

@@ -15,7 +15,4 @@ std::vector<double> ref_softmax(const RefTensor& x);
 /// log(sum exp) of each row.
 std::vector<double> ref_log_sum_exp(const RefTensor& x);
 
-/// logits f32[N, C] and labels i32[N]; `more` f32[N] operands follow (upstream gradients).
-bool check_label_operands(Types in, std::string& error, const char* name);
-
 }  // namespace netc::ops

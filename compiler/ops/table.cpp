@@ -66,7 +66,11 @@ const ir::Registry& registry() {
     add_attention(r);
     add_recurrent(r);
     add_loss(r);
+    add_class_loss(r);
     add_binary_loss(r);
+    add_pointwise_loss(r);
+    add_vector_loss(r);
+    add_metrics(r);
     add_regularise(r);
     add_initializers(r);
     add_constraints(r);

@@ -150,10 +150,11 @@ class Elaborator {
   void train(const ast::Section& s, const EnvPtr& env, Model& model);
   void loss(const ast::Expr& e, const EnvPtr& env, Model& model);
   void optimizer(const ast::Expr& e, const EnvPtr& env, Model& model);
-  void metric(const ast::Expr& e, const EnvPtr& env, Model& model);
-  void callback(const ast::Expr& e, const EnvPtr& env, Model& model);
   void augment(const ast::Expr& e, const EnvPtr& env, Model& model);
   std::string data_spec(const ast::Expr& e, const EnvPtr& env);
+  // metrics.cpp
+  void metric(const ast::Expr& e, const EnvPtr& env, Model& model);
+  void callback(const ast::Expr& e, const EnvPtr& env, Model& model);
 
   const ast::File& file_;
   const ir::Registry& registry_;

@@ -28,7 +28,7 @@ struct TrainConfig {
   std::vector<ir::ArgValue> optimizer_args;
   double lr = 1e-3;
   int64_t batch = 32, epochs = 1, seed = 1;
-  std::vector<std::string> metrics;            // "accuracy", "top2", "confusion_matrix"
+  std::vector<std::string> metrics;            // as the runtime reads them: "top2", "precision@0.4", "kind:accuracy" of a named output; "scores"
   std::vector<Callback> callbacks;
 };
 

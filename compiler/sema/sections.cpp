@@ -123,10 +123,13 @@ void Elaborator::train(const ast::Section& s, const EnvPtr& env, Model& model) {
     else if (e.key == "batch") integer(e, 1, 65536, t.batch);
     else if (e.key == "epochs") integer(e, 1, 1000000, t.epochs);
     else if (e.key == "seed") integer(e, 0, 4294967295, t.seed);
-    else if (e.key == "metrics") each(*e.value, &Elaborator::metric);
-    else if (e.key == "callbacks") each(*e.value, &Elaborator::callback);
-    else suggest(fail(DiagId::unknown_key, e.span, "train", e.key), e.key, {"loss", "optimizer", "batch", "epochs", "seed", "metrics", "callbacks"});
+    else if (e.key != "metrics" && e.key != "callbacks") suggest(fail(DiagId::unknown_key, e.span, "train", e.key), e.key, {"loss", "optimizer", "batch", "epochs", "seed", "metrics", "callbacks"});
   }
+  // Metrics are checked against the loss's label, and callbacks watch metrics, in whatever order they are written.
+  for (const auto& [key, f] : {std::pair{"metrics", &Elaborator::metric}, std::pair{"callbacks", &Elaborator::callback}})
+    for (const ast::Entry& e : s.entries)
+      if (e.key == key) each(*e.value, f);
+  if (t.loss && t.loss->scores && t.loss_args.size() == t.loss->args.size() && t.loss->scores(t.loss_args)) t.metrics.push_back("scores");
   if (!seen.count("loss")) fail(DiagId::missing_key, s.span, "train", "a loss").help.push_back("write: loss = categorical_crossentropy(OUTPUT, label)");
   if (!seen.count("optimizer")) fail(DiagId::missing_key, s.span, "train", "an optimizer").help.push_back("write: optimizer = adam(lr = 1e-3)");
 }
@@ -157,7 +160,13 @@ void Elaborator::loss(const ast::Expr& e, const EnvPtr& env, Model& model) {
     return;
   }
   args.erase(args.begin(), args.begin() + 2);
-  bind(name, def->args, args, e.span, env, model.train.loss_args, nullptr);
+  if (!bind(name, def->args, args, e.span, env, model.train.loss_args, nullptr)) return model.train.loss_args.clear();
+  std::string error, help;
+  for (const ir::Output& o : model.graph.outputs) {
+    if (o.name != model.train.loss_output || o.value == ir::kNone || !def->check || def->check(model.graph, o.value, model.train.loss_args, error, help)) continue;
+    Diagnostic& d = fail(DiagId::loss_error, e.span, error);
+    if (!help.empty()) d.help.push_back(help);
+  }
 }
 
 void Elaborator::optimizer(const ast::Expr& e, const EnvPtr& env, Model& model) {
@@ -178,54 +187,6 @@ void Elaborator::optimizer(const ast::Expr& e, const EnvPtr& env, Model& model) 
   for (size_t k = 0; k < def->args.size(); ++k)
     if (def->args[k].name == "lr")
       if (const auto* lr = std::get_if<double>(&model.train.optimizer_args[k])) model.train.lr = *lr;
-}
-
-void Elaborator::metric(const ast::Expr& e, const EnvPtr& env, Model& model) {
-  static const std::vector<std::string> kMetrics{"accuracy", "top", "confusion_matrix"};
-  std::string name;
-  std::vector<const ast::Arg*> args;
-  if (!call_parts(e, name, args) || std::find(kMetrics.begin(), kMetrics.end(), name) == kMetrics.end()) {
-    suggest(fail(DiagId::unknown_metric, called(e), source(called(e))), name, kMetrics, true);
-    return;
-  }
-  if (name == "top") {
-    const std::vector<ir::ArgDef> defs{{"k", ir::ArgType::integer, std::nullopt, 1, 1000, {}, "how many of the most probable classes count"}};
-    std::vector<ir::ArgValue> values;
-    if (!bind("top", defs, args, e.span, env, values, nullptr)) return;
-    name = fmt::format("top{}", std::get<int64_t>(values[0]));
-  } else if (!args.empty()) {
-    fail(DiagId::too_many_arguments, e.span, name, 0, args.size());
-  }
-  model.train.metrics.push_back(name);
-}
-
-void Elaborator::callback(const ast::Expr& e, const EnvPtr& env, Model& model) {
-  using ir::ArgType;
-  static const std::vector<std::string> kKinds{"early_stopping", "reduce_lr_on_plateau", "checkpoint", "csv"};
-  static const std::vector<std::string> kMonitors{"loss", "accuracy", "val_loss", "val_accuracy"};
-  Callback c;
-  std::vector<const ast::Arg*> args;
-  if (!call_parts(e, c.kind, args) || std::find(kKinds.begin(), kKinds.end(), c.kind) == kKinds.end()) {
-    suggest(fail(DiagId::unknown_callback, called(e), source(called(e))), c.kind, kKinds, true);
-    return;
-  }
-  if (c.kind == "csv") {
-    const Value path = args.size() == 1 ? eval(*args[0]->value, env) : Value();
-    if (path.is(K::string)) c.path = path.text;
-    else if (args.empty()) fail(DiagId::missing_argument, e.span, c.kind, "path").help.push_back("write: csv(\"results.csv\")");
-    else if (!path.error() || args.size() > 1) fail(DiagId::argument_type, args[0]->span, "path", c.kind, "one string", source(args[0]->span));
-  } else {
-    const ir::ArgValue watched{std::string("val_loss")}, patience{int64_t{c.kind == "early_stopping" ? 5 : 3}};
-    std::vector<ir::ArgDef> defs{{c.kind == "checkpoint" ? "best" : "monitor", ArgType::choice, watched, -1e300, 1e300, kMonitors, "what is watched"}};
-    if (c.kind != "checkpoint") defs.push_back({"patience", ArgType::integer, patience, 1, 1e6, {}, "epochs without improvement"});
-    if (c.kind == "reduce_lr_on_plateau") defs.push_back({"factor", ArgType::number, ir::ArgValue{0.1}, 1e-6, 1, {}, "the rate is multiplied by it"});
-    std::vector<ir::ArgValue> v;
-    if (!bind(c.kind, defs, args, e.span, env, v, nullptr)) return;
-    c.monitor = std::get<std::string>(v[0]);
-    if (v.size() > 1) c.patience = std::get<int64_t>(v[1]);
-    if (v.size() > 2) c.value = std::get<double>(v[2]);
-  }
-  model.train.callbacks.push_back(std::move(c));
 }
 
 }  // namespace netc::sema

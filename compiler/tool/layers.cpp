@@ -26,6 +26,7 @@ std::vector<Entry> entries() {
   for (const ir::SettingDef* s : r.settings) all.push_back({s->type == ArgType::initializer ? "Initialisers" : "Constraints", s->name, s->doc, &s->args});
   for (const ir::LossDef* l : r.losses) all.push_back({"Losses", l->name, l->doc, &l->args});
   for (const ir::OptimizerDef* o : r.optimizers) all.push_back({"Optimisers", o->name, o->doc, &o->args});
+  for (const ir::MetricDef* m : r.metrics) all.push_back({"Metrics", m->name, m->doc, &m->args});
   return all;
 }
 
@@ -96,7 +97,7 @@ int layers(const std::string& name, bool json) {
     all.erase(std::remove_if(all.begin(), all.end(), [&](const Entry& e) { return e.name != name; }), all.end());
     if (all.empty()) {
       const std::string near = nearest_name(name, names);
-      print_error(fmt::format("no layer, loss or optimiser is called {}; {}", name, near.empty() ? "netc layers lists them" : "did you mean " + near + "?"));
+      print_error(fmt::format("no layer, loss, optimiser or metric is called {}; {}", name, near.empty() ? "netc layers lists them" : "did you mean " + near + "?"));
       return kFailed;
     }
   }

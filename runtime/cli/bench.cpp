@@ -60,9 +60,13 @@ void fill(Model& model, int batch) {
     uint8_t* x = static_cast<uint8_t*>(model.input());
     for (size_t i = 0; i < bytes; ++i) x[i] = static_cast<uint8_t>(random());
   }
-  if (model.labels() == nullptr || info.label.dtype != DType::i32) return;
-  int32_t* labels = static_cast<int32_t*>(model.labels());
-  for (int i = 0; i < batch; ++i) labels[i] = static_cast<int32_t>(random() % static_cast<unsigned>(classes_of(outputs_of(info))));
+  if (model.labels() == nullptr) return;
+  const int64_t labels = batch * elements_of(info.label);
+  const unsigned classes = static_cast<unsigned>(std::max(1, classes_of(info.output, info.label)));
+  for (int64_t i = 0; i < labels; ++i) {
+    if (info.label.dtype == DType::f32) static_cast<float*>(model.labels())[i] = static_cast<float>(random() % 256) / 255;
+    else static_cast<int32_t*>(model.labels())[i] = static_cast<int32_t>(random() % classes);
+  }
 }
 
 }  // namespace

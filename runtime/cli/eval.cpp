@@ -47,8 +47,8 @@ nlohmann::json as_json(const EvalResult& r, const std::vector<std::string>& name
     nlohmann::json row = nlohmann::json::array();
     for (int a = 0; a < c.classes(); ++a) row.push_back(c.at(t, a));
     j["confusion_matrix"].push_back(row);
-    j["precision"].push_back(c.precision(t));
-    j["recall"].push_back(c.recall(t));
+    j["class_precision"].push_back(c.precision(t));
+    j["class_recall"].push_back(c.recall(t));
   }
   return j;
 }
@@ -72,7 +72,7 @@ int run_eval(const ModelInfo& info, CreateFn create, const EvalOptions& o) {
   if (!loader) return fail(info, loader.error());
   const EvalResult r = evaluate(*l.model, **loader);
   if (r.n == 0) return fail(info, fmt::format("none of the samples of {} could be read", spec));
-  std::vector<std::string> names;
+  std::vector<std::string> names;   // none where labels are no class indices
   for (int k = 0; k < r.confusion().classes(); ++k) names.push_back(class_name(info, (*source)->classes(), k));
   const size_t skipped = (*loader)->skipped();
   if (o.json) {

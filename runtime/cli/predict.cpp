@@ -19,11 +19,9 @@ constexpr int kMostTogether = 16;   // images of one batch
 struct Answer { int index; float probability; };
 
 /// The `top` most likely classes of one row; a single output stands for two classes.
-std::vector<Answer> best_of(const float* row, int outputs, int top) {
+std::vector<Answer> best_of(const Metrics& metrics, const float* row, int classes, int top) {
   std::vector<Answer> all;
-  if (outputs == 1) all = {{0, 1 - row[0]}, {1, row[0]}};
-  else
-    for (int i = 0; i < outputs; ++i) all.push_back({i, row[i]});
+  for (int i = 0; i < classes; ++i) all.push_back({i, metrics.classifies_samples() ? metrics.probability(row, i) : row[i]});
   const size_t n = std::min<size_t>(static_cast<size_t>(top), all.size());
   std::partial_sort(all.begin(), all.begin() + static_cast<std::ptrdiff_t>(n), all.end(),
                     [](const Answer& a, const Answer& b) { return a.probability > b.probability; });
@@ -69,6 +67,7 @@ int run_predict(const ModelInfo& info, CreateFn create, const PredictOptions& o)
   Loaded l;
   if (!load_for_inference(info, create, o.weights, batch, o.threads, l)) return 1;
   const int outputs = outputs_of(info), classes = classes_of(outputs);
+  const Metrics metrics(info.output, info.label, info.metrics);   // how a row is read
   std::vector<std::string> names;
   for (int k = 0; k < classes; ++k) names.push_back(class_name(info, l.classes, k));
   const size_t stride = ingested_bytes(info);
@@ -86,7 +85,7 @@ int run_predict(const ModelInfo& info, CreateFn create, const PredictOptions& o)
     const float* rows = l.model->infer(static_cast<int>(taken.size()));
     if (rows == nullptr) return fail(info, "the network could not be run");
     for (size_t i = 0; i < taken.size(); ++i) {
-      const std::vector<Answer> answers = best_of(rows + i * static_cast<size_t>(outputs), outputs, std::max(1, o.top));
+      const std::vector<Answer> answers = best_of(metrics, rows + i * static_cast<size_t>(outputs), classes, std::max(1, o.top));
       if (!o.json) {
         print_answer(taken[i], answers, names, o.top <= 1);
         continue;

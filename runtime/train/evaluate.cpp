@@ -5,7 +5,7 @@ namespace netc::rt {
 EvalResult evaluate(Model& model, Loader& loader, const std::function<bool()>& stop) {
   const ModelInfo& info = model.info();
   EvalResult result;
-  result.metrics = Metrics(outputs_of(info), info.metrics);
+  result.metrics = Metrics(info.output, info.label, info.metrics);
   loader.start_epoch(0);
   for (Batch batch; !(stop && stop()) && loader.next(batch);) {
     model.use_buffers(batch.input, batch.labels);
@@ -31,7 +31,7 @@ std::string validation_spec(const ModelInfo& info, const std::string& data, bool
 }
 
 NamedInfo::NamedInfo(const ModelInfo& info, const std::vector<std::string>& classes) : info_(info) {
-  if (!info.classes.empty() || classes.empty() || classes.size() > static_cast<size_t>(classes_of(outputs_of(info)))) return;
+  if (!info.classes.empty() || classes.empty() || classes.size() > static_cast<size_t>(classes_of(info.output, info.label))) return;
   names_ = classes;
   for (const std::string& name : names_) pointers_.push_back(name.c_str());
   info_.classes = pointers_;

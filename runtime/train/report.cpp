@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cctype>
 #include <cstdlib>
 #include <ctime>
 #include <fstream>
@@ -60,13 +61,22 @@ double total_seconds(const ReportInput& in) {
   return s;
 }
 
+/// "accuracy", "among the first 2", "precision above 0.4"
+std::string title_of(const std::string& metric) {
+  const size_t at = metric.find('@');
+  if (at != std::string::npos) return fmt::format("{} above {}", metric.substr(0, at), metric.substr(at + 1));
+  return metric.compare(0, 3, "top") == 0 ? "among the first " + metric.substr(3) : metric;
+}
+
 std::string tiles(const ReportInput& in) {
   const EvalResult& r = in.review.result;
   const char* of = in.validation ? "validation" : "training";
-  std::string s = tile(fmt::format("{} accuracy", of), fmt::format("{:.4f}", r.metrics.accuracy()));
+  std::string s, loss = tile(fmt::format("{} loss", of), fmt::format("{:.4f}", r.loss));
+  if (r.metrics.classifies()) s += tile(fmt::format("{} accuracy", of), fmt::format("{:.4f}", r.metrics.accuracy()));
   if (r.confusion().classes() > 0) s += tile("share of the largest class", fmt::format("{:.4f}", r.confusion().majority_share()));
-  s += tile(fmt::format("{} loss", of), fmt::format("{:.4f}", r.loss));
-  for (const int k : r.metrics.ks()) s += tile(fmt::format("among the first {}", k), fmt::format("{:.4f}", r.metrics.top_k(k)));
+  s += loss;
+  for (const NamedValue& v : r.metrics.values())
+    if (v.name != "loss" && v.name != "accuracy") s += tile(title_of(v.name), fmt::format("{:.4f}", v.value));
   s += tile("best epoch", fmt::format("{} of {}", in.epoch, in.history.empty() ? 0 : in.history.back().epoch));
   s += tile("training time", duration_text(total_seconds(in)));
   s += tile("parameters", grouped(parameters(in.info)));
@@ -204,8 +214,12 @@ tl::expected<void, std::string> write_report(const ReportInput& in, const std::s
       "<style>{1}</style></head><body>\n<h1>{0}</h1>\n<p class=\"muted\">{2}{3} &#183; {4}</p>\n",
       text(in.info.name), html::style(), text(in.info.doc), in.info.doc && *in.info.doc ? "" : "the net " + text(in.info.net), now());
   page += "<div class=\"tiles\">\n" + tiles(in) + "</div>\n";
-  std::string curves = curve(in, "loss", "Loss") + curve(in, "accuracy", "Accuracy");
-  for (const int k : in.review.result.metrics.ks()) curves += curve(in, fmt::format("top{}", k), fmt::format("Among the first {}", k));
+  std::string curves;
+  for (const NamedValue& v : in.review.result.metrics.values()) {
+    std::string title = title_of(v.name);
+    title[0] = static_cast<char>(std::toupper(static_cast<unsigned char>(title[0])));
+    curves += curve(in, v.name, title);
+  }
   page += section("Training", "<div class=\"pair\">\n" + curves + "</div>\n");
   page += section("Confusion matrix", answers(in, names));
   if (c.classes() > 0) page += section("Classes", html::class_table(c, names));

@@ -18,7 +18,7 @@ struct Answered { size_t index; int label, answer; float probability; /* of the 
 /// Of two classes: how sure the model was of the second, and whether the sample is of it.
 struct Scored { float score; bool second; };
 
-/// A pass over a split that keeps more than the counts.
+/// A pass over a split that keeps more than the counts; the answers to single samples only where each has one class index as its label.
 struct Review {
   static constexpr size_t kShown = 12, kMostScores = size_t{1} << 20;
   EvalResult result;

@@ -25,27 +25,28 @@ Review review(Model& model, Loader& loader, const std::function<bool()>& stop) {
   const ModelInfo& info = model.info();
   const int outputs = outputs_of(info);
   Review out;
-  out.result.metrics = Metrics(outputs, info.metrics);
+  Metrics& metrics = out.result.metrics;
+  metrics = Metrics(info.output, info.label, info.metrics);
   loader.start_epoch(0);
   for (Batch batch; !(stop && stop()) && loader.next(batch);) {
     model.use_buffers(batch.input, batch.labels);
     const float loss = model.evaluate(batch.n);
     const float* rows = model.output();
     if (rows == nullptr) break;
-    out.result.metrics.add(rows, batch.labels, batch.n, loss);
+    metrics.add(rows, batch.labels, batch.n, loss);
+    if (!metrics.classifies_samples()) continue;
     for (int i = 0; i < batch.n; ++i) {
       const float* row = rows + static_cast<size_t>(i) * static_cast<size_t>(outputs);
-      const int answer = answer_of(row, outputs);
-      const float probability = outputs > 1 ? row[answer] : answer == 1 ? row[0] : 1 - row[0];
-      const Answered a{batch.indices[static_cast<size_t>(i)], batch.labels[i], answer, probability};
-      if (outputs <= 2 && out.scores.size() < Review::kMostScores) out.scores.push_back({outputs == 1 ? row[0] : row[1], a.label == 1});
+      const int answer = metrics.answer(row);
+      const Answered a{batch.indices[static_cast<size_t>(i)], batch.labels[i], answer, metrics.probability(row, answer)};
+      if (outputs <= 2 && out.scores.size() < Review::kMostScores) out.scores.push_back({metrics.probability(row, 1), a.label == 1});
       if (a.answer == a.label) offer(out.right, a, Review::kShown, [](const Answered& x, const Answered& y) { return scatter(x.index) < scatter(y.index); });
       else offer(out.wrong, a, Review::kShown, [](const Answered& x, const Answered& y) { return x.probability > y.probability; });
     }
   }
   model.use_buffers(nullptr, nullptr);
-  out.result.loss = out.result.metrics.loss();
-  out.result.n = out.result.metrics.count();
+  out.result.loss = metrics.loss();
+  out.result.n = metrics.count();
   return out;
 }
 

@@ -62,7 +62,7 @@ json to_json(const TrainState& s) {
     callbacks.push_back({{"seen", c.seen}, {"best", c.best}, {"best_epoch", static_cast<uint64_t>(c.best_epoch)}, {"waited", static_cast<uint64_t>(c.waited)}});
   }
   return {{"epoch", s.epoch}, {"batch", s.batch}, {"step", s.step}, {"lr", s.lr}, {"stopped", s.stopped}, {"seconds", s.seconds},
-          {"running", {{"loss_sum", s.running.loss_sum}, {"count", s.running.count}, {"correct", s.running.correct}, {"top", s.running.top}}},
+          {"running", {{"loss_sum", s.running.loss_sum}, {"count", s.running.count}, {"whole", s.running.whole}, {"sums", s.running.sums}}},
           {"history", std::move(history)}, {"callbacks", std::move(callbacks)}};
 }
 
@@ -77,10 +77,13 @@ TrainState from_json(const json& j, Reader& r) {
   if (const json* running = r.field(j, "running", &json::is_object)) {
     s.running.loss_sum = r.number(*running, "loss_sum");
     s.running.count = r.whole(*running, "count");
-    s.running.correct = r.whole(*running, "correct");
-    for (const json& n : r.list(*running, "top")) {
+    for (const json& n : r.list(*running, "whole")) {
       if (!n.is_number_unsigned()) r.ok = false;
-      else s.running.top.push_back(n.get<uint64_t>());
+      else s.running.whole.push_back(n.get<uint64_t>());
+    }
+    for (const json& n : r.list(*running, "sums")) {
+      if (!n.is_number() && !n.is_null()) r.ok = false;
+      else s.running.sums.push_back(n.is_null() ? std::numeric_limits<double>::quiet_NaN() : n.get<double>());
     }
   }
   for (const json& row : r.list(j, "history")) {

@@ -140,7 +140,7 @@ class Run {
       if (!valid) return failed(valid.error());
       valid_loader_ = std::move(*valid);
     }
-    callbacks_.emplace(info_.callbacks, valid_loader_ != nullptr);
+    callbacks_.emplace(info_.callbacks, valid_loader_ != nullptr, classes_of(info_.output, info_.label) > 0 ? "accuracy" : "loss");
     if (!o_.resume.empty() && !callbacks_->restore(state_.callbacks)) return failed(fmt::format("{}: its callbacks are another program's", o_.resume));
     return true;
   }
@@ -179,7 +179,7 @@ class Run {
 
   int epochs() {
     InterruptGuard interrupts;
-    Metrics metrics(outputs_of(info_), info_.metrics);
+    Metrics metrics(info_.output, info_.label, info_.metrics);
     if (!o_.resume.empty()) metrics.restore(state_.running);
     while (!state_.stopped && static_cast<int64_t>(state_.epoch) < args_.epochs) {
       const Clock::time_point begin = Clock::now();
@@ -304,14 +304,14 @@ class Run {
       progress_.note(fmt::format("for comparison: always answering {} would be right for {:.4f} of the {} data",
                                  class_name(info_, train_source_->classes(), c.majority()), c.majority_share(), valid_source_ ? "validation" : "training"));
     }
-    progress_.event({{"event", "done"},
-                     {"run", folder_->path()},
-                     {"best_epoch", epoch},
-                     {"loss", seen.result.loss},
-                     {"accuracy", seen.result.metrics.accuracy()},
-                     {"majority_share", c.majority_share()},
-                     {"weights", folder_->file("best.safetensors")},
-                     {"report", folder_->file("report.html")}});
+    nlohmann::json done = {{"event", "done"},
+                           {"run", folder_->path()},
+                           {"best_epoch", epoch},
+                           {"weights", folder_->file("best.safetensors")},
+                           {"report", folder_->file("report.html")}};
+    for (const NamedValue& v : seen.result.metrics.values()) done[v.name] = v.value;
+    if (c.classes() > 0) done["majority_share"] = c.majority_share();
+    progress_.event(done);
     if (!o_.json) progress_.closing(fmt::format("weights: {}   report: {}", folder_->file("best.safetensors"), folder_->file("report.html")));
     return 0;
   }

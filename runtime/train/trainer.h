@@ -33,7 +33,7 @@ int train(const ModelInfo& info, CreateFn create, const TrainOptions& options);
 
 struct EvalResult {
   double loss = 0;                         // mean over the samples, penalties included
-  Metrics metrics;                         // accuracy, top-k, confusion
+  Metrics metrics;
   size_t n = 0;                            // samples seen
   const Confusion& confusion() const { return metrics.confusion(); }
 };

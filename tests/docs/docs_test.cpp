@@ -58,6 +58,7 @@ std::string show(const ir::ArgValue& value) {
   if (const auto* w = std::get_if<std::vector<std::string>>(&value)) return fmt::format("{}", fmt::join(*w, ", "));
   if (const auto* init = std::get_if<ir::Initializer>(&value)) return init->kind;
   if (std::holds_alternative<ir::Constraint>(value)) return "none";
+  if (const auto* list = std::get_if<std::vector<double>>(&value)) return fmt::format("[{:g}]", fmt::join(*list, ", "));
   return "";
 }
 
@@ -86,7 +87,7 @@ std::string arguments(const std::vector<ir::ArgDef>& args) {
 
 std::string reference() {
   const ir::Registry& r = ops::registry();
-  std::string s = "# Layers, losses, optimisers\n\nWritten from the definitions in `compiler/ops` by a test (`NETC_UPDATE_GOLDEN=1 build/bin/test_docs`); do not edit. Shapes are of one sample.\n";
+  std::string s = "# Layers, losses, optimisers, metrics\n\nWritten from the definitions in `compiler/ops` by a test (`NETC_UPDATE_GOLDEN=1 build/bin/test_docs`); do not edit. Shapes are of one sample.\n";
   std::vector<std::string> sections;
   for (const ir::LayerDef* l : r.layers)
     if (std::find(sections.begin(), sections.end(), l->section) == sections.end()) sections.push_back(l->section);
@@ -115,6 +116,8 @@ std::string reference() {
   for (const ir::LossDef* l : r.losses) s += fmt::format("\n### {}\n{}\n{}", l->name, l->doc, arguments(l->args));
   s += "\n## Optimisers\n`optimizer = NAME(…)`\n";
   for (const ir::OptimizerDef* o : r.optimizers) s += fmt::format("\n### {}\n{}\n{}", o->name, o->doc, arguments(o->args));
+  s += "\n## Metrics\n`metrics = [NAME, NAME(...)]`; of a net with several outputs `NAME(OUTPUT)` counts one of them\n";
+  for (const ir::MetricDef* m : r.metrics) s += fmt::format("\n### {}\n{}\n{}", m->name, m->doc, arguments(m->args));
   return s;
 }
 

@@ -9,7 +9,7 @@ namespace {
 
 Type batched(std::vector<int64_t> d) { return {DType::f32, true, std::move(d)}; }
 Type fixed(std::vector<int64_t> d) { return {DType::f32, false, std::move(d)}; }
-const Type kLabel{DType::i32, true, {}}, kCounter{DType::u32, false, {}};
+const Type kCounter{DType::u32, false, {}};
 
 Attrs window(int64_t s, int64_t top, int64_t left, int64_t bottom, int64_t right) {
   return {{"stride_h", s}, {"stride_w", s}, {"pad_top", top}, {"pad_left", left}, {"pad_bottom", bottom}, {"pad_right", right}};
@@ -92,25 +92,11 @@ void preprocessing(std::vector<Case>& c) {
 
 void view(std::vector<Case>& c) { c.push_back({"reshape", {batched({3, 2, 5})}, {{"dims", std::vector<int64_t>{30}}}}); }
 
-void loss(std::vector<Case>& c) {
-  const Fill n = Fill::normal, p = Fill::probability, l = Fill::label;
-  for (int64_t k : {1, 3, 11}) {
-    const Type x = batched({k}), each = batched({});
-    const int64_t labels = std::max<int64_t>(k, 2);
+void softmax(std::vector<Case>& c) {
+  for (const Type& x : {batched({1}), batched({3}), batched({11}), batched({3, 2, 5})}) {
     c.push_back({"softmax", {x}});
     c.push_back({"softmax_grad", {x, x}});
-    c.push_back({"softmax_crossentropy", {x, kLabel}, {}, {n, l}, k});
-    c.push_back({"softmax_crossentropy_grad", {x, kLabel, each}, {}, {n, l, n}, k});
-    c.push_back({"crossentropy", {x, kLabel}, {}, {p, l}, k});
-    c.push_back({"crossentropy_grad", {x, kLabel, each}, {}, {p, l, n}, k});
-    c.push_back({"sigmoid_crossentropy", {x, kLabel}, {}, {n, l}, labels});
-    c.push_back({"sigmoid_crossentropy_grad", {x, kLabel, each}, {}, {n, l, n}, labels});
-    c.push_back({"binary_crossentropy", {x, kLabel}, {}, {p, l}, labels});
-    c.push_back({"binary_crossentropy_grad", {x, kLabel, each}, {}, {p, l, n}, labels});
   }
-  c.push_back({"softmax", {batched({3, 2, 5})}});
-  c.push_back({"batch_mean_of", {batched({})}});
-  c.push_back({"batch_mean_of_grad", {fixed({}), batched({})}});
 }
 
 void training(std::vector<Case>& c) {
@@ -151,7 +137,8 @@ const std::vector<Case>& cases() {
     pool(c);
     view(c);
     preprocessing(c);
-    loss(c);
+    softmax(c);
+    loss_cases(c);
     training(c);
     ingest(c);
     move_cases(c);

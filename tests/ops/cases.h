@@ -12,4 +12,5 @@ void move_cases(std::vector<Case>&);   // cases_moves.cpp
 void add_conv_cases(std::vector<Case>&);
 void add_norm_cases(std::vector<Case>&);
 void sequence_cases(std::vector<Case>&);
+void loss_cases(std::vector<Case>&);   // cases_loss.cpp
 }  // namespace netc::test

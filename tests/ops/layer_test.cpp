@@ -50,6 +50,7 @@ TEST_CASE("gradient of batch normalisation through its own statistics") {
 
 TEST_CASE("gradient of a small network with each loss") {
   for (const LossDef* loss : netc::ops::registry().losses) {
+    if (loss->name.find("crossentropy") == std::string::npos) continue;   // the others: loss_test.cpp
     CAPTURE(loss->name);
     for (bool activated : {true, false}) {
       FakeBuilder b(batched({6, 5, 2}));
@@ -67,7 +68,9 @@ TEST_CASE("gradient of a small network with each loss") {
       label.name = "label";
       label.role = Role::label;
       const ValueId target = b.g.add_variable(label, loss->label_type(b.in_type()));
-      const ValueId y = loss->build(b.g, netc::ops::registry().ops, b.in()[0], target, {});
+      std::vector<ArgValue> args;
+      for (const ArgDef& a : loss->args) args.push_back(*a.fallback);
+      const ValueId y = loss->build(b.g, netc::ops::registry().ops, b.in()[0], target, args);
       CHECK(b.g.type(y) == Type{DType::f32, false, {}});
       CHECK(check_gradient(b.g, y, 3) < 1e-5);
     }

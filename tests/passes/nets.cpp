@@ -79,6 +79,7 @@ sema::Model model_of(Graph g, const std::string& optimizer) {
   for (const OptimizerDef* o : r.optimizers) {
     if (o->name == optimizer) m.train.optimizer = o;
   }
+  for (const ArgDef& a : m.train.loss->args) m.train.loss_args.push_back(*a.fallback);
   for (const ArgDef& a : m.train.optimizer->args) m.train.optimizer_args.push_back(*a.fallback);
   return m;
 }

@@ -1,0 +1,103 @@
+// The train section's metrics and callbacks: what is counted of which output, and what watches it.
+#include <algorithm>
+
+#include "compiler/sema/elaborator.h"
+
+namespace netc::sema {
+namespace {
+using K = Value::Kind;
+
+/// The types of an output and of the label that a loss compares it with.
+struct Compared { ir::Type output, label; };
+std::optional<Compared> compared(const Model& model, const std::string& output) {
+  if (!model.train.loss || output != model.train.loss_output) return std::nullopt;
+  for (const ir::Output& o : model.graph.outputs)
+    if (o.name == output && o.value != ir::kNone) return Compared{model.graph.type(o.value), model.train.loss->label_type(model.graph.type(o.value))};
+  return std::nullopt;
+}
+
+/// What callbacks can watch, of the training and of the validation data.
+std::vector<std::string> monitors_of(const Model& model) {
+  std::vector<std::string> names{"loss"};
+  const auto types = compared(model, model.train.loss_output);
+  if (!types || types->label.dtype == ir::DType::i32) names.push_back("accuracy");
+  for (const std::string& m : model.train.metrics)
+    if (m.find("confusion_matrix") == std::string::npos && std::find(names.begin(), names.end(), m) == names.end()) names.push_back(m);
+  for (size_t i = 0, n = names.size(); i < n; ++i) names.push_back("val_" + names[i]);
+  return names;
+}
+
+}  // namespace
+
+void Elaborator::metric(const ast::Expr& e, const EnvPtr& env, Model& model) {
+  std::vector<std::string> known, outputs;
+  for (const ir::MetricDef* m : registry_.metrics) known.push_back(m->name);
+  for (const ir::Output& o : model.graph.outputs) outputs.push_back(o.name);
+  std::string name, output = model.train.loss_output;
+  std::vector<const ast::Arg*> args;
+  const ir::MetricDef* def = nullptr;
+  if (call_parts(e, name, args))
+    for (const ir::MetricDef* m : registry_.metrics)
+      if (m->name == name) def = m;
+  if (!def) {
+    suggest(fail(DiagId::unknown_metric, called(e), source(called(e))), name, known, true);
+    return;
+  }
+  bool named = false;
+  if (!args.empty() && args[0]->name.empty() && args[0]->value->kind == ast::ExprKind::name) {   // accuracy(kind), top(kind, 2)
+    const std::string& first = args[0]->value->text;
+    const bool is_output = std::find(outputs.begin(), outputs.end(), first) != outputs.end();
+    if (!is_output && !env->find(first)) {
+      suggest(fail(DiagId::unknown_output, args[0]->span, first), first, outputs, true);
+      return;
+    }
+    if (is_output) output = first, named = outputs.size() > 1, args.erase(args.begin());
+  }
+  std::vector<ir::ArgValue> values;
+  if (!bind(name, def->args, args, e.span, env, values, nullptr)) return;
+  if (const auto types = compared(model, output)) {
+    std::string error, help;
+    if (!def->check(types->output, types->label, values, error, help)) {
+      Diagnostic& d = fail(DiagId::metric_error, e.span, error);
+      if (!help.empty()) d.help.push_back(help);
+      return;
+    }
+  } else if (named && model.train.loss) {
+    fail(DiagId::metric_error, e.span, fmt::format("{} compares an output with its label, but no loss is taken of {}, so it has none", name, output));
+    return;
+  }
+  std::string text = def->text ? def->text(values) : name;
+  if (named) text = output + ":" + text;
+  if (std::find(model.train.metrics.begin(), model.train.metrics.end(), text) == model.train.metrics.end()) model.train.metrics.push_back(text);
+}
+
+void Elaborator::callback(const ast::Expr& e, const EnvPtr& env, Model& model) {
+  using ir::ArgType;
+  static const std::vector<std::string> kKinds{"early_stopping", "reduce_lr_on_plateau", "checkpoint", "csv"};
+  const std::vector<std::string> monitors = monitors_of(model);
+  Callback c;
+  std::vector<const ast::Arg*> args;
+  if (!call_parts(e, c.kind, args) || std::find(kKinds.begin(), kKinds.end(), c.kind) == kKinds.end()) {
+    suggest(fail(DiagId::unknown_callback, called(e), source(called(e))), c.kind, kKinds, true);
+    return;
+  }
+  if (c.kind == "csv") {
+    const Value path = args.size() == 1 ? eval(*args[0]->value, env) : Value();
+    if (path.is(K::string)) c.path = path.text;
+    else if (args.empty()) fail(DiagId::missing_argument, e.span, c.kind, "path").help.push_back("write: csv(\"results.csv\")");
+    else if (!path.error() || args.size() > 1) fail(DiagId::argument_type, args[0]->span, "path", c.kind, "one string", source(args[0]->span));
+  } else {
+    const ir::ArgValue watched{std::string("val_loss")}, patience{int64_t{c.kind == "early_stopping" ? 5 : 3}};
+    std::vector<ir::ArgDef> defs{{c.kind == "checkpoint" ? "best" : "monitor", ArgType::choice, watched, -1e300, 1e300, monitors, "what is watched"}};
+    if (c.kind != "checkpoint") defs.push_back({"patience", ArgType::integer, patience, 1, 1e6, {}, "epochs without improvement"});
+    if (c.kind == "reduce_lr_on_plateau") defs.push_back({"factor", ArgType::number, ir::ArgValue{0.1}, 1e-6, 1, {}, "the rate is multiplied by it"});
+    std::vector<ir::ArgValue> v;
+    if (!bind(c.kind, defs, args, e.span, env, v, nullptr)) return;
+    c.monitor = std::get<std::string>(v[0]);
+    if (v.size() > 1) c.patience = std::get<int64_t>(v[1]);
+    if (v.size() > 2) c.value = std::get<double>(v[2]);
+  }
+  model.train.callbacks.push_back(std::move(c));
+}
+
+}  // namespace netc::sema
