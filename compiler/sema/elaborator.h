@@ -95,11 +95,14 @@ class Elaborator {
   /// Values of a net's or block's hyperparameters checked against the declared type.
   bool check_param(const ast::Param& p, Value& v, Span span, const EnvPtr& env, const std::string& help, DiagId id);
 
-  // sections (sections.cpp)
+  // sections (sections.cpp, loss.cpp)
   void hyperparameters(const ast::Net& net, const Options& options, const EnvPtr& env, Model& model);
   void data(const ast::Section& s, const EnvPtr& env, Model& model);
   void train(const ast::Section& s, const EnvPtr& env, Model& model);
-  void loss(const ast::Expr& e, const EnvPtr& env, Model& model);
+  /// A sum of terms, each a loss or a loss times a number.
+  void loss(const ast::Expr& e, double weight, const EnvPtr& env, Model& model);
+  void loss_term(const ast::Expr& e, double weight, const EnvPtr& env, Model& model);
+  bool loss_operands(const ast::Expr& e, const std::vector<const ast::Arg*>& args, LossTerm& term, Model& model);
   void optimizer(const ast::Expr& e, const EnvPtr& env, Model& model);
   void metric(const ast::Expr& e, const EnvPtr& env, Model& model);
   void callback(const ast::Expr& e, const EnvPtr& env, Model& model);

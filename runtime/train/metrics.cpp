@@ -61,9 +61,7 @@ int answer_of(const float* row, int outputs) {
 }
 
 int outputs_of(const ModelInfo& info) {
-  int64_t n = 1;
-  for (int i = 0; i < info.output.rank; ++i) n *= info.output.dims[i];
-  return static_cast<int>(n);
+  return static_cast<int>(info.output().elements());
 }
 
 std::string classes_metadata(const std::vector<std::string>& classes) {

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cctype>
 #include <cstdlib>
 #include <ctime>
 #include <fstream>
@@ -12,7 +13,6 @@
 #include <fmt/format.h>
 
 #include "runtime/core/files.h"
-#include "runtime/data/image.h"
 #include "runtime/train/progress.h"
 #include "runtime/train/report_parts.h"
 
@@ -63,13 +63,20 @@ double total_seconds(const ReportInput& in) {
 std::string tiles(const ReportInput& in) {
   const EvalResult& r = in.review.result;
   const char* of = in.validation ? "validation" : "training";
-  std::string s = tile(fmt::format("{} accuracy", of), fmt::format("{:.4f}", r.metrics.accuracy()));
+  std::string s;
+  for (const NamedValue& v : r.metrics.values()) s += tile(fmt::format("{} {}", of, escape(v.name)), fmt::format("{:.4f}", v.value));
   if (r.confusion().classes() > 0) s += tile("share of the largest class", fmt::format("{:.4f}", r.confusion().majority_share()));
-  s += tile(fmt::format("{} loss", of), fmt::format("{:.4f}", r.loss));
-  for (const int k : r.metrics.ks()) s += tile(fmt::format("among the first {}", k), fmt::format("{:.4f}", r.metrics.top_k(k)));
   s += tile("best epoch", fmt::format("{} of {}", in.epoch, in.history.empty() ? 0 : in.history.back().epoch));
   s += tile("training time", duration_text(total_seconds(in)));
   s += tile("parameters", grouped(parameters(in.info)));
+  return s;
+}
+
+/// "Loss", "box: loss"
+std::string title_of(const std::string& value) {
+  const size_t colon = value.find(':');
+  std::string s = colon == std::string::npos ? value : value.substr(0, colon) + ": " + value.substr(colon + 1);
+  if (colon == std::string::npos && !s.empty()) s[0] = static_cast<char>(std::toupper(static_cast<unsigned char>(s[0])));
   return s;
 }
 
@@ -108,13 +115,12 @@ std::string answers(const ReportInput& in, const std::vector<std::string>& names
   std::string s = fmt::format(
       "<p class=\"muted\">{}, {} of them seen, with the weights of epoch {}. Always answering <b>{}</b> would be right for {:.4f}; the network is right for {:.4f}.</p>\n",
       escape(in.reviewed.describe()), in.review.result.n, in.epoch, escape(names[static_cast<size_t>(c.majority())]), c.majority_share(),
-      in.review.result.metrics.accuracy());
+      in.review.result.metrics.classes()->accuracy());
   if (c.classes() > kMostClasses) return s + worst_pairs(c, names);
   return s + "<p class=\"muted small\">Rows: what it is. Columns: what was answered.</p>" + html::confusion_table(c, names);
 }
 
 std::string samples(const ReportInput& in, const std::vector<std::string>& names) {
-  if (image_channels(in.info) == 0) return "";
   const std::string wrong = html::pictures(in.reviewed, in.review.wrong, names), right = html::pictures(in.reviewed, in.review.right, names);
   std::string s;
   if (!right.empty()) s += "<p class=\"muted\">Right</p><div class=\"shots\">\n" + right + "</div>\n";
@@ -204,8 +210,8 @@ tl::expected<void, std::string> write_report(const ReportInput& in, const std::s
       "<style>{1}</style></head><body>\n<h1>{0}</h1>\n<p class=\"muted\">{2}{3} &#183; {4}</p>\n",
       text(in.info.name), html::style(), text(in.info.doc), in.info.doc && *in.info.doc ? "" : "the net " + text(in.info.net), now());
   page += "<div class=\"tiles\">\n" + tiles(in) + "</div>\n";
-  std::string curves = curve(in, "loss", "Loss") + curve(in, "accuracy", "Accuracy");
-  for (const int k : in.review.result.metrics.ks()) curves += curve(in, fmt::format("top{}", k), fmt::format("Among the first {}", k));
+  std::string curves;
+  for (const NamedValue& v : in.review.result.metrics.values()) curves += curve(in, v.name, title_of(v.name));
   page += section("Training", "<div class=\"pair\">\n" + curves + "</div>\n");
   page += section("Confusion matrix", answers(in, names));
   if (c.classes() > 0) page += section("Classes", html::class_table(c, names));

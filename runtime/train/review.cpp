@@ -23,27 +23,29 @@ void offer(std::vector<Answered>& kept, const Answered& a, size_t most, Before&&
 
 Review review(Model& model, Loader& loader, const std::function<bool()>& stop) {
   const ModelInfo& info = model.info();
-  const int outputs = outputs_of(info);
-  Review out;
-  out.result.metrics = Metrics(outputs, info.metrics);
+  const auto of = classified(info);
+  const int outputs = of ? static_cast<int>(info.outputs[of->output].elements()) : 0;
+  Review out(info);
   loader.start_epoch(0);
   for (Batch batch; !(stop && stop()) && loader.next(batch);) {
-    model.use_buffers(batch.input, batch.labels);
+    model.use_buffers(batch.inputs, batch.labels);
     const float loss = model.evaluate(batch.n);
-    const float* rows = model.output();
-    if (rows == nullptr) break;
-    out.result.metrics.add(rows, batch.labels, batch.n, loss);
+    if (model.output() == nullptr) break;
+    out.result.metrics.add(model, batch, loss);
+    if (!of) continue;
+    const float* rows = model.output(of->output);
+    const auto* labels = static_cast<const int32_t*>(batch.labels[of->label]);
     for (int i = 0; i < batch.n; ++i) {
       const float* row = rows + static_cast<size_t>(i) * static_cast<size_t>(outputs);
       const int answer = answer_of(row, outputs);
       const float probability = outputs > 1 ? row[answer] : answer == 1 ? row[0] : 1 - row[0];
-      const Answered a{batch.indices[static_cast<size_t>(i)], batch.labels[i], answer, probability};
+      const Answered a{batch.indices[static_cast<size_t>(i)], labels[i], answer, probability};
       if (outputs <= 2 && out.scores.size() < Review::kMostScores) out.scores.push_back({outputs == 1 ? row[0] : row[1], a.label == 1});
       if (a.answer == a.label) offer(out.right, a, Review::kShown, [](const Answered& x, const Answered& y) { return scatter(x.index) < scatter(y.index); });
       else offer(out.wrong, a, Review::kShown, [](const Answered& x, const Answered& y) { return x.probability > y.probability; });
     }
   }
-  model.use_buffers(nullptr, nullptr);
+  model.use_buffers({}, {});
   out.result.loss = out.result.metrics.loss();
   out.result.n = out.result.metrics.count();
   return out;
