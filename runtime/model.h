@@ -29,7 +29,19 @@ struct VarInfo {
 };
 
 /// One sample's shape; -1 is an extent known only per sample (images of any size: the model resizes them itself, see Model::ingest).
-struct PortInfo { const char* name; DType dtype; int rank; int64_t dims[8]; };
+struct PortInfo {
+  const char* name;
+  DType dtype;
+  int rank;
+  int64_t dims[8];
+  bool sized() const { for (int i = 0; i < rank; ++i) if (dims[i] < 0) return false; return true; }
+  size_t elements() const { size_t e = 1; for (int i = 0; i < rank; ++i) e *= dims[i] < 0 ? 0 : static_cast<size_t>(dims[i]); return e; }
+  size_t bytes() const { return elements() * size_of(dtype); }   // of one sample; 0 unless sized()
+};
+
+/// A term of the loss: weight * kind(outputs[output], target).
+enum class TargetKind : uint8_t { label, input, output };
+struct LossInfo { const char* kind; double weight; int output; TargetKind target_kind; int target; };
 
 struct LayerInfo { const char* name; const char* text; const char* output_shape; int64_t params; int64_t macs; int line; };
 struct KernelInfo {
@@ -53,10 +65,11 @@ struct ModelInfo {
   const char* source_path; const char* source_hash; const char* target; const char* compiler_version;
   std::span<const KeyValue> hyperparameters;
   std::span<const char* const> classes;          // empty: named by the data, or 0..n-1
-  PortInfo input;                                // as the user feeds it
-  PortInfo ingested;                             // what ingest() writes for one sample: the batch input's sample type. Same as input without '*'
-  PortInfo output;                               // the net's (first) output
-  PortInfo label;                                // rank 0 i32: class index
+  std::span<const PortInfo> inputs;              // as the user feeds them, in the net's order: at least one
+  std::span<const PortInfo> ingested;            // of each, what ingest() writes for one sample: the batch input's sample type. The same but for '*'
+  std::span<const PortInfo> outputs;             // in the net's order: at least one, f32
+  std::span<const PortInfo> labels;              // what losses compare outputs with, besides inputs and outputs; rank 0 i32: a class index
+  std::span<const LossInfo> losses;              // the loss is their sum, and the weights' penalties
   std::span<const VarInfo> variables;
   std::span<const LayerInfo> layers;
   std::span<const KernelInfo> kernels;
@@ -64,14 +77,27 @@ struct ModelInfo {
   int max_batch;
   // training; has_training false: inference only
   bool has_training;
-  const char* loss; const char* optimizer;
+  const char* loss; const char* optimizer;       // as text
   double lr; int64_t batch, epochs, seed;
   const char* data_train; const char* data_valid; const char* data_test;
   std::span<const char* const> metrics;
   std::span<const CallbackInfo> callbacks;
   std::span<const AugmentInfo> augment;
   double macs;                                   // of one sample's forward pass
+  const PortInfo& input() const { return inputs.front(); }
+  const PortInfo& output() const { return outputs.front(); }
 };
+
+/// How many classes the output tells apart that label `label` is compared with; 0 when no loss says. A single output tells two.
+inline int64_t classes_at(const ModelInfo& info, size_t label) {
+  for (const LossInfo& l : info.losses) {
+    if (l.target_kind != TargetKind::label || static_cast<size_t>(l.target) != label) continue;
+    const PortInfo& out = info.outputs[static_cast<size_t>(l.output)];
+    const int64_t width = out.rank > 0 ? out.dims[out.rank - 1] : 1;
+    return width == 1 ? 2 : width;
+  }
+  return 0;
+}
 
 /// One instance: weights, arenas, threads. Not thread-safe itself; instances are independent. Buffers are 64-byte aligned and stay valid for its life.
 class Model {
@@ -82,18 +108,22 @@ class Model {
   virtual float* variable(size_t index) = 0;
   /// Makes the instance read variable `index` from `data` (a mapped file) instead of its own storage: inference only; data must outlive it.
   virtual void bind_variable(size_t index, const float* data) = 0;
-  /// The batch's input: max_batch samples of info().ingested, and its labels.
-  virtual void* input() = 0;
-  virtual void* labels() = 0;
-  /// Turns one decoded sample (height x width x channels, u8 or f32 as info().input says) into `out`. Thread-safe, touches no instance state. Without '*': a copy.
-  virtual void ingest(const void* sample, int height, int width, int channels, void* out) const = 0;
-  /// Runs on another input or label buffer than its own (the loader's), without copying; null: back to its own.
-  virtual void use_buffers(const void* input, const void* labels) = 0;
-  virtual const float* infer(int batch) = 0;       // batch rows of info().output. Inference form (running statistics, no dropout)
-  virtual float evaluate(int batch) = 0;           // like infer, and the loss of the labels; infer's result stays in output()
+  /// The batch's input `port`: max_batch samples of info().ingested[port]; and its labels. Null when there is no such port.
+  virtual void* input(size_t port = 0) = 0;
+  virtual void* labels(size_t port = 0) = 0;
+  /// Turns one decoded sample of input `port` (height x width x channels, u8 or f32 as info().inputs says) into `out`. Thread-safe, touches no instance state.
+  /// Without '*': a copy.
+  virtual void ingest(size_t port, const void* sample, int height, int width, int channels, void* out) const = 0;
+  /// Runs on other input and label buffers than its own (the loader's), one for each port, without copying; a null, or an empty span: its own.
+  virtual void use_buffers(std::span<const void* const> inputs, std::span<const void* const> labels) = 0;
+  virtual const float* infer(int batch) = 0;       // batch rows of info().outputs[0]. Inference form (running statistics, no dropout)
+  virtual float evaluate(int batch) = 0;           // like infer, and the loss of the labels; infer's results stay in output()
   /// forward, backward, update of one batch; returns the loss (mean over the batch, penalties included). step counts from 1.
   virtual float train_step(int batch, float lr, uint32_t seed, uint32_t step) = 0;
-  virtual const float* output() const = 0;         // the net's output of the last infer, evaluate or train_step
+  /// The net's output `port` of the last infer, evaluate or train_step; null when that failed.
+  virtual const float* output(size_t port = 0) const = 0;
+  /// The mean over the batch of info().losses[term] in the last evaluate or train_step, without its weight; not a number where there is but one term.
+  virtual float loss_of(size_t term) const = 0;
   /// Runs kernel `index` alone `repeats` times, on whatever its buffers hold, for bench --kernels.
   virtual void run_kernel(size_t index, int batch, int repeats) = 0;
 };

@@ -2,6 +2,7 @@
 #include "compiler/emit/driver.h"
 
 #include <algorithm>
+#include <set>
 
 #include <fmt/format.h>
 
@@ -38,9 +39,8 @@ $tables$
 struct Memory {
   char* arena = nullptr;
   float* variables[$variable_slots$] = {};
-  const void* input = nullptr;
-  const void* labels = nullptr;
-  float lr = 0;
+  const void* inputs[$inputs$] = {};
+$memory_labels$  float lr = 0;
   uint32_t seed = 0, step = 0;
 };
 
@@ -59,10 +59,12 @@ class Network final : public rt::Model {
 $training_check$    context_ = rt::Context::create(options.threads, $id$_scratch_bytes, error);
     if (!context_) return false;
     arena_ = rt::allocate_aligned($arena$);
-    input_ = rt::allocate_aligned(kSampleBytes * static_cast<size_t>(max_batch_));
-    labels_ = rt::allocate_aligned(kLabelBytes * static_cast<size_t>(max_batch_));
-    bool enough = arena_ && input_ && labels_;
-    if (options.own_weights) {
+    bool enough = arena_ != nullptr;
+    for (size_t i = 0; i < $inputs$; ++i) {
+      inputs_[i] = rt::allocate_aligned(kSampleBytes[i] * static_cast<size_t>(max_batch_));
+      enough = enough && inputs_[i];
+    }
+$allocate_labels$    if (options.own_weights) {
       weights_ = rt::allocate_aligned(kInfo.memory.weights);
       enough = enough && weights_;
     }
@@ -71,14 +73,13 @@ $allocate_slots$    if (!enough) {
       return false;
     }
     m_.arena = static_cast<char*>(arena_.get());
-    m_.input = input_.get();
-    m_.labels = labels_.get();
     for (size_t i = 0; i < $variables$; ++i) {
       char* block = static_cast<char*>(kVariables[i].role == rt::VarRole::slot ? slots_.get() : weights_.get());
       m_.variables[i] = block ? reinterpret_cast<float*>(block + kOffsets[i]) : nullptr;
     }
     rt::Context* context = context_.get();
-$connect$    place();
+$connect$    use_buffers({}, {});
+    place();
     return true;
   }
 
@@ -95,18 +96,17 @@ $connect$    place();
     place();
   }
 
-  void* input() override { return input_.get(); }
-  void* labels() override { return labels_.get(); }
-  void use_buffers(const void* input, const void* labels) override {
-    m_.input = input ? input : input_.get();
-    m_.labels = labels ? labels : labels_.get();
-$place_data$  }
+  void* input(size_t port) override { return port < $inputs$ ? inputs_[port].get() : nullptr; }
+  void* labels(size_t port) override { return $labels_of_port$; }
+  void use_buffers(std::span<const void* const> inputs, std::span<const void* const> labels) override {
+    for (size_t i = 0; i < $inputs$; ++i) m_.inputs[i] = i < inputs.size() && inputs[i] ? inputs[i] : inputs_[i].get();
+$use_labels$$place_data$  }
 
 $ingest$
   const float* infer(int batch) override {
     if (!begin(batch)) return nullptr;
     inference_.forward();
-    return finish(inference_.failed, $infer_output$);
+    return finish(inference_.failed, {$infer_outputs$});
   }
 
   float evaluate(int batch) override {
@@ -115,14 +115,15 @@ $evaluate$  }
   float train_step(int batch, float lr, uint32_t seed, uint32_t step) override {
 $train_step$  }
 
-  const float* output() const override { return output_; }
+  const float* output(size_t port) const override { return port < $outputs$ ? outputs_[port] : nullptr; }
+  float loss_of(size_t term) const override { return $loss_of$; }
 
   void run_kernel(size_t index, int batch, int repeats) override {
 $run_kernel$  }
 
  private:
-  static constexpr size_t kSampleBytes = $sample_bytes$, kLabelBytes = $label_bytes$;
-
+  static constexpr size_t kSampleBytes[] = {$sample_bytes$};
+$label_bytes$
   void place() {
 $place$  }
 
@@ -142,16 +143,17 @@ $place$  }
     prepared_ = true;
     return true;
   }
-  const float* finish(bool failed, const rt::Tensor& output) {
-    output_ = failed ? nullptr : reinterpret_cast<const float*>(output.host);
-    return output_;
+  const float* finish(bool failed, std::initializer_list<const rt::Tensor*> outputs) {
+    size_t port = 0;
+    for (const rt::Tensor* t : outputs) outputs_[port++] = failed ? nullptr : reinterpret_cast<const float*>(t->host);
+    return outputs_[0];
   }
-
+$number$
   Memory m_;
 $plans$  std::unique_ptr<rt::Context> context_;
-  rt::AlignedMemory weights_, slots_, arena_, input_, labels_;
-  const float* output_ = nullptr;
-  int max_batch_ = 0;
+  rt::AlignedMemory weights_, slots_, arena_, inputs_[$inputs$]$own_labels$;
+  const float* outputs_[$outputs$] = {};
+$own_terms$  int max_batch_ = 0;
   bool prepared_ = false, training_ = false;
 };
 
@@ -167,20 +169,18 @@ std::unique_ptr<rt::Model> $id$_create(const rt::CreateOptions& options, std::st
 }
 )cpp";
 
-std::string ingest_text(const Unit& u) {
+/// A function that ingests input `port`: one call of its kernel for an image of any size.
+std::string ingest_one(const Unit& u, size_t port, const std::string& name) {
   const Plan& p = *u.infer;
-  if (p.ingest_kernel < 0) {
-    return "  void ingest(const void* sample, int height, int width, int channels, void* out) const override { memcpy(out, sample, kSampleBytes); }\n";
-  }
-  const schedule::Kernel& k = p.kernels[static_cast<size_t>(p.ingest_kernel)];
+  const schedule::Kernel& k = p.kernels[static_cast<size_t>(p.inputs[port].ingest_kernel)];
   const Buffer& in = p.buffers[static_cast<size_t>(k.inputs[0])];
-  const Buffer& out = p.buffers[static_cast<size_t>(p.ingested_buffer)];
+  const Buffer& out = p.buffers[static_cast<size_t>(p.inputs[port].ingested_buffer)];
   const int64_t channels = in.type.dims[2];
-  std::string s = "  void ingest(const void* sample, int height, int width, int channels, void* out) const override {\n";
+  std::string s = fmt::format("  static void {}(const void* sample, int height, int width, int channels, void* out) {{\n", name);
   std::string fits = fmt::format("height >= 1 && width >= 1 && channels == {}", channels);
   if (in.type.dims[0] != ir::kAnyExtent) fits += fmt::format(" && height == {}", in.type.dims[0]);
   if (in.type.dims[1] != ir::kAnyExtent) fits += fmt::format(" && width == {}", in.type.dims[1]);
-  s += fmt::format("    if (!({})) {{\n      memset(out, 0, kSampleBytes);\n      return;\n    }}\n", fits);
+  s += fmt::format("    if (!({})) {{\n      memset(out, 0, kSampleBytes[{}]);\n      return;\n    }}\n", fits, port);
   s += "    rt::Tensor image, ingested;\n";
   s += fmt::format("    image.set({}, {{{{{}, 1}}, {{width, {}}}, {{height, {} * width}}}});\n", element_literal(in.type.dtype), channels, channels, channels);
   s += "    image.place(sample);\n";
@@ -188,24 +188,43 @@ std::string ingest_text(const Unit& u) {
   const std::vector<int64_t> strides = strides_of(out);
   for (size_t d = 0; d < out.type.dims.size(); ++d) extents += fmt::format("{}{{{}, {}}}", d ? ", " : "", out.type.dims[out.type.dims.size() - 1 - d], strides[d]);
   s += fmt::format("    ingested.set({}, {{{}}});\n    ingested.place(out);\n", element_literal(out.type.dtype), extents);
-  s += fmt::format("    {}(nullptr, &image, &ingested);  // {}\n  }}\n", kernel_symbols(u, p)[static_cast<size_t>(p.ingest_kernel)], k.comment);
+  s += fmt::format("    {}(nullptr, &image, &ingested);  // {}\n  }}\n", kernel_symbols(u, p)[static_cast<size_t>(p.inputs[port].ingest_kernel)], k.comment);
   return s;
+}
+
+std::string ingest_text(const Unit& u) {
+  std::string members, cases;
+  std::set<std::string> used;
+  for (size_t i = 0; i < u.infer->inputs.size(); ++i) {
+    if (u.infer->inputs[i].ingest_kernel < 0) continue;
+    const std::string name = unique_identifier("ingest_" + inputs_of(u)[i].name, used);
+    members += ingest_one(u, i, name);
+    cases += fmt::format("    if (port == {}) return {}(sample, height, width, channels, out);\n", i, name);
+  }
+  return members + "  void ingest(size_t port, const void* sample, int height, int width, int channels, void* out) const override {\n" + cases +
+         fmt::format("    if (port < {}) memcpy(out, sample, kSampleBytes[port]);\n  }}\n", u.infer->inputs.size());
 }
 
 /// Body of run_kernel: training's kernels come first in info().kernels.
 std::string run_kernel_text(const Unit& u) {
   std::string s = "    if (!can_run(batch)) return;\n    prepared_ = false;\n";
   const size_t train = u.train ? u.train->kernels.size() : 0;
+  const std::vector<Port> inputs = inputs_of(u);
   auto ingest = [&](const Plan& p, size_t first) {
-    if (p.ingest_kernel < 0) return;
-    const ir::Type& in = p.buffers[static_cast<size_t>(p.kernels[static_cast<size_t>(p.ingest_kernel)].inputs[0])].type;
-    const ir::Type out = ingested_type(u);
-    auto extent = [&](size_t d) { return in.dims[d] == ir::kAnyExtent ? out.dims[d] : in.dims[d]; };
-    const int64_t bytes = extent(0) * extent(1) * in.dims[2] * size_of(in.dtype);
-    s += fmt::format("    if (index == {}) {{  // {}: reads whatever the input buffer holds\n", first + static_cast<size_t>(p.ingest_kernel), p.kernels[static_cast<size_t>(p.ingest_kernel)].name);
-    s += fmt::format("      char* to = static_cast<char*>(input_.get());\n      if (kSampleBytes * static_cast<size_t>(max_batch_) < {}) return;\n", bytes);
-    s += fmt::format("      for (int i = 0; i < repeats * batch; ++i) ingest(to, {}, {}, {}, to + kSampleBytes * static_cast<size_t>(i % max_batch_));\n      return;\n    }}\n",
-                     extent(0), extent(1), in.dims[2]);
+    for (size_t i = 0; i < p.inputs.size(); ++i) {
+      const int kernel = p.inputs[i].ingest_kernel;
+      if (kernel < 0) continue;
+      auto extent = [&](size_t d) { return inputs[i].type.dims[d] == ir::kAnyExtent ? inputs[i].stored.dims[d] : inputs[i].type.dims[d]; };
+      const int64_t bytes = extent(0) * extent(1) * inputs[i].type.dims[2] * size_of(inputs[i].type.dtype);
+      s += fmt::format("    if (index == {}) {{  // {}: reads whatever the input's buffer holds\n", first + static_cast<size_t>(kernel),
+                       p.kernels[static_cast<size_t>(kernel)].name);
+      s += fmt::format(
+          "      char* to = static_cast<char*>(inputs_[{0}].get());\n      if (kSampleBytes[{0}] * static_cast<size_t>(max_batch_) < {1}) return;\n", i, bytes);
+      s += fmt::format(
+          "      for (int i = 0; i < repeats * batch; ++i) ingest({0}, to, {1}, {2}, {3}, to + kSampleBytes[{0}] * static_cast<size_t>(i % max_batch_));\n"
+          "      return;\n    }}\n",
+          i, extent(0), extent(1), inputs[i].type.dims[2]);
+    }
   };
   if (u.train) ingest(*u.train, 0);
   ingest(*u.infer, train);
@@ -218,6 +237,46 @@ std::string run_kernel_text(const Unit& u) {
   return s;
 }
 
+std::string tensor_of(const Plan& p, int buffer) { return tensor_names(p)[static_cast<size_t>(buffer)]; }
+
+/// "&train_.softmax, &train_.box"
+std::string outputs_text(const char* plan, const Plan& p) {
+  std::string s;
+  for (int b : p.output_buffers) s += fmt::format("{}&{}.{}", s.empty() ? "" : ", ", plan, tensor_of(p, b));
+  return s;
+}
+
+/// Takes the loss's terms out of a plan's tensors.
+std::string terms_text(const char* plan, const Plan& p) {
+  std::string s;
+  for (size_t i = 0; i < p.term_buffers.size(); ++i) s += fmt::format("    terms_[{}] = number({}.{});\n", i, plan, tensor_of(p, p.term_buffers[i]));
+  return s;
+}
+
+std::string evaluate_text(const Unit& u) {
+  const Plan& p = *u.infer;
+  if (p.loss_buffer < 0) return "    return NAN;  // compiled without a loss\n";
+  return "    if (!begin(batch)) return NAN;\n    inference_.forward();\n    inference_.loss();\n" + terms_text("inference_", p) +
+         fmt::format("    finish(inference_.failed, {{{}}});\n", outputs_text("inference_", p)) +
+         fmt::format("    return inference_.failed ? NAN : number(inference_.{});\n", tensor_of(p, p.loss_buffer));
+}
+
+std::string train_step_text(const Unit& u) {
+  if (!u.train) return "    return NAN;  // compiled for inference only\n";
+  return "    if (!training_ || !can_run(batch)) return NAN;\n    m_.lr = lr;\n    m_.seed = seed;\n    m_.step = step;\n    prepared_ = false;\n"
+         "    train_.failed = false;\n    train_.set_batch(batch);\n    train_.forward();\n" +
+         fmt::format("    const float loss = number(train_.{});\n", tensor_of(*u.train, u.train->loss_buffer)) + terms_text("train_", *u.train) +
+         fmt::format("    train_.backward();\n    train_.update();\n    finish(train_.failed, {{{}}});\n    return train_.failed ? NAN : loss;\n",
+                     outputs_text("train_", *u.train));
+}
+
+/// "16, 4": bytes of one sample of each port.
+std::string bytes_text(const std::vector<Port>& ports) {
+  std::string s;
+  for (const Port& p : ports) s += fmt::format("{}{}", s.empty() ? "" : ", ", p.stored.bytes());
+  return s;
+}
+
 }  // namespace
 
 std::string driver_source(const Unit& u) {
@@ -226,11 +285,6 @@ std::string driver_source(const Unit& u) {
   const bool trains = u.train != nullptr;
   const std::string id = identifier(u.name);
   const size_t weights = static_cast<size_t>(std::count_if(variables.rows.begin(), variables.rows.end(), [](const VariableRow& r) { return r.variable->role != ir::Role::slot; }));
-  auto output = [](const Plan& p, int buffer) { return tensor_names(p)[static_cast<size_t>(buffer)]; };
-  auto loss = [&](const char* plan, const Plan& p) {
-    return fmt::format("reinterpret_cast<const float*>({}.{}.host)[0]", plan, output(p, p.loss_buffer));
-  };
-
   std::string tables = info_tables(u) + "\n";
   if (variables.rows.empty()) tables = "constexpr rt::VarInfo kVariables[1] = {};\n" + tables;
   std::string offsets;
@@ -239,19 +293,9 @@ std::string driver_source(const Unit& u) {
   if (trains) tables += constant_tables(u, *u.train);
   tables += constant_tables(u, *u.infer);
 
-  std::string evaluate = "    return NAN;  // compiled without a loss\n";
-  if (u.infer->loss_buffer >= 0) {
-    evaluate = "    if (!begin(batch)) return NAN;\n    inference_.forward();\n    inference_.loss();\n";
-    evaluate += fmt::format("    finish(inference_.failed, inference_.{});\n", output(*u.infer, u.infer->output_buffer));
-    evaluate += fmt::format("    return inference_.failed ? NAN : {};\n", loss("inference_", *u.infer));
-  }
-  std::string train_step = "    return NAN;  // compiled for inference only\n";
-  if (trains) {
-    train_step = "    if (!training_ || !can_run(batch)) return NAN;\n    m_.lr = lr;\n    m_.seed = seed;\n    m_.step = step;\n    prepared_ = false;\n";
-    train_step += "    train_.failed = false;\n    train_.set_batch(batch);\n    train_.forward();\n";
-    train_step += fmt::format("    const float loss = {};\n    train_.backward();\n    train_.update();\n", loss("train_", *u.train));
-    train_step += fmt::format("    finish(train_.failed, train_.{});\n    return train_.failed ? NAN : loss;\n", output(*u.train, u.train->output_buffer));
-  }
+  const std::vector<Port> inputs = inputs_of(u), labels = labels_of(u);
+  const size_t terms = u.infer->term_buffers.size();
+  auto with_labels = [&](const char* text) { return labels.empty() ? std::string() : fill(text, {{"n", std::to_string(labels.size())}}); };
   const std::string training_check = trains ? "    training_ = options.training;\n"
                                             : fmt::format("    if (options.training) {{\n      error = \"{} was compiled for inference only\";\n      return false;\n    }}\n", id);
   const std::string declarations = (trains ? kernel_declarations(u, *u.train) : "") + kernel_declarations(u, *u.infer);
@@ -263,19 +307,34 @@ std::string driver_source(const Unit& u) {
       {"declarations", declarations},
       {"tables", tables},
       {"training_check", training_check},
-      {"arena", trains ? fmt::format("training_ ? {} : {}", std::max(memory.train_arena, memory.infer_arena), memory.infer_arena) : std::to_string(memory.infer_arena)},
-      {"allocate_slots", trains ? "    if (training_) {\n      slots_ = rt::allocate_aligned(kInfo.memory.slots);\n      enough = enough && slots_;\n    }\n" : ""},
+      {"arena",
+       trains ? fmt::format("training_ ? {} : {}", std::max(memory.train_arena, memory.infer_arena), memory.infer_arena) : std::to_string(memory.infer_arena)},
+      {"allocate_slots",
+       trains ? "    if (training_) {\n      slots_ = rt::allocate_aligned(kInfo.memory.slots);\n      enough = enough && slots_;\n    }\n" : ""},
       {"connect", (trains ? fmt::format(reconnect, "train_") : "") + fmt::format(reconnect, "inference_")},
       {"ingest", ingest_text(u)},
-      {"infer_output", "inference_." + output(*u.infer, u.infer->output_buffer)},
-      {"evaluate", evaluate},
-      {"train_step", train_step},
+      {"infer_outputs", outputs_text("inference_", *u.infer)},
+      {"evaluate", evaluate_text(u)},
+      {"train_step", train_step_text(u)},
       {"run_kernel", run_kernel_text(u)},
       {"place", std::string(trains ? "    train_.place(m_);\n" : "") + "    inference_.place(m_);\n"},
       {"place_data", std::string(trains ? "    train_.place_data(m_);\n" : "") + "    inference_.place_data(m_);\n"},
       {"plans", std::string(trains ? "  Training train_;\n" : "") + "  Inference inference_;\n"},
-      {"sample_bytes", std::to_string(ingested_type(u).bytes())},
-      {"label_bytes", std::to_string(label_type(u).bytes())},
+      {"inputs", std::to_string(inputs.size())},
+      {"outputs", std::to_string(u.infer->output_buffers.size())},
+      {"sample_bytes", bytes_text(inputs)},
+      {"label_bytes", labels.empty() ? "" : fmt::format("  static constexpr size_t kLabelBytes[] = {{{}}};\n", bytes_text(labels))},
+      {"memory_labels", with_labels("  const void* labels[$n$] = {};\n")},
+      {"allocate_labels",
+       with_labels("    for (size_t i = 0; i < $n$; ++i) {\n      labels_[i] = rt::allocate_aligned(kLabelBytes[i] * static_cast<size_t>(max_batch_));\n"
+                   "      enough = enough && labels_[i];\n    }\n")},
+      {"labels_of_port", labels.empty() ? "nullptr" : with_labels("port < $n$ ? labels_[port].get() : nullptr")},
+      {"use_labels", with_labels("    for (size_t i = 0; i < $n$; ++i) m_.labels[i] = i < labels.size() && labels[i] ? labels[i] : labels_[i].get();\n")},
+      {"own_labels", with_labels(", labels_[$n$]")},
+      {"loss_of", terms == 0 ? "NAN" : fmt::format("term < {} ? terms_[term] : NAN", terms)},
+      {"own_terms", terms == 0 ? "" : fmt::format("  float terms_[{}] = {{}};\n", terms)},
+      {"number",
+       u.infer->loss_buffer < 0 ? "" : "  static float number(const rt::Tensor& scalar) { return reinterpret_cast<const float*>(scalar.host)[0]; }\n"},
       {"variables", std::to_string(variables.rows.size())},
       {"variable_slots", std::to_string(std::max<size_t>(1, variables.rows.size()))},
       {"weights", std::to_string(weights)},

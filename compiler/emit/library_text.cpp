@@ -1,9 +1,8 @@
 #include "compiler/emit/library_text.h"
 
-#include <algorithm>
-
 #include <fmt/format.h>
 
+#include "compiler/emit/library_ports.h"
 #include "compiler/emit/text.h"
 
 namespace netc::emit {
@@ -34,7 +33,7 @@ enum {
 
 enum {
   $ID$_OUTPUTS = $outputs$,      /* numbers a sample gives: $output$ */
-  $ID$_MAX_BATCH = $max_batch$
+$c_sizes$  $ID$_MAX_BATCH = $max_batch$
 };
 
 typedef struct $id$_network $id$_network;
@@ -51,15 +50,10 @@ const char* $id$_error(const $id$_network*);
 int $id$_load($id$_network*, const char* path);
 int $id$_save($id$_network*, const char* path);
 
-/* Input: $input$. One sample into place `index` of the batch.$resizes$ */
-int $id$_set_sample($id$_network*, int index, const $element$* $sample$);
-
+$c_inputs$
 /* Runs the first `count` samples. *out gets count rows of $ID$_OUTPUTS numbers, valid until the next call. */
 int $id$_infer($id$_network*, int count, const float** out);
-
-/* One sample: set_sample and infer. `out` takes $ID$_OUTPUTS numbers. */
-int $id$_predict($id$_network*, const $element$* $sample$, float* out);
-
+$c_outputs$
 /* What the last output's number `index` stands for; null when classes have no names. */
 const char* $id$_class_name(int index);
 $training$
@@ -72,8 +66,7 @@ $training$
 constexpr const char* kCTraining = R"txt(
 /* Fresh weights from a seed; the same seed gives the same bits. */
 int $id$_initialise($id$_network*, uint64_t seed);
-$label$
-/* The loss of the first `count` samples and their labels. */
+$c_labels$/* The loss of the first `count` samples and their labels. */
 int $id$_evaluate($id$_network*, int count, float* loss);
 /* One step of training on them. lr <= 0: the network's own. `loss` may be null. */
 int $id$_train_step($id$_network*, int count, float lr, float* loss);
@@ -83,8 +76,7 @@ constexpr const char* kCppHeader = R"txt(// $net$ as a C++ library: written by n
 //
 //   $id$::$class$ net;
 //   if (!net.load("best.safetensors")) return fail(net.error());
-//   const float* out = net.predict($example_args$);   // $ID$_OUTPUTS numbers, or null and net.error()
-//
+$comment_example$//
 // Instances are independent; one instance is used by one thread at a time. After construction nothing is allocated, but while weights are loaded or saved.
 #ifndef $ID$_H
 #define $ID$_H
@@ -104,7 +96,7 @@ struct Options {
 class $class$ {
  public:
   static constexpr int outputs = $ID$_OUTPUTS;  // $output$
-
+$cpp_sizes$
   /// False in a condition when memory or threads cannot be had: error() says why.
   explicit $class$(const Options& options = Options()) {
     char why[512] = "";
@@ -133,17 +125,12 @@ class $class$ {
   bool load(const std::string& path) { return $id$_load(handle_, path.c_str()) == $ID$_OK; }
   bool save(const std::string& path) { return $id$_save(handle_, path.c_str()) == $ID$_OK; }
 
-  /// The numbers of one sample ($input$), or null. Valid until the next call.
-  const float* predict(const $element$* $sample$) { return set_sample(0, $passed$) ? infer(1) : nullptr; }
-
-  /// Batches: samples into their places, then infer: count rows of `outputs` numbers, or null.
-  bool set_sample(int index, const $element$* $sample$) { return $id$_set_sample(handle_, index, $passed$) == $ID$_OK; }
-  const float* infer(int count) {
+$cpp_inputs$  const float* infer(int count) {
     const float* out = nullptr;
     $id$_infer(handle_, count, &out);
     return out;
   }
-
+$cpp_outputs$
   /// What output `index` stands for; null when classes have no names.
   static const char* class_name(int index) { return $id$_class_name(index); }
 $training$
@@ -160,8 +147,7 @@ $training$
 constexpr const char* kCppTraining = R"txt(
   /// Training (Options::training): fresh weights or loaded ones, samples and labels into their places, then steps.
   bool initialise(uint64_t seed) { return $id$_initialise(handle_, seed) == $ID$_OK; }
-$label$
-  /// The loss of the first `count` samples. False: see error().
+$cpp_labels$  /// The loss of the first `count` samples. False: see error().
   bool evaluate(int count, float& loss) { return $id$_evaluate(handle_, count, &loss) == $ID$_OK; }
   bool train_step(int count, float lr, float& loss) { return $id$_train_step(handle_, count, lr, &loss) == $ID$_OK; }
 )txt";
@@ -197,20 +183,11 @@ void $id$_destroy(void* p) { delete of(p); }
 const char* $id$_error(const void* p) { return p ? static_cast<const Embedded*>(p)->error() : "there is no instance"; }
 int $id$_load(void* p, const char* path) { return p ? code(of(p)->load(path)) : kNoInstance; }
 int $id$_save(void* p, const char* path) { return p ? code(of(p)->save(path)) : kNoInstance; }
-int $id$_set_sample(void* p, int index, const void* $sample$) { return p ? code(of(p)->set_sample(index, $size_passed$)) : kNoInstance; }
-int $id$_infer(void* p, int count, const float** out) {
+$glue_inputs$int $id$_infer(void* p, int count, const float** out) {
   if (!p && out) *out = nullptr;
   return p ? code(of(p)->infer(count, out)) : kNoInstance;
 }
-int $id$_predict(void* p, const void* $sample$, float* out) {
-  if (!p || !out) return kNoInstance;
-  const float* row = nullptr;
-  Status s = of(p)->set_sample(0, $size_passed$);
-  if (s == Status::ok) s = of(p)->infer(1, &row);
-  if (s == Status::ok) std::memcpy(out, row, $outputs$ * sizeof(float));
-  return code(s);
-}
-const char* $id$_class_name(int index) {
+$glue_outputs$const char* $id$_class_name(int index) {
   const auto classes = $id$_info().classes;
   return index >= 0 && static_cast<size_t>(index) < classes.size() ? classes[static_cast<size_t>(index)] : nullptr;
 }
@@ -221,7 +198,7 @@ $training$
 constexpr const char* kGlueTraining = R"txt(int $id$_initialise(void* p, uint64_t seed) { return p ? code(of(p)->initialise(seed)) : kNoInstance; }
 int $id$_evaluate(void* p, int count, float* loss) { return p ? code(of(p)->evaluate(count, loss)) : kNoInstance; }
 int $id$_train_step(void* p, int count, float lr, float* loss) { return p ? code(of(p)->train_step(count, lr, loss)) : kNoInstance; }
-$label$)txt";
+$glue_labels$)txt";
 
 constexpr const char* kCMake = R"txt(# find_package($id$ CONFIG) gives $id$::$id$. Paths are relative to this file: the folder can be moved.
 include(CMakeFindDependencyMacro)
@@ -241,7 +218,7 @@ unset(_$id$_prefix)
 
 constexpr const char* kReadme = R"txt(# $net$ as a library
 
-Written by netc $version$. Input: $input$. Output: $output$.
+Written by netc $version$. $ports$
 
 ```cpp
 #include <$id$.h>
@@ -249,8 +226,7 @@ Written by netc $version$. Input: $input$. Output: $output$.
 int main() {
   $id$::$class$ net;
   if (!net.load("best.safetensors")) { puts(net.error().c_str()); return 1; }
-  const float* out = net.predict($example_args$);
-}
+$readme_example$}
 ```
 
 With CMake: `find_package($id$ CONFIG REQUIRED)` and `target_link_libraries(app $id$::$id$)`, configured with `-DCMAKE_PREFIX_PATH=` this folder.
@@ -261,44 +237,34 @@ Memory of an instance, exactly, with T threads: $infer_bytes$ + T x $scratch$ by
 
 }  // namespace
 
-LibraryText library_text(const Unit& u, const Memory& memory) {
+LibraryText library_text(const Unit& u, const Memory& m) {
   const std::string id = identifier(u.name);
-  std::string upper = id;
-  std::transform(upper.begin(), upper.end(), upper.begin(), [](unsigned char c) { return static_cast<char>(std::toupper(c)); });
-  const ir::Type input = input_type(u), output = u.infer->buffers[static_cast<size_t>(u.infer->output_buffer)].type, label = label_type(u);
-  const bool image = input.rank() == 3, trains = u.train != nullptr, class_index = label.dims.empty();
-  const Memory m = memory;
-  std::vector<std::pair<std::string, std::string>> values = {
-      {"id", id}, {"ID", upper}, {"net", u.model->net}, {"version", u.version}, {"class", identifier(u.model->net)},
-      {"outputs", std::to_string(output.elements())}, {"output", shape_for_user(output)}, {"input", shape_for_user(input)}, {"max_batch", std::to_string(u.infer->max_batch)},
-      {"element", input.dtype == ir::DType::u8 ? "uint8_t" : input.dtype == ir::DType::i32 ? "int32_t" : "float"},
-      {"sample", image ? "pixels, int height, int width" : "values"},
-      {"passed", image ? "pixels, height, width" : "values"},
-      {"size_passed", image ? "pixels, height, width" : "values, 0, 0"},
-      {"example_args", image ? "pixels, height, width" : "values"},
-      {"resizes", input.has_any_extent() ? " An image of any size, row by row; it is resized." : image ? " Row by row; height and width must be the network's." : ""},
-      {"infer_bytes", grouped(inference_bytes(m, 0))}, {"scratch", grouped(m.scratch_per_thread)}, {"weights", grouped(m.weights)},
-      {"train_bytes", trains ? fmt::format("; {} + T x {} for training", grouped(training_bytes(m, 0)), grouped(m.scratch_per_thread)) : ""},
-  };
-  auto with = [&](const char* text, std::vector<std::pair<std::string, std::string>> more) {
-    more.insert(more.end(), values.begin(), values.end());
-    return fill(text, more);
-  };
-  auto part = [&](const char* text, const char* with_index, const char* with_target) {
-    return trains ? with(text, {{"label", fill(class_index ? with_index : with_target, values)}}) : std::string();
+  const bool trains = u.train != nullptr;
+  const PortText ports = port_text(u, id);
+  const ir::Type output = outputs_of(u)[0].type;
+  std::vector<std::pair<std::string, std::string>> values = ports.values;
+  values.insert(values.end(),
+                {{"id", id}, {"ID", upper_case(id)}, {"net", u.model->net}, {"version", u.version}, {"class", identifier(u.model->net)},
+                 {"outputs", std::to_string(output.elements())}, {"output", shape_for_user(output)}, {"max_batch", std::to_string(u.infer->max_batch)},
+                 {"infer_bytes", grouped(inference_bytes(m, 0))}, {"scratch", grouped(m.scratch_per_thread)}, {"weights", grouped(m.weights)},
+                 {"train_bytes", trains ? fmt::format("; {} + T x {} for training", grouped(training_bytes(m, 0)), grouped(m.scratch_per_thread)) : ""}});
+  auto with = [&](const char* text, const char* training) {
+    auto all = values;
+    all.emplace_back("training", trains ? fill(training, values) : "");
+    return fill(text, all);
   };
   LibraryText t;
-  t.c_header = with(kCHeader, {{"training", part(kCTraining, "/* The class index of sample `index`. */\nint $id$_set_label($id$_network*, int index, int label);",
-                                                 "/* The target of sample `index`. */\nint $id$_set_target($id$_network*, int index, const float* values);")}});
-  t.cpp_header = with(kCppHeader, {{"training", part(kCppTraining, "  bool set_label(int index, int label) { return $id$_set_label(handle_, index, label) == $ID$_OK; }",
-                                                     "  bool set_target(int index, const float* values) { return $id$_set_target(handle_, index, values) == $ID$_OK; }")}});
-  t.glue = with(kGlue, {{"training", part(kGlueTraining, "int $id$_set_label(void* p, int index, int label) { return p ? code(of(p)->set_label(index, label)) : kNoInstance; }\n",
-                                          "int $id$_set_target(void* p, int index, const float* values) { return p ? code(of(p)->set_target(index, values)) : kNoInstance; }\n")}});
-  t.cmake = with(kCMake, {});
-  t.readme = with(kReadme, {});
-  for (const char* f : {"create", "destroy", "error", "load", "save", "set_sample", "infer", "predict", "class_name"}) t.symbols.push_back(id + "_" + f);
-  if (trains)
-    for (const char* f : {"initialise", "evaluate", "train_step", class_index ? "set_label" : "set_target"}) t.symbols.push_back(id + "_" + f);
+  t.c_header = with(kCHeader, kCTraining);
+  t.cpp_header = with(kCppHeader, kCppTraining);
+  t.glue = with(kGlue, kGlueTraining);
+  t.cmake = with(kCMake, "");
+  t.readme = with(kReadme, "");
+  for (const char* f : {"create", "destroy", "error", "load", "save", "infer", "class_name"}) t.symbols.push_back(id + "_" + f);
+  t.symbols.insert(t.symbols.end(), ports.symbols.begin(), ports.symbols.end());
+  if (trains) {
+    for (const char* f : {"initialise", "evaluate", "train_step"}) t.symbols.push_back(id + "_" + f);
+    t.symbols.insert(t.symbols.end(), ports.label_symbols.begin(), ports.label_symbols.end());
+  }
   return t;
 }
 

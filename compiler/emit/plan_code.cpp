@@ -23,7 +23,14 @@ std::string constants_name(const Unit& u, const Plan& p, int32_t variable) { ret
 
 class Writer {
  public:
-  Writer(const Unit& u, const Plan& p, const Variables& v) : u_(u), p_(p), variables_(v), names_(tensor_names(p)), symbols_(kernel_symbols(u, p)) {}
+  Writer(const Unit& u, const Plan& p, const Variables& v)
+      : u_(u),
+        p_(p),
+        variables_(v),
+        inputs_(inputs_of(u)),
+        labels_(labels_of(u)),
+        names_(tensor_names(p)),
+        symbols_(kernel_symbols(u, p)) {}
 
   std::string run() {
     const bool train = is_train(u_, p_);
@@ -52,8 +59,8 @@ class Writer {
   }
   std::string where(const Buffer& b) const {
     switch (b.storage) {
-      case Storage::input: return "the batch";
-      case Storage::label: return "its labels";
+      case Storage::input:
+      case Storage::label: return "the batch's " + p_.graph->variables[b.variable].name;
       case Storage::variable: return p_.graph->variables[b.variable].name;
       case Storage::scalar: return "scalar";
       case Storage::constant: return "constant";
@@ -93,8 +100,8 @@ class Writer {
     line("place_data(m);");
     s_ += "  }\n  void place_data(const Memory& m) {\n";
     each([&](const Buffer& b, const std::string& name) {
-      if (b.storage == Storage::input) line(name + ".place(m.input);");
-      if (b.storage == Storage::label) line(name + ".place(m.labels);");
+      if (b.storage == Storage::input) line(fmt::format("{}.place(m.inputs[{}]);", name, index_of(inputs_, p_, b.variable)));
+      if (b.storage == Storage::label) line(fmt::format("{}.place(m.labels[{}]);", name, index_of(labels_, p_, b.variable)));
     });
     s_ += "  }\n";
   }
@@ -143,13 +150,13 @@ class Writer {
     second.assign(order.begin() + static_cast<std::ptrdiff_t>(forward), order.begin() + static_cast<std::ptrdiff_t>(backward));
     third.assign(order.begin() + static_cast<std::ptrdiff_t>(backward), order.end());
     if (train) {
-      function("forward", "The net's output and the loss.", first, Phase::forward);
+      function("forward", "The net's outputs and the loss.", first, Phase::forward);
       function("backward", "The loss's gradients.", second, Phase::backward);
       function("update", "New weights, in place.", third, Phase::update);
       return;
     }
     function("prepare", "What depends on the weights alone: once after they change.", prepare, Phase::prepare);
-    function("forward", "The net's output.", first, Phase::forward);
+    function("forward", "The net's outputs.", first, Phase::forward);
     second.insert(second.end(), third.begin(), third.end());
     function("loss", "The loss of the labels, penalties included.", second, Phase::loss);
   }
@@ -164,6 +171,7 @@ class Writer {
   const Unit& u_;
   const Plan& p_;
   const Variables& variables_;
+  std::vector<Port> inputs_, labels_;
   std::vector<std::string> names_, symbols_;
   std::string s_;
 };
@@ -177,8 +185,9 @@ std::vector<std::string> tensor_names(const Plan& p) {
     for (int b : k.inputs) wanted[static_cast<size_t>(b)] = true;
     for (int b : k.outputs) wanted[static_cast<size_t>(b)] = true;
   }
-  for (int b : {p.output_buffer, p.loss_buffer})
-    if (b >= 0) wanted[static_cast<size_t>(b)] = true;
+  for (const std::vector<int>& outputs : {p.output_buffers, p.term_buffers, {p.loss_buffer}})
+    for (int b : outputs)
+      if (b >= 0) wanted[static_cast<size_t>(b)] = true;
   std::set<std::string> used = {"context", "batch", "failed", "describe", "place", "place_data", "set_batch", "check", "prepare", "forward", "backward", "update", "run_kernel", "m", "n"};
   used.insert({"loss", "index", "code", "rt", "Memory", "Training", "Inference"});
   std::vector<std::string> names(p.buffers.size());

@@ -1,4 +1,6 @@
 // The static tables of a driver: what the program knows about its net.
+#include <algorithm>
+
 #include <fmt/format.h>
 
 #include "compiler/emit/driver.h"
@@ -50,14 +52,43 @@ std::string augment_row(const sema::Augment& a) {
   return fmt::format("{{{}, {}, {{{}}}}}", quoted(a.kind), quoted(a.mode), args);
 }
 
+int place_of(const std::vector<Port>& ports, const std::string& name) {
+  const auto at = std::find_if(ports.begin(), ports.end(), [&](const Port& p) { return p.name == name; });
+  return at == ports.end() ? -1 : static_cast<int>(at - ports.begin());
+}
+
+std::string loss_row(const Unit& u, const sema::LossTerm& t) {
+  const int input = place_of(inputs_of(u), t.label), output = place_of(outputs_of(u), t.label);
+  const char* kind = input >= 0 ? "input" : output >= 0 ? "output" : "label";
+  return fmt::format("{{{}, {}, {}, rt::TargetKind::{}, {}}}", quoted(t.loss->name), literal(t.weight), place_of(outputs_of(u), t.output), kind,
+                     input >= 0 ? input : output >= 0 ? output : place_of(labels_of(u), t.label));
+}
+
+/// The loss for people: a single term's name, or the sum as the source has it.
+std::string loss_text(const sema::Model& m) {
+  if (m.train.losses.size() == 1) return m.train.losses[0].loss->name;
+  std::string s;
+  for (const sema::LossTerm& t : m.train.losses)
+    s += fmt::format("{}{}{}({}, {})", s.empty() ? "" : " + ", t.weight == 1 ? "" : fmt::format("{:g} * ", t.weight), t.loss->name, t.output, t.label);
+  return s;
+}
+
 }  // namespace
 
 std::string info_tables(const Unit& u) {
   const sema::Model& m = *u.model;
   const Variables variables = variables_of(u);
   const Memory memory = memory_of(u, 0);
-  Table vars("rt::VarInfo", "kVariables"), layers("rt::LayerInfo", "kLayers"), kernels("rt::KernelInfo", "kKernels"), hypers("rt::KeyValue", "kHyperparameters"),
-      classes("const char*", "kClasses"), metrics("const char*", "kMetrics"), callbacks("rt::CallbackInfo", "kCallbacks"), augment("rt::AugmentInfo", "kAugment");
+  Table inputs("rt::PortInfo", "kInputs"), ingested("rt::PortInfo", "kIngested"), outputs("rt::PortInfo", "kOutputs"), labels("rt::PortInfo", "kLabels"),
+      losses("rt::LossInfo", "kLosses"), vars("rt::VarInfo", "kVariables"), layers("rt::LayerInfo", "kLayers"), kernels("rt::KernelInfo", "kKernels"),
+      hypers("rt::KeyValue", "kHyperparameters"), classes("const char*", "kClasses"), metrics("const char*", "kMetrics"),
+      callbacks("rt::CallbackInfo", "kCallbacks"), augment("rt::AugmentInfo", "kAugment");
+  const bool trains = u.train != nullptr;
+  for (const Port& p : inputs_of(u)) inputs.row(port(p.name, p.type)), ingested.row(port(p.name, p.stored));
+  for (const Port& p : outputs_of(u)) outputs.row(port(p.name, p.type));
+  for (const Port& p : labels_of(u)) labels.row(port(p.name, p.type));
+  if (trains)
+    for (const sema::LossTerm& t : m.train.losses) losses.row(loss_row(u, t));
   for (const VariableRow& r : variables.rows) vars.row(variable_row(r));
   for (const LayerRow& l : layers_of(m)) {
     layers.row(fmt::format("{{{}, {}, {}, {}, {}, {}}}", quoted(l.name), quoted(l.text), quoted(l.output_shape), l.trainable + l.fixed, l.macs, l.line));
@@ -73,12 +104,8 @@ std::string info_tables(const Unit& u) {
   for (const sema::Augment& a : m.data.augment) augment.row(augment_row(a));
 
   std::string s;
-  for (const Table* t : {&vars, &layers, &kernels, &hypers, &classes, &metrics, &callbacks, &augment}) s += t->definition();
-  std::string input_name = "input", label_name = u.train ? "label" : "";
-  for (const ir::Variable& v : m.graph.variables)
-    if (v.role == ir::Role::input) input_name = v.name;
-  const ir::Type output = u.infer->buffers[static_cast<size_t>(u.infer->output_buffer)].type;
-  const bool trains = u.train != nullptr;
+  for (const Table* t : {&inputs, &ingested, &outputs, &labels, &losses, &vars, &layers, &kernels, &hypers, &classes, &metrics, &callbacks, &augment})
+    s += t->definition();
   auto field = [&](const char* name, const std::string& value) { s += fmt::format("    .{} = {},\n", name, value); };
   s += "const rt::ModelInfo kInfo{\n";
   field("name", quoted(u.name));
@@ -90,10 +117,11 @@ std::string info_tables(const Unit& u) {
   field("compiler_version", quoted(u.version));
   field("hyperparameters", hypers.use());
   field("classes", classes.use());
-  field("input", port(input_name, input_type(u)));
-  field("ingested", port(input_name, ingested_type(u)));
-  field("output", port(m.graph.outputs.empty() ? "output" : m.graph.outputs[0].name, output));
-  field("label", port(label_name, label_type(u)));
+  field("inputs", inputs.use());
+  field("ingested", ingested.use());
+  field("outputs", outputs.use());
+  field("labels", labels.use());
+  field("losses", losses.use());
   field("variables", vars.use());
   field("layers", layers.use());
   field("kernels", kernels.use());
@@ -101,7 +129,7 @@ std::string info_tables(const Unit& u) {
                               memory.weights, memory.slots, memory.train_arena, memory.infer_arena, memory.data, identifier(u.name)));
   field("max_batch", std::to_string(u.infer->max_batch));
   field("has_training", trains ? "true" : "false");
-  field("loss", quoted(trains && m.train.loss ? m.train.loss->name : ""));
+  field("loss", quoted(trains ? loss_text(m) : ""));
   field("optimizer", quoted(trains && m.train.optimizer ? m.train.optimizer->name : ""));
   field("lr", literal(m.train.lr));
   field("batch", std::to_string(m.train.batch));

@@ -67,21 +67,37 @@ double macs_of(const sema::Model& m) {
   return macs;
 }
 
-ir::Type input_type(const Unit& u) {
-  for (const ir::Variable& v : u.model->graph.variables)
-    if (v.role == ir::Role::input) return u.model->graph.type(v.value);
-  return {};
+std::vector<Port> inputs_of(const Unit& u) {
+  std::vector<Port> ports;
+  for (const schedule::InputPort& in : u.infer->inputs) {
+    const ir::Variable& v = u.infer->graph->variables[in.variable];
+    const ir::Type type = u.infer->graph->type(v.value);
+    ports.push_back({v.name, type, in.ingested_buffer < 0 ? type : u.infer->buffers[static_cast<size_t>(in.ingested_buffer)].type});
+  }
+  return ports;
 }
 
-ir::Type ingested_type(const Unit& u) {
-  return u.infer->ingest_kernel < 0 ? input_type(u) : u.infer->buffers[static_cast<size_t>(u.infer->ingested_buffer)].type;
+std::vector<Port> outputs_of(const Unit& u) {
+  std::vector<Port> ports;
+  for (size_t i = 0; i < u.infer->output_buffers.size(); ++i) {
+    const ir::Type& type = u.infer->buffers[static_cast<size_t>(u.infer->output_buffers[i])].type;
+    ports.push_back({u.model->graph.outputs[i].name, type, type});
+  }
+  return ports;
 }
 
-ir::Type label_type(const Unit& u) {
-  if (u.train)
-    for (const ir::Variable& v : u.train->graph->variables)
-      if (v.role == ir::Role::label) return u.train->graph->type(v.value);
-  return {ir::DType::i32, true, {}};
+std::vector<Port> labels_of(const Unit& u) {
+  std::vector<Port> ports;
+  if (!u.train) return ports;
+  for (const ir::Variable& v : u.train->graph->variables)
+    if (v.role == ir::Role::label) ports.push_back({v.name, u.train->graph->type(v.value), u.train->graph->type(v.value)});
+  return ports;
+}
+
+int index_of(const std::vector<Port>& ports, const schedule::Plan& p, int32_t variable) {
+  for (size_t i = 0; i < ports.size(); ++i)
+    if (ports[i].name == p.graph->variables[variable].name) return static_cast<int>(i);
+  return -1;
 }
 
 Memory memory_of(const Unit& u, int64_t scratch) {
@@ -91,7 +107,8 @@ Memory memory_of(const Unit& u, int64_t scratch) {
   m.slots = v.slot_bytes;
   m.train_arena = u.train ? u.train->arena_bytes : 0;
   m.infer_arena = u.infer->arena_bytes;
-  m.data = aligned(ingested_type(u).bytes() * u.infer->max_batch) + aligned(label_type(u).bytes() * u.infer->max_batch);
+  for (const std::vector<Port>& ports : {inputs_of(u), labels_of(u)})
+    for (const Port& p : ports) m.data += aligned(p.stored.bytes() * u.infer->max_batch);
   m.scratch_per_thread = scratch;
   return m;
 }
@@ -101,20 +118,41 @@ int64_t training_bytes(const Memory& m, int threads) {
 }
 int64_t inference_bytes(const Memory& m, int threads) { return m.weights + m.infer_arena + m.data + m.scratch_per_thread * threads; }
 
+namespace {
+
+/// The two plans' ports must be the same bytes: data is loaded once for both.
+bool loads_alike(const schedule::Plan& a, const schedule::Plan& b) {
+  if (a.inputs.size() != b.inputs.size()) return false;
+  for (size_t i = 0; i < a.inputs.size(); ++i) {
+    const int x = a.inputs[i].ingested_buffer, y = b.inputs[i].ingested_buffer;
+    if (a.graph->variables[a.inputs[i].variable].name != b.graph->variables[b.inputs[i].variable].name || (x < 0) != (y < 0)) return false;
+    if (x < 0) continue;
+    const schedule::Buffer &s = a.buffers[static_cast<size_t>(x)], &t = b.buffers[static_cast<size_t>(y)];
+    if (s.type != t.type || s.planar != t.planar) return false;
+  }
+  return true;
+}
+
+}  // namespace
+
 std::string unsupported(const Unit& u) {
-  int inputs = 0;
-  for (const ir::Variable& v : u.model->graph.variables) inputs += v.role == ir::Role::input;
-  if (inputs != 1) return fmt::format("net {} has {} inputs; a compiled network takes exactly one", u.model->net, inputs);
-  if (u.infer->output_buffer < 0) return fmt::format("net {} has no output", u.model->net);
-  const schedule::Buffer& out = u.infer->buffers[static_cast<size_t>(u.infer->output_buffer)];
-  if (!out.type.batched || out.type.has_any_extent() || out.type.dtype != ir::DType::f32) {
-    return fmt::format("the output of net {} is {}; a compiled network's output is f32 of a known shape", u.model->net, shape_for_user(out.type));
+  if (u.infer->inputs.empty()) return fmt::format("net {} has no input", u.model->net);
+  if (u.infer->output_buffers.empty()) return fmt::format("net {} has no output", u.model->net);
+  const std::vector<Port> inputs = inputs_of(u);
+  for (const Port& out : outputs_of(u)) {
+    if (out.type.batched && !out.type.has_any_extent() && out.type.dtype == ir::DType::f32) continue;
+    return fmt::format("the output {} of net {} is {}{}; a compiled network's output is f32 of a known shape, for each sample", out.name, u.model->net,
+                       shape_for_user(out.type), out.type.batched ? "" : " for the whole batch");
   }
-  if (input_type(u).has_any_extent() && u.infer->ingest_kernel < 0) {
-    return fmt::format("net {} takes {} but does not resize it; begin with Resize(height, width)", u.model->net, shape_for_user(input_type(u)));
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    if (u.infer->inputs[i].ingested_twice)
+      return fmt::format("the input {} of net {} is resized in several ways; resize it once, and use the result", inputs[i].name, u.model->net);
+    if (inputs[i].stored.has_any_extent()) {
+      return fmt::format("net {} takes {} {} but does not resize it; begin with Resize(height, width)", u.model->net, inputs[i].name,
+                         shape_for_user(inputs[i].type));
+    }
   }
-  if (input_type(u).rank() > 7 || out.type.rank() > 7) return fmt::format("net {} uses more than seven dimensions", u.model->net);
-  if (u.train && (u.train->ingest_kernel < 0) != (u.infer->ingest_kernel < 0)) return "the training and the inference form of the net load data differently";
+  if (u.train && !loads_alike(*u.train, *u.infer)) return "the training and the inference form of the net load data differently";
   return "";
 }
 

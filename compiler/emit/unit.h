@@ -49,10 +49,17 @@ Memory memory_of(const Unit&, int64_t scratch_per_thread);
 int64_t training_bytes(const Memory&, int threads);
 int64_t inference_bytes(const Memory&, int threads);
 
-/// The type of the buffer that kernels read the input from, and of the label ({} when there is none).
-ir::Type input_type(const Unit&);
-ir::Type ingested_type(const Unit&);
-ir::Type label_type(const Unit&);
+/// What goes in and comes out, in the net's order; names are the source's.
+struct Port {
+  std::string name;
+  ir::Type type;                              // of one sample, as the user has it
+  ir::Type stored;                            // of one sample in the batch's buffer: an input's where ingest fills it; else `type`
+};
+std::vector<Port> inputs_of(const Unit&);
+std::vector<Port> outputs_of(const Unit&);
+std::vector<Port> labels_of(const Unit&);     // of training; none without
+/// The place of a plan's variable among them, or -1.
+int index_of(const std::vector<Port>&, const schedule::Plan&, int32_t variable);
 
 /// What a product cannot be made of: "" or the message for the user.
 std::string unsupported(const Unit&);

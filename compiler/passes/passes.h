@@ -12,7 +12,7 @@ struct Loss {
   ir::ValueId total = ir::kNone;  // with the weights' penalties: the output "loss"
 };
 /// Adds the variable "label", the loss of `output` and the penalties of trainable weights, and the output "loss".
-Loss add_loss(ir::Graph&, const ir::Registry&, const ir::LossDef&, ir::ValueId output, const std::vector<ir::ArgValue>& args);
+Loss add_loss(ir::Graph&, const ir::Registry&, const std::vector<sema::LossTerm>&);
 
 /// Appends the gradient of `loss` (f32[]) in every trainable weight it depends on. Key: the weight's index in Graph::variables.
 std::map<int32_t, ir::ValueId> add_gradients(ir::Graph&, const ir::Registry&, ir::ValueId loss);

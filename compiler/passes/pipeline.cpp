@@ -42,21 +42,13 @@ class Runner {
   const PipelineOptions& options_;
 };
 
-/// The output the loss is taken of; the net's first when it has no such name.
-ValueId loss_output(const sema::Model& m, const Graph& g) {
-  for (const Output& o : g.outputs) {
-    if (o.name == m.train.loss_output) return o.value;
-  }
-  return g.outputs.front().value;
-}
-
 void train(const sema::Model& m, const Registry& r, const PipelineOptions& options, Program& p) {
   Graph& g = p.training;
   Runner pass("training", options);
   Loss loss;
   std::map<int32_t, ValueId> gradients;
   // First: autodiff starts from it, and a softmax under the loss is still to be seen.
-  pass("loss", g, [&](Graph& g) { loss = add_loss(g, r, *m.train.loss, loss_output(m, g), m.train.loss_args); });
+  pass("loss", g, [&](Graph& g) { loss = add_loss(g, r, m.train.losses); });
   // From the data's loss only: a penalty's gradient needs no node of its own per weight, see update.
   pass("autodiff", g, [&](Graph& g) { gradients = add_gradients(g, r, loss.data); });
   pass("update", g, [&](Graph& g) {
@@ -103,11 +95,11 @@ Program run_pipeline(const sema::Model& m, const Registry& r, const PipelineOpti
   Program p;
   p.inference = m.graph;
   infer("inference", r, options, p.inference);
-  if (!m.train.present || m.train.loss == nullptr || m.train.optimizer == nullptr || m.graph.outputs.empty()) return p;
+  if (!m.train.present || m.train.losses.empty() || m.train.optimizer == nullptr || m.graph.outputs.empty()) return p;
   p.training = m.graph;
   train(m, r, options, p);
   p.evaluation = m.graph;
-  Runner("evaluation", options)("loss", p.evaluation, [&](Graph& g) { add_loss(g, r, *m.train.loss, loss_output(m, g), m.train.loss_args); });
+  Runner("evaluation", options)("loss", p.evaluation, [&](Graph& g) { add_loss(g, r, m.train.losses); });
   infer("evaluation", r, options, p.evaluation);
   return p;
 }

@@ -30,6 +30,9 @@ Storage storage_of(Role r) {
   }
 }
 
+/// "loss", and its terms "loss:0", "loss:1", ...
+bool is_loss(const std::string& output) { return output == "loss" || output.rfind("loss:", 0) == 0; }
+
 class Planner {
  public:
   Planner(const Graph& g, const Machine& m, int max_batch) : g_(g), m_(m) { plan_.graph = &g; plan_.max_batch = max_batch; }
@@ -63,6 +66,10 @@ class Planner {
       b.variable = g_.values[root].variable;
       b.storage = storage_of(g_.variables[b.variable].role);
       if (root == v) b.name = g_.variables[b.variable].name;
+    } else if (g_.nodes[g_.values[root].def].op->kind == Kind::ingest) {  // its result is what the batch's kernels have as the input
+      b.storage = Storage::input;
+      while (g_.values[root].def != kNone) root = g_.nodes[g_.values[root].def].inputs[0];
+      b.variable = g_.values[root].variable;
     } else if (home_.count(v)) {
       b.storage = Storage::variable;
       b.variable = home_[v];
@@ -76,24 +83,29 @@ class Planner {
       Kernel& kernel = plan_.kernels[k];
       for (ValueId v : kernel.input_values) kernel.inputs.push_back(buffer(v));
       for (ValueId v : kernel.output_values) kernel.outputs.push_back(buffer(v));
-      if (kernel.anchor != kNone && g_.nodes[kernel.anchor].op->kind == Kind::ingest) {
-        plan_.ingest_kernel = static_cast<int>(k);
-        plan_.ingested_buffer = kernel.outputs[0];
-        plan_.buffers[kernel.outputs[0]].storage = Storage::input;
-        plan_.buffers[kernel.outputs[0]].variable = plan_.buffers[kernel.inputs[0]].variable;
-      }
       kernel.unbatched = true;
       for (int b : kernel.inputs) kernel.unbatched &= !plan_.buffers[b].type.batched;
       for (int b : kernel.outputs) kernel.unbatched &= !plan_.buffers[b].type.batched;
     }
     for (auto& o : g_.outputs) {
-      int b = buffer(o.value);
-      if (plan_.output_buffer < 0) plan_.output_buffer = b;
+      const int b = buffer(o.value);
       if (o.name == "loss") plan_.loss_buffer = b;
+      else (is_loss(o.name) ? plan_.term_buffers : plan_.output_buffers).push_back(b);
     }
-    if (plan_.ingested_buffer < 0)
-      for (size_t b = 0; b < plan_.buffers.size(); ++b)
-        if (plan_.buffers[b].storage == Storage::input) plan_.ingested_buffer = static_cast<int>(b);
+    for (int32_t v = 0; v < static_cast<int32_t>(g_.variables.size()); ++v)
+      if (g_.variables[v].role == Role::input) plan_.inputs.push_back(input_port(v));
+  }
+
+  InputPort input_port(int32_t variable) const {
+    InputPort port{variable};
+    for (size_t k = 0; k < plan_.kernels.size(); ++k) {
+      const Kernel& kernel = plan_.kernels[k];
+      if (kernel.anchor == kNone || g_.nodes[kernel.anchor].op->kind != Kind::ingest || plan_.buffers[kernel.inputs[0]].variable != variable) continue;
+      port.ingested_twice = port.ingest_kernel >= 0;
+      port.ingest_kernel = static_cast<int>(k);
+      port.ingested_buffer = kernel.outputs[0];
+    }
+    return port;
   }
 
   // Few channels leave most lanes of a vector empty: such images are stored as planes. Not where a user or a view sees the bytes.
@@ -104,7 +116,7 @@ class Planner {
     for (auto& o : g_.outputs) fixed.insert(o.value);
     for (auto& b : plan_.buffers) {
       bool image = b.type.batched && b.type.rank() == 3 && b.type.dtype == ir::DType::f32 && !b.type.has_any_extent();
-      bool ours = b.storage == Storage::arena || (plan_.ingest_kernel >= 0 && &b == &plan_.buffers[plan_.ingested_buffer]);
+      bool ours = b.storage == Storage::arena || (b.storage == Storage::input && g_.values[groups_.root[b.value]].def != kNone);
       b.planar = image && ours && !fixed.count(b.value) && b.type.dims[2] > 1 && b.type.dims[2] < m_.vector_floats && b.type.dims[1] >= m_.vector_floats;
     }
   }
@@ -112,7 +124,7 @@ class Planner {
   // prepare: depends on weights alone. forward: needed for the outputs but the loss. loss: for the loss. update: writes a variable. backward: the rest.
   void assign_phases() {
     std::set<ValueId> output_needs, loss_needs;
-    for (auto& o : g_.outputs) (o.name == "loss" ? loss_needs : output_needs).insert(groups_.root[o.value]);
+    for (auto& o : g_.outputs) (is_loss(o.name) ? loss_needs : output_needs).insert(groups_.root[o.value]);
     std::set<ValueId> varying;
     for (auto& v : g_.variables)
       if (v.role != Role::weight && v.role != Role::state && v.role != Role::constant) varying.insert(v.value);

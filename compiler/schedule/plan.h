@@ -8,8 +8,8 @@
 namespace netc::schedule {
 
 enum class Storage : uint8_t {
-  input,      // the batch's input (Graph role input)
-  label,      // the batch's labels
+  input,      // an input of the batch (Graph role input): `variable` tells which
+  label,      // its labels, likewise
   variable,   // a weight, running statistic or slot: `variable` tells which
   scalar,     // lr, seed, step
   constant,   // literal
@@ -56,15 +56,24 @@ struct Kernel {
   bool unbatched = false;         // touches no batched tensor
 };
 
+/// An input as the batch's kernels have it: as it is, or through a kernel that the data loader calls for each sample.
+struct InputPort {
+  int32_t variable = ir::kNone;   // index into Graph::variables
+  int ingest_kernel = -1;         // index into Plan::kernels ('*' extents -> ingested), or -1
+  int ingested_buffer = -1;       // what it fills for the batch: storage input
+  bool ingested_twice = false;    // several kernels would fill it: no product can be made of it
+};
+
 struct Plan {
   const ir::Graph* graph = nullptr;
   std::vector<Buffer> buffers;
   std::vector<Kernel> kernels;    // in execution order
   int max_batch = 1;
   int64_t arena_bytes = 0;        // for max_batch
-  int ingest_kernel = -1;         // index into kernels of the per-sample kernel ('*' extents -> ingested), or -1
-  int ingested_buffer = -1;       // the buffer that ingest fills for the batch: storage input
-  int output_buffer = -1, loss_buffer = -1;
+  std::vector<InputPort> inputs;  // one for each variable of role input, in the graph's order
+  std::vector<int> output_buffers;  // of the net's outputs, in order
+  std::vector<int> term_buffers;  // of the loss's terms, where there are several
+  int loss_buffer = -1;
 };
 
 /// What a machine can do, read from the host or from a target's name.

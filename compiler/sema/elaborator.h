@@ -144,11 +144,14 @@ class Elaborator {
   /// The default of a hyperparameter of a block, net or op, checked likewise.
   Value fallback(const ast::Param& p, const std::string& owner, const EnvPtr& env);
 
-  // sections (sections.cpp)
+  // sections (sections.cpp, loss.cpp)
   void hyperparameters(const ast::Net& net, const Options& options, const EnvPtr& env, Model& model);
   void data(const ast::Section& s, const EnvPtr& env, Model& model);
   void train(const ast::Section& s, const EnvPtr& env, Model& model);
-  void loss(const ast::Expr& e, const EnvPtr& env, Model& model);
+  /// A sum of terms, each a loss or a loss times a number.
+  void loss(const ast::Expr& e, double weight, const EnvPtr& env, Model& model);
+  void loss_term(const ast::Expr& e, double weight, const EnvPtr& env, Model& model);
+  bool loss_operands(const ast::Expr& e, const std::vector<const ast::Arg*>& args, LossTerm& term, Model& model);
   void optimizer(const ast::Expr& e, const EnvPtr& env, Model& model);
   void augment(const ast::Expr& e, const EnvPtr& env, Model& model);
   std::string data_spec(const ast::Expr& e, const EnvPtr& env);

@@ -7,20 +7,33 @@ namespace netc::sema {
 namespace {
 using K = Value::Kind;
 
-/// The types of an output and of the label that a loss compares it with.
+/// The types of an output and of what its first loss compares it with.
 struct Compared { ir::Type output, label; };
 std::optional<Compared> compared(const Model& model, const std::string& output) {
-  if (!model.train.loss || output != model.train.loss_output) return std::nullopt;
-  for (const ir::Output& o : model.graph.outputs)
-    if (o.name == output && o.value != ir::kNone) return Compared{model.graph.type(o.value), model.train.loss->label_type(model.graph.type(o.value))};
+  for (const LossTerm& term : model.train.losses) {
+    if (term.output != output) continue;
+    for (const ir::Output& o : model.graph.outputs)
+      if (o.name == output && o.value != ir::kNone) return Compared{model.graph.type(o.value), term.loss->label_type(model.graph.type(o.value))};
+  }
   return std::nullopt;
+}
+
+/// Metrics of the first output have its name left out.
+std::string prefix_of(const Model& model, const std::string& output) {
+  return model.graph.outputs.empty() || output == model.graph.outputs.front().name ? "" : output + ":";
 }
 
 /// What callbacks can watch, of the training and of the validation data.
 std::vector<std::string> monitors_of(const Model& model) {
   std::vector<std::string> names{"loss"};
-  const auto types = compared(model, model.train.loss_output);
-  if (!types || types->label.dtype == ir::DType::i32) names.push_back("accuracy");
+  bool accuracy = model.train.losses.empty();
+  for (const LossTerm& term : model.train.losses) {
+    const auto types = compared(model, term.output);
+    const std::string prefix = prefix_of(model, term.output);
+    if (types && types->label.dtype == ir::DType::i32) names.push_back(prefix + "accuracy"), accuracy = accuracy || prefix.empty();
+    if (model.train.losses.size() > 1) names.push_back(term.output + ":loss");
+  }
+  if (accuracy && std::find(names.begin(), names.end(), "accuracy") == names.end()) names.push_back("accuracy");
   for (const std::string& m : model.train.metrics)
     if (m.find("confusion_matrix") == std::string::npos && std::find(names.begin(), names.end(), m) == names.end()) names.push_back(m);
   for (size_t i = 0, n = names.size(); i < n; ++i) names.push_back("val_" + names[i]);
@@ -33,7 +46,7 @@ void Elaborator::metric(const ast::Expr& e, const EnvPtr& env, Model& model) {
   std::vector<std::string> known, outputs;
   for (const ir::MetricDef* m : registry_.metrics) known.push_back(m->name);
   for (const ir::Output& o : model.graph.outputs) outputs.push_back(o.name);
-  std::string name, output = model.train.loss_output;
+  std::string name, output = model.train.losses.empty() ? "" : model.train.losses.front().output;
   std::vector<const ast::Arg*> args;
   const ir::MetricDef* def = nullptr;
   if (call_parts(e, name, args))
@@ -51,7 +64,7 @@ void Elaborator::metric(const ast::Expr& e, const EnvPtr& env, Model& model) {
       suggest(fail(DiagId::unknown_output, args[0]->span, first), first, outputs, true);
       return;
     }
-    if (is_output) output = first, named = outputs.size() > 1, args.erase(args.begin());
+    if (is_output) output = first, named = true, args.erase(args.begin());
   }
   std::vector<ir::ArgValue> values;
   if (!bind(name, def->args, args, e.span, env, values, nullptr)) return;
@@ -62,12 +75,12 @@ void Elaborator::metric(const ast::Expr& e, const EnvPtr& env, Model& model) {
       if (!help.empty()) d.help.push_back(help);
       return;
     }
-  } else if (named && model.train.loss) {
+  } else if (named && !model.train.losses.empty()) {
     fail(DiagId::metric_error, e.span, fmt::format("{} compares an output with its label, but no loss is taken of {}, so it has none", name, output));
     return;
   }
   std::string text = def->text ? def->text(values) : name;
-  if (named) text = output + ":" + text;
+  text = prefix_of(model, output) + text;
   if (std::find(model.train.metrics.begin(), model.train.metrics.end(), text) == model.train.metrics.end()) model.train.metrics.push_back(text);
 }
 

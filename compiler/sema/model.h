@@ -19,11 +19,17 @@ struct DataConfig { std::string train, valid, test; std::vector<Augment> augment
 /// early_stopping, reduce_lr_on_plateau, checkpoint, csv
 struct Callback { std::string kind, monitor; double value = 0; int64_t patience = 0; std::string path; };
 
+/// weight * loss(output, label): an output of the net against `label`, which is an input or another output of that name, else a label that the data gives.
+struct LossTerm {
+  const ir::LossDef* loss = nullptr;
+  std::vector<ir::ArgValue> args;
+  std::string output, label;
+  double weight = 1;
+};
+
 struct TrainConfig {
   bool present = false;                        // false: the product is inference only
-  const ir::LossDef* loss = nullptr;
-  std::vector<ir::ArgValue> loss_args;
-  std::string loss_output;                     // which output of the net
+  std::vector<LossTerm> losses;                // the loss is their sum
   const ir::OptimizerDef* optimizer = nullptr;
   std::vector<ir::ArgValue> optimizer_args;
   double lr = 1e-3;

@@ -34,15 +34,20 @@ void Elaborator::product(const ast::Net& net, const Options& options, Model& mod
 }
 
 std::string Elaborator::data_spec(const ast::Expr& e, const EnvPtr& env) {
+  static const std::vector<std::string> kFiles{"images", "mnist", "cifar", "csv", "npy", "text", "masks"}, kGenerated{"digits", "shapes", "xor", "series"};
   if (e.kind == ast::ExprKind::string) return e.text;
   std::string name;
   std::vector<const ast::Arg*> args;
   const bool call = call_parts(e, name, args);
   if (call && !args.empty() && args[0]->name.empty()) {
     const ast::Expr& first = *args[0]->value;
-    const bool known = first.text == "digits" || first.text == "shapes";
+    const bool known = std::find(kGenerated.begin(), kGenerated.end(), first.text) != kGenerated.end();
     if (name == "synthetic" && first.kind == ast::ExprKind::name && args.size() == 1 && known) return "synthetic:" + first.text;
-    if (name == "images" || name == "mnist") {
+    if (name == "pairs" && args.size() == 1) {
+      const std::string of = data_spec(first, env);
+      return of.empty() ? "" : "pairs:" + of;
+    }
+    if (std::find(kFiles.begin(), kFiles.end(), name) != kFiles.end()) {
       const Value path = eval(first, env);
       bool ok = !path.error();
       for (size_t i = 1; i < args.size(); ++i) {
@@ -54,13 +59,15 @@ std::string Elaborator::data_spec(const ast::Expr& e, const EnvPtr& env) {
           ok = false;
         }
       }
-      if (ok && path.is(K::string)) return name == "mnist" ? "mnist:" + path.text : path.text;
+      if (ok && path.is(K::string)) return name == "images" ? path.text : name + ":" + path.text;
       if (!ok) return "";
     }
   }
   Diagnostic& d = fail(DiagId::bad_data, e.span, source(e.span));
-  suggest(d, name, {"images", "mnist", "synthetic"});
-  if (d.help.empty()) d.help.push_back("write images(\"path\", labels = classes), mnist(\"directory\"), synthetic(digits) or synthetic(shapes)");
+  suggest(d, name, {"images", "mnist", "cifar", "csv", "npy", "text", "masks", "pairs", "synthetic"});
+  if (d.help.empty())
+    d.help.push_back("write images(\"path\", labels = classes), mnist, cifar, csv, npy, text or masks(\"path\"), pairs(DATA), "
+                     "or synthetic(digits), shapes, xor or series");
   return "";
 }
 
@@ -118,7 +125,7 @@ void Elaborator::train(const ast::Section& s, const EnvPtr& env, Model& model) {
   };
   for (const ast::Entry& e : s.entries) {
     if (!seen.insert(e.key).second) fail(DiagId::duplicate_name, e.span, e.key);
-    else if (e.key == "loss") loss(*e.value, env, model);
+    else if (e.key == "loss") loss(*e.value, 1, env, model);
     else if (e.key == "optimizer") optimizer(*e.value, env, model);
     else if (e.key == "batch") integer(e, 1, 65536, t.batch);
     else if (e.key == "epochs") integer(e, 1, 1000000, t.epochs);
@@ -129,44 +136,12 @@ void Elaborator::train(const ast::Section& s, const EnvPtr& env, Model& model) {
   for (const auto& [key, f] : {std::pair{"metrics", &Elaborator::metric}, std::pair{"callbacks", &Elaborator::callback}})
     for (const ast::Entry& e : s.entries)
       if (e.key == key) each(*e.value, f);
-  if (t.loss && t.loss->scores && t.loss_args.size() == t.loss->args.size() && t.loss->scores(t.loss_args)) t.metrics.push_back("scores");
+  for (const LossTerm& term : t.losses) {
+    const std::string first = model.graph.outputs.empty() ? "" : model.graph.outputs.front().name;
+    if (term.loss->scores && term.args.size() == term.loss->args.size() && term.loss->scores(term.args)) t.metrics.push_back((term.output == first ? "" : term.output + ":") + "scores");
+  }
   if (!seen.count("loss")) fail(DiagId::missing_key, s.span, "train", "a loss").help.push_back("write: loss = categorical_crossentropy(OUTPUT, label)");
   if (!seen.count("optimizer")) fail(DiagId::missing_key, s.span, "train", "an optimizer").help.push_back("write: optimizer = adam(lr = 1e-3)");
-}
-
-void Elaborator::loss(const ast::Expr& e, const EnvPtr& env, Model& model) {
-  std::string name;
-  std::vector<const ast::Arg*> args;
-  std::vector<std::string> known, outputs;
-  for (const ir::LossDef* l : registry_.losses) known.push_back(l->name);
-  for (const ir::Output& o : model.graph.outputs) outputs.push_back(o.name);
-  const ir::LossDef* def = nullptr;
-  if (call_parts(e, name, args))
-    for (const ir::LossDef* l : registry_.losses)
-      if (l->name == name) def = l;
-  if (!def) {
-    suggest(fail(DiagId::unknown_loss, called(e), name.empty() ? source(e.span) : name), name, known, true);
-    return;
-  }
-  model.train.loss = def;
-  if (args.size() < 2 || !args[0]->name.empty() || !args[1]->name.empty() || args[1]->value->kind != ast::ExprKind::name || args[1]->value->text != "label") {
-    fail(DiagId::missing_argument, e.span, name, "label")
-        .help.push_back(fmt::format("write: loss = {}({}, label)", name, outputs.empty() ? "OUTPUT" : outputs[0]));
-    return;
-  }
-  model.train.loss_output = source(args[0]->value->span);
-  if (std::find(outputs.begin(), outputs.end(), model.train.loss_output) == outputs.end()) {
-    if (!outputs.empty()) suggest(fail(DiagId::unknown_output, args[0]->span, model.train.loss_output), model.train.loss_output, outputs, true);
-    return;
-  }
-  args.erase(args.begin(), args.begin() + 2);
-  if (!bind(name, def->args, args, e.span, env, model.train.loss_args, nullptr)) return model.train.loss_args.clear();
-  std::string error, help;
-  for (const ir::Output& o : model.graph.outputs) {
-    if (o.name != model.train.loss_output || o.value == ir::kNone || !def->check || def->check(model.graph, o.value, model.train.loss_args, error, help)) continue;
-    Diagnostic& d = fail(DiagId::loss_error, e.span, error);
-    if (!help.empty()) d.help.push_back(help);
-  }
 }
 
 void Elaborator::optimizer(const ast::Expr& e, const EnvPtr& env, Model& model) {

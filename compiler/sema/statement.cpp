@@ -192,6 +192,8 @@ void Elaborator::statement(const ast::Stmt& s, const EnvPtr& env, Frame& frame, 
         v = {};
       }
       const std::string name = s.name.empty() ? "output" : s.name;
+      if (frame.top && name == "loss")
+        fail(DiagId::misplaced, s.name_span, "the name loss").help.push_back("training gives this name a meaning: choose another");
       for (const auto& [other, value] : frame.outputs)
         if (other == name) {
           fail(DiagId::duplicate_name, s.name_span, name);

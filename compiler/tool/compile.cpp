@@ -72,7 +72,7 @@ struct Compilation {
   std::vector<std::pair<std::string, double>> timings;
   Clock::time_point start = Clock::now();
 
-  bool has_training() const { return !o.inference_only && model.train.loss && model.train.optimizer; }
+  bool has_training() const { return !o.inference_only && !model.train.losses.empty() && model.train.optimizer; }
 
   void prepare() {
     passes::PipelineOptions how;

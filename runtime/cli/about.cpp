@@ -6,16 +6,24 @@
 #include <nlohmann/json.hpp>
 
 #include "runtime/cli/commands.h"
+#include "runtime/data/ports.h"
 #include "runtime/train/progress.h"
 
 namespace netc::rt {
 namespace {
 
-std::string shape_of(const PortInfo& p) {
+/// "photo f32[28, 28, 1], ..."; a single port's type alone.
+std::string list_of(std::span<const PortInfo> ports) {
+  if (ports.size() == 1) return type_text(ports[0]);
   std::string s;
-  for (int i = 0; i < p.rank; ++i) s += (i ? ", " : "") + (p.dims[i] < 0 ? std::string("*") : std::to_string(p.dims[i]));
-  const char* types[] = {"f32", "u8", "i32", "u32"};
-  return fmt::format("{}[{}]", types[static_cast<int>(p.dtype)], s);
+  for (const PortInfo& p : ports) s += fmt::format("{}{} {}", s.empty() ? "" : ", ", p.name, type_text(p));
+  return s;
+}
+
+nlohmann::json types_of(std::span<const PortInfo> ports) {
+  nlohmann::json j = nlohmann::json::object();
+  for (const PortInfo& p : ports) j[p.name] = type_text(p);
+  return j;
 }
 
 void print_json(const nlohmann::json& j) { fmt::print("{}\n", j.dump(2, ' ', false, nlohmann::json::error_handler_t::replace)); }
@@ -27,9 +35,14 @@ int run_summary(const ModelInfo& info, bool json) {
   for (const VarInfo& v : info.variables)
     if (v.role != VarRole::slot) (v.trainable ? trainable : fixed) += static_cast<int64_t>(v.elements());
   if (json) {
-    nlohmann::json j = {
-        {"name", info.name},      {"net", info.net},  {"input", shape_of(info.input)}, {"output", shape_of(info.output)}, {"parameters", trainable + fixed},
-        {"trainable", trainable}, {"macs", info.macs}};
+    nlohmann::json j = {{"name", info.name},
+                        {"net", info.net},
+                        {"input", type_text(info.input())},
+                        {"output", type_text(info.output())},
+                        {"parameters", trainable + fixed},
+                        {"trainable", trainable},
+                        {"macs", info.macs}};
+    j.update({{"inputs", types_of(info.inputs)}, {"outputs", types_of(info.outputs)}, {"labels", types_of(info.labels)}});
     for (const LayerInfo& l : info.layers)
       j["layers"].push_back({{"name", l.name}, {"layer", l.text}, {"output", l.output_shape}, {"parameters", l.params}, {"macs", l.macs}, {"line", l.line}});
     return print_json(j), 0;
@@ -38,7 +51,7 @@ int run_summary(const ModelInfo& info, bool json) {
   for (const LayerInfo& l : info.layers)
     name = std::max(name, std::string_view(l.name).size()), text = std::max(text, std::min<size_t>(44, std::string_view(l.text).size())),
     shape = std::max(shape, std::string_view(l.output_shape).size());
-  fmt::print("{} ({})\n{:<{}}  {:<{}}  {:<{}}  {:>12}  {:>14}\n", info.net, shape_of(info.input), "name", name, "layer", text, "output", shape, "parameters",
+  fmt::print("{} ({})\n{:<{}}  {:<{}}  {:<{}}  {:>12}  {:>14}\n", info.net, list_of(info.inputs), "name", name, "layer", text, "output", shape, "parameters",
              "MACs");
   for (const LayerInfo& l : info.layers)
     fmt::print("{:<{}}  {:<{}.44}  {:<{}}  {:>12}  {:>14}\n", l.name, name, l.text, text, l.output_shape, shape, grouped(l.params), grouped(l.macs));
@@ -73,6 +86,7 @@ int run_info(const ModelInfo& info, bool json) {
   if (!info.hyperparameters.empty()) fmt::print("hyperparameters:");
   for (const KeyValue& h : info.hyperparameters) fmt::print(" {}={}", h.key, h.value);
   if (!info.hyperparameters.empty()) fmt::print("\n");
+  fmt::print("inputs: {}; outputs: {}{}\n", list_of(info.inputs), list_of(info.outputs), info.labels.empty() ? "" : "; labels: " + list_of(info.labels));
   if (info.has_training)
     fmt::print("training: {}, {} at {:g}, batch {}, {} epochs, seed {}\n", info.loss, info.optimizer, info.lr, info.batch, info.epochs, info.seed);
   fmt::print("memory at batch {} and {} threads: inference {} bytes{}\n", info.max_batch, threads, grouped(static_cast<int64_t>(infer)),

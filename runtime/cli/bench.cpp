@@ -48,25 +48,20 @@ size_t peak_memory() {
   return 0;
 }
 
-/// Random pixels and labels, the same each time.
+/// Random inputs and labels, the same each time.
 void fill(Model& model, int batch) {
   const ModelInfo& info = model.info();
   std::mt19937 random(1);
-  const size_t bytes = ingested_bytes(info) * static_cast<size_t>(batch);
-  if (info.ingested.dtype == DType::f32) {
-    float* x = static_cast<float*>(model.input());
-    for (size_t i = 0; i < bytes / 4; ++i) x[i] = static_cast<float>(random() % 256) / 255;
-  } else {
-    uint8_t* x = static_cast<uint8_t*>(model.input());
-    for (size_t i = 0; i < bytes; ++i) x[i] = static_cast<uint8_t>(random());
-  }
-  if (model.labels() == nullptr) return;
-  const int64_t labels = batch * elements_of(info.label);
-  const unsigned classes = static_cast<unsigned>(std::max(1, classes_of(info.output, info.label)));
-  for (int64_t i = 0; i < labels; ++i) {
-    if (info.label.dtype == DType::f32) static_cast<float*>(model.labels())[i] = static_cast<float>(random() % 256) / 255;
-    else static_cast<int32_t*>(model.labels())[i] = static_cast<int32_t>(random() % classes);
-  }
+  const auto put = [&](const PortInfo& p, void* to, unsigned classes) {
+    const size_t n = p.elements() * static_cast<size_t>(batch);
+    for (size_t i = 0; i < n && to; ++i) {
+      if (p.dtype == DType::f32) static_cast<float*>(to)[i] = static_cast<float>(random() % 256) / 255;
+      else if (p.dtype == DType::u8) static_cast<uint8_t*>(to)[i] = static_cast<uint8_t>(random());
+      else static_cast<int32_t*>(to)[i] = static_cast<int32_t>(random() % classes);
+    }
+  };
+  for (size_t i = 0; i < info.ingested.size(); ++i) put(info.ingested[i], model.input(i), 2);   // class and token 0 or 1 are everywhere
+  for (size_t i = 0; i < info.labels.size(); ++i) put(info.labels[i], model.labels(i), static_cast<unsigned>(std::max<int64_t>(classes_at(info, i), 2)));
 }
 
 }  // namespace

@@ -59,14 +59,15 @@ int run_eval(const ModelInfo& info, CreateFn create, const EvalOptions& o) {
   std::string spec = o.data;
   if (spec.empty() && info.data_test && *info.data_test) spec = info.data_test;
   if (spec.empty() && info.data_valid && *info.data_valid) spec = info.data_valid;
-  if (spec.empty() && info.data_train) spec = validation_spec(info, info.data_train, true, "");  // its own test split
+  Split split = Split::test;
+  if (spec.empty() && info.data_train) spec = validation_spec(info, info.data_train, true, ""), split = Split::held_out;  // its own test split
   if (spec.empty()) return fail(info, "no data to evaluate on; name it: --data FOLDER, --data mnist:DIR or --data synthetic:digits");
   if (!info.has_training) return fail(info, "was compiled for inference only, without its loss; compile it without --inference-only to evaluate");
   Loaded l;
   const int batch = o.batch > 0 ? o.batch : info.max_batch;
   if (!load_for_inference(info, create, o.weights, batch, o.threads, l)) return 1;
   const NamedInfo named(info, l.classes);   // labels as in training
-  auto source = open_source(spec, Split::test, named.info());
+  auto source = open_source(spec, split, named.info());
   if (!source) return fail(info, source.error());
   auto loader = Loader::create(**source, *l.model, {.batch = batch, .threads = o.threads, .seed = 0, .shuffle = false, .augment = false});
   if (!loader) return fail(info, loader.error());

@@ -38,7 +38,9 @@ namespace {
 constexpr int kUsage = 2, kInternal = 70;
 
 void add_train(CLI::App& app, TrainOptions& o) {
-  app.add_option("--data", o.data, "what to train on: a folder with a subfolder for each class, mnist:DIR, synthetic:digits, synthetic:shapes")
+  app.add_option("--data", o.data,
+                 "what to train on: a folder with a subfolder for each class, mnist:DIR, cifar:DIR, csv:FILE, npy:FILE, text:FILE, masks:DIR, pairs:SPEC, "
+                 "synthetic:KIND")
       ->type_name("SPEC");
   app.add_option("--valid", o.valid, "what to validate on after each epoch")->type_name("SPEC");
   app.add_option("--epochs", o.epochs, "times through the data")->check(CLI::Range(int64_t{1}, int64_t{1000000}));
@@ -75,9 +77,9 @@ int run(int argc, char** argv, const ModelInfo& info, CreateFn create) {
   eval->add_flag("--json", eval_options.json, "as JSON");
 
   PredictOptions predict_options;
-  CLI::App* predict = app.add_subcommand("predict", "class and probability of images");
+  CLI::App* predict = app.add_subcommand("predict", "what the net answers for images or rows: class and probability, or its outputs");
   predict->add_option("--weights", predict_options.weights, "a safetensors file")->required()->type_name("FILE");
-  predict->add_option("IMAGE", predict_options.images, "image files, folders, or - for a list on stdin")->required()->type_name("");
+  predict->add_option("IMAGE", predict_options.images, "image files, folders, - for a list on stdin, tables (FILE.csv), or a SPEC")->required()->type_name("");
   predict->add_option("--top", predict_options.top, "the K most likely classes")->check(CLI::Range(1, 1000000))->type_name("K");
   predict->add_option("--threads", predict_options.threads, "default: as many as the machine has cores")->check(CLI::Range(1, 1024));
   predict->add_flag("--json", predict_options.json, "as JSON");

@@ -1,32 +1,137 @@
 #include <algorithm>
+#include <filesystem>
 #include <iostream>
 #include <numeric>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <nlohmann/json.hpp>
 
 #include "runtime/cli/commands.h"
 #include "runtime/data/image.h"
 #include "runtime/data/loader.h"
+#include "runtime/data/ports.h"
 #include "runtime/data/source.h"
-#include "runtime/train/metrics.h"
+#include "runtime/train/trainer.h"
 
 namespace netc::rt {
 namespace {
 
-constexpr int kMostTogether = 16;   // images of one batch
+constexpr int kMostTogether = 16;   // samples of one batch
 
 struct Answer { int index; float probability; };
 
 /// The `top` most likely classes of one row; a single output stands for two classes.
 std::vector<Answer> best_of(const Metrics& metrics, const float* row, int classes, int top) {
   std::vector<Answer> all;
-  for (int i = 0; i < classes; ++i) all.push_back({i, metrics.classifies_samples() ? metrics.probability(row, i) : row[i]});
+  for (int i = 0; i < classes; ++i) all.push_back({i, metrics.probability(row, i)});
   const size_t n = std::min<size_t>(static_cast<size_t>(top), all.size());
   std::partial_sort(all.begin(), all.begin() + static_cast<std::ptrdiff_t>(n), all.end(),
                     [](const Answer& a, const Answer& b) { return a.probability > b.probability; });
   all.resize(n);
   return all;
+}
+
+/// The output that classes are read from: the one that is compared with them; of a net that was compiled without its losses the first, when it is a row.
+int class_output(const ModelInfo& info) {
+  const auto c = classified(info);
+  if (c) return static_cast<int>(c->output);
+  return info.losses.empty() && info.output().rank == 1 ? 0 : -1;
+}
+
+/// Collects samples into batches, runs them, and says what the net answered.
+class Predictions {
+ public:
+  Predictions(const ModelInfo& info, const PredictOptions& o, Loaded& loaded, int batch)
+      : info_(info), o_(o), l_(loaded), batch_(batch), class_output_(class_output(info)) {
+    if (const OutputMetrics all(info); all.classes()) reading_ = *all.classes();
+    else if (class_output_ >= 0) reading_ = Metrics(info.outputs[static_cast<size_t>(class_output_)], {"label", DType::i32, 0, {}}, {});
+    const int outputs = class_output_ < 0 ? 0 : static_cast<int>(info.outputs[static_cast<size_t>(class_output_)].elements());
+    for (int k = 0; k < (outputs ? classes_of(outputs) : 0); ++k) names_.push_back(class_name(info, l_.classes, k));
+  }
+
+  /// The error of a sample that does not fit; the others go on. False in `ran`: the net could not be run.
+  tl::expected<void, std::string> add(const std::string& name, const std::vector<Field>& inputs, bool& ran) {
+    for (size_t i = 0; i < inputs.size(); ++i) {
+      void* place = static_cast<char*>(l_.model->input(i)) + taken_.size() * info_.ingested[i].bytes();
+      if (auto r = ingest_field(*l_.model, i, inputs[i], name, place); !r) return r;
+    }
+    taken_.push_back(name);
+    ran = static_cast<int>(taken_.size()) < batch_ || run();
+    return {};
+  }
+
+  /// Runs what is left of a batch.
+  bool run() {
+    if (taken_.empty()) return true;
+    if (l_.model->infer(static_cast<int>(taken_.size())) == nullptr) return false;
+    for (size_t i = 0; i < taken_.size(); ++i) say(i);
+    taken_.clear();
+    return true;
+  }
+  void finish() const {
+    if (o_.json) fmt::print("{}\n", results_.dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
+  }
+
+ private:
+  std::span<const float> row(size_t output, size_t i) const {
+    const size_t n = info_.outputs[output].elements();
+    return {l_.model->output(output) + i * n, n};
+  }
+
+  void say(size_t i) {
+    const bool whole = info_.outputs.size() > 1 || class_output_ < 0;   // not just classes
+    nlohmann::json j = {{"file", taken_[i]}};
+    if (class_output_ >= 0) {
+      const std::span<const float> values = row(static_cast<size_t>(class_output_), i);
+      const std::vector<Answer> answers = best_of(reading_, values.data(), static_cast<int>(names_.size()), std::max(1, o_.top));
+      nlohmann::json top = nlohmann::json::array();
+      for (const Answer& a : answers) top.push_back({{"class", names_[static_cast<size_t>(a.index)]}, {"index", a.index}, {"probability", a.probability}});
+      j.update({{"class", top[0]["class"]}, {"probability", top[0]["probability"]}, {"top", std::move(top)}});
+      if (!o_.json) print_classes(taken_[i], answers);
+    } else if (!o_.json) {
+      fmt::print("{}:{}", taken_[i], info_.outputs.size() > 1 ? "\n" : "");
+    }
+    for (size_t k = 0; k < info_.outputs.size() && whole; ++k) {
+      const std::span<const float> values = row(k, i);
+      j["outputs"][info_.outputs[k].name] = std::vector<float>(values.begin(), values.end());
+      if (!o_.json && static_cast<int>(k) != class_output_) print_values(info_.outputs[k].name, values);
+    }
+    if (o_.json) results_.push_back(std::move(j));
+  }
+
+  void print_classes(const std::string& file, const std::vector<Answer>& answers) const {
+    if (o_.top <= 1) {
+      fmt::print("{}: {} {:.4f}\n", file, names_[static_cast<size_t>(answers[0].index)], answers[0].probability);
+      return;
+    }
+    fmt::print("{}\n", file);
+    for (const Answer& a : answers) fmt::print("  {:.4f}  {}\n", a.probability, names_[static_cast<size_t>(a.index)]);
+  }
+
+  void print_values(const char* name, std::span<const float> values) const {
+    constexpr size_t kShown = 16;
+    const std::string more = values.size() > kShown ? fmt::format(" ... ({} numbers; all with --json)", values.size()) : "";
+    const std::string text = fmt::format("{:.5g}{}", fmt::join(values.first(std::min(values.size(), kShown)), " "), more);
+    if (info_.outputs.size() > 1) fmt::print("  {}: {}\n", name, text);
+    else fmt::print(" {}\n", text);
+  }
+
+  const ModelInfo& info_;
+  const PredictOptions& o_;
+  Loaded& l_;
+  int batch_, class_output_;
+  Metrics reading_;                          // how a row of the class output is read
+  std::vector<std::string> names_, taken_;
+  nlohmann::json results_ = nlohmann::json::array();
+};
+
+/// What `argument` names as a source of data: a SPEC, or a table's file; "" when it is a path of images, or - for a list.
+std::string spec_of(const std::string& argument) {
+  std::error_code none;
+  const bool there = std::filesystem::exists(argument, none);
+  if (std::filesystem::path(argument).extension() == ".csv") return "csv:" + argument;
+  return !there && argument.find(':') != std::string::npos && argument.find(':') > 0 ? argument : "";
 }
 
 /// The images that the arguments stand for; each argument that stands for none is reported.
@@ -38,6 +143,7 @@ std::vector<std::string> files_of(const ModelInfo& info, const std::vector<std::
     else all_good = false, fail(info, found.error());
   };
   for (const std::string& a : arguments) {
+    if (!spec_of(a).empty()) continue;
     if (a != "-") add(a);
     else
       for (std::string line; std::getline(std::cin, line);)
@@ -46,56 +152,55 @@ std::vector<std::string> files_of(const ModelInfo& info, const std::vector<std::
   return files;
 }
 
-void print_answer(const std::string& file, const std::vector<Answer>& answers, const std::vector<std::string>& names, bool alone) {
-  if (alone) {
-    fmt::print("{}: {} {:.4f}\n", file, names[static_cast<size_t>(answers[0].index)], answers[0].probability);
-    return;
+/// The data that the arguments name, without labels: classes are those of the weights.
+bool open_sources(const ModelInfo& info, const Loaded& l, const std::vector<std::string>& arguments, std::vector<std::unique_ptr<Source>>& out) {
+  ModelInfo bare = info;
+  bare.labels = {}, bare.losses = {};
+  const NamedInfo named(bare, l.classes);
+  for (const std::string& a : arguments) {
+    const std::string spec = spec_of(a);
+    if (spec.empty()) continue;
+    auto source = open_source(spec, Split::test, named.info());
+    if (!source) return fail(info, source.error()), false;
+    out.push_back(std::move(*source));
   }
-  fmt::print("{}\n", file);
-  for (const Answer& a : answers) fmt::print("  {:.4f}  {}\n", a.probability, names[static_cast<size_t>(a.index)]);
+  return true;
 }
 
 }  // namespace
 
 int run_predict(const ModelInfo& info, CreateFn create, const PredictOptions& o) {
-  const int channels = image_channels(info);
-  if (channels == 0) return fail(info, "the net takes no images, so there is nothing to predict from files");
+  const size_t ports = info.inputs.size();
   bool all_good = true;
   const std::vector<std::string> files = files_of(info, o.images, all_good);
-  if (files.empty()) return all_good ? fail(info, "no images given") : 1;
-  const int batch = std::min<int>({kMostTogether, info.max_batch, static_cast<int>(std::min<size_t>(files.size(), 1u << 20))});
+  const bool images = std::all_of(info.inputs.begin(), info.inputs.end(), [](const PortInfo& p) { return image_channels(p) > 0 && p.rank >= 2; });
+  const bool specs = std::any_of(o.images.begin(), o.images.end(), [](const std::string& a) { return !spec_of(a).empty(); });
+  if (files.empty() && !specs) return all_good ? fail(info, "no images given") : 1;
+  if (!files.empty() && !images) return fail(info, "the net takes no images; give a table (FILE.csv) or other data (KIND:...)");
+  if (files.size() % ports != 0) return fail(info, fmt::format("the net takes {} images at a time, but {} are given", ports, files.size()));
+  const size_t most = specs ? kMostTogether : files.size() / ports;
+  const int batch = std::min<int>({kMostTogether, info.max_batch, static_cast<int>(std::min<size_t>(most, kMostTogether))});
   Loaded l;
   if (!load_for_inference(info, create, o.weights, batch, o.threads, l)) return 1;
-  const int outputs = outputs_of(info), classes = classes_of(outputs);
-  const Metrics metrics(info.output, info.label, info.metrics);   // how a row is read
-  std::vector<std::string> names;
-  for (int k = 0; k < classes; ++k) names.push_back(class_name(info, l.classes, k));
-  const size_t stride = ingested_bytes(info);
-  nlohmann::json results = nlohmann::json::array();
+  std::vector<std::unique_ptr<Source>> sources;
+  if (!open_sources(info, l, o.images, sources)) return 1;
+  Predictions predictions(info, o, l, batch);
+  bool ran = true;
   Sample sample;
-  for (size_t at = 0; at < files.size();) {
-    std::vector<std::string> taken;
-    for (; at < files.size() && static_cast<int>(taken.size()) < batch; ++at) {
-      auto good = read_image(files[at], channels, sample);
-      if (good) good = ingest_sample(*l.model, sample, static_cast<char*>(l.model->input()) + taken.size() * stride);
-      if (good) taken.push_back(files[at]);
-      else all_good = false, fail(info, good.error());
-    }
-    if (taken.empty()) continue;
-    const float* rows = l.model->infer(static_cast<int>(taken.size()));
-    if (rows == nullptr) return fail(info, "the network could not be run");
-    for (size_t i = 0; i < taken.size(); ++i) {
-      const std::vector<Answer> answers = best_of(metrics, rows + i * static_cast<size_t>(outputs), classes, std::max(1, o.top));
-      if (!o.json) {
-        print_answer(taken[i], answers, names, o.top <= 1);
-        continue;
-      }
-      nlohmann::json top = nlohmann::json::array();
-      for (const Answer& a : answers) top.push_back({{"class", names[static_cast<size_t>(a.index)]}, {"index", a.index}, {"probability", a.probability}});
-      results.push_back({{"file", taken[i]}, {"class", top[0]["class"]}, {"probability", top[0]["probability"]}, {"top", std::move(top)}});
-    }
+  auto offer = [&](const std::string& name, const tl::expected<void, std::string>& read) {
+    const auto good = read ? predictions.add(name, sample.inputs, ran) : read;
+    if (!good) all_good = false, fail(info, good.error());
+  };
+  for (size_t at = 0; at < files.size() && ran; at += ports) {
+    sample.inputs.resize(ports);
+    tl::expected<void, std::string> read;
+    for (size_t i = 0; i < ports && read; ++i) read = read_image(files[at + i], image_channels(info.inputs[i]), sample.inputs[i]);
+    offer(fmt::format("{}", fmt::join(files.begin() + static_cast<std::ptrdiff_t>(at), files.begin() + static_cast<std::ptrdiff_t>(at + ports), ", ")), read);
   }
-  if (o.json) fmt::print("{}\n", results.dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
+  for (const auto& source : sources)
+    for (size_t i = 0; i < source->size() && ran; ++i) offer(source->name(i), source->read(i, sample));
+  if (!ran || !predictions.run()) return fail(info, "the network could not be run");
+  predictions.finish();
   return all_good ? 0 : 1;
 }
 

@@ -9,15 +9,6 @@
 #include "runtime/core/weights.h"
 
 namespace netc::rt {
-namespace {
-
-size_t sample_bytes(const PortInfo& p) {
-  size_t bytes = size_of(p.dtype);
-  for (int i = 0; i < p.rank; ++i) bytes *= static_cast<size_t>(p.dims[i]);
-  return bytes;
-}
-
-}  // namespace
 
 std::unique_ptr<Embedded> Embedded::open(CreateFn create, int threads, int max_batch, bool training, std::string& error) noexcept {
   try {
@@ -84,10 +75,10 @@ Status Embedded::initialise(uint64_t seed) noexcept {
   return Status::ok;
 }
 
-Status Embedded::set_sample(int index, const void* sample, int height, int width) noexcept {
+Status Embedded::set_sample(size_t port, int index, const void* sample, int height, int width) noexcept {
   if (!sample) return fail(Status::argument, "no sample was given");
   if (index < 0 || index >= max_batch_) return fail(Status::argument, "there is no place %d in a batch of %d", index, max_batch_);
-  const PortInfo& in = info().input;
+  const PortInfo& in = info().inputs[port];
   int extents[2] = {height, width};
   if (in.rank == 3) {
     for (int d = 0; d < 2; ++d) {
@@ -96,32 +87,24 @@ Status Embedded::set_sample(int index, const void* sample, int height, int width
         return fail(Status::argument, "the image is %d x %d, the network takes %d x %d", height, width, static_cast<int>(in.dims[0]), static_cast<int>(in.dims[1]));
     }
   }
-  char* to = static_cast<char*>(model_->input()) + sample_bytes(info().ingested) * static_cast<size_t>(index);
-  model_->ingest(sample, height, width, in.rank == 3 ? static_cast<int>(in.dims[2]) : 0, to);
+  char* to = static_cast<char*>(model_->input(port)) + info().ingested[port].bytes() * static_cast<size_t>(index);
+  model_->ingest(port, sample, height, width, in.rank == 3 ? static_cast<int>(in.dims[2]) : 0, to);
   return Status::ok;
 }
 
-Status Embedded::set_label(int index, int label) noexcept {
+Status Embedded::set_label(size_t port, int index, int label) noexcept {
   if (index < 0 || index >= max_batch_) return fail(Status::argument, "there is no place %d in a batch of %d", index, max_batch_);
-  const PortInfo& port = info().label;
-  if (port.rank != 0) return fail(Status::argument, "the network's labels are no class indices");
-  if (port.dtype == DType::f32) {
-    static_cast<float*>(model_->labels())[index] = static_cast<float>(label);
-    return Status::ok;
-  }
-  const PortInfo& out = info().output;
-  const int64_t classes = out.rank > 0 ? out.dims[out.rank - 1] : 1;
-  if (label < 0 || (classes > 1 && label >= classes)) return fail(Status::argument, "label %d is not one of the %d classes", label, static_cast<int>(classes));
-  static_cast<int32_t*>(model_->labels())[index] = label;
+  const int64_t classes = classes_at(info(), port);
+  if (label < 0 || (classes > 0 && label >= classes)) return fail(Status::argument, "label %d is not one of the %d classes", label, static_cast<int>(classes));
+  static_cast<int32_t*>(model_->labels(port))[index] = label;
   return Status::ok;
 }
 
-Status Embedded::set_target(int index, const float* values) noexcept {
+Status Embedded::set_target(size_t port, int index, const void* values) noexcept {
   if (!values) return fail(Status::argument, "no target was given");
   if (index < 0 || index >= max_batch_) return fail(Status::argument, "there is no place %d in a batch of %d", index, max_batch_);
-  if (info().label.dtype != DType::f32) return fail(Status::argument, "the network's labels are class indices");
-  const size_t bytes = sample_bytes(info().label);
-  std::memcpy(static_cast<char*>(model_->labels()) + bytes * static_cast<size_t>(index), values, bytes);
+  const size_t bytes = info().labels[port].bytes();
+  std::memcpy(static_cast<char*>(model_->labels(port)) + bytes * static_cast<size_t>(index), values, bytes);
   return Status::ok;
 }
 

@@ -27,15 +27,17 @@ class Embedded {
   /// Fresh weights; the same seed gives the same bits.
   Status initialise(uint64_t seed) noexcept;
 
-  /// Puts a sample into place `index` of the batch, resized if the net does that. `height` and `width` count for images of any size only.
-  Status set_sample(int index, const void* sample, int height, int width) noexcept;
-  /// The class index of a sample, or its target's first element.
-  Status set_label(int index, int label) noexcept;
-  /// Target of a sample whose label is not a class index.
-  Status set_target(int index, const float* values) noexcept;
+  /// Puts input `port` of a sample into place `index` of the batch, resized if the net does that. `height` and `width` count for images only.
+  Status set_sample(size_t port, int index, const void* sample, int height, int width) noexcept;
+  /// The class index of a sample, for label `port`.
+  Status set_label(size_t port, int index, int label) noexcept;
+  /// The elements of a label that is not a class index.
+  Status set_target(size_t port, int index, const void* values) noexcept;
 
-  /// Runs the first `count` samples; `out` gets `count` rows of info().output, valid until the next call.
+  /// Runs the first `count` samples; `out` gets `count` rows of info().outputs[0], valid until the next call.
   Status infer(int count, const float** out) noexcept;
+  /// Rows of output `port` of the last call that ran the net; null before it, or when it failed.
+  const float* output(size_t port) const noexcept { return model_->output(port); }
   Status evaluate(int count, float* loss) noexcept;
   /// One step on the first `count` samples; lr <= 0: the net's own.
   Status train_step(int count, float lr, float* loss) noexcept;

@@ -25,9 +25,9 @@ int wrap_around(int i, int n) {
   return i < 0 ? i + n : i;
 }
 
-void mirror(Sample& s, bool horizontal, bool vertical) {
+void mirror(Field& s, bool horizontal, bool vertical) {
   const auto c = static_cast<size_t>(s.channels), w = static_cast<size_t>(s.width), h = static_cast<size_t>(s.height);
-  uint8_t* p = s.pixels.data();
+  uint8_t* p = s.data.data();
   if (vertical)
     for (size_t y = 0; y < h / 2; ++y) std::swap_ranges(p + y * w * c, p + (y + 1) * w * c, p + (h - 1 - y) * w * c);
   if (!horizontal) return;
@@ -47,22 +47,22 @@ std::array<uint8_t, 256> line(double scale, double offset) {
 using Table = std::array<uint8_t, 256>;
 
 /// Replaces each value of channel `k` by tables[k][value].
-void look_up(Sample& s, const std::array<Table, 4>& tables) {
+void look_up(Field& s, const std::array<Table, 4>& tables) {
   const auto c = static_cast<size_t>(s.channels);
-  uint8_t* p = s.pixels.data();
-  for (const uint8_t* end = p + s.pixels.size(); p != end; p += c)
+  uint8_t* p = s.data.data();
+  for (const uint8_t* end = p + s.data.size(); p != end; p += c)
     for (size_t k = 0; k < c; ++k) p[k] = tables[k][p[k]];
 }
 
 /// Times `factor` around each channel's mean.
-void contrast(Sample& s, double factor) {
+void contrast(Field& s, double factor) {
   const auto c = static_cast<size_t>(s.channels);
   std::array<uint64_t, 4> sums{};
-  const uint8_t* p = s.pixels.data();
-  for (const uint8_t* end = p + s.pixels.size(); p != end; p += c)
+  const uint8_t* p = s.data.data();
+  for (const uint8_t* end = p + s.data.size(); p != end; p += c)
     for (size_t k = 0; k < c; ++k) sums[k] += p[k];
   std::array<Table, 4> tables;
-  for (size_t k = 0; k < c; ++k) tables[k] = line(factor, static_cast<double>(sums[k]) / static_cast<double>(s.pixels.size() / c) * (1 - factor));
+  for (size_t k = 0; k < c; ++k) tables[k] = line(factor, static_cast<double>(sums[k]) / static_cast<double>(s.data.size() / c) * (1 - factor));
   look_up(s, tables);
 }
 
@@ -130,44 +130,46 @@ void Augmenter::warp_pixels(const uint8_t* in, uint8_t* out, int h, int w, int c
   }
 }
 
-void Augmenter::warp(Sample& s, const Affine& map, Fill fill) {
-  other_.resize(s.pixels.size());
+/// Brings a pixel's place into the image as `fill` has it; false: there is none.
+bool Augmenter::inside(int& y, int& x, int h, int w, Fill fill) {
+  if (static_cast<unsigned>(x) < static_cast<unsigned>(w) && static_cast<unsigned>(y) < static_cast<unsigned>(h)) return true;
+  switch (fill) {
+    case Fill::constant: return false;
+    case Fill::nearest: x = std::clamp(x, 0, w - 1), y = std::clamp(y, 0, h - 1); break;
+    case Fill::wrap: x = wrap_around(x, w), y = wrap_around(y, h); break;
+    case Fill::reflect: x = reflect(x, w), y = reflect(y, h); break;
+  }
+  return true;
+}
+
+void Augmenter::warp(Field& s, const Affine& map, Fill fill) {
+  other_.resize(s.data.size());
   const int w = s.width, h = s.height, c = s.channels;
-  const uint8_t* in = s.pixels.data();
+  const uint8_t* in = s.data.data();
   const auto outside = [=](int y, int x) -> const uint8_t* {
     static constexpr std::array<uint8_t, 4> kBlack{};
-    if (static_cast<unsigned>(x) >= static_cast<unsigned>(w) || static_cast<unsigned>(y) >= static_cast<unsigned>(h)) {
-      switch (fill) {
-        case Fill::constant: return kBlack.data();
-        case Fill::nearest: x = std::clamp(x, 0, w - 1), y = std::clamp(y, 0, h - 1); break;
-        case Fill::wrap: x = wrap_around(x, w), y = wrap_around(y, h); break;
-        case Fill::reflect: x = reflect(x, w), y = reflect(y, h); break;
-      }
-    }
-    return in + (static_cast<ptrdiff_t>(y) * w + x) * c;
+    return inside(y, x, h, w, fill) ? in + (static_cast<ptrdiff_t>(y) * w + x) * c : kBlack.data();
   };
   if (c == 1) warp_pixels<1>(in, other_.data(), h, w, c, map, outside);
   else if (c == 3) warp_pixels<3>(in, other_.data(), h, w, c, map, outside);
   else warp_pixels<0>(in, other_.data(), h, w, c, map, outside);
-  s.pixels.swap(other_);
+  s.data.swap(other_);
 }
 
-void Augmenter::apply(Sample& s, CounterRandom random) {
-  if (s.pixels.empty() || s.channels > 4) return;
-  Affine map;
-  bool moves = false, mirror_x = false, mirror_y = false;
-  Fill fill = Fill::reflect;
+Augmenter::Moves Augmenter::draw(const Field& s, CounterRandom& random) const {
+  Moves m;
+  Affine& map = m.map;
   // Composes: the steps so far are applied to what this one reads.
   const auto then = [&](double a, double b, double c, double d, double e, double f) {
-    const auto& m = map.m;
-    map = {{m[0] * a + m[1] * d, m[0] * b + m[1] * e, m[0] * c + m[1] * f + m[2], m[3] * a + m[4] * d, m[3] * b + m[4] * e, m[3] * c + m[4] * f + m[5]}};
+    const auto& o = map.m;
+    map = {{o[0] * a + o[1] * d, o[0] * b + o[1] * e, o[0] * c + o[1] * f + o[2], o[3] * a + o[4] * d, o[3] * b + o[4] * e, o[3] * c + o[4] * f + o[5]}};
   };
   for (const Step& step : steps_) {
     double u = 0, v = 0;
     switch (step.kind) {
       case Kind::flip: {
         const bool x = step.horizontal && random.uniform() < 0.5, y = step.vertical && random.uniform() < 0.5;
-        mirror_x ^= x, mirror_y ^= y;
+        m.mirror_x ^= x, m.mirror_y ^= y;
         then(x ? -1 : 1, 0, 0, 0, y ? -1 : 1, 0);
         continue;
       }
@@ -189,11 +191,40 @@ void Augmenter::apply(Sample& s, CounterRandom random) {
       case Kind::contrast:
       case Kind::brightness: continue;
     }
-    moves = true;
-    fill = step.fill;
+    m.warped = true;
+    m.fill = step.fill;
   }
-  if (moves) warp(s, map, fill);
-  else mirror(s, mirror_x, mirror_y);
+  return m;
+}
+
+bool Augmenter::moves() const {
+  return std::any_of(steps_.begin(), steps_.end(), [](const Step& s) { return s.kind != Kind::contrast && s.kind != Kind::brightness; });
+}
+
+void Augmenter::follow(Field& s, CounterRandom random) {
+  if (s.data.empty() || s.channels != 1) return;
+  const Moves moves = draw(s, random);
+  if (!moves.warped) return mirror(s, moves.mirror_x, moves.mirror_y);
+  const auto& m = moves.map.m;
+  const double mx = (s.width - 1) / 2.0, my = (s.height - 1) / 2.0;
+  other_.resize(s.data.size());
+  uint8_t* out = other_.data();
+  for (int y = 0; y < s.height; ++y) {
+    for (int x = 0; x < s.width; ++x) {
+      const double fx = m[0] * (x - mx) + m[1] * (y - my) + m[2] + mx, fy = m[3] * (x - mx) + m[4] * (y - my) + m[5] + my;
+      int u = static_cast<int>(std::floor(fx + 0.5)), v = static_cast<int>(std::floor(fy + 0.5));
+      *out++ =
+          inside(v, u, s.height, s.width, moves.fill) ? s.data[static_cast<size_t>(v) * static_cast<size_t>(s.width) + static_cast<size_t>(u)] : uint8_t{0};
+    }
+  }
+  s.data.swap(other_);
+}
+
+void Augmenter::apply(Field& s, CounterRandom random) {
+  if (s.data.empty() || s.channels > 4) return;
+  const Moves moves = draw(s, random);
+  if (moves.warped) warp(s, moves.map, moves.fill);
+  else mirror(s, moves.mirror_x, moves.mirror_y);
   for (const Step& step : steps_) {
     if (step.kind == Kind::contrast) contrast(s, 1 + random.uniform(-step.a, step.a));
     if (step.kind != Kind::brightness) continue;

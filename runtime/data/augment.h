@@ -40,19 +40,26 @@ class Augmenter {
   /// Errors: an unknown kind, mode or an argument that makes no sense.
   static tl::expected<Augmenter, std::string> create(std::span<const AugmentInfo> steps);
   bool empty() const { return steps_.empty(); }
-  /// Changes sample.pixels; the shape stays. Deterministic in (sample, random).
-  void apply(Sample& sample, CounterRandom random);
+  /// Pixels may move.
+  bool moves() const;
+  /// Changes an image's pixels; the shape stays. Deterministic in (image, random).
+  void apply(Field& image, CounterRandom random);
+  /// Moves the pixels of a mask as apply() moves those of its image, of the same size, with the same `random`: the nearest one.
+  void follow(Field& mask, CounterRandom random);
 
  private:
   enum class Kind : uint8_t { flip, rotate, shift, zoom, contrast, brightness };
   enum class Fill : uint8_t { reflect, constant, nearest, wrap };
   struct Step { Kind kind; Fill fill; bool horizontal, vertical, same; double a, b; };
   struct Affine { double m[6] = {1, 0, 0, 0, 1, 0}; };   // output (x, y), centred, to input (x, y)
-  void warp(Sample& sample, const Affine& map, Fill fill);
+  struct Moves { Affine map; bool warped = false, mirror_x = false, mirror_y = false; Fill fill = Fill::reflect; };
+  static bool inside(int& y, int& x, int h, int w, Fill fill);
+  Moves draw(const Field& image, CounterRandom& random) const;
+  void warp(Field& image, const Affine& map, Fill fill);
   template <int C, class Outside>
   static void warp_pixels(const uint8_t* in, uint8_t* out, int h, int w, int channels, const Affine& map, const Outside& outside);
   std::vector<Step> steps_;
-  std::vector<uint8_t> other_;                           // the warped pixels, swapped with the sample's
+  std::vector<uint8_t> other_;                           // the warped pixels, swapped with the image's
 };
 
 }  // namespace netc::rt

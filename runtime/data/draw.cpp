@@ -108,7 +108,7 @@ std::span<const Point> corners(int what, std::array<Point, 12>& out) {
 
 }  // namespace
 
-void draw_digit(int what, CounterRandom random, int height, int width, int channels, uint8_t* out) {
+void draw_digit(int what, CounterRandom random, int height, int width, int channels, uint8_t* out, uint8_t* mask) {
   const size_t pixels = static_cast<size_t>(height) * static_cast<size_t>(width);
   std::fill(out, out + pixels * static_cast<size_t>(channels), uint8_t{0});
   const float unit = static_cast<float>(std::min(height, width)) / 28.f;   // the sizes below are for 28 x 28
@@ -129,12 +129,13 @@ void draw_digit(int what, CounterRandom random, int height, int width, int chann
   }
   for (size_t i = 1; i < strokes.size(); ++i)
     if (strokes[i].x >= 0 && strokes[i - 1].x >= 0) stroke(line[i - 1], line[i], radius, ink, height, width, channels, out);
+  for (size_t i = 0; mask && i < pixels; ++i) mask[i] = out[static_cast<size_t>(channels) * i] > ink / 2;
   if (channels == 3)
     for (size_t i = 0; i < pixels; ++i) out[3 * i + 1] = out[3 * i + 2] = out[3 * i];
   add_noise(out, pixels * static_cast<size_t>(channels), noise, random);
 }
 
-void draw_shape(int what, CounterRandom random, int height, int width, int channels, uint8_t* out) {
+void draw_shape(int what, CounterRandom random, int height, int width, int channels, uint8_t* out, uint8_t* mask) {
   const float size = static_cast<float>(std::min(height, width));
   std::array<float, 3> back{}, ink{};
   float apart = 0;
@@ -159,6 +160,7 @@ void draw_shape(int what, CounterRandom random, int height, int width, int chann
       const float far = at.x * at.x + at.y * at.y;
       const float d = far > 2.f ? 1.f : polygon.empty() ? std::sqrt(far) - .9f : distance(at, polygon);
       const float cover = std::clamp(.5f - d * radius, 0.f, 1.f);
+      if (mask) *mask++ = cover > .5f;
       const float shade =
           shade_x * (static_cast<float>(x) - static_cast<float>(width) / 2) + shade_y * (static_cast<float>(y) - static_cast<float>(height) / 2);
       std::array<float, 3> rgb;

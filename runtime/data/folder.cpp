@@ -6,6 +6,7 @@
 #include <filesystem>
 
 #include "runtime/data/image.h"
+#include "runtime/data/ports.h"
 #include "runtime/data/source.h"
 
 namespace netc::rt {
@@ -54,9 +55,10 @@ class Folder final : public Source {
     if (others_ > 0) s += fmt::format(", {} other file{} ignored", others_, others_ == 1 ? "" : "s");
     return s;
   }
+  int class_of(size_t i) const override { return files_[i].label; }
   Result read(size_t i, Sample& out) const override {
-    out.label = files_[i].label;
-    return read_image(path_of(files_[i]), channels_, out);
+    out.path = path_of(files_[i]);
+    return read_image(out.path, ports_.channels, ports_.prepare(out, files_[i].label));
   }
 
   Result open(const std::string& path, Split split, const ModelInfo& info);
@@ -71,7 +73,7 @@ class Folder final : public Source {
   std::vector<std::string> folders_, classes_, without_;
   std::vector<File> files_;
   size_t others_ = 0;
-  int channels_ = 3;
+  ImagePorts ports_;
 };
 
 Result Folder::list_folders() {
@@ -106,8 +108,9 @@ Result Folder::add(size_t folder, int label) {
 Result Folder::open(const std::string& path, Split split, const ModelInfo& info) {
   root_ = path;
   while (root_.size() > 1 && root_.back() == '/') root_.pop_back();
-  channels_ = image_channels(info);
-  if (channels_ == 0) return failed(root_, "holds images, but the net's input has neither 1 nor 3 channels; declare it as u8[*, *, 3] or u8[*, *, 1]");
+  const auto ports = image_ports(root_, info, {});
+  if (!ports) return tl::make_unexpected(ports.error());
+  ports_ = *ports;
   if (Result r = list_folders(); !r) return r;
   const auto is_split = [](const std::string& s) { return s == "train" || s == "test" || s == "valid" || s == "val" || s == "validation"; };
   const auto is_class = [&](const std::string& s) { return std::find(info.classes.begin(), info.classes.end(), s) != info.classes.end(); };
@@ -117,7 +120,7 @@ Result Folder::open(const std::string& path, Split split, const ModelInfo& info)
   }
   const auto map = match_classes(folders_, false, root_, info);
   if (!map) return tl::make_unexpected(map.error());
-  if (folders_.size() == 1 && (split == Split::train || map->names.size() == 1)) {
+  if (folders_.size() == 1 && ports_.label >= 0 && (trains(split) || map->names.size() == 1)) {
     return failed(root_, fmt::format("has images of one class only ({}); training needs a subfolder for each of at least two", folders_[0]));
   }
   classes_ = map->names;
@@ -132,7 +135,7 @@ Result Folder::open(const std::string& path, Split split, const ModelInfo& info)
 
 }  // namespace
 
-tl::expected<std::unique_ptr<Source>, std::string> open_folder(const std::string& path, Split split, const ModelInfo& info) {
+Opened open_folder(const std::string& path, Split split, const ModelInfo& info) {
   auto folder = std::make_unique<Folder>();
   if (Result r = folder->open(path, split, info); !r) return tl::make_unexpected(r.error());
   return folder;

@@ -37,19 +37,16 @@ class Jpeg {
 };
 
 /// Sets the shape and makes room; the size is checked before.
-Result make_room(const std::string& name, uint64_t height, uint64_t width, int channels, Sample& out) {
+Result make_room(const std::string& name, uint64_t height, uint64_t width, int channels, Field& out) {
   if (height == 0 || width == 0) return failed(name, "the image has no pixels");
   if (height * width > kMaxPixels)
     return failed(name, fmt::format("{} x {} pixels are more than the {} million an image may have", width, height, kMaxPixels >> 20));
   out.height = static_cast<int>(height);
   out.width = static_cast<int>(width);
   out.channels = channels;
-  out.pixels.resize(height * width * static_cast<size_t>(channels));
+  out.data.resize(height * width * static_cast<size_t>(channels));
   return {};
 }
-
-/// ITU-R 601 luma, as Pillow computes it.
-uint8_t luma(const uint8_t* p) { return static_cast<uint8_t>((p[0] * 19595u + p[1] * 38470u + p[2] * 7471u + 0x8000u) >> 16); }
 
 /// Inverted CMYK (as Adobe writes it) to RGB or grey.
 void from_cmyk(const std::vector<uint8_t>& cmyk, int channels, uint8_t* out) {
@@ -61,7 +58,7 @@ void from_cmyk(const std::vector<uint8_t>& cmyk, int channels, uint8_t* out) {
   }
 }
 
-Result decode_with(tjhandle handle, Bytes bytes, int channels, const std::string& name, Sample& out) {
+Result decode_with(tjhandle handle, Bytes bytes, int channels, const std::string& name, Field& out) {
   int width = 0, height = 0, subsampling = 0, space = 0;
   const auto size = static_cast<unsigned long>(bytes.size());
   if (tjDecompressHeader3(handle, bytes.data(), size, &width, &height, &subsampling, &space) != 0 || width < 0 || height < 0) {
@@ -71,7 +68,7 @@ Result decode_with(tjhandle handle, Bytes bytes, int channels, const std::string
   const bool cmyk = space == TJCS_CMYK || space == TJCS_YCCK;
   std::vector<uint8_t> four;
   if (cmyk) four.resize(static_cast<size_t>(width) * static_cast<size_t>(height) * 4);
-  uint8_t* target = cmyk ? four.data() : out.pixels.data();
+  uint8_t* target = cmyk ? four.data() : out.data.data();
   const int format = cmyk ? TJPF_CMYK : channels == 1 ? TJPF_GRAY : TJPF_RGB;
   if (tjDecompress2(handle, bytes.data(), size, target, width, 0, height, format, TJFLAG_LIMITSCANS) != 0) {
     const char* why = tjGetErrorStr2(handle);
@@ -79,11 +76,11 @@ Result decode_with(tjhandle handle, Bytes bytes, int channels, const std::string
     const bool harmless = tjGetErrorCode(handle) == TJERR_WARNING && std::strstr(why, "extraneous bytes");
     if (!harmless) return failed(name, fmt::format("is a damaged JPEG: {}", why));
   }
-  if (cmyk) from_cmyk(four, channels, out.pixels.data());
+  if (cmyk) from_cmyk(four, channels, out.data.data());
   return {};
 }
 
-Result decode_jpeg(Bytes bytes, int channels, const std::string& name, Sample& out) {
+Result decode_jpeg(Bytes bytes, int channels, const std::string& name, Field& out) {
   thread_local Jpeg jpeg;
   if (!jpeg.get()) return failed(name, "no memory for the JPEG decoder");
   Result r = decode_with(jpeg.get(), bytes, channels, name, out);
@@ -91,19 +88,19 @@ Result decode_jpeg(Bytes bytes, int channels, const std::string& name, Sample& o
   return r;
 }
 
-Result decode_png(Bytes bytes, int channels, const std::string& name, Sample& out) {
+Result decode_png(Bytes bytes, int channels, const std::string& name, Field& out) {
   PngReader png(bytes);
   if (!png.start()) return failed(name, fmt::format("is a damaged PNG: {}", png.error()));
   if (Result room = make_room(name, png.height(), png.width(), channels, out); !room) return room;
   const auto pixels = static_cast<size_t>(png.height()) * png.width();
   if (png.channels() == channels) {
-    if (!png.rows(out.pixels.data())) return failed(name, fmt::format("is a damaged PNG: {}", png.error()));
+    if (!png.rows(out.data.data())) return failed(name, fmt::format("is a damaged PNG: {}", png.error()));
     return {};
   }
   thread_local std::vector<uint8_t> other;
   other.resize(pixels * static_cast<size_t>(png.channels()));
   if (!png.rows(other.data())) return failed(name, fmt::format("is a damaged PNG: {}", png.error()));
-  uint8_t* p = out.pixels.data();
+  uint8_t* p = out.data.data();
   if (channels == 1) {
     for (size_t i = 0; i < pixels; ++i) p[i] = luma(other.data() + 3 * i);
   } else {
@@ -150,8 +147,7 @@ Result read_bytes(const std::string& path, std::vector<uint8_t>& bytes) {
 
 }  // namespace
 
-tl::expected<void, std::string> decode_image(std::span<const uint8_t> bytes, int channels, const std::string& name, Sample& out) try {
-  out.path = name;
+tl::expected<void, std::string> decode_image(std::span<const uint8_t> bytes, int channels, const std::string& name, Field& out) try {
   if (channels != 1 && channels != 3) return failed(name, fmt::format("images are read with 1 or 3 channels, not {}", channels));
   if (bytes.empty()) return failed(name, "is empty");
   if (starts(bytes, "\xff\xd8\xff")) return decode_jpeg(bytes, channels, name, out);
@@ -162,7 +158,7 @@ tl::expected<void, std::string> decode_image(std::span<const uint8_t> bytes, int
   return failed(name, "no memory for the image");
 }
 
-tl::expected<void, std::string> read_image(const std::string& path, int channels, Sample& out) try {
+tl::expected<void, std::string> read_image(const std::string& path, int channels, Field& out) try {
   thread_local std::vector<uint8_t> bytes;
   if (Result read = read_bytes(path, bytes); !read) return read;
   return decode_image(bytes, channels, path, out);
@@ -170,11 +166,18 @@ tl::expected<void, std::string> read_image(const std::string& path, int channels
   return failed(path, "no memory for the file");
 }
 
-int image_channels(const ModelInfo& info) {
-  if (info.input.rank == 1 || info.input.rank == 2) return 1;
-  if (info.input.rank != 3) return 0;
-  const int64_t c = info.input.dims[2];
-  return c == -1 ? 3 : c == 1 || c == 3 ? static_cast<int>(c) : 0;
+tl::expected<void, std::string> read_indices(const std::string& path, Field& out) try {
+  thread_local std::vector<uint8_t> bytes;
+  if (Result read = read_bytes(path, bytes); !read) return read;
+  if (!starts(bytes, "\x89PNG")) return failed(path, "is no PNG; the class of each pixel is kept in one");
+  PngReader png(bytes, true);
+  if (!png.start()) return failed(path, fmt::format("is a damaged PNG: {}", png.error()));
+  if (png.channels() != 1) return failed(path, "has colours; a mask is a grey or palette PNG whose values are the classes");
+  if (Result room = make_room(path, png.height(), png.width(), 1, out); !room) return room;
+  if (!png.rows(out.data.data())) return failed(path, fmt::format("is a damaged PNG: {}", png.error()));
+  return {};
+} catch (const std::bad_alloc&) {
+  return failed(path, "no memory for the image");
 }
 
 }  // namespace netc::rt

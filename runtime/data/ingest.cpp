@@ -1,7 +1,8 @@
-// One sample into the model's input.
+// One sample into the model's inputs and labels.
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cstring>
 #include <new>
 
 #include "runtime/data/loader.h"
@@ -9,13 +10,15 @@
 namespace netc::rt {
 namespace {
 
+using Result = tl::expected<void, std::string>;
+
 std::string shape_text(const PortInfo& port) {
   std::string s;
   for (int i = 0; i < port.rank; ++i) s += (i ? " x " : "") + (port.dims[i] < 0 ? std::string("any") : fmt::format("{}", port.dims[i]));
   return s;
 }
 
-bool fits(const PortInfo& port, const Sample& s) {
+bool fits(const PortInfo& port, const Field& s) {
   const int64_t dims[3] = {s.height, s.width, s.channels};
   if (port.rank == 1) return port.dims[0] < 0 || port.dims[0] == dims[0] * dims[1] * dims[2];
   if (port.rank != 3 && !(port.rank == 2 && s.channels == 1)) return false;
@@ -25,37 +28,71 @@ bool fits(const PortInfo& port, const Sample& s) {
 }
 
 /// What to write in the .net file so that the sample fits.
-std::string remedy(const PortInfo& port, const Sample& s) {
+std::string remedy(const PortInfo& port, const Field& s) {
   if (port.rank == 3 && port.dims[2] >= 0 && port.dims[2] != s.channels) return fmt::format("declare the input as u8[*, *, {}]", s.channels);
   const std::string size = port.rank >= 2 && port.dims[0] > 0 && port.dims[1] > 0 ? fmt::format("{}, {}", port.dims[0], port.dims[1]) : "28, 28";
   return fmt::format("declare the input as u8[*, *, {}] and begin the net with Resize({}), or give images of that size", s.channels, size);
 }
 
-}  // namespace
+std::string prefix(const std::string& name) { return name.empty() ? "" : name + ": "; }
 
-size_t ingested_bytes(const ModelInfo& info) {
-  size_t bytes = size_of(info.ingested.dtype);
-  for (int i = 0; i < info.ingested.rank; ++i) bytes *= static_cast<size_t>(std::max<int64_t>(info.ingested.dims[i], 0));
-  return bytes;
+/// The field's own elements, as many as the port has.
+Result copy(const PortInfo& port, const char* what, const Field& field, const std::string& name, void* out) {
+  if (!port.sized() || field.data.size() != port.bytes()) {
+    return tl::make_unexpected(
+        fmt::format("{}{} bytes do not fit the net's {} {}, which is {}", prefix(name), field.data.size(), what, port.name, shape_text(port)));
+  }
+  std::memcpy(out, field.data.data(), field.data.size());
+  return {};
 }
 
-tl::expected<void, std::string> ingest_sample(const Model& model, const Sample& sample, void* out) try {
-  const PortInfo& port = model.info().input;
-  if (!fits(port, sample)) {
-    return tl::make_unexpected(fmt::format("{}{} x {} x {} does not fit the net's input {}, which is {}: {}", sample.path.empty() ? "" : sample.path + ": ",
-                                           sample.height, sample.width, sample.channels, port.name ? port.name : "", shape_text(port), remedy(port, sample)));
+template <class T>
+void nearest(const PortInfo& port, const Field& image, T* out) {
+  const int64_t h = port.dims[0], w = port.dims[1], c = image.channels;
+  for (int64_t y = 0; y < h; ++y) {
+    const uint8_t* row = image.data.data() + (2 * y + 1) * image.height / (2 * h) * image.width * c;
+    for (int64_t x = 0; x < w; ++x) {
+      const uint8_t* pixel = row + (2 * x + 1) * image.width / (2 * w) * c;
+      for (int64_t k = 0; k < c; ++k) *out++ = static_cast<T>(pixel[k]);
+    }
+  }
+}
+
+}  // namespace
+
+Result ingest_field(const Model& model, size_t index, const Field& field, const std::string& name, void* out) try {
+  const PortInfo& port = model.info().inputs[index];
+  if (!field.image()) return copy(port, "input", field, name, out);
+  if (!fits(port, field)) {
+    return tl::make_unexpected(fmt::format("{}{} x {} x {} does not fit the net's input {}, which is {}: {}", prefix(name), field.height, field.width,
+                                           field.channels, port.name ? port.name : "", shape_text(port), remedy(port, field)));
   }
   if (port.dtype == DType::u8) {
-    model.ingest(sample.pixels.data(), sample.height, sample.width, sample.channels, out);
+    model.ingest(index, field.data.data(), field.height, field.width, field.channels, out);
     return {};
   }
   if (port.dtype != DType::f32) return tl::make_unexpected("the net's input takes neither u8 nor f32, and images have no other form");
   thread_local std::vector<float> floats;   // 0 to 255, as Keras gives images to a net
-  floats.assign(sample.pixels.begin(), sample.pixels.end());
-  model.ingest(floats.data(), sample.height, sample.width, sample.channels, out);
+  floats.assign(field.data.begin(), field.data.end());
+  model.ingest(index, floats.data(), field.height, field.width, field.channels, out);
   return {};
 } catch (const std::bad_alloc&) {
-  return tl::make_unexpected(fmt::format("{}: no memory for the image", sample.path));
+  return tl::make_unexpected(fmt::format("{}: no memory for the image", name));
+}
+
+Result put_label(const PortInfo& port, const Field& field, const std::string& name, void* out) {
+  if (!field.image()) return copy(port, "label", field, name, out);
+  const bool planes = port.sized() && (port.rank == 2 ? field.channels == 1 : port.rank == 3 && port.dims[2] == field.channels);
+  if (!planes) {
+    return tl::make_unexpected(
+        fmt::format("{}an image of {} channels does not fit the net's label {}, which is {}", prefix(name), field.channels, port.name, shape_text(port)));
+  }
+  switch (port.dtype) {
+    case DType::u8: nearest(port, field, static_cast<uint8_t*>(out)); break;
+    case DType::f32: nearest(port, field, static_cast<float*>(out)); break;
+    default: nearest(port, field, static_cast<int32_t*>(out)); break;
+  }
+  return {};
 }
 
 }  // namespace netc::rt

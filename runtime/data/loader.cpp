@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "runtime/data/augment.h"
+#include "runtime/data/ports.h"
 #include "runtime/kernel_support.h"
 
 namespace netc::rt {
@@ -24,7 +25,8 @@ struct Failure { int place; std::string why; };
 
 /// One batch of the ring. While it is filled, each place belongs to one worker; ready and pending are guarded by the loader's mutex.
 struct Slot {
-  AlignedMemory input, labels;
+  std::vector<AlignedMemory> memory;      // of the inputs, then the labels
+  std::vector<const void*> data;          // the same
   std::vector<size_t> indices;      // by place; the good ones first once it is ready
   std::vector<uint8_t> good;        // by place
   std::vector<Failure> failures;
@@ -36,7 +38,10 @@ struct Slot {
 class RingLoader final : public Loader {
  public:
   RingLoader(const Source& source, const Model& model, const LoaderOptions& options, Augmenter augmenter)
-      : source_(source), model_(model), options_(options), augmenter_(std::move(augmenter)), bytes_(ingested_bytes(model.info())) {}
+      : source_(source), model_(model), options_(options), augmenter_(std::move(augmenter)) {
+    for (const PortInfo& p : model.info().ingested) bytes_.push_back(p.bytes());
+    for (const PortInfo& p : model.info().labels) bytes_.push_back(p.bytes());
+  }
   ~RingLoader() override { stop(); }
 
   Result start();
@@ -50,9 +55,14 @@ class RingLoader final : public Loader {
 
  private:
   size_t batch_size() const { return static_cast<size_t>(options_.batch); }
+  size_t inputs() const { return model_.info().inputs.size(); }
+  /// Where `place` of a port begins; ports are the inputs, then the labels.
+  uint8_t* at(const Slot& slot, size_t port, size_t place) const { return static_cast<uint8_t*>(slot.memory[port].get()) + place * bytes_[port]; }
+  bool make_room(Slot& slot) const;
   bool work_waits() const { return issued_ < end_ && issued_ < released_ + slots_.size(); }
   void stop();
   void work();
+  void augment(Sample& sample, size_t index, Augmenter& augmenter) const;
   void fill(Slot& slot, int first, int last, Sample& sample, Augmenter& augmenter);
   Result fill_place(Slot& slot, int place, Sample& sample, Augmenter& augmenter);
   void finish(Slot& slot);
@@ -62,7 +72,7 @@ class RingLoader final : public Loader {
   const Model& model_;
   const LoaderOptions options_;
   const Augmenter augmenter_;
-  const size_t bytes_;                       // of one ingested sample
+  std::vector<size_t> bytes_;                // of one sample of each port
   int chunk_ = 1;                            // places that a worker takes at a time
   std::vector<Slot> slots_;
   std::vector<std::thread> threads_;
@@ -93,12 +103,9 @@ Result RingLoader::start() try {
   const int ring = source_.in_memory() ? 4 : std::clamp((2 * wanted + chunks - 1) / chunks, 4, 16);
   slots_.resize(static_cast<size_t>(ring));
   for (Slot& slot : slots_) {
-    size_t bytes = 0;
-    const bool fits = !__builtin_mul_overflow(bytes_, batch_size(), &bytes) && bytes <= (size_t{1} << 42);
-    if (fits) slot.input = allocate_aligned(bytes);
-    slot.labels = allocate_aligned(batch_size() * sizeof(int32_t));
-    if (!slot.input || !slot.labels) {
-      return tl::make_unexpected(fmt::format("no memory for {} batches of {} samples of {} bytes; take a smaller --batch", ring, options_.batch, bytes_));
+    if (!make_room(slot)) {
+      const size_t sample = std::accumulate(bytes_.begin(), bytes_.end(), size_t{0});
+      return tl::make_unexpected(fmt::format("no memory for {} batches of {} samples of {} bytes; take a smaller --batch", ring, options_.batch, sample));
     }
     slot.indices.resize(batch_size());
     slot.good.resize(batch_size());
@@ -113,6 +120,17 @@ Result RingLoader::start() try {
 } catch (const std::system_error& e) {
   stop();
   return tl::make_unexpected(fmt::format("cannot start the loader's threads: {}; take fewer --threads", e.what()));
+}
+
+bool RingLoader::make_room(Slot& slot) const {
+  for (const size_t sample : bytes_) {
+    size_t bytes = 0;
+    if (__builtin_mul_overflow(sample, batch_size(), &bytes) || bytes > (size_t{1} << 42)) return false;
+    slot.memory.push_back(allocate_aligned(bytes));
+    slot.data.push_back(slot.memory.back().get());
+    if (!slot.data.back()) return false;
+  }
+  return true;
 }
 
 void RingLoader::stop() {
@@ -160,8 +178,8 @@ bool RingLoader::next(Batch& batch) {
     holds_ = true;
     note(slot);
     if (slot.n == 0) continue;
-    batch = {slot.input.get(), static_cast<const int32_t*>(slot.labels.get()), slot.n,
-             std::span<const size_t>(slot.indices.data(), static_cast<size_t>(slot.n)), slot.number};
+    const std::span<const void* const> data(slot.data);
+    batch = {data.first(inputs()), data.subspan(inputs()), slot.n, std::span<const size_t>(slot.indices.data(), static_cast<size_t>(slot.n)), slot.number};
     return true;
   }
 }
@@ -224,14 +242,25 @@ void RingLoader::fill(Slot& slot, int first, int last, Sample& sample, Augmenter
   }
 }
 
+/// Images each by themselves, masks like the first image.
+void RingLoader::augment(Sample& sample, size_t index, Augmenter& augmenter) const {
+  for (size_t i = 0; i < sample.inputs.size(); ++i)
+    if (sample.inputs[i].image()) augmenter.apply(sample.inputs[i], CounterRandom(options_.seed, epoch_, index + 1 + (uint64_t{i} << 48)));
+  for (Field& label : sample.labels)
+    if (label.image()) augmenter.follow(label, CounterRandom(options_.seed, epoch_, index + 1));
+}
+
 Result RingLoader::fill_place(Slot& slot, int place, Sample& sample, Augmenter& augmenter) try {
   const size_t at = static_cast<size_t>(place), position = slot.number * batch_size() + at;
   const size_t index = order_.empty() ? position : order_[position];
   slot.indices[at] = index;
   if (Result r = source_.read(index, sample); !r) return r;
-  if (!augmenter.empty()) augmenter.apply(sample, CounterRandom(options_.seed, epoch_, index + 1));
-  static_cast<int32_t*>(slot.labels.get())[at] = sample.label;
-  return ingest_sample(model_, sample, static_cast<uint8_t*>(slot.input.get()) + at * bytes_);
+  if (!augmenter.empty()) augment(sample, index, augmenter);
+  for (size_t i = 0; i < inputs(); ++i)
+    if (Result r = ingest_field(model_, i, sample.inputs[i], sample.path, this->at(slot, i, at)); !r) return r;
+  for (size_t i = 0; i < sample.labels.size(); ++i)
+    if (Result r = put_label(model_.info().labels[i], sample.labels[i], sample.path, this->at(slot, inputs() + i, at)); !r) return r;
+  return {};
 } catch (const std::exception& e) {
   return tl::make_unexpected(fmt::format("sample {}: {}", place, e.what()));
 }
@@ -241,14 +270,11 @@ void RingLoader::finish(Slot& slot) {
   slot.n = slot.places;
   if (slot.failures.empty()) return;
   std::sort(slot.failures.begin(), slot.failures.end(), [](const Failure& a, const Failure& b) { return a.place < b.place; });
-  auto* input = static_cast<uint8_t*>(slot.input.get());
-  auto* labels = static_cast<int32_t*>(slot.labels.get());
   size_t n = 0;
   for (size_t i = 0; i < static_cast<size_t>(slot.places); ++i) {
     if (!slot.good[i]) continue;
     if (n != i) {
-      std::copy_n(input + i * bytes_, bytes_, input + n * bytes_);
-      labels[n] = labels[i];
+      for (size_t port = 0; port < bytes_.size(); ++port) std::copy_n(at(slot, port, i), bytes_[port], at(slot, port, n));
       slot.indices[n] = slot.indices[i];
     }
     ++n;
@@ -258,17 +284,21 @@ void RingLoader::finish(Slot& slot) {
 
 /// More classes than outputs would send labels out of bounds.
 Result check_classes(const Source& source, const ModelInfo& info) {
-  if (info.output.rank < 1) return {};
-  const int64_t outputs = info.output.dims[info.output.rank - 1];
-  const size_t room = outputs == 1 ? 2 : static_cast<size_t>(std::max<int64_t>(outputs, 0));
-  if (source.classes().size() <= room) return {};
-  return tl::make_unexpected(
-      fmt::format("{}, but the net has {} output{}; make its last layer as wide as there are classes", source.describe(), outputs, outputs == 1 ? "" : "s"));
+  for (size_t i = 0; i < info.labels.size(); ++i) {
+    const int64_t classes = is_class(info.labels[i]) ? classes_at(info, i) : 0;
+    if (classes == 0 || source.classes().size() <= static_cast<size_t>(classes)) continue;
+    return tl::make_unexpected(fmt::format("{}, but the net tells {} apart; make its last layer as wide as there are classes", source.describe(), classes));
+  }
+  return {};
 }
 
 /// Puts one sample through: samples that do not fit are better told before the first step.
 Result probe(const Source& source, const Model& model) {
-  const AlignedMemory out = allocate_aligned(std::max<size_t>(ingested_bytes(model.info()), 64));
+  const ModelInfo& info = model.info();
+  size_t most = 64;
+  for (const auto& ports : {info.ingested, info.labels})
+    for (const PortInfo& p : ports) most = std::max(most, p.bytes());
+  const AlignedMemory out = allocate_aligned(most);
   if (!out) return tl::make_unexpected("no memory for one sample");
   std::string first;
   for (size_t i = 0; i < std::min(source.size(), kProbed); ++i) {
@@ -276,8 +306,15 @@ Result probe(const Source& source, const Model& model) {
     const Result read = source.read(i, sample);
     if (!read && first.empty()) first = read.error();
     if (!read) continue;
-    if (sample.path.empty()) sample.path = source.name(i);
-    return ingest_sample(model, sample, out.get());
+    const std::string name = sample.path.empty() ? source.name(i) : sample.path;
+    if (sample.inputs.size() != info.inputs.size() || sample.labels.size() != info.labels.size()) {
+      return tl::make_unexpected(fmt::format("{}: is not of this net's ports", name));
+    }
+    for (size_t k = 0; k < sample.inputs.size(); ++k)
+      if (Result r = ingest_field(model, k, sample.inputs[k], name, out.get()); !r) return r;
+    for (size_t k = 0; k < sample.labels.size(); ++k)
+      if (Result r = put_label(info.labels[k], sample.labels[k], name, out.get()); !r) return r;
+    return {};
   }
   return tl::make_unexpected(fmt::format("{}: none of the first samples can be read; the first one: {}", source.describe(), first));
 }
@@ -291,6 +328,10 @@ tl::expected<std::unique_ptr<Loader>, std::string> Loader::create(const Source& 
   if (Result r = probe(source, model); !r) return tl::make_unexpected(r.error());
   auto augmenter = Augmenter::create(options.augment ? model.info().augment : std::span<const AugmentInfo>());
   if (!augmenter) return tl::make_unexpected(augmenter.error());
+  if (source.places() && augmenter->moves()) {
+    return tl::make_unexpected(
+        fmt::format("{}: a label is a place in the image, which augmentation would move; augment by contrast and brightness only", source.describe()));
+  }
   auto loader = std::make_unique<RingLoader>(source, model, options, std::move(*augmenter));
   if (Result r = loader->start(); !r) return tl::make_unexpected(r.error());
   return loader;

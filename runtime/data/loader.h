@@ -22,10 +22,9 @@ struct LoaderOptions {
   bool augment = false;     // applies info().augment, drawn from seed, epoch and sample
 };
 
-/// One batch: n samples of info().ingested one after another, 64-byte aligned, and their labels (both for Model::use_buffers; `batch` of room).
+/// One batch: n samples one after another for each of info().ingested and info().labels, 64-byte aligned, for Model::use_buffers; `batch` of room.
 struct Batch {
-  const void* input = nullptr;
-  const int32_t* labels = nullptr;
+  std::span<const void* const> inputs, labels;
   int n = 0;                               // >= 1; less than options.batch at the end of an epoch and where samples were skipped
   std::span<const size_t> indices;         // the samples' indices in the source
   uint64_t number = 0;                     // in the epoch, from 0: what start_epoch's first_batch counts. Not consecutive when a whole batch is skipped
@@ -52,10 +51,11 @@ class Loader {
   virtual std::vector<std::string> skipped_names() const = 0;
 };
 
-/// Puts one sample through the model into `out` (one sample of info().ingested): checks its shape, converts to the input's type. Thread-safe.
-tl::expected<void, std::string> ingest_sample(const Model& model, const Sample& sample, void* out);
+/// Puts a field through input `port` of the model into `out` (one sample of info().ingested): checks its shape, converts an image to the input's type.
+/// `name` is the sample's, for the error; it may be empty. Thread-safe.
+tl::expected<void, std::string> ingest_field(const Model& model, size_t port, const Field& field, const std::string& name, void* out);
 
-/// The bytes of one sample of info().ingested.
-size_t ingested_bytes(const ModelInfo& info);
+/// The same for a label. An image becomes the port's elements, its pixels' values the nearest to each.
+tl::expected<void, std::string> put_label(const PortInfo& port, const Field& field, const std::string& name, void* out);
 
 }  // namespace netc::rt

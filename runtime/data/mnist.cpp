@@ -7,6 +7,7 @@
 #include <array>
 #include <cstring>
 
+#include "runtime/data/ports.h"
 #include "runtime/data/source.h"
 
 namespace netc::rt {
@@ -86,22 +87,23 @@ class Mnist final : public Source {
  public:
   size_t size() const override { return labels_.size(); }
   const std::vector<std::string>& classes() const override { return classes_; }
-  std::string name(size_t i) const override { return fmt::format("{} {} {}", root_, split_ == Split::train ? "train" : "test", i); }
+  std::string name(size_t i) const override { return fmt::format("{} {} {}", root_, trains(split_) ? "train" : "test", i); }
   std::string describe() const override {
-    return fmt::format("{} ({}): {} images of {} x {}, {} classes", root_, split_ == Split::train ? "train" : "test", size(), height_, width_, classes_.size());
+    return fmt::format("{} ({}): {} images of {} x {}, {} classes", root_, trains(split_) ? "train" : "test", size(), height_, width_, classes_.size());
   }
   bool in_memory() const override { return true; }
   tl::expected<void, std::string> read(size_t i, Sample& out) const override {
     const size_t bytes = static_cast<size_t>(height_) * static_cast<size_t>(width_);
-    out.pixels.resize(bytes);
-    std::memcpy(out.pixels.data(), pixels_.data() + i * bytes, bytes);
-    out.height = height_;
-    out.width = width_;
-    out.channels = 1;
-    out.label = labels_[i];
+    Field& image = ports_.prepare(out, labels_[i]);
+    image.data.resize(bytes);
+    std::memcpy(image.data.data(), pixels_.data() + i * bytes, bytes);
+    image.height = height_;
+    image.width = width_;
+    image.channels = 1;
     out.path.clear();
     return {};
   }
+  int class_of(size_t i) const override { return labels_[i]; }
 
   tl::expected<void, std::string> open(const std::string& path, Split split, const ModelInfo& info);
 
@@ -110,6 +112,7 @@ class Mnist final : public Source {
 
   std::string root_;
   Split split_ = Split::train;
+  ImagePorts ports_;
   int height_ = 0, width_ = 0;
   std::vector<uint8_t> pixels_;
   std::vector<int> labels_;
@@ -117,7 +120,7 @@ class Mnist final : public Source {
 };
 
 tl::expected<std::string, std::string> Mnist::find(const char* what, int rank) const {
-  const char* prefix = split_ == Split::train ? "train" : "t10k";
+  const char* prefix = trains(split_) ? "train" : "t10k";
   for (const char joint : {'-', '.'}) {
     for (const char* suffix : {"", ".gz"}) {
       const std::string path = fmt::format("{}/{}-{}{}idx{}-ubyte{}", root_, prefix, what, joint, rank, suffix);
@@ -133,6 +136,9 @@ tl::expected<void, std::string> Mnist::open(const std::string& path, Split split
   root_ = path.empty() ? "." : path;
   while (root_.size() > 1 && root_.back() == '/') root_.pop_back();
   split_ = split;
+  const auto ports = image_ports("mnist:" + root_, info, {});
+  if (!ports) return tl::make_unexpected(ports.error());
+  ports_ = *ports;
   const auto image_file = find("images", 3);
   if (!image_file) return tl::make_unexpected(image_file.error());
   const auto label_file = find("labels", 1);
@@ -163,7 +169,7 @@ tl::expected<void, std::string> Mnist::open(const std::string& path, Split split
 
 }  // namespace
 
-tl::expected<std::unique_ptr<Source>, std::string> open_mnist(const std::string& path, Split split, const ModelInfo& info) {
+Opened open_mnist(const std::string& path, Split split, const ModelInfo& info) {
   auto mnist = std::make_unique<Mnist>();
   if (auto r = mnist->open(path, split, info); !r) return tl::make_unexpected(r.error());
   return mnist;

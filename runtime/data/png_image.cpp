@@ -23,7 +23,7 @@ struct PngReader::Callbacks {
   static void warning(png_structp, png_const_charp) {}
 };
 
-PngReader::PngReader(std::span<const uint8_t> bytes) : data_(bytes.data()), size_(bytes.size()) {
+PngReader::PngReader(std::span<const uint8_t> bytes, bool indices) : data_(bytes.data()), size_(bytes.size()), indices_(indices) {
   png_structp png = png_create_read_struct(PNG_LIBPNG_VER_STRING, this, Callbacks::error, Callbacks::warning);
   png_ = png;
   if (png) info_ = png_create_info_struct(png);
@@ -48,7 +48,8 @@ bool PngReader::start() {
   png_read_info(png, info);
   width_ = png_get_image_width(png, info);
   height_ = png_get_image_height(png, info);
-  channels_ = png_get_color_type(png, info) & PNG_COLOR_MASK_COLOR ? 3 : 1;
+  const int type = png_get_color_type(png, info);
+  channels_ = type & PNG_COLOR_MASK_COLOR && !(indices_ && type == PNG_COLOR_TYPE_PALETTE) ? 3 : 1;
   return true;
 }
 
@@ -57,7 +58,8 @@ bool PngReader::rows(uint8_t* out) {
   const auto info = static_cast<png_infop>(info_);
   const size_t stride = static_cast<size_t>(width_) * static_cast<size_t>(channels_);
   if (setjmp(png_jmpbuf(png))) return false;
-  png_set_expand(png);        // palette to RGB, 1, 2 and 4 bits to 8, tRNS to alpha
+  if (indices_) png_set_packing(png);   // 1, 2 and 4 bits to a byte each
+  else png_set_expand(png);             // palette to RGB, 1, 2 and 4 bits to 8, tRNS to alpha
   png_set_strip_16(png);
   png_set_strip_alpha(png);
   const int passes = png_set_interlace_handling(png);

@@ -5,10 +5,11 @@
 
 namespace netc::rt {
 
-/// Reads one PNG from memory as 8-bit grey or RGB. No function of it lets libpng jump past a C++ object.
+/// Reads one PNG from memory as 8-bit grey or RGB; or, with `indices`, the numbers that grey or a palette's pixels are stored as.
+/// No function of it lets libpng jump past a C++ object.
 class PngReader {
  public:
-  explicit PngReader(std::span<const uint8_t> bytes);
+  explicit PngReader(std::span<const uint8_t> bytes, bool indices = false);
   ~PngReader();
   PngReader(const PngReader&) = delete;
   PngReader& operator=(const PngReader&) = delete;
@@ -31,6 +32,7 @@ class PngReader {
   void* info_ = nullptr;                       // png_infop
   uint32_t width_ = 0, height_ = 0;
   int channels_ = 0;
+  bool indices_;
   char error_[128] = "no memory";
 };
 

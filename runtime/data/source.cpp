@@ -8,20 +8,17 @@
 #include <numeric>
 #include <optional>
 
+#include "runtime/data/augment.h"
+
 namespace netc::rt {
 namespace {
 
-using Opened = tl::expected<std::unique_ptr<Source>, std::string>;
+constexpr const char* kAll = "a folder, mnist:DIR, cifar:DIR, csv:FILE, npy:FILE, text:FILE, masks:DIR, pairs:SPEC or synthetic:digits";
 
-struct KindInfo { const char* name; Opened (*open)(const std::string&, Split, const ModelInfo&); const char* instead; };
+struct KindInfo { const char* name; Opened (*open)(const std::string&, Split, const ModelInfo&); bool parted = false; /* see holds_out */ };
 constexpr KindInfo kKinds[] = {
-    {"folder", open_folder, ""},
-    {"mnist", open_mnist, ""},
-    {"synthetic", open_synthetic, ""},
-    {"cifar", nullptr, "unpack it to a folder with one subfolder of images per class and give that folder"},
-    {"csv", nullptr, "give a folder with one subfolder of images per class"},
-    {"npy", nullptr, "give a folder with one subfolder of images per class"},
-    {"tfrecord", nullptr, "give a folder with one subfolder of images per class"},
+    {"folder", open_folder},  {"mnist", open_mnist},        {"synthetic", open_synthetic}, {"cifar", open_cifar}, {"csv", open_csv, true},
+    {"npy", open_npy, true},  {"text", open_text, true},    {"masks", open_masks, true},   {"pairs", open_pairs},
 };
 
 size_t edit_distance(const std::string& a, const std::string& b) {
@@ -63,19 +60,39 @@ std::optional<std::string> kind_of(const std::string& spec) {
 }  // namespace
 
 tl::expected<std::unique_ptr<Source>, std::string> open_source(const std::string& spec, Split split, const ModelInfo& info) try {
-  if (spec.empty()) return tl::make_unexpected("no data is given: write --data with a folder, mnist:DIR, synthetic:digits or synthetic:shapes");
+  if (spec.empty()) return tl::make_unexpected(fmt::format("no data is given: write --data with {}", kAll));
   const auto kind = kind_of(spec);
   if (!kind) return open_folder(spec, split, info);
   for (const KindInfo& k : kKinds) {
     if (*kind != k.name) continue;
-    if (k.open) return k.open(spec.substr(kind->size() + 1), split, info);
-    return tl::make_unexpected(fmt::format("{}: {}: data is not in this version yet; {}", spec, k.name, k.instead));
+    return k.open(spec.substr(kind->size() + 1), split, info);
   }
   const std::string near = nearest_kind(*kind);
-  return tl::make_unexpected(fmt::format("{}: there is no data kind '{}'{}; it is a folder, mnist:DIR, synthetic:digits or synthetic:shapes", spec, *kind,
-                                         near.empty() ? "" : fmt::format(", did you mean {}:?", near)));
+  return tl::make_unexpected(
+      fmt::format("{}: there is no data kind '{}'{}; it is {}", spec, *kind, near.empty() ? "" : fmt::format(", did you mean {}:?", near), kAll));
 } catch (const std::exception& e) {   // bad_alloc, and what the standard library's file system throws
   return tl::make_unexpected(fmt::format("{}: cannot open: {}", spec, e.what()));
+}
+
+bool holds_out(const std::string& spec) {
+  const auto kind = kind_of(spec);
+  if (kind && *kind == "pairs") return holds_out(spec.substr(6));
+  return kind && std::any_of(std::begin(kKinds), std::end(kKinds), [&](const KindInfo& k) { return k.parted && *kind == k.name; });
+}
+
+std::vector<size_t> part_of(size_t n, Split split) {
+  std::vector<size_t> all(n);
+  std::iota(all.begin(), all.end(), size_t{0});
+  if (split == Split::train || split == Split::test || n < 2) return all;
+  std::vector<size_t> shuffled = all;
+  std::vector<uint64_t> key(n);
+  for (size_t i = 0; i < n; ++i) key[i] = CounterRandom(20260118, i).bits();
+  std::sort(shuffled.begin(), shuffled.end(), [&](size_t a, size_t b) { return key[a] < key[b]; });
+  const auto held = static_cast<std::ptrdiff_t>(std::max<size_t>(1, n / 5));
+  std::vector<size_t> part(split == Split::held_out ? shuffled.begin() : shuffled.begin() + held,
+                           split == Split::held_out ? shuffled.begin() + held : shuffled.end());
+  std::sort(part.begin(), part.end());
+  return part;
 }
 
 tl::expected<ClassMap, std::string> match_classes(const std::vector<std::string>& own, bool by_position, const std::string& spec, const ModelInfo& info) {

@@ -7,12 +7,12 @@
 
 namespace netc::rt {
 
-Callbacks::Callbacks(std::span<const CallbackInfo> callbacks, bool has_validation, const std::string& best) {
+Callbacks::Callbacks(std::span<const CallbackInfo> callbacks, bool has_validation, const std::string& best_by) {
   const auto monitor = [&](const char* name) {
     std::string m = name == nullptr || *name == 0 ? "val_loss" : name;
     return !has_validation && m.compare(0, 4, "val_") == 0 ? m.substr(4) : m;
   };
-  rules_.push_back({Rule::Kind::best, monitor(("val_" + best).c_str()), 0, 0, 0});
+  rules_.push_back({Rule::Kind::best, monitor(("val_" + best_by).c_str()), 0, 0, 0});
   for (const CallbackInfo& c : callbacks) {
     const std::string_view kind = c.kind == nullptr ? "" : c.kind;
     if (kind == "checkpoint") rules_.front().monitor = monitor(c.monitor);

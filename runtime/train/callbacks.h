@@ -14,8 +14,8 @@ struct CallbackState { bool seen = false; double best = 0; int64_t best_epoch = 
 
 class Callbacks {
  public:
-  /// Without validation a monitored val_X means X. Without a checkpoint callback the best epoch is that of the best (val_)`best`.
-  Callbacks(std::span<const CallbackInfo> callbacks, bool has_validation, const std::string& best = "accuracy");
+  /// Without validation a monitored val_X means X. Without a checkpoint callback the best epoch is that of the best (val_)`best_by`.
+  Callbacks(std::span<const CallbackInfo> callbacks, bool has_validation, const std::string& best_by);
 
   struct Outcome {
     bool best = false;                       // write best.safetensors

@@ -3,17 +3,15 @@
 namespace netc::rt {
 
 EvalResult evaluate(Model& model, Loader& loader, const std::function<bool()>& stop) {
-  const ModelInfo& info = model.info();
-  EvalResult result;
-  result.metrics = Metrics(info.output, info.label, info.metrics);
+  EvalResult result(model.info());
   loader.start_epoch(0);
   for (Batch batch; !(stop && stop()) && loader.next(batch);) {
-    model.use_buffers(batch.input, batch.labels);
+    model.use_buffers(batch.inputs, batch.labels);
     const float loss = model.evaluate(batch.n);
     if (model.output() == nullptr) break;
-    result.metrics.add(model.output(), batch.labels, batch.n, loss);
+    result.metrics.add(model, batch, loss);
   }
-  model.use_buffers(nullptr, nullptr);
+  model.use_buffers({}, {});
   result.loss = result.metrics.loss();
   result.n = result.metrics.count();
   return result;
@@ -25,13 +23,16 @@ std::string validation_spec(const ModelInfo& info, const std::string& data, bool
     for (const char* own : {info.data_valid, info.data_test})
       if (own && *own) return own;
   }
+  const std::string of = data.compare(0, 6, "pairs:") == 0 ? data.substr(6) : data;
   for (const char* kind : {"mnist:", "cifar:", "synthetic:"})
-    if (data.compare(0, std::string(kind).size(), kind) == 0) return data;  // its test split
-  return "";
+    if (of.compare(0, std::string(kind).size(), kind) == 0) return data;  // its test split
+  return holds_out(data) ? data : "";
 }
 
 NamedInfo::NamedInfo(const ModelInfo& info, const std::vector<std::string>& classes) : info_(info) {
-  if (!info.classes.empty() || classes.empty() || classes.size() > static_cast<size_t>(classes_of(info.output, info.label))) return;
+  bool fits = info.labels.empty();   // of one label at least the net tells so many apart
+  for (size_t i = 0; i < info.labels.size(); ++i) fits |= classes_at(info, i) >= static_cast<int64_t>(classes.size());
+  if (!info.classes.empty() || classes.empty() || !fits) return;
   names_ = classes;
   for (const std::string& name : names_) pointers_.push_back(name.c_str());
   info_.classes = pointers_;

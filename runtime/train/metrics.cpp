@@ -66,14 +66,6 @@ int classes_of(const PortInfo& output, const PortInfo& label) {
   return classes_of(static_cast<int>(output.dims[output.rank - 1]));
 }
 
-int64_t elements_of(const PortInfo& port) {
-  int64_t n = 1;
-  for (int i = 0; i < port.rank; ++i) n *= port.dims[i];
-  return n;
-}
-
-int outputs_of(const ModelInfo& info) { return static_cast<int>(elements_of(info.output)); }
-
 std::string classes_metadata(const std::vector<std::string>& classes) {
   return nlohmann::json(classes).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
@@ -134,7 +126,7 @@ const Metrics::Named Metrics::kKinds[] = {
 Metrics::Metrics(const PortInfo& output, const PortInfo& label, std::span<const char* const> names) : classes_(classes_of(output, label)) {
   const bool values = label.dtype == DType::f32 && label.rank == output.rank && std::equal(label.dims, label.dims + label.rank, output.dims);
   outputs_ = classifies() ? static_cast<int>(output.dims[output.rank - 1]) : 1;
-  rows_ = classifies() ? elements_of(label) : values ? elements_of(output) : 0;
+  rows_ = classifies() ? static_cast<int64_t>(label.elements()) : values ? static_cast<int64_t>(output.elements()) : 0;
   if (classifies()) add_measure("accuracy");
   for (const std::string_view name : names) {
     if (name == "scores") scores_ = true;

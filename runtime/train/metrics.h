@@ -37,8 +37,6 @@ int answer_of(const float* row, int outputs, float threshold = 0.5f);
 inline int classes_of(int outputs) { return outputs == 1 ? 2 : outputs; }
 /// The same of an output and its label: of f32[..., C] with one class index for each row, i32[...]; 0 when the label is no class index.
 int classes_of(const PortInfo& output, const PortInfo& label);
-int64_t elements_of(const PortInfo& port);          // of one sample
-int outputs_of(const ModelInfo& info);
 /// The class's name: the net's, else the data's, else its number.
 std::string class_name(const ModelInfo& info, const std::vector<std::string>& of_data, int index);
 

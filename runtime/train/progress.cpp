@@ -84,7 +84,7 @@ std::string Progress::values_text(const std::vector<NamedValue>& values, size_t 
   return s;
 }
 
-void Progress::step(size_t done, const Metrics& metrics) {
+void Progress::step(size_t done, const OutputMetrics& metrics) {
   if (!terminal_) return;
   const Clock::time_point now = Clock::now();
   if (now - drawn_ < std::chrono::milliseconds(100)) return;

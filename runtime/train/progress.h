@@ -7,7 +7,7 @@
 
 #include <nlohmann/json_fwd.hpp>
 
-#include "runtime/train/metrics.h"
+#include "runtime/train/output_metrics.h"
 #include "runtime/train/run_folder.h"
 
 namespace netc::rt {
@@ -25,7 +25,7 @@ class Progress {
   void event(const nlohmann::json& event);
   void start_epoch(int64_t epoch, int64_t epochs, size_t batches, size_t done);
   /// After each step; draws at most ten times a second.
-  void step(size_t done, const Metrics& metrics);
+  void step(size_t done, const OutputMetrics& metrics);
   void end_epoch(const EpochRow& row, bool best);
 
  private:

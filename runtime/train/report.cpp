@@ -13,7 +13,6 @@
 #include <fmt/format.h>
 
 #include "runtime/core/files.h"
-#include "runtime/data/image.h"
 #include "runtime/train/progress.h"
 #include "runtime/train/report_parts.h"
 
@@ -71,15 +70,20 @@ std::string title_of(const std::string& metric) {
 std::string tiles(const ReportInput& in) {
   const EvalResult& r = in.review.result;
   const char* of = in.validation ? "validation" : "training";
-  std::string s, loss = tile(fmt::format("{} loss", of), fmt::format("{:.4f}", r.loss));
-  if (r.metrics.classifies()) s += tile(fmt::format("{} accuracy", of), fmt::format("{:.4f}", r.metrics.accuracy()));
+  std::string s;
+  for (const NamedValue& v : r.metrics.values()) s += tile(fmt::format("{} {}", of, title_of(v.name)), fmt::format("{:.4f}", v.value));
   if (r.confusion().classes() > 0) s += tile("share of the largest class", fmt::format("{:.4f}", r.confusion().majority_share()));
-  s += loss;
-  for (const NamedValue& v : r.metrics.values())
-    if (v.name != "loss" && v.name != "accuracy") s += tile(title_of(v.name), fmt::format("{:.4f}", v.value));
   s += tile("best epoch", fmt::format("{} of {}", in.epoch, in.history.empty() ? 0 : in.history.back().epoch));
   s += tile("training time", duration_text(total_seconds(in)));
   s += tile("parameters", grouped(parameters(in.info)));
+  return s;
+}
+
+/// "Loss", "box: loss"
+std::string title_of(const std::string& value) {
+  const size_t colon = value.find(':');
+  std::string s = colon == std::string::npos ? value : value.substr(0, colon) + ": " + value.substr(colon + 1);
+  if (colon == std::string::npos && !s.empty()) s[0] = static_cast<char>(std::toupper(static_cast<unsigned char>(s[0])));
   return s;
 }
 
@@ -118,13 +122,12 @@ std::string answers(const ReportInput& in, const std::vector<std::string>& names
   std::string s = fmt::format(
       "<p class=\"muted\">{}, {} of them seen, with the weights of epoch {}. Always answering <b>{}</b> would be right for {:.4f}; the network is right for {:.4f}.</p>\n",
       escape(in.reviewed.describe()), in.review.result.n, in.epoch, escape(names[static_cast<size_t>(c.majority())]), c.majority_share(),
-      in.review.result.metrics.accuracy());
+      in.review.result.metrics.classes()->accuracy());
   if (c.classes() > kMostClasses) return s + worst_pairs(c, names);
   return s + "<p class=\"muted small\">Rows: what it is. Columns: what was answered.</p>" + html::confusion_table(c, names);
 }
 
 std::string samples(const ReportInput& in, const std::vector<std::string>& names) {
-  if (image_channels(in.info) == 0) return "";
   const std::string wrong = html::pictures(in.reviewed, in.review.wrong, names), right = html::pictures(in.reviewed, in.review.right, names);
   std::string s;
   if (!right.empty()) s += "<p class=\"muted\">Right</p><div class=\"shots\">\n" + right + "</div>\n";

@@ -18,9 +18,10 @@ struct Answered { size_t index; int label, answer; float probability; /* of the 
 /// Of two classes: how sure the model was of the second, and whether the sample is of it.
 struct Scored { float score; bool second; };
 
-/// A pass over a split that keeps more than the counts; the answers to single samples only where each has one class index as its label.
+/// A pass over a split that keeps more than the counts; where nothing is classified, the counts alone.
 struct Review {
   static constexpr size_t kShown = 12, kMostScores = size_t{1} << 20;
+  explicit Review(const ModelInfo& info) : result(info) {}
   EvalResult result;
   std::vector<Scored> scores;              // of two classes only; at most kMostScores
   std::vector<Answered> right, wrong;      // up to kShown each: some of the right ones, the surest of the wrong ones

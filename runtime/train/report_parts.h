@@ -25,10 +25,10 @@ std::string confusion_table(const Confusion& c, const std::vector<std::string>& 
 /// Precision, recall and F1 of each class.
 std::string class_table(const Confusion& c, const std::vector<std::string>& names);
 
-/// The sample as a PNG, at most `side` pixels high and wide; empty when it cannot be written.
-std::vector<unsigned char> thumbnail(const Sample& sample, int side);
+/// The image as a PNG, at most `side` pixels high and wide; empty when it cannot be written.
+std::vector<unsigned char> thumbnail(const Field& image, int side);
 std::string base64(const std::vector<unsigned char>& bytes);
-/// Pictures with what they are and what was answered; those that cannot be read are left out.
+/// Pictures, of the samples' first images, with what they are and what was answered; those that cannot be read are left out.
 std::string pictures(const Source& source, const std::vector<Answered>& answered, const std::vector<std::string>& names);
 
 /// The page's style sheet.

@@ -52,7 +52,8 @@ struct Reader {
 };
 
 json to_json(const TrainState& s) {
-  json history = json::array(), callbacks = json::array();
+  json history = json::array(), callbacks = json::array(), outputs = json::array();
+  for (const Metrics::Counts& c : s.running.outputs) outputs.push_back({{"loss_sum", c.loss_sum}, {"count", c.count}, {"whole", c.whole}, {"sums", c.sums}});
   for (const EpochRow& row : s.history) {
     json values = json::array();
     for (const NamedValue& v : row.values) values.push_back({{"name", v.name}, {"value", v.value}});
@@ -62,7 +63,7 @@ json to_json(const TrainState& s) {
     callbacks.push_back({{"seen", c.seen}, {"best", c.best}, {"best_epoch", static_cast<uint64_t>(c.best_epoch)}, {"waited", static_cast<uint64_t>(c.waited)}});
   }
   return {{"epoch", s.epoch}, {"batch", s.batch}, {"step", s.step}, {"lr", s.lr}, {"stopped", s.stopped}, {"seconds", s.seconds},
-          {"running", {{"loss_sum", s.running.loss_sum}, {"count", s.running.count}, {"whole", s.running.whole}, {"sums", s.running.sums}}},
+          {"running", {{"loss_sum", s.running.loss_sum}, {"count", s.running.count}, {"terms", s.running.terms}, {"outputs", std::move(outputs)}}},
           {"history", std::move(history)}, {"callbacks", std::move(callbacks)}};
 }
 
@@ -77,13 +78,20 @@ TrainState from_json(const json& j, Reader& r) {
   if (const json* running = r.field(j, "running", &json::is_object)) {
     s.running.loss_sum = r.number(*running, "loss_sum");
     s.running.count = r.whole(*running, "count");
-    for (const json& n : r.list(*running, "whole")) {
-      if (!n.is_number_unsigned()) r.ok = false;
-      else s.running.whole.push_back(n.get<uint64_t>());
-    }
-    for (const json& n : r.list(*running, "sums")) {
-      if (!n.is_number() && !n.is_null()) r.ok = false;
-      else s.running.sums.push_back(n.is_null() ? std::numeric_limits<double>::quiet_NaN() : n.get<double>());
+    for (const json& term : r.list(*running, "terms"))
+      s.running.terms.push_back(term.is_number() ? term.get<double>() : std::numeric_limits<double>::quiet_NaN());
+    for (const json& output : r.list(*running, "outputs")) {
+      Metrics::Counts& c = s.running.outputs.emplace_back();
+      c.loss_sum = r.number(output, "loss_sum");
+      c.count = r.whole(output, "count");
+      for (const json& n : r.list(output, "whole")) {
+        if (!n.is_number_unsigned()) r.ok = false;
+        else c.whole.push_back(n.get<uint64_t>());
+      }
+      for (const json& n : r.list(output, "sums")) {
+        if (!n.is_number() && !n.is_null()) r.ok = false;
+        else c.sums.push_back(n.is_null() ? std::numeric_limits<double>::quiet_NaN() : n.get<double>());
+      }
     }
   }
   for (const json& row : r.list(j, "history")) {

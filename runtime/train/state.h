@@ -8,7 +8,7 @@
 
 #include "runtime/model.h"
 #include "runtime/train/callbacks.h"
-#include "runtime/train/metrics.h"
+#include "runtime/train/output_metrics.h"
 #include "runtime/train/run_folder.h"
 
 namespace netc::rt {
@@ -20,7 +20,7 @@ struct TrainState {
   double lr = 0;
   bool stopped = false;                      // by a callback
   double seconds = 0;                        // of the unfinished epoch
-  Metrics::Counts running;                   // of the unfinished epoch
+  OutputMetrics::Counts running;             // of the unfinished epoch
   std::vector<EpochRow> history;
   std::vector<CallbackState> callbacks;
 };

@@ -102,14 +102,15 @@ class Run {
   }
 
   bool open_data() {
+    const bool parted = args_.valid == args_.data && holds_out(args_.data);
     auto open = [&](const std::string& spec, Split split, const ModelInfo& info, std::unique_ptr<Source>& out) {
       auto source = open_source(spec, split, info);
       if (!source) return failed(source.error());
       out = std::move(*source);
       return true;
     };
-    if (!open(args_.data, Split::train, info_, train_source_)) return false;
-    return args_.valid.empty() || open(args_.valid, Split::test, NamedInfo(info_, train_source_->classes()).info(), valid_source_);
+    if (!open(args_.data, parted ? Split::held_in : Split::train, info_, train_source_)) return false;
+    return args_.valid.empty() || open(args_.valid, parted ? Split::held_out : Split::test, NamedInfo(info_, train_source_->classes()).info(), valid_source_);
   }
 
   bool open_model() {
@@ -140,7 +141,7 @@ class Run {
       if (!valid) return failed(valid.error());
       valid_loader_ = std::move(*valid);
     }
-    callbacks_.emplace(info_.callbacks, valid_loader_ != nullptr, classes_of(info_.output, info_.label) > 0 ? "accuracy" : "loss");
+    callbacks_.emplace(info_.callbacks, valid_loader_ != nullptr, OutputMetrics(info_).best_by());
     if (!o_.resume.empty() && !callbacks_->restore(state_.callbacks)) return failed(fmt::format("{}: its callbacks are another program's", o_.resume));
     return true;
   }
@@ -179,7 +180,7 @@ class Run {
 
   int epochs() {
     InterruptGuard interrupts;
-    Metrics metrics(info_.output, info_.label, info_.metrics);
+    OutputMetrics metrics(info_);
     if (!o_.resume.empty()) metrics.restore(state_.running);
     while (!state_.stopped && static_cast<int64_t>(state_.epoch) < args_.epochs) {
       const Clock::time_point begin = Clock::now();
@@ -187,11 +188,11 @@ class Run {
       progress_.start_epoch(state_.epoch + 1, args_.epochs, train_loader_->batches(), state_.batch);
       train_loader_->start_epoch(state_.epoch, state_.batch);
       for (Batch batch; train_loader_->next(batch);) {
-        model_->use_buffers(batch.input, batch.labels);
+        model_->use_buffers(batch.inputs, batch.labels);
         const float loss = model_->train_step(batch.n, static_cast<float>(state_.lr), static_cast<uint32_t>(args_.seed), ++state_.step);
         if (model_->output() == nullptr) return fail("the network could not be run");
         if (!std::isfinite(loss)) return diverged(loss);
-        metrics.add(model_->output(), batch.labels, batch.n, loss);
+        metrics.add(*model_, batch, loss);
         state_.batch = batch.number + 1;
         progress_.step(state_.batch, metrics);
         if (interrupts.interrupted()) {
@@ -222,7 +223,7 @@ class Run {
     return finish(interrupts);
   }
 
-  bool close_epoch(const EpochRow& row, const Metrics& metrics) {
+  bool close_epoch(const EpochRow& row, const OutputMetrics& metrics) {
     const Callbacks::Outcome outcome = callbacks_->after_epoch(row, state_.lr);
     state_.history.push_back(row);
     state_.epoch += 1, state_.batch = 0, state_.seconds = 0;
@@ -256,7 +257,7 @@ class Run {
 
   bool saved(const tl::expected<void, std::string>& result) const { return result ? true : failed(result.error()); }
 
-  int stop_early(const Metrics& metrics) {
+  int stop_early(const OutputMetrics& metrics) {
     state_.running = metrics.counts();
     state_.callbacks = callbacks_->states();
     if (!saved(save_state(*model_, *folder_, state_))) return 1;
@@ -304,10 +305,7 @@ class Run {
       progress_.note(fmt::format("for comparison: always answering {} would be right for {:.4f} of the {} data",
                                  class_name(info_, train_source_->classes(), c.majority()), c.majority_share(), valid_source_ ? "validation" : "training"));
     }
-    nlohmann::json done = {{"event", "done"},
-                           {"run", folder_->path()},
-                           {"best_epoch", epoch},
-                           {"weights", folder_->file("best.safetensors")},
+    nlohmann::json done = {{"event", "done"}, {"run", folder_->path()}, {"best_epoch", epoch}, {"weights", folder_->file("best.safetensors")},
                            {"report", folder_->file("report.html")}};
     for (const NamedValue& v : seen.result.metrics.values()) done[v.name] = v.value;
     if (c.classes() > 0) done["majority_share"] = c.majority_share();

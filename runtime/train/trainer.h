@@ -8,13 +8,14 @@
 
 #include "runtime/data/loader.h"
 #include "runtime/model.h"
-#include "runtime/train/metrics.h"
+#include "runtime/train/output_metrics.h"
 
 namespace netc::rt {
 
 /// What the command line gives; an empty or absent value means the .net file's own (or, with `resume`, the resumed run's).
 struct TrainOptions {
-  std::string data, valid;                 // data SPECs; valid empty: the .net file's, else the test split of mnist:, cifar:, synthetic:
+  std::string data, valid;                 // data SPECs; valid empty: the .net file's, else the test split of mnist:, cifar:, synthetic:, else what
+                                           // csv:, npy:, text: and masks: hold out
   std::string weights;                     // start from this safetensors file instead of fresh weights
   std::string out;                         // the run's folder; empty: runs/NAME-1, -2, ...
   std::string resume;                      // continue the run in this folder
@@ -32,10 +33,15 @@ struct TrainOptions {
 int train(const ModelInfo& info, CreateFn create, const TrainOptions& options);
 
 struct EvalResult {
+  explicit EvalResult(const ModelInfo& info) : metrics(info) {}
   double loss = 0;                         // mean over the samples, penalties included
-  Metrics metrics;
+  OutputMetrics metrics;
   size_t n = 0;                            // samples seen
-  const Confusion& confusion() const { return metrics.confusion(); }
+  /// Of the output that classifies; without any: no classes.
+  const Confusion& confusion() const {
+    static const Confusion none;
+    return metrics.classes() ? metrics.classes()->confusion() : none;
+  }
 };
 
 /// Runs every batch of `loader` (epoch 0, in its order) through the model's inference form. Nothing is counted after `stop` becomes true.

@@ -27,11 +27,12 @@ Seen run(Loader& loader, const ModelInfo& info, uint64_t epoch, uint64_t first =
   Batch b;
   loader.start_epoch(epoch, first);
   for (size_t i = 0; i < most && loader.next(b); ++i) {
-    const auto* input = static_cast<const uint8_t*>(b.input);
+    const auto* input = static_cast<const uint8_t*>(b.inputs[0]);
+    const auto* labels = static_cast<const int32_t*>(b.labels[0]);
     CHECK(reinterpret_cast<uintptr_t>(input) % 64 == 0);
-    seen.inputs.insert(seen.inputs.end(), input, input + static_cast<size_t>(b.n) * ingested_bytes(info));
+    seen.inputs.insert(seen.inputs.end(), input, input + static_cast<size_t>(b.n) * info.ingested[0].bytes());
     seen.indices.insert(seen.indices.end(), b.indices.begin(), b.indices.end());
-    seen.labels.insert(seen.labels.end(), b.labels, b.labels + b.n);
+    seen.labels.insert(seen.labels.end(), labels, labels + b.n);
     seen.sizes.push_back(b.n);
     seen.numbers.push_back(b.number);
   }
@@ -112,8 +113,8 @@ TEST_CASE("contents, order, the last batch, seeds and epochs") {
   for (size_t i = 0; i < 100; ++i) {
     CHECK(seen.indices[i] == i);
     REQUIRE(source->read(i, x));
-    CHECK(seen.labels[i] == x.label);
-    CHECK(std::memcmp(seen.inputs.data() + i * 784, x.pixels.data(), 784) == 0);
+    CHECK(seen.labels[i] == label_of(x));
+    CHECK(std::memcmp(seen.inputs.data() + i * 784, x.inputs[0].data.data(), 784) == 0);
   }
   CHECK_FALSE(plain->next(b));
   auto one = make(*source, model, {32, 2, 1, true, false}), same = make(*source, model, {32, 1, 1, true, false}),
@@ -183,7 +184,7 @@ TEST_CASE("samples and nets that do not belong together are errors with a remedy
   CHECK(error(*shapes, info_for(64, 64, 3)).find("32 x 32 x 3 does not fit the net's input image, which is 64 x 64 x 3") != std::string::npos);
   CHECK(error(*shapes, info_for(64, 64, 3)).find("u8[*, *, 3] and begin the net with Resize(64, 64)") != std::string::npos);
   CHECK(error(*digits, info_for(28, 28, 3)).find("declare the input as u8[*, *, 1]") != std::string::npos);
-  CHECK(error(*digits, info_for(28, 28, 1, DType::u8, 3)).find("10 classes, but the net has 3 outputs") != std::string::npos);
+  CHECK(error(*digits, info_for(28, 28, 1, DType::u8, 3)).find("10 classes, but the net tells 3 apart") != std::string::npos);
   CHECK(error(*digits, grey, {0, 1, 0, false, false}).find("batch of 0") != std::string::npos);
   CHECK(error(*digits, grey) == "");
   ModelInfo wrong = grey;
@@ -194,7 +195,7 @@ TEST_CASE("samples and nets that do not belong together are errors with a remedy
 
 TEST_CASE("f32 inputs get the pixels' values, flat inputs the rows") {
   ModelInfo info = info_for(28, 28, 1, DType::f32);
-  info.input = info.ingested = {"x", DType::f32, 1, {784}};
+  info.inputs = info.ingested = keep({{"x", DType::f32, 1, {784}}});
   const FakeModel model(info);
   const auto source = opened("synthetic:digits:10", info);
   auto loader = make(*source, model, {4, 1, 0, false, false});
@@ -203,25 +204,25 @@ TEST_CASE("f32 inputs get the pixels' values, flat inputs the rows") {
   REQUIRE(loader->next(b));
   Sample x;
   REQUIRE(source->read(2, x));
-  const auto* values = static_cast<const float*>(b.input) + 2 * 784;
-  for (size_t i = 0; i < 784; ++i) CHECK(values[i] == static_cast<float>(x.pixels[i]));
+  const auto* values = static_cast<const float*>(b.inputs[0]) + 2 * 784;
+  for (size_t i = 0; i < 784; ++i) CHECK(values[i] == static_cast<float>(x.inputs[0].data[i]));
 }
 
 TEST_CASE("augmentation: shape kept, flips exact, small amounts change little") {
-  const auto applied = [](const AugmentInfo& info, Sample s, uint64_t seed) {
+  const auto applied = [](const AugmentInfo& info, Field s, uint64_t seed) {
     auto a = Augmenter::create(std::span(&info, 1));
     REQUIRE(a);
     a->apply(s, CounterRandom(seed, 0));
     return s;
   };
-  Sample s;
+  Field s;
   s.height = 6, s.width = 5, s.channels = 3;
-  s.pixels = pattern(6, 5, 3);
+  s.data = pattern(6, 5, 3);
   std::set<Bytes> flips;
-  for (uint64_t seed = 0; seed < 40; ++seed) flips.insert(applied({"flip", "both", {}}, s, seed).pixels);
+  for (uint64_t seed = 0; seed < 40; ++seed) flips.insert(applied({"flip", "both", {}}, s, seed).data);
   CHECK(flips.size() == 4);
   for (const Bytes& f : flips) {
-    Bytes a = f, b = s.pixels;
+    Bytes a = f, b = s.data;
     std::sort(a.begin(), a.end());
     std::sort(b.begin(), b.end());
     CHECK(a == b);
@@ -230,23 +231,23 @@ TEST_CASE("augmentation: shape kept, flips exact, small amounts change little") 
     for (const AugmentInfo& info :
          {AugmentInfo{"rotate", mode, {1}}, {"shift", mode, {1, .5}}, {"zoom", mode, {.9}}, {"contrast", mode, {1}}, {"brightness", mode, {1}}}) {
       for (uint64_t seed = 0; seed < 30; ++seed) {
-        const Sample x = applied(info, s, seed);
-        CHECK(x.pixels.size() == s.pixels.size());
+        const Field x = applied(info, s, seed);
+        CHECK(x.data.size() == s.data.size());
         CHECK((x.height == 6 && x.width == 5));
       }
     }
   }
   int most = 0;
-  Sample smooth;
+  Field smooth;
   smooth.height = smooth.width = 32, smooth.channels = 1;
-  for (int i = 0; i < 1024; ++i) smooth.pixels.push_back(static_cast<uint8_t>(2 * (i % 32) + 3 * (i / 32)));
-  const Sample x = applied({"rotate", "", {.001}}, smooth, 3);
-  for (size_t i = 0; i < 1024; ++i) most = std::max(most, std::abs(x.pixels[i] - smooth.pixels[i]));
+  for (int i = 0; i < 1024; ++i) smooth.data.push_back(static_cast<uint8_t>(2 * (i % 32) + 3 * (i / 32)));
+  const Field x = applied({"rotate", "", {.001}}, smooth, 3);
+  for (size_t i = 0; i < 1024; ++i) most = std::max(most, std::abs(x.data[i] - smooth.data[i]));
   CHECK(most <= 2);
   for (const AugmentInfo& bad : {AugmentInfo{"spin", "", {}}, {"flip", "round", {}}, {"zoom", "", {1}}, {"shift", "", {-.1}}, {"rotate", "mirror", {.1}}})
     CHECK_FALSE(Augmenter::create(std::span(&bad, 1)));
-  Sample dot;   // one pixel
+  Field dot;   // one pixel
   dot.height = dot.width = dot.channels = 1;
-  dot.pixels = {9};
-  CHECK(applied({"rotate", "", {1}}, dot, 1).pixels == Bytes{9});
+  dot.data = {9};
+  CHECK(applied({"rotate", "", {1}}, dot, 1).data == Bytes{9});
 }

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <deque>
 #include <fstream>
 #include <random>
 
@@ -118,23 +119,42 @@ void damage(const Bytes& bytes, int n, const std::function<void(const Bytes&)>& 
   }
 }
 
-ModelInfo info_for(int64_t height, int64_t width, int64_t channels, DType dtype, int64_t outputs) {
+std::span<const PortInfo> keep(std::vector<PortInfo> ports) {
+  static std::deque<std::vector<PortInfo>> all;
+  return all.emplace_back(std::move(ports));
+}
+std::span<const LossInfo> keep(std::vector<LossInfo> losses) {
+  static std::deque<std::vector<LossInfo>> all;
+  return all.emplace_back(std::move(losses));
+}
+
+ModelInfo info_of(std::vector<PortInfo> inputs, std::vector<PortInfo> outputs, std::vector<PortInfo> labels) {
   ModelInfo info{};
   info.name = info.net = "fake";
-  const int64_t h = height < 0 ? 4 : height, w = width < 0 ? 4 : width;
-  info.input = {"image", dtype, 3, {height, width, channels}};
-  info.ingested = {"image", dtype, 3, {h, w, channels < 0 ? 3 : channels}};
-  info.output = {"class", DType::f32, 1, {outputs}};
-  info.label = {"label", DType::i32, 0, {}};
+  std::vector<LossInfo> losses;
+  for (size_t i = 0; i < labels.size(); ++i) {
+    losses.push_back({"loss", 1, static_cast<int>(std::min(i, outputs.size() - 1)), TargetKind::label, static_cast<int>(i)});
+  }
+  info.inputs = info.ingested = keep(std::move(inputs));
+  info.outputs = keep(std::move(outputs));
+  info.labels = keep(std::move(labels));
+  info.losses = keep(std::move(losses));
   info.max_batch = 128;
+  return info;
+}
+
+ModelInfo info_for(int64_t height, int64_t width, int64_t channels, DType dtype, int64_t outputs) {
+  ModelInfo info = info_of({{"image", dtype, 3, {height, width, channels}}}, {{"class", DType::f32, 1, {outputs}}}, {{"label", DType::i32, 0, {}}});
+  const int64_t h = height < 0 ? 4 : height, w = width < 0 ? 4 : width;
+  info.ingested = keep({{"image", dtype, 3, {h, w, channels < 0 ? 3 : channels}}});
   return info;
 }
 
 FakeModel::FakeModel(const ModelInfo& info) : info_(info) {}
 
-void FakeModel::ingest(const void* sample, int height, int width, int channels, void* out) const {
-  if (info_.input.dims[0] >= 0) {
-    std::memcpy(out, sample, ingested_bytes(info_));
+void FakeModel::ingest(size_t port, const void* sample, int height, int width, int channels, void* out) const {
+  if (info_.inputs[port].sized()) {
+    std::memcpy(out, sample, info_.ingested[port].bytes());
     return;
   }
   const auto* in = static_cast<const uint8_t*>(sample);
@@ -143,6 +163,8 @@ void FakeModel::ingest(const void* sample, int height, int width, int channels, 
     for (int x = 0; x < 4; ++x)
       for (int c = 0; c < channels; ++c) *to++ = in[((y % height) * width + x % width) * channels + c];
 }
+
+int label_of(const Sample& sample) { return sample.labels.size() == 1 ? values<int32_t>(sample.labels[0])[0] : -1; }
 
 std::string shared_data(const std::string& name) {
   const fs::path path = fs::path(NETC_SOURCE_DIR) / ".." / "shared" / "data" / name;

@@ -38,7 +38,13 @@ Bytes gzip(const Bytes& data);
 /// Calls f with every kind of damage to `bytes`: n truncations and n with some bytes changed.
 void damage(const Bytes& bytes, int n, const std::function<void(const Bytes&)>& f);
 
-/// dims -1: any.
+/// Ports that live as long as the program, for a ModelInfo to point at.
+std::span<const PortInfo> keep(std::vector<PortInfo> ports);
+std::span<const LossInfo> keep(std::vector<LossInfo> losses);
+/// A net of these ports; each label is compared with the output of its place, or with the last. Ingested is what is fed in.
+ModelInfo info_of(std::vector<PortInfo> inputs, std::vector<PortInfo> outputs, std::vector<PortInfo> labels);
+
+/// An image of dims, -1: any, and a class among `outputs`.
 ModelInfo info_for(int64_t height, int64_t width, int64_t channels, DType dtype = DType::u8, int64_t outputs = 10);
 
 /// ingest() copies a fixed input; of an input of any size it keeps 4 x 4 pixels at the upper left, repeating where there are none.
@@ -48,19 +54,28 @@ class FakeModel final : public Model {
   const ModelInfo& info() const override { return info_; }
   float* variable(size_t) override { return nullptr; }
   void bind_variable(size_t, const float*) override {}
-  void* input() override { return nullptr; }
-  void* labels() override { return nullptr; }
-  void ingest(const void* sample, int height, int width, int channels, void* out) const override;
-  void use_buffers(const void*, const void*) override {}
+  void* input(size_t) override { return nullptr; }
+  void* labels(size_t) override { return nullptr; }
+  void ingest(size_t port, const void* sample, int height, int width, int channels, void* out) const override;
+  void use_buffers(std::span<const void* const>, std::span<const void* const>) override {}
   const float* infer(int) override { return nullptr; }
   float evaluate(int) override { return 0; }
   float train_step(int, float, uint32_t, uint32_t) override { return 0; }
-  const float* output() const override { return nullptr; }
+  const float* output(size_t) const override { return nullptr; }
+  float loss_of(size_t) const override { return 0; }
   void run_kernel(size_t, int, int) override {}
 
  private:
   ModelInfo info_;
 };
+
+/// The class index of a sample.
+int label_of(const Sample& sample);
+/// A field's elements.
+template <class T> std::vector<T> values(const Field& f) {
+  const T* p = reinterpret_cast<const T*>(f.data.data());
+  return {p, p + f.data.size() / sizeof(T)};
+}
 
 /// The project's real data, or "" when this machine has none.
 std::string shared_data(const std::string& name);

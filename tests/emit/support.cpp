@@ -16,7 +16,40 @@ namespace support {
 
 using namespace netc;
 
-std::unique_ptr<Net> load(const std::string& name, const std::string& source, int max_batch, bool training, const schedule::Machine* machine) {
+namespace {
+
+ir::LossDef squared_error() {
+  ir::LossDef l;
+  l.name = "squared_error";
+  l.label_type = [](const ir::Type& output) { return output; };
+  l.build = [](ir::Graph& g, const ir::OpTable& ops, ir::ValueId output, ir::ValueId label, const std::vector<ir::ArgValue>&) {
+    const int64_t n = g.type(output).elements();
+    ir::Variable ones;
+    ones.name = g.unique_name("ones");
+    ones.role = ir::Role::constant;
+    ones.literal.assign(static_cast<size_t>(n), 1.0f);
+    const ir::ValueId column = g.add_variable(ones, {ir::DType::f32, false, {n, 1}}), difference = g.add(ops.at("sub"), {output, label});
+    const ir::ValueId sum = g.add(ops.at("matmul"), {g.add(ops.at("mul"), {difference, difference}), column});
+    return g.add(ops.at("batch_mean_of"), {g.add(ops.at("reshape"), {sum}, {{"dims", std::vector<int64_t>{}}})});
+  };
+  return l;
+}
+
+}  // namespace
+
+const ir::Registry& registry() {
+  static const ir::LossDef loss = squared_error();
+  static const ir::Registry all = [] {
+    ir::Registry r = ops::registry();
+    r.losses.push_back(&loss);
+    return r;
+  }();
+  return all;
+}
+
+namespace {
+
+std::unique_ptr<Net> compile(const std::string& name, const std::string& source, int max_batch, bool training, const schedule::Machine* machine) {
   std::string text = source;
   if (source.size() > 4 && source.substr(source.size() - 4) == ".net") {
     std::ifstream f(std::string(NETC_SOURCE_DIR "/") + source);
@@ -27,10 +60,10 @@ std::unique_ptr<Net> load(const std::string& name, const std::string& source, in
   Diagnostics diagnostics(file);
   auto tree = parse(file, diagnostics);
   REQUIRE_MESSAGE(tree.has_value(), diagnostics.render(false));
-  auto model = sema::analyse(*tree, {}, ops::registry(), diagnostics);
+  auto model = sema::analyse(*tree, {}, registry(), diagnostics);
   REQUIRE_MESSAGE(model.has_value(), diagnostics.render(false));
   net->model = std::move(*model);
-  net->program = passes::run_pipeline(net->model, ops::registry(), [] { passes::PipelineOptions o; o.verify = true; return o; }());
+  net->program = passes::run_pipeline(net->model, registry(), [] { passes::PipelineOptions o; o.verify = true; return o; }());
   net->machine = machine ? *machine : schedule::host_machine();
   training = training && net->model.train.present;
   if (training) net->train = schedule::make_plan(net->program.training, net->machine, max_batch);
@@ -42,9 +75,18 @@ std::unique_ptr<Net> load(const std::string& name, const std::string& source, in
   net->unit.machine = &net->machine;
   net->unit.version = "0.0.0";
   net->unit.with_main = false;
+  return net;
+}
+
+}  // namespace
+
+std::unique_ptr<Net> load(const std::string& name, const std::string& source, int max_batch, bool training, const schedule::Machine* machine) {
+  auto net = compile(name, source, max_batch, training, machine);
   REQUIRE(emit::unsupported(net->unit) == "");
   return net;
 }
+
+std::string refused(const std::string& source) { return emit::unsupported(compile("refused", source, 4, false, nullptr)->unit); }
 
 emit::BuildOptions options() {
   emit::BuildOptions o;
@@ -97,6 +139,29 @@ net Photo {
   output kind = photo -> Resize(20, 24) -> Rescale(1/255) -> Conv(6, 3) -> ReLU -> BatchNorm -> MaxPool(2) -> Flatten -> Dense(3) -> Softmax
 }
 train { loss = sparse_categorical_crossentropy(kind, label)  optimizer = adam(lr = 1e-2)  batch = 8  epochs = 2 }
+)";
+
+const char* kTwoNet = R"(
+net Two {
+  input photo: u8[*, *, 3]
+  input extra: f32[3]
+  let seen = photo -> Resize(12, 16) -> Rescale(1/255) -> Conv(4, 3) -> ReLU -> MaxPool(2) -> Flatten -> Dense(6)
+  let both = extra -> Dense(6) -> Add(seen) -> ReLU
+  output kind  = both -> Dense(3) -> Softmax
+  output place = both -> Dense(4) -> Sigmoid
+}
+train {
+  loss = sparse_categorical_crossentropy(kind, label) + 0.5 * squared_error(place, corner)
+  optimizer = adam(lr = 1e-2)  batch = 8  epochs = 2
+}
+)";
+
+const char* kAutoNet = R"(
+net Auto {
+  input x: f32[12]
+  output back = x -> Dense(4) -> Tanh -> Dense(12)
+}
+train { loss = squared_error(back, x)  optimizer = adam(lr = 1e-2)  batch = 8  epochs = 2 }
 )";
 
 }  // namespace support

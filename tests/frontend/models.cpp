@@ -46,7 +46,9 @@ TEST_CASE("lenet: parameters as Keras counts them") {
   CHECK(c.trainable == 63116103);
   CHECK(m.classes == std::vector<std::string>{"angry", "happy", "sad"});
   CHECK(m.train.batch == 32);
-  CHECK(m.train.loss_output == "emotion");
+  REQUIRE(m.train.losses.size() == 1);
+  CHECK(m.train.losses[0].output == "emotion");
+  CHECK(m.train.losses[0].label == "label");
   CHECK(m.data.train == "faces/train");
   CHECK(m.doc == "LeNet for photographs of faces (three emotions).");
   for (const char* name : {"conv1.weight", "conv2.bias", "norm1.gamma", "norm4.variance", "dense3.bias"}) CHECK(m.graph.find_variable(name) != ir::kNone);
@@ -71,6 +73,32 @@ TEST_CASE("lenet5: parameters") {
   const sema::Model m = model("lenet5.net");
   CHECK(count(m).total == 61706);
   CHECK(m.data.train == "synthetic:digits");
+}
+
+TEST_CASE("a loss is a sum of weighted terms; targets are labels of the data, inputs or outputs") {
+  const Result r = analyse_text(R"(
+net Two(w = 0.5) {
+  input x: f32[6]
+  let h = x -> Dense(8) -> ReLU
+  output kind = h -> Dense(3) -> Softmax
+  output side = h -> Dense(2) -> Softmax
+}
+train {
+  loss = 2 * (categorical_crossentropy(kind, label) + w * categorical_crossentropy(side, half)) + binary_crossentropy(side, half) * 3 / 2
+  optimizer = adam(lr = 1e-3)
+}
+data { train = pairs(cifar("c"))  valid = csv("a.csv")  test = synthetic(xor) }
+)");
+  INFO(r.text);
+  REQUIRE(r.model.has_value());
+  const auto& losses = r.model->train.losses;
+  REQUIRE(losses.size() == 3);
+  CHECK((losses[0].output == "kind" && losses[0].label == "label" && losses[0].weight == 2));
+  CHECK((losses[1].output == "side" && losses[1].label == "half" && losses[1].weight == 1));
+  CHECK((losses[2].loss->name == "binary_crossentropy" && losses[2].weight == 1.5));
+  CHECK(r.model->data.train == "pairs:cifar:c");
+  CHECK(r.model->data.valid == "csv:a.csv");
+  CHECK(r.model->data.test == "synthetic:xor");
 }
 
 TEST_CASE("overrides are checked by type and recorded") {

@@ -18,7 +18,7 @@ sema::Model trained(const std::string& outputs, const std::string& section) {
 
 ir::Type label_of(const sema::Model& m) {
   for (const ir::Output& o : m.graph.outputs)
-    if (o.name == m.train.loss_output) return m.train.loss->label_type(m.graph.type(o.value));
+    if (o.name == m.train.losses.front().output) return m.train.losses.front().loss->label_type(m.graph.type(o.value));
   return {};
 }
 
@@ -35,7 +35,7 @@ TEST_CASE("metrics are named as the runtime reads them") {
         Names{"precision@0.4", "recall", "auc"});
   CHECK(trained("output y = h -> Dense(2)", "loss = mse(y, label)\n metrics = [mae, rmse, r2(y)]").train.metrics == Names{"mae", "rmse", "r2"});
   CHECK(trained("output y = h -> Dense(3)\n output z = h -> Dense(2)", "loss = categorical_crossentropy(y, label, from_logits = true)\n metrics = [top(y, 2), perplexity(y)]")
-            .train.metrics == Names{"y:top2", "y:perplexity", "scores"});
+            .train.metrics == Names{"top2", "perplexity", "scores"});
   CHECK(trained("output y = h -> Dense(1)", "loss = hinge(y, label)").train.metrics == Names{"scores"});
 }
 

@@ -72,14 +72,13 @@ sema::Model model_of(Graph g, const std::string& optimizer) {
   sema::Model m;
   m.graph = std::move(g);
   m.train.present = true;
-  m.train.loss_output = m.graph.outputs[0].name;
   for (const LossDef* l : r.losses) {
-    if (l->name == "categorical_crossentropy") m.train.loss = l;
+    if (l->name == "categorical_crossentropy") m.train.losses.push_back({l, {}, m.graph.outputs[0].name, "label"});
   }
   for (const OptimizerDef* o : r.optimizers) {
     if (o->name == optimizer) m.train.optimizer = o;
   }
-  for (const ArgDef& a : m.train.loss->args) m.train.loss_args.push_back(*a.fallback);
+  for (const ArgDef& a : m.train.losses.front().loss->args) m.train.losses.front().args.push_back(*a.fallback);
   for (const ArgDef& a : m.train.optimizer->args) m.train.optimizer_args.push_back(*a.fallback);
   return m;
 }

@@ -2,6 +2,7 @@
 #include <doctest/doctest.h>
 
 #include <cmath>
+#include <tuple>
 
 #include "compiler/passes/pipeline.h"
 #include "tests/passes/nets.h"
@@ -68,6 +69,37 @@ TEST_CASE("gradients of a convolutional net match finite differences") {
       }
     }
   }
+}
+
+TEST_CASE("several terms: weights, one variable for each label, an output as a target") {
+  Graph g = small_net(false);
+  g.outputs.push_back({"again", g.outputs[0].value});
+  sema::Model m = model_of(std::move(g), "sgd");
+  const sema::LossTerm one = m.train.losses[0];
+  for (const auto& [output, label, weight] : {std::tuple{"again", "other", 0.25}, std::tuple{"again", "label", 2.0}}) {
+    sema::LossTerm t = one;
+    t.output = output, t.label = label, t.weight = weight;
+    m.train.losses.push_back(t);
+  }
+  PipelineOptions options;
+  options.verify = true;
+  const Program p = run_pipeline(m, reg(), options);
+  for (const Graph* graph : {&p.training, &p.evaluation}) {
+    int labels = 0;
+    for (const Variable& v : graph->variables) labels += v.role == Role::label;
+    CHECK(labels == 2);
+    const Contents c = contents_of(*graph, kBatch);
+    const std::vector<RefTensor> values = interpret(*graph, c, kBatch);
+    double sum = 0;
+    const double weights[] = {1, 0.25, 2};
+    for (int i = 0; i < 3; ++i) sum += weights[i] * values[output(*graph, "loss:" + std::to_string(i))].data[0];
+    double penalties = 0;
+    for (const double w : c.at("conv.weight").data) penalties += 0.01 * std::abs(w) + 0.02 * w * w;
+    CHECK(values[output(*graph, "loss")].data[0] == doctest::Approx(sum + penalties));
+    CHECK(graph->outputs.back().name == "loss");
+    CHECK(values[output(*graph, "loss:0")].data[0] == doctest::Approx(values[output(*graph, "loss:2")].data[0]));
+  }
+  CHECK(p.inference.find_variable("other") == kNone);
 }
 
 TEST_CASE("no gradient is taken of the data") {

@@ -66,14 +66,15 @@ class VariablesModel final : public Model {
   const ModelInfo& info() const override { return info_; }
   float* variable(size_t i) override { return data[i].data(); }
   void bind_variable(size_t i, const float* p) override { bound[i] = p; }
-  void* input() override { return nullptr; }
-  void* labels() override { return nullptr; }
-  void ingest(const void*, int, int, int, void*) const override {}
-  void use_buffers(const void*, const void*) override {}
+  void* input(size_t) override { return nullptr; }
+  void* labels(size_t) override { return nullptr; }
+  void ingest(size_t, const void*, int, int, int, void*) const override {}
+  void use_buffers(std::span<const void* const>, std::span<const void* const>) override {}
   const float* infer(int) override { return nullptr; }
   float evaluate(int) override { return 0; }
   float train_step(int, float, uint32_t, uint32_t) override { return 0; }
-  const float* output() const override { return nullptr; }
+  const float* output(size_t) const override { return nullptr; }
+  float loss_of(size_t) const override { return 0; }
   void run_kernel(size_t, int, int) override {}
 
  private:

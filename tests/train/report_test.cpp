@@ -89,16 +89,16 @@ TEST_CASE("charts of few, equal and missing values") {
 }
 
 TEST_CASE("pictures are PNG files of the size asked for") {
-  Sample s;
+  Field s;
   s.height = 300, s.width = 200, s.channels = 3;
-  s.pixels.assign(300 * 200 * 3, 77);
+  s.data.assign(300 * 200 * 3, 77);
   const auto png = html::thumbnail(s, 150);
-  Sample back;
+  Field back;
   REQUIRE(decode_image({png.data(), png.size()}, 3, "thumbnail", back));
   CHECK(back.height == 150);
   CHECK(back.width == 100);
-  CHECK(back.pixels == std::vector<uint8_t>(150 * 100 * 3, 77));
-  s.pixels.resize(10);
+  CHECK(back.data == std::vector<uint8_t>(150 * 100 * 3, 77));
+  s.data.resize(10);
   CHECK(html::thumbnail(s, 150).empty());
   CHECK(html::base64({'M', 'a', 'n'}) == "TWFu");
   CHECK(html::base64({'M', 'a'}) == "TWE=");

@@ -58,9 +58,13 @@ ModelInfo make_info(const char* name, int outputs) {
   m.name = name, m.net = "Regression", m.doc = "Softmax & regression.", m.source_path = "fake.net", m.source_hash = "0123456789abcdef", m.target = "host",
   m.compiler_version = "0";
   m.hyperparameters = hyperparameters, m.layers = layers, m.kernels = kernels, m.metrics = metrics;
-  m.input = m.ingested = {"image", DType::u8, 3, {8, 8, 1}};
-  m.output = {"answer", DType::f32, 1, {outputs}};
-  m.label = {"label", DType::i32, 0, {}};
+  static const PortInfo image[] = {{"image", DType::u8, 3, {8, 8, 1}}}, label[] = {{"label", DType::i32, 0, {}}};
+  static const PortInfo answer[] = {{"answer", DType::f32, 1, {1}}}, answers[] = {{"answer", DType::f32, 1, {3}}};
+  static const LossInfo losses[] = {{"crossentropy", 1, 0, TargetKind::label, 0}};
+  m.inputs = m.ingested = image;
+  m.outputs = outputs == 1 ? answer : answers;
+  m.labels = label;
+  m.losses = losses;
   m.variables = outputs == 1 ? one : three;
   m.max_batch = 16, m.has_training = true, m.loss = "crossentropy", m.optimizer = "momentum";
   m.lr = 0.05, m.batch = 8, m.epochs = 2, m.seed = 1;
@@ -77,7 +81,7 @@ uint32_t mix(uint32_t x) {
 
 class Regression final : public Model {
  public:
-  Regression(const ModelInfo& info, const CreateOptions& o) : info_(info), training_(o.training), outputs_(static_cast<int>(info.output.dims[0])) {
+  Regression(const ModelInfo& info, const CreateOptions& o) : info_(info), training_(o.training), outputs_(static_cast<int>(info.output().dims[0])) {
     info_.callbacks = behaviour.callbacks;
     const int batch = o.max_batch > 0 ? o.max_batch : info.max_batch;
     input_.resize(static_cast<size_t>(batch * kInputs)), labels_.resize(static_cast<size_t>(batch)), rows_.resize(static_cast<size_t>(batch * outputs_));
@@ -86,17 +90,17 @@ class Regression final : public Model {
       own_[i].resize(held ? info.variables[i].elements() : 0);
       at_[i] = held ? own_[i].data() : nullptr;
     }
-    use_buffers(nullptr, nullptr);
+    use_buffers({}, {});
   }
   const ModelInfo& info() const override { return info_; }
   float* variable(size_t i) override { return at_[i]; }
   void bind_variable(size_t i, const float* data) override { at_[i] = const_cast<float*>(data); }
-  void* input() override { return input_.data(); }
-  void* labels() override { return labels_.data(); }
-  void ingest(const void* sample, int, int, int, void* out) const override { std::memcpy(out, sample, kInputs); }
-  void use_buffers(const void* input, const void* labels) override {
-    x_ = input ? static_cast<const uint8_t*>(input) : input_.data();
-    y_ = labels ? static_cast<const int32_t*>(labels) : labels_.data();
+  void* input(size_t) override { return input_.data(); }
+  void* labels(size_t) override { return labels_.data(); }
+  void ingest(size_t, const void* sample, int, int, int, void* out) const override { std::memcpy(out, sample, kInputs); }
+  void use_buffers(std::span<const void* const> inputs, std::span<const void* const> labels) override {
+    x_ = inputs.empty() ? input_.data() : static_cast<const uint8_t*>(inputs[0]);
+    y_ = labels.empty() ? labels_.data() : static_cast<const int32_t*>(labels[0]);
   }
   const float* infer(int batch) override {
     forward(batch, 0);
@@ -121,7 +125,8 @@ class Regression final : public Model {
     for (int k = 0; k < kInputs * outputs_; ++k) at_[0][k] -= lr * at_[2][k], at_[2][k] *= 0.5f;
     return step == behaviour.nan_at ? std::numeric_limits<float>::quiet_NaN() : l;
   }
-  const float* output() const override { return rows_.data(); }
+  const float* output(size_t) const override { return rows_.data(); }
+  float loss_of(size_t) const override { return std::numeric_limits<float>::quiet_NaN(); }
   void run_kernel(size_t, int batch, int repeats) override {
     for (int i = 0; i < repeats; ++i) forward(batch, 0);
   }
@@ -200,9 +205,9 @@ void make_pictures(const std::string& path, const std::vector<std::string>& clas
   for (size_t k = 0; k < classes.size(); ++k) {
     fs::create_directories(fs::path(path) / classes[k]);
     for (int i = 0; i < each; ++i) {
-      Sample s;
+      Field s;
       s.height = s.width = 8, s.channels = 1;
-      for (size_t p = 0; p < kInputs; ++p) s.pixels.push_back(static_cast<uint8_t>(random() % 120 + (p / 8 / 2 == k ? 110 : 0)));
+      for (size_t p = 0; p < kInputs; ++p) s.data.push_back(static_cast<uint8_t>(random() % 120 + (p / 8 / 2 == k ? 110 : 0)));
       const auto png = html::thumbnail(s, 8);
       write((fs::path(path) / classes[k] / (std::to_string(i) + ".png")).string(), {png.begin(), png.end()});
     }

@@ -1,0 +1,213 @@
+// Tables: csv:FILE. Columns go to ports by name; what is left, the last ones to the label and the others, in order, to the input.
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <set>
+#include <tuple>
+
+#include "runtime/data/csv_table.h"
+#include "runtime/data/ports.h"
+#include "runtime/data/rows.h"
+
+namespace netc::rt {
+namespace {
+
+using Result = tl::expected<void, std::string>;
+constexpr int64_t kMostClasses = 1000000;
+
+std::string_view trimmed(std::string_view s) {
+  while (!s.empty() && (s.front() == ' ' || s.front() == '\t')) s.remove_prefix(1);
+  while (!s.empty() && (s.back() == ' ' || s.back() == '\t')) s.remove_suffix(1);
+  return s;
+}
+
+template <class T>
+bool number(std::string_view text, T& out) {
+  text = trimmed(text);
+  if (!text.empty() && text.front() == '+') text.remove_prefix(1);
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), out);
+  return error == std::errc() && end == text.data() + text.size() && !text.empty();
+}
+
+class Reader {
+ public:
+  Reader(const CsvTable& table, const std::string& path, const ModelInfo& info) : t_(table), path_(path), info_(info), used_(table.names().size(), false) {}
+
+  tl::expected<std::unique_ptr<Source>, std::string> run(Split split) {
+    if (Result r = bind(); !r) return tl::make_unexpected(r.error());
+    auto rows = std::make_unique<Rows>();
+    rows->spec = "csv:" + path_;
+    rows->lines = t_.lines();
+    for (size_t i = 0; i < info_.inputs.size(); ++i)
+      if (Result r = convert(info_.inputs[i], inputs_[i], rows->inputs.emplace_back()); !r) return tl::make_unexpected(r.error());
+    for (size_t i = 0; i < info_.labels.size(); ++i) {
+      Column& to = rows->labels.emplace_back();
+      const bool classes = is_class(info_.labels[i]) && rows->class_indices.empty();
+      if (Result r = classes ? classify(labels_[i][0], to, *rows) : convert(info_.labels[i], labels_[i], to); !r) return tl::make_unexpected(r.error());
+    }
+    rows->rows = part_of(t_.rows(), split);
+    rows->about = fmt::format("{} rows of {} columns", rows->rows.size(), t_.names().size());
+    if (!rows->class_names.empty()) rows->about += fmt::format(", {} classes", rows->class_names.size());
+    const auto left = std::count(used_.begin(), used_.end(), false);
+    if (left > 0) rows->about += fmt::format(", {} columns not used", left);
+    return rows;
+  }
+
+ private:
+  using Columns = std::vector<size_t>;
+  tl::unexpected<std::string> failed(const std::string& why) const { return tl::make_unexpected(fmt::format("csv:{}: {}", path_, why)); }
+
+  Columns unused() const {
+    Columns c;
+    for (size_t i = 0; i < used_.size(); ++i)
+      if (!used_[i]) c.push_back(i);
+    return c;
+  }
+  void take(const Columns& columns, Columns& out) {
+    for (size_t c : columns) used_[c] = true;
+    out = columns;
+  }
+  std::string names(const Columns& columns) const {
+    std::vector<std::string> list;
+    for (size_t i = 0; i < columns.size() && i < 8; ++i) list.push_back(t_.names()[columns[i]]);
+    if (columns.size() > 8) list.push_back("...");
+    return fmt::format("{}", fmt::join(list, ", "));
+  }
+
+  /// The column of the port's name, or those that begin with it: box_x, box.y.
+  Columns named(const PortInfo& port) const {
+    Columns c;
+    const std::string name = port.name;
+    for (size_t i = 0; i < used_.size(); ++i) {
+      const std::string& column = t_.names()[i];
+      if (used_[i]) continue;
+      if (column == name && port.elements() == 1) return {i};
+      if (column.size() > name.size() + 1 && column.compare(0, name.size(), name) == 0 && (column[name.size()] == '_' || column[name.size()] == '.'))
+        c.push_back(i);
+    }
+    return c.size() == port.elements() ? c : Columns{};
+  }
+
+  Result bind() {
+    inputs_.resize(info_.inputs.size());
+    labels_.resize(info_.labels.size());
+    std::vector<size_t> open_inputs, open_labels;
+    for (size_t i = 0; i < labels_.size(); ++i) {
+      take(named(info_.labels[i]), labels_[i]);
+      if (labels_[i].empty()) open_labels.push_back(i);
+    }
+    for (size_t i = 0; i < inputs_.size(); ++i) {
+      if (!info_.inputs[i].sized())
+        return failed(fmt::format("is a table, but the net's input {} is {}; give images", info_.inputs[i].name, type_text(info_.inputs[i])));
+      take(named(info_.inputs[i]), inputs_[i]);
+      if (inputs_[i].empty()) open_inputs.push_back(i);
+    }
+    for (const auto& [open, ports, what] : {std::tuple{&open_labels, info_.labels, "label"}, std::tuple{&open_inputs, info_.inputs, "input"}}) {
+      if (open->size() <= 1) continue;
+      std::vector<const char*> missing;
+      for (size_t i : *open) missing.push_back(ports[i].name);
+      return failed(fmt::format("has no columns of the names of the net's {}s {}; call a column like its port, or several PORT_1, PORT_2, ...; there are {}",
+                                what, fmt::join(missing, ", "), names(unused())));
+    }
+    if (!open_labels.empty()) {
+      const PortInfo& port = info_.labels[open_labels[0]];
+      Columns rest = unused();
+      if (rest.size() < port.elements()) return failed(fmt::format("has no columns left for the net's label {}, which is {}", port.name, type_text(port)));
+      rest.erase(rest.begin(), rest.end() - static_cast<std::ptrdiff_t>(port.elements()));
+      take(rest, labels_[open_labels[0]]);
+    }
+    if (!open_inputs.empty()) {
+      const PortInfo& port = info_.inputs[open_inputs[0]];
+      Columns rest = unused();
+      if (labels_.empty() && rest.size() == port.elements() + 1) rest.pop_back();   // a label that this net has no use for
+      if (rest.size() != port.elements()) {
+        return failed(fmt::format("has {} columns for the net's input {} ({}), which is {}", rest.size(), port.name, names(rest), type_text(port)));
+      }
+      take(rest, inputs_[open_inputs[0]]);
+    }
+    return {};
+  }
+
+  Result convert(const PortInfo& port, const Columns& columns, Column& out) const {
+    out.bytes = port.bytes();
+    out.data.resize(t_.rows() * out.bytes);
+    size_t at = 0;
+    for (size_t r = 0; r < t_.rows(); ++r) {
+      for (size_t c : columns) {
+        const std::string_view text = t_.cell(r, c);
+        float f = 0;
+        int64_t i = 0;
+        bool good = false;
+        if (port.dtype == DType::f32) {
+          good = number(text, f) && std::isfinite(f);
+          std::memcpy(out.data.data() + at, &f, 4);
+        } else {
+          const int64_t least = port.dtype == DType::i32 ? INT32_MIN : 0, most = port.dtype == DType::u8    ? 255
+                                                                                 : port.dtype == DType::i32 ? INT32_MAX
+                                                                                                            : UINT32_MAX;
+          good = number(text, i) && i >= least && i <= most;
+          std::memcpy(out.data.data() + at, &i, size_of(port.dtype));   // little-endian
+        }
+        if (!good) {
+          return tl::make_unexpected(fmt::format("{}:{}: '{}' in column {} is no {}, which the net's {} takes", path_, t_.line(r), text.substr(0, 40),
+                                                 t_.names()[c], port.dtype == DType::f32 ? "number" : "integer in range", port.name));
+        }
+        at += size_of(port.dtype);
+      }
+    }
+    return {};
+  }
+
+  /// A column of class indices, or of names: classes in the alphabet's order, or in that of the net's.
+  Result classify(size_t column, Column& out, Rows& rows) const {
+    std::vector<int64_t> numbers(t_.rows());
+    bool indices = true;
+    int64_t most = 0;
+    std::set<std::string, std::less<>> seen;
+    for (size_t r = 0; r < t_.rows(); ++r) {
+      const std::string_view text = trimmed(t_.cell(r, column));
+      if (text.empty()) return tl::make_unexpected(fmt::format("{}:{}: the class in column {} is missing", path_, t_.line(r), t_.names()[column]));
+      indices = indices && number(text, numbers[r]) && numbers[r] >= 0 && numbers[r] < kMostClasses;
+      if (indices) most = std::max(most, numbers[r]);
+      if (seen.find(text) == seen.end()) seen.emplace(text);
+    }
+    std::vector<std::string> own(seen.begin(), seen.end());
+    if (indices) {
+      own.clear();
+      const auto named = static_cast<int64_t>(info_.classes.size());   // that many, where they are enough
+      for (int64_t i = 0; i < std::max(most + 1, named); ++i) own.push_back(fmt::format("{}", i));
+    }
+    const auto map = match_classes(own, indices, "csv:" + path_, info_);
+    if (!map) return tl::make_unexpected(map.error());
+    rows.class_names = map->names;
+    rows.class_indices.resize(t_.rows());
+    for (size_t r = 0; r < t_.rows(); ++r) {
+      const auto place =
+          indices ? static_cast<size_t>(numbers[r]) : static_cast<size_t>(std::lower_bound(own.begin(), own.end(), trimmed(t_.cell(r, column))) - own.begin());
+      rows.class_indices[r] = map->labels[place];
+    }
+    out.bytes = sizeof(int32_t);
+    out.data.resize(t_.rows() * out.bytes);
+    std::memcpy(out.data.data(), rows.class_indices.data(), out.data.size());
+    return {};
+  }
+
+  const CsvTable& t_;
+  const std::string& path_;
+  const ModelInfo& info_;
+  std::vector<bool> used_;
+  std::vector<Columns> inputs_, labels_;
+};
+
+}  // namespace
+
+Opened open_csv(const std::string& path, Split split, const ModelInfo& info) {
+  const auto table = CsvTable::read(path);
+  if (!table) return tl::make_unexpected(table.error());
+  return Reader(*table, path, info).run(split);
+}
+
+}  // namespace netc::rt

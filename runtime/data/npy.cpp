@@ -1,0 +1,174 @@
+// NumPy arrays: npy:FILE.npz, or npy:FOLDER with a file PORT.npy for each port. The first dimension counts the samples.
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <cmath>
+#include <filesystem>
+
+#include "runtime/core/files.h"
+#include "runtime/data/npy_file.h"
+#include "runtime/data/ports.h"
+#include "runtime/data/rows.h"
+
+namespace netc::rt {
+namespace {
+
+namespace fs = std::filesystem;
+using Result = tl::expected<void, std::string>;
+
+constexpr size_t kMostBytes = size_t{64} << 30;
+constexpr int64_t kMostClasses = 1000000;
+
+class Reader {
+ public:
+  Reader(const std::string& path, const ModelInfo& info) : path_(path), info_(info) {}
+
+  Opened run(Split split) {
+    std::error_code none;
+    if (Result r = fs::is_directory(path_, none) ? read_folder() : read_archive(); !r) return tl::make_unexpected(r.error());
+    auto rows = std::make_unique<Rows>();
+    rows->spec = "npy:" + path_;
+    for (size_t i = 0; i < info_.inputs.size(); ++i)
+      if (Result r = add(info_.inputs[i], info_.inputs.size() == 1 ? "x" : "", rows->inputs.emplace_back(), true); !r) return tl::make_unexpected(r.error());
+    for (size_t i = 0; i < info_.labels.size(); ++i) {
+      if (Result r = add(info_.labels[i], info_.labels.size() == 1 ? "y" : "", rows->labels.emplace_back(), false); !r) return tl::make_unexpected(r.error());
+      if (is_class(info_.labels[i]) && rows->class_indices.empty())
+        if (Result r = classify(*rows, i); !r) return tl::make_unexpected(r.error());
+    }
+    rows->rows = part_of(static_cast<size_t>(samples_), split);
+    rows->about = fmt::format("{} samples of {} arrays", rows->rows.size(), info_.inputs.size() + info_.labels.size());
+    return rows;
+  }
+
+ private:
+  tl::unexpected<std::string> failed(const std::string& why) const { return tl::make_unexpected(fmt::format("npy:{}: {}", path_, why)); }
+
+  Result read_archive() {
+    const auto file = read_file(path_, kMostBytes);
+    if (!file) return tl::make_unexpected(file.error());
+    auto files = read_zip({reinterpret_cast<const uint8_t*>(file->data()), file->size()}, path_);
+    if (!files) return tl::make_unexpected(files.error());
+    for (auto& [name, bytes] : *files)
+      if (name.size() > 4 && name.compare(name.size() - 4, 4, ".npy") == 0) files_[name.substr(0, name.size() - 4)] = std::move(bytes);
+    return {};
+  }
+
+  Result read_folder() {
+    std::error_code error;
+    for (fs::directory_iterator it(path_, error); !error && it != fs::directory_iterator(); it.increment(error)) {
+      if (it->path().extension() != ".npy") continue;
+      const std::string name = it->path().stem().string();
+      if (!wanted(name)) continue;
+      const auto file = read_file(it->path().string(), kMostBytes);
+      if (!file) return tl::make_unexpected(file.error());
+      files_[name].assign(file->begin(), file->end());
+    }
+    if (error) return failed(fmt::format("cannot list: {}", error.message()));
+    return {};
+  }
+
+  bool wanted(const std::string& name) const {
+    if (name == "x" || name == "y") return true;
+    for (const auto& ports : {info_.inputs, info_.labels})
+      for (const PortInfo& p : ports)
+        if (name == p.name) return true;
+    return false;
+  }
+
+  /// The array of a port's name, or `other`'s.
+  Result add(const PortInfo& port, const char* other, Column& out, bool input) {
+    auto file = files_.find(port.name);
+    if (file == files_.end()) file = files_.find(other);
+    if (file == files_.end()) {
+      std::vector<std::string> names;
+      for (const auto& [name, bytes] : files_) names.push_back(name);
+      return failed(fmt::format("has no array {}{}; it has {}", port.name, *other ? fmt::format(", nor {}", other) : "",
+                                names.empty() ? "none" : fmt::format("{}", fmt::join(names, ", "))));
+    }
+    const std::string name = fmt::format("{} {}", path_, file->first);
+    const auto array = parse_npy(file->second, name);
+    if (!array) return tl::make_unexpected(array.error());
+    if (array->dims.empty() || array->dims[0] < 1) return tl::make_unexpected(fmt::format("{}: has no samples; the first dimension counts them", name));
+    if (samples_ >= 0 && array->dims[0] != samples_)
+      return tl::make_unexpected(fmt::format("{}: has {} samples, the arrays before it {}", name, array->dims[0], samples_));
+    samples_ = array->dims[0];
+    return input && take_image(port, *array, out) ? Result{} : take(port, *array, name, out);
+  }
+
+  /// u1[N, H, W] or u1[N, H, W, C] for an input that takes images: it may resize and convert them.
+  bool take_image(const PortInfo& port, const NpyArray& a, Column& out) const {
+    const size_t rank = a.dims.size();
+    const bool image = a.type == NpyType::u1 && (rank == 3 || rank == 4) && port.rank == 3 && (port.dtype == DType::u8 || port.dtype == DType::f32);
+    if (!image || a.dims[1] < 1 || a.dims[2] < 1 || a.dims[1] > 1 << 16 || a.dims[2] > 1 << 16 || (rank == 4 && (a.dims[3] < 1 || a.dims[3] > 64)))
+      return false;
+    out.height = static_cast<int>(a.dims[1]), out.width = static_cast<int>(a.dims[2]), out.channels = rank == 4 ? static_cast<int>(a.dims[3]) : 1;
+    out.bytes = a.elements() / static_cast<size_t>(a.dims[0]);
+    out.data.assign(a.data, a.data + a.elements());
+    return true;
+  }
+
+  Result take(const PortInfo& port, const NpyArray& a, const std::string& name, Column& out) const {
+    const size_t each = a.elements() / static_cast<size_t>(a.dims[0]);
+    if (!port.sized() || each != port.elements()) {
+      std::vector<int64_t> sample(a.dims.begin() + 1, a.dims.end());
+      return tl::make_unexpected(fmt::format("{}: a sample is [{}], but the net's {} is {}", name, fmt::join(sample, ", "), port.name, type_text(port)));
+    }
+    if (port.dtype != DType::f32 && a.type == NpyType::f4) {
+      return tl::make_unexpected(fmt::format("{}: holds float32, but the net's {} is {}; convert with .astype(...)", name, port.name, type_text(port)));
+    }
+    out.bytes = port.bytes();
+    out.data.resize(a.elements() * size_of(port.dtype));
+    for (size_t i = 0; i < a.elements(); ++i) {
+      if (!put(port.dtype, a, i, out.data.data() + i * size_of(port.dtype))) {
+        return tl::make_unexpected(fmt::format("{}: element {} is not in the range of the net's {}, which is {}", name, i, port.name, type_text(port)));
+      }
+    }
+    return {};
+  }
+
+  static bool put(DType to, const NpyArray& a, size_t i, uint8_t* out) {
+    int64_t v = 0;
+    float f = 0;
+    int32_t small = 0;
+    switch (a.type) {
+      case NpyType::f4: std::memcpy(&f, a.data + 4 * i, 4); return std::memcpy(out, &f, 4), std::isfinite(f);
+      case NpyType::u1: v = a.data[i]; break;
+      case NpyType::i4: std::memcpy(&small, a.data + 4 * i, 4), v = small; break;
+      case NpyType::i8: std::memcpy(&v, a.data + 8 * i, 8); break;
+    }
+    if (to == DType::f32) return f = static_cast<float>(v), std::memcpy(out, &f, 4), true;
+    const int64_t least = to == DType::i32 ? INT32_MIN : 0, most = to == DType::u8 ? 255 : to == DType::i32 ? INT32_MAX : UINT32_MAX;
+    std::memcpy(out, &v, size_of(to));   // little-endian
+    return v >= least && v <= most;
+  }
+
+  Result classify(Rows& rows, size_t label) const {
+    rows.class_indices.resize(static_cast<size_t>(samples_));
+    std::memcpy(rows.class_indices.data(), rows.labels[label].data.data(), rows.labels[label].data.size());
+    int64_t most = 0;
+    for (const int c : rows.class_indices) {
+      if (c < 0 || c >= kMostClasses) return failed(fmt::format("{} is no class index in {}", c, info_.labels[label].name));
+      most = std::max<int64_t>(most, c);
+    }
+    std::vector<std::string> own;
+    for (int64_t i = 0; i < std::max<int64_t>(most + 1, static_cast<int64_t>(info_.classes.size())); ++i) own.push_back(fmt::format("{}", i));
+    const auto map = match_classes(own, true, rows.spec, info_);
+    if (!map) return tl::make_unexpected(map.error());
+    rows.class_names = map->names;
+    for (int& c : rows.class_indices) c = map->labels[static_cast<size_t>(c)];
+    std::memcpy(rows.labels[label].data.data(), rows.class_indices.data(), rows.labels[label].data.size());
+    return {};
+  }
+
+  const std::string& path_;
+  const ModelInfo& info_;
+  std::map<std::string, std::vector<uint8_t>> files_;   // by array name
+  int64_t samples_ = -1;
+};
+
+}  // namespace
+
+Opened open_npy(const std::string& path, Split split, const ModelInfo& info) { return Reader(path, info).run(split); }
+
+}  // namespace netc::rt

@@ -1,0 +1,253 @@
+// Tables and arrays: csv: and npy:, whole and damaged.
+#include <doctest/doctest.h>
+
+#include <zlib.h>
+
+#include <array>
+#include <cstring>
+#include <set>
+
+#include "runtime/data/csv_table.h"
+#include "runtime/data/npy_file.h"
+#include "tests/data/support.h"
+
+using namespace netc::rt;
+using namespace netc::rt::test;
+
+namespace {
+
+bool has(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
+Bytes bytes_of(const std::string& s) { return {s.begin(), s.end()}; }
+std::string error_of(const std::string& spec, const ModelInfo& info, Split split = Split::train) {
+  const auto r = open_source(spec, split, info);
+  return r ? "" : r.error();
+}
+std::unique_ptr<Source> opened(const std::string& spec, const ModelInfo& info, Split split = Split::train) {
+  auto r = open_source(spec, split, info);
+  INFO((r ? "" : r.error()));
+  REQUIRE(r);
+  return std::move(*r);
+}
+
+PortInfo f32(const char* name, int64_t n) { return {name, DType::f32, 1, {n}}; }
+PortInfo index(const char* name) { return {name, DType::i32, 0, {}}; }
+
+std::string csv_error(const std::string& text) {
+  const auto t = CsvTable::parse(text, "t.csv");
+  return t ? "" : t.error();
+}
+
+/// A .npy file.
+Bytes npy(const std::string& descr, const std::string& shape, const Bytes& data, const char* order = "False") {
+  std::string header = "{'descr': '" + descr + "', 'fortran_order': " + order + ", 'shape': " + shape + ", }";
+  header.resize((header.size() + 10 + 64) / 64 * 64 - 10 - 1, ' ');
+  header += '\n';
+  Bytes out = bytes_of(std::string("\x93NUMPY\x01\x00", 8));
+  out.push_back(static_cast<uint8_t>(header.size()));
+  out.push_back(static_cast<uint8_t>(header.size() >> 8));
+  out.insert(out.end(), header.begin(), header.end());
+  out.insert(out.end(), data.begin(), data.end());
+  return out;
+}
+template <class T> Bytes raw(const std::vector<T>& v) {
+  Bytes b(v.size() * sizeof(T));
+  std::memcpy(b.data(), v.data(), b.size());
+  return b;
+}
+
+void put(Bytes& out, uint64_t v, int bytes) {
+  for (int i = 0; i < bytes; ++i) out.push_back(static_cast<uint8_t>(v >> (8 * i)));
+}
+/// A ZIP archive as numpy.savez, or savez_compressed, writes it.
+Bytes zip(const std::vector<std::pair<std::string, Bytes>>& files, bool packed, bool wide = false) {
+  Bytes out, directory;
+  for (const auto& [name, data] : files) {
+    Bytes body = data;
+    if (packed) {
+      body.resize(compressBound(data.size()));
+      z_stream z{};
+      deflateInit2(&z, 6, Z_DEFLATED, -15, 8, Z_DEFAULT_STRATEGY);
+      z.next_in = const_cast<uint8_t*>(data.data()), z.avail_in = static_cast<unsigned>(data.size());
+      z.next_out = body.data(), z.avail_out = static_cast<unsigned>(body.size());
+      deflate(&z, Z_FINISH);
+      body.resize(z.total_out);
+      deflateEnd(&z);
+    }
+    const uint64_t at = out.size(), crc = crc32(0, data.data(), static_cast<unsigned>(data.size())), method = packed ? 8 : 0;
+    put(out, 0x04034b50, 4), put(out, 45, 2), put(out, 0, 2), put(out, method, 2), put(out, 0, 4), put(out, crc, 4), put(out, body.size(), 4),
+        put(out, data.size(), 4);
+    put(out, name.size(), 2), put(out, 0, 2);
+    out.insert(out.end(), name.begin(), name.end());
+    out.insert(out.end(), body.begin(), body.end());
+    const uint64_t none = 0xffffffff;
+    put(directory, 0x02014b50, 4), put(directory, 45, 2), put(directory, 45, 2), put(directory, 0, 2), put(directory, method, 2), put(directory, 0, 4),
+        put(directory, crc, 4);
+    put(directory, wide ? none : body.size(), 4), put(directory, wide ? none : data.size(), 4), put(directory, name.size(), 2),
+        put(directory, wide ? 28 : 0, 2);
+    put(directory, 0, 2), put(directory, 0, 2), put(directory, 0, 2), put(directory, 0, 4), put(directory, wide ? none : at, 4);
+    directory.insert(directory.end(), name.begin(), name.end());
+    if (wide) put(directory, 1, 2), put(directory, 24, 2), put(directory, data.size(), 8), put(directory, body.size(), 8), put(directory, at, 8);
+  }
+  const uint64_t at = out.size();
+  out.insert(out.end(), directory.begin(), directory.end());
+  put(out, 0x06054b50, 4), put(out, 0, 4), put(out, files.size(), 2), put(out, files.size(), 2), put(out, directory.size(), 4), put(out, at, 4), put(out, 0, 2);
+  return out;
+}
+
+}  // namespace
+
+TEST_CASE("CSV as RFC 4180 has it") {
+  const auto t = CsvTable::parse("\xef\xbb\xbf" "a,\"b \"\"x\"\"\",c\r\n1,\"two,\nlines\",\r\n\n\"\",x y,3", "t.csv");
+  REQUIRE(t);
+  CHECK(t->names() == std::vector<std::string>{"a", "b \"x\"", "c"});
+  REQUIRE(t->rows() == 2);
+  CHECK(t->cell(0, 1) == "two,\nlines");
+  CHECK(t->cell(0, 2).empty());
+  CHECK(t->cell(1, 0).empty());
+  CHECK(t->cell(1, 2) == "3");
+  CHECK(t->line(1) == 5);
+  CHECK(has(csv_error(""), "is empty"));
+  CHECK(has(csv_error("a,b\n"), "no rows"));
+  CHECK(has(csv_error("a,b\n1,2\n1,2,3\n"), "t.csv:3: has 3 cells, the header 2"));
+  CHECK(has(csv_error("a,b\n1,\"2\n"), "t.csv:2: a quote is not closed"));
+  CHECK(has(csv_error("a,b\n1,\"2\"x\n"), "after a closing quote"));
+  CHECK(has(csv_error("a,a\n1,2\n"), "two columns are called 'a'"));
+  const std::string good = "a,\"b\",c\r\n1,\"x\"\"y\",3\r\n4,\"5\n6\",7\r\n";
+  damage(bytes_of(good), 400, [](const Bytes& b) { CsvTable::parse({b.begin(), b.end()}, "t.csv"); });
+}
+
+TEST_CASE("csv: classes by name, features in order, the label last or by its name") {
+  TempFolder t;
+  std::string text = "length,width,kind\n";
+  for (int i = 0; i < 50; ++i) text += std::to_string(i) + "," + std::to_string(i) + ".5," + (i % 3 == 0 ? "rose" : i % 3 == 1 ? "iris" : "\"lily\"") + "\n";
+  const std::string path = t.write("flowers.csv", bytes_of(text)), spec = "csv:" + path;
+  const ModelInfo info = info_of({f32("x", 2)}, {f32("y", 3)}, {index("label")});
+  const auto s = opened(spec, info);
+  CHECK(s->size() == 50);
+  CHECK(s->classes() == std::vector<std::string>{"iris", "lily", "rose"});
+  CHECK(has(s->describe(), "50 rows of 3 columns, 3 classes"));
+  CHECK(s->name(3) == spec + " line 5");
+  Sample x;
+  REQUIRE(s->read(4, x));
+  CHECK(values<float>(x.inputs[0]) == std::vector<float>{4, 4.5f});
+  CHECK(label_of(x) == 0);
+  CHECK(s->class_of(4) == 0);
+
+  ModelInfo named = info;
+  static constexpr std::array<const char*, 3> kNames{"rose", "lily", "iris"};
+  named.classes = kNames;
+  REQUIRE(opened(spec, named)->read(4, x));
+  CHECK(label_of(x) == 2);
+  static constexpr std::array<const char*, 2> kOther{"rose", "lily"};
+  named.classes = kOther;
+  CHECK(has(error_of(spec, named), "the net's classes are [rose, lily]"));
+
+  const auto in = opened(spec, info, Split::held_in), out = opened(spec, info, Split::held_out);
+  CHECK((in->size() == 40 && out->size() == 10));
+  std::set<std::string> seen;
+  for (size_t i = 0; i < 40; ++i) seen.insert(in->name(i));
+  for (size_t i = 0; i < 10; ++i) CHECK(seen.insert(out->name(i)).second);
+  CHECK(opened(spec, info, Split::test)->size() == 50);
+
+  CHECK(opened(spec, info_of({f32("x", 2)}, {f32("y", 2)}, {}))->size() == 50);       // an autoencoder of the features
+  CHECK(has(error_of(spec, info_of({f32("x", 5)}, {f32("y", 3)}, {index("label")})), "2 columns for the net's input x (length, width), which is f32[5]"));
+  CHECK(has(error_of(spec, info_of({{"photo", DType::u8, 3, {-1, -1, 3}}}, {f32("y", 3)}, {index("label")})), "is a table"));
+  CHECK(has(error_of(spec, info_of({f32("x", 2)}, {f32("y", 1)}, {f32("label", 1)})), "'rose' in column kind is no number"));
+  CHECK(has(error_of("csv:" + t.path() + "/none.csv", info), "cannot open"));
+}
+
+TEST_CASE("csv: several inputs and labels by name, integers, numbers that are none") {
+  TempFolder t;
+  const std::string path = t.write("many.csv", bytes_of("b_1,a,b_2,price,class,id\n1,2,3,4.5,1,77\n-1,0,1e2,+5,0,78\n"));
+  const ModelInfo info = info_of({f32("b", 2), {"a", DType::i32, 0, {}}}, {f32("y", 2), f32("z", 1)}, {index("class"), f32("price", 1)});
+  const auto s = opened("csv:" + path, info);
+  CHECK(s->classes() == std::vector<std::string>{"0", "1"});
+  CHECK(has(s->describe(), "1 columns not used"));
+  Sample x;
+  REQUIRE(s->read(1, x));
+  CHECK(values<float>(x.inputs[0]) == std::vector<float>{-1, 100});
+  CHECK(values<int32_t>(x.inputs[1]) == std::vector<int32_t>{0});
+  CHECK(values<int32_t>(x.labels[0]) == std::vector<int32_t>{0});
+  CHECK(values<float>(x.labels[1]) == std::vector<float>{5});
+  CHECK(has(error_of("csv:" + path, info_of({f32("p", 1), f32("q", 1)}, {f32("y", 2)}, {})), "no columns of the names of the net's inputs p, q"));
+  for (const char* bad : {"", "x", "1e999", "nan", "1,5"}) {
+    const std::string text = "a,label\n1,0\n" + (bad[0] == '1' && bad[1] == ',' ? "\"" + std::string(bad) + "\"" : std::string(bad)) + ",1\n";
+    CHECK(has(error_of("csv:" + t.write("bad.csv", bytes_of(text)), info_of({f32("x", 1)}, {f32("y", 2)}, {index("label")})), "bad.csv:3: '"));
+  }
+  CHECK(has(
+      error_of("csv:" + t.write("big.csv", bytes_of("a,label\n3000000000,0\n1,1\n")), info_of({{"x", DType::i32, 1, {1}}}, {f32("y", 2)}, {index("label")})),
+      "integer in range"));
+  CHECK(has(error_of("csv:" + t.write("gap.csv", bytes_of("a,label\n3,\n1,1\n")), info_of({f32("x", 1)}, {f32("y", 2)}, {index("label")})),
+            "the class in column label is missing"));
+}
+
+TEST_CASE("npy: arrays by name, from a folder and from archives") {
+  const std::vector<float> x{1, 2, 3, 4, 5, 6};
+  const Bytes xs = npy("<f4", "(3, 2)", raw(x)), ys = npy("<i8", "(3,)", raw(std::vector<int64_t>{2, 0, 1}));
+  const Bytes image = npy("|u1", "(3, 4, 5)", Bytes(60, 7));
+  const ModelInfo info = info_of({f32("point", 2)}, {f32("y", 3)}, {index("label")});
+  TempFolder t;
+  t.write("folder/point.npy", xs);
+  t.write("folder/label.npy", ys);
+  t.write("folder/other.npy", {1, 2, 3});   // nobody asks for it
+  std::vector<std::string> specs{"npy:" + t.path() + "/folder"};
+  for (const bool packed : {false, true})
+    for (const bool wide : {false, true}) {
+      const std::string name = std::string("a") + (packed ? "p" : "") + (wide ? "w" : "") + ".npz";
+      specs.push_back("npy:" + t.write(name, zip({{"x.npy", xs}, {"y.npy", ys}, {"image.npy", image}}, packed, wide)));
+    }
+  for (const std::string& spec : specs) {
+    CAPTURE(spec);
+    const auto s = opened(spec, info);
+    REQUIRE(s->size() == 3);
+    Sample sample;
+    REQUIRE(s->read(1, sample));
+    CHECK(values<float>(sample.inputs[0]) == std::vector<float>{3, 4});
+    CHECK(label_of(sample) == 0);
+    CHECK(s->classes().size() == 3);
+  }
+  const auto pictures = opened(specs[1], info_of({{"image", DType::u8, 3, {-1, -1, 1}}}, {f32("y", 3)}, {index("label")}));
+  Sample sample;
+  REQUIRE(pictures->read(2, sample));
+  CHECK((sample.inputs[0].height == 4 && sample.inputs[0].width == 5 && sample.inputs[0].channels == 1));
+  CHECK(has(error_of(specs[1], info_of({f32("a", 2), f32("b", 2)}, {f32("y", 3)}, {})), "has no array a; it has image, x, y"));
+  CHECK(has(error_of(specs[1], info_of({f32("x", 3)}, {f32("y", 3)}, {})), "a sample is [2], but the net's x is f32[3]"));
+  CHECK(has(error_of(specs[1], info_of({{"x", DType::i32, 1, {2}}}, {f32("y", 3)}, {})), "holds float32"));
+}
+
+TEST_CASE("npy: what cannot be is an error") {
+  TempFolder t;
+  const ModelInfo info = info_of({f32("x", 2)}, {f32("y", 3)}, {index("label")});
+  const Bytes good = npy("<f4", "(3, 2)", raw(std::vector<float>(6)));
+  const auto error = [&](const Bytes& x, const Bytes& y) {
+    t.write("d/x.npy", x);
+    t.write("d/label.npy", y);
+    return error_of("npy:" + t.path() + "/d", info);
+  };
+  const Bytes labels = npy("<i4", "(3,)", raw(std::vector<int32_t>{0, 1, 2}));
+  CHECK(error(good, labels).empty());
+  CHECK(has(error(npy("<f8", "(3, 2)", Bytes(48)), labels), "has elements of type '<f8'"));
+  CHECK(has(error(npy(">f4", "(3, 2)", Bytes(24)), labels), "has elements of type '>f4'"));
+  CHECK(has(error(npy("<f4", "(3, 2)", Bytes(24), "True"), labels), "Fortran order"));
+  CHECK(has(error(npy("<f4", "(3, 2)", Bytes(20)), labels), "24 bytes, 20 are there"));
+  CHECK(has(error(npy("<f4", "(999999999999, 999999999)", Bytes(24)), labels), "too large"));
+  CHECK(has(error(npy("<f4", "()", Bytes(4)), labels), "has no samples"));
+  CHECK(has(error(good, npy("<i4", "(2,)", Bytes(8))), "has 2 samples, the arrays before it 3"));
+  CHECK(has(error(good, npy("<i8", "(3,)", raw(std::vector<int64_t>{0, int64_t{1} << 40, 2}))), "element 1 is not in the range"));
+  CHECK(has(error(good, npy("<i4", "(3,)", raw(std::vector<int32_t>{0, -1, 2}))), "-1 is no class index"));
+  CHECK(has(error(npy("<f4", "(3, 2)", raw(std::vector<float>{1, 2, 3, 1.f / 0.f, 5, 6})), labels), "element 3"));
+  damage(good, 300, [&](const Bytes& b) { error(b, labels); });
+  for (const bool packed : {false, true}) {
+    const Bytes archive = zip({{"x.npy", good}, {"label.npy", labels}}, packed);
+    int refused = 0;
+    damage(archive, 400, [&](const Bytes& b) {
+      const std::string e = error_of("npy:" + t.write("a.npz", b), info);
+      refused += !e.empty();
+      if (b.size() < archive.size()) CHECK_FALSE(e.empty());
+    });
+    CHECK(refused > 400);
+  }
+  const Bytes bomb = zip({{"x.npy", Bytes(1 << 20)}}, true);
+  CHECK(read_zip(bomb, "bomb"));
+  CHECK_FALSE(read_zip({}, "empty"));
+}
