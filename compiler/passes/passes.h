@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "compiler/ir/layer_def.h"
+#include "compiler/sema/model.h"
 
 namespace netc::passes {
 

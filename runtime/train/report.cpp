@@ -60,8 +60,10 @@ double total_seconds(const ReportInput& in) {
   return s;
 }
 
-/// "accuracy", "among the first 2", "precision above 0.4"
+/// "accuracy", "among the first 2", "precision above 0.4", "box: loss"
 std::string title_of(const std::string& metric) {
+  const size_t colon = metric.find(':');
+  if (colon != std::string::npos) return metric.substr(0, colon) + ": " + title_of(metric.substr(colon + 1));
   const size_t at = metric.find('@');
   if (at != std::string::npos) return fmt::format("{} above {}", metric.substr(0, at), metric.substr(at + 1));
   return metric.compare(0, 3, "top") == 0 ? "among the first " + metric.substr(3) : metric;
@@ -76,14 +78,6 @@ std::string tiles(const ReportInput& in) {
   s += tile("best epoch", fmt::format("{} of {}", in.epoch, in.history.empty() ? 0 : in.history.back().epoch));
   s += tile("training time", duration_text(total_seconds(in)));
   s += tile("parameters", grouped(parameters(in.info)));
-  return s;
-}
-
-/// "Loss", "box: loss"
-std::string title_of(const std::string& value) {
-  const size_t colon = value.find(':');
-  std::string s = colon == std::string::npos ? value : value.substr(0, colon) + ": " + value.substr(colon + 1);
-  if (colon == std::string::npos && !s.empty()) s[0] = static_cast<char>(std::toupper(static_cast<unsigned char>(s[0])));
   return s;
 }
 
