@@ -62,6 +62,8 @@ struct LossDef {
   std::vector<ArgDef> args;
   /// The label's type for this output type: i32[] class index, or f32[...].
   std::function<Type(const Type& output)> label_type;
+  /// What the output's values must mean for the loss to make sense. Null: anything.
+  std::function<Meaning(const std::vector<ArgValue>& args)> expects;
   std::function<ValueId(Graph&, const OpTable&, ValueId output, ValueId label, const std::vector<ArgValue>& args)> build;
 };
 

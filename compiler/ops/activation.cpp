@@ -31,6 +31,7 @@ OpDef forward(const Activation& a) {
   d.in_place = true;
   d.shape = same_type();
   d.cost = per_element(a.flops);
+  if (d.name == "sigmoid") d.meaning = Meaning::probability;
   d.scalar = [&a](const LowerContext&, const Exprs& in, const Exprs&) { return Exprs{a.f(in[0])}; };
   d.reference = pointwise([&a](const Node&, const Graph&, const std::vector<double>& v, int64_t) { return std::vector<double>{a.ref(v[0])}; });
   const std::string grad = std::string(a.name) + "_grad";

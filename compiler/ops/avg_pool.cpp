@@ -30,6 +30,7 @@ OpDef avg_pool() {
   d.name = "avg_pool";
   d.doc = "Mean of each window, per channel, over the pixels that lie in the image.";
   d.kind = Kind::window;
+  d.windows = pool_windows;
   d.shape = [](Types in, const Attrs& a, std::vector<Type>& out, std::string& error) {
     out.resize(1);
     return pool_type(in[0], a, out[0], error, "avg_pool");

@@ -109,6 +109,7 @@ LossDef loss_def() {
   l.name = "binary_crossentropy";
   l.doc = "Binary cross-entropy: mean over outputs of -(t*log(p) + (1-t)*log(1-p)), the mean over the batch.";
   l.label_type = [](const Type&) { return Type{DType::i32, true, {}}; };
+  l.expects = [](const std::vector<ArgValue>&) { return Meaning::probability; };
   l.build = [](Graph& g, const OpTable& ops, ValueId output, ValueId label, const std::vector<ArgValue>&) {
     const NodeId def = g.values[output].def;
     const bool sigmoid = def != kNone && g.nodes[def].op->name == "sigmoid";

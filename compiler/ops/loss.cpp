@@ -195,6 +195,7 @@ LossDef loss_def(const char* name, const char* doc) {
   l.name = name;
   l.doc = doc;
   l.label_type = [](const Type&) { return Type{DType::i32, true, {}}; };
+  l.expects = [](const std::vector<ArgValue>&) { return Meaning::distribution; };
   l.build = [](Graph& g, const OpTable& ops, ValueId output, ValueId label, const std::vector<ArgValue>&) {
     const NodeId def = g.values[output].def;
     const bool softmax = def != kNone && g.nodes[def].op->name == "softmax";

@@ -66,6 +66,7 @@ OpDef max_pool() {
   d.name = "max_pool";
   d.doc = "Largest value of each window, per channel; pixels outside the image do not count.";
   d.kind = Kind::window;
+  d.windows = pool_windows;
   d.shape = [](Types in, const Attrs& a, std::vector<Type>& out, std::string& error) {
     out.resize(1);
     return pool_type(in[0], a, out[0], error, "max_pool");

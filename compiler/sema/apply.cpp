@@ -227,6 +227,7 @@ Value Elaborator::apply_builtin(LayerValue& layer, const Value& input, Span span
   record.name = layer.applications++ == 0 ? layer.name : fmt::format("{}@{}", layer.name, layer.applications);
   record.kind = def.name, record.text = source(layer.span), record.line = diagnostics_.file().place(layer.span.begin).line;
   graph_->layers.push_back(std::move(record));
+  sources_.push_back({layer.span, call_with_values(def, layer.args)});
   Builder builder(*this, layer, std::move(in), span, index);
   const ir::ValueId out = def.build(builder);
   if (out == ir::kNone && !builder.failed) builder.error(fmt::format("{} cannot take this input", def.name), "");

@@ -61,6 +61,8 @@ class Elaborator {
   Value binary(const ast::Expr& e, const EnvPtr& env);
   Value arithmetic(const ast::Expr& e, const Value& a, const Value& b);
   std::optional<bool> condition(const ast::Expr& e, const EnvPtr& env, const char* what);
+  /// The condition of an if; one that is written as a constant is warned of.
+  std::optional<bool> choice(const ast::Expr& e, const EnvPtr& env);
   std::vector<std::string> visible(const EnvPtr& env, bool layers) const;
 
   // calls and layers (call.cpp, apply.cpp)
@@ -111,6 +113,7 @@ class Elaborator {
   Diagnostics& diagnostics_;
   EnvPtr file_env_;
   ir::Graph* graph_ = nullptr;
+  std::vector<LayerSource> sources_;             // of graph_->layers
   std::vector<std::pair<Span, std::string>> context_;
   std::vector<Frame*> frames_;
   std::map<std::string, int> counters_;          // "scope.prefix" to how many

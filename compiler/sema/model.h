@@ -22,6 +22,7 @@ struct Callback { std::string kind, monitor; double value = 0; int64_t patience 
 struct TrainConfig {
   bool present = false;                        // false: the product is inference only
   const ir::LossDef* loss = nullptr;
+  Span loss_span;
   std::vector<ir::ArgValue> loss_args;
   std::string loss_output;                     // which output of the net
   const ir::OptimizerDef* optimizer = nullptr;
@@ -32,12 +33,17 @@ struct TrainConfig {
   std::vector<Callback> callbacks;
 };
 
+/// Where a layer was written, and what it is with values in place of names: "Conv(64, 3, stride = 2)". Without arguments that are switches or further numbers, and
+/// without those that have their default.
+struct LayerSource { Span span; std::string call; };
+
 struct Model {
   std::string net;                             // "LeNet"
   std::string doc;                             // the /// comment above it
   std::string source_path, source_hash;
   std::vector<Hyperparameter> hyperparameters;
   std::vector<std::string> classes;            // from a hyperparameter named classes if it is a list of strings; else empty
+  std::vector<LayerSource> sources;            // of each of graph.layers
   ir::Graph graph;                             // forward, training semantics; one input variable per `input`, one Output per `output`
   DataConfig data;
   TrainConfig train;
@@ -48,7 +54,10 @@ struct Options {
   std::vector<std::pair<std::string, std::string>> defines;  // -D name=value
 };
 
-/// All errors go to `diagnostics`; nullopt when there was one.
+/// All errors and warnings go to `diagnostics`; nullopt when there was an error.
 std::optional<Model> analyse(const ast::File&, const Options&, const ir::Registry&, Diagnostics& diagnostics);
+
+/// What a sound model is warned of: what is allowed and seldom meant. Reads traits of operators and losses only.
+void lint(const Model&, Diagnostics&);
 
 }  // namespace netc::sema

@@ -92,6 +92,7 @@ void Elaborator::product(const ast::Net& net, const Options& options, Model& mod
     if (frame.outputs.empty()) fail(DiagId::missing_output, net.name_span, net.name).help.push_back("write: output label = ...");
   }
   for (const auto& [name, value] : frame.outputs) model.graph.outputs.push_back({name, value.tensor});
+  model.sources = sources_;
   std::set<std::string> seen;
   for (const ast::Section& s : file_.sections) {
     if (!seen.insert(s.name).second) {
@@ -215,6 +216,7 @@ void Elaborator::loss(const ast::Expr& e, const EnvPtr& env, Model& model) {
     return;
   }
   model.train.loss = def;
+  model.train.loss_span = e.span;
   if (args.size() < 2 || !args[0]->name.empty() || !args[1]->name.empty() || args[1]->value->kind != ast::ExprKind::name || args[1]->value->text != "label") {
     fail(DiagId::missing_argument, e.span, name, "label")
         .help.push_back(fmt::format("write: loss = {}({}, label)", name, outputs.empty() ? "OUTPUT" : outputs[0]));

@@ -1,6 +1,9 @@
 #include "compiler/sema/value.h"
 
+#include <cmath>
+
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 namespace netc::sema {
 
@@ -50,6 +53,42 @@ std::string show(const Value& v) {
 std::string kind_of(const Value& v) {
   static const char* const kNames[] = {"nothing", "a boolean", "an integer", "a number", "a string", "a list", "a table", "a tensor", "a layer", "a layer"};
   return kNames[static_cast<int>(v.kind)];
+}
+
+namespace {
+
+/// 1/255 rather than 0.00392157.
+std::string number(double v) {
+  const double inverse = v != 0 ? 1 / v : 0;
+  const bool fraction = std::abs(inverse) > 1 && std::abs(inverse) < 1e6 && std::abs(inverse - std::round(inverse)) < 1e-9 && fmt::format("{:g}", v).size() > 6;
+  return fraction ? fmt::format("1/{:g}", std::round(inverse)) : fmt::format("{:g}", v);
+}
+
+std::string show(const ir::ArgValue& v) {
+  if (const auto* b = std::get_if<bool>(&v)) return *b ? "true" : "false";
+  if (const auto* i = std::get_if<int64_t>(&v)) return std::to_string(*i);
+  if (const auto* d = std::get_if<double>(&v)) return number(*d);
+  if (const auto* s = std::get_if<std::string>(&v)) return *s;
+  if (const auto* l = std::get_if<std::vector<int64_t>>(&v)) return fmt::format("[{}]", fmt::join(*l, ", "));
+  return "";
+}
+
+}  // namespace
+
+std::string call_with_values(const ir::LayerDef& def, const std::vector<ir::ArgValue>& args) {
+  std::string text;
+  bool in_order = true;   // no argument left out so far
+  for (size_t k = 0; k < args.size() && k < def.args.size(); ++k) {
+    const ir::ArgDef& a = def.args[k];
+    const bool minor = k > 0 && (a.type == ir::ArgType::boolean || a.type == ir::ArgType::number);
+    const std::string value = show(args[k]);
+    if (minor || value.empty() || (k > 0 && a.fallback && show(*a.fallback) == value)) {
+      in_order = false;
+      continue;
+    }
+    text += (text.empty() ? "" : ", ") + (in_order && (k == 0 || !a.fallback) ? "" : a.name + " = ") + value;
+  }
+  return text.empty() ? def.name : fmt::format("{}({})", def.name, text);
 }
 
 }  // namespace netc::sema

@@ -56,6 +56,9 @@ std::string show(const Value&);
 /// "an integer", "a list".
 std::string kind_of(const Value&);
 
+/// "Conv(64, 3, stride = 2)": see LayerSource.
+std::string call_with_values(const ir::LayerDef&, const std::vector<ir::ArgValue>& args);
+
 /// Names of one scope.
 struct Env {
   struct Name { Value value; bool assignable = false, used = false, warn = false; Span span; };
