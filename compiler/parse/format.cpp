@@ -272,6 +272,12 @@ class Formatter {
 
   enum class Break : uint8_t { none, element, chain };
 
+  /// The tokens [from, to) of a line, its indentation, and whether it is the first of its element.
+  struct Part {
+    size_t from, to;
+    int indent;
+    bool first;
+  };
   struct Run {
     size_t b, e;
     std::vector<size_t> around;  // of each token: the bracket it stands in, or kNo
@@ -296,17 +302,16 @@ class Formatter {
       }
     }
     kept_breaks(r);
-    // Each round breaks one line that is too long, at the best place it has.
-    for (int rounds = 0; rounds < 1000; ++rounds) {
+    // Each round breaks the lines that are too long, each at the best places it has.
+    for (;;) {
+      std::vector<Part> parts;
+      const std::vector<Line> made = lines(r, indent, parts);
       bool changed = false;
-      const std::vector<Line> made =
-          lines(r, indent, [&](size_t from, size_t to, int at, bool first) { changed = changed || shorten(r, from, to, at, first); });
+      for (const Part& p : parts) changed = shorten(r, p) || changed;
       if (changed) continue;
       lines_.insert(lines_.end(), made.begin(), made.end());
       return;
     }
-    const std::vector<Line> made = lines(r, indent, [](size_t, size_t, int, bool) {});
-    lines_.insert(lines_.end(), made.begin(), made.end());
   }
 
   /// Where a bracket's content has lines of its own: one after it, one before its end, and those that the author had between elements.
@@ -327,15 +332,14 @@ class Formatter {
       if (!toks_[i].comment() && r.brk[i - r.b] == Break::none) r.brk[i - r.b] = place(r, i);
   }
 
-  /// The run as lines; `each` sees the tokens [from, to) of every line, its indentation, and whether it is the first of its element.
-  template <class Each>
-  std::vector<Line> lines(const Run& r, int indent, Each each) const {
+  /// The run as lines, and the tokens of each.
+  std::vector<Line> lines(const Run& r, int indent, std::vector<Part>& parts) const {
     std::vector<Line> out;
     std::vector<int> base{indent};  // of elements: outside, and inside each bracket that is open
     size_t from = r.b;
     bool first = true;
     const auto finish = [&](size_t to) {
-      if (!out.empty() && !out.back().own_comment) each(from, to, out.back().indent, first);
+      if (!out.empty() && !out.back().own_comment) parts.push_back({from, to, out.back().indent, first});
     };
     for (size_t i = r.b; i < r.e; ++i) {
       const Tok& t = toks_[i];
@@ -378,7 +382,8 @@ class Formatter {
   }
 
   /// Adds a break to a line that is too long. True when it did.
-  bool shorten(Run& r, size_t from, size_t to, int indent, bool first) const {
+  bool shorten(Run& r, const Part& part) const {
+    const auto [from, to, indent, first] = part;
     std::vector<int> end(to - from, 0);
     int width = indent;
     for (size_t i = from; i < to; ++i) {
@@ -393,13 +398,16 @@ class Formatter {
         if (r.around[i - r.b] == level && !toks_[i].comment() && !toks_[i].closes() && fits(i)) out.push_back(i);
       return out;
     };
+    // The last place before which all fits, and so on for what is left; with `at_first`, the first place to begin with.
     const auto split = [&](const std::vector<size_t>& at, Break kind, bool at_first) {
-      if (at.empty()) return false;
-      size_t best = at[0];
-      for (const size_t i : at)
-        if (!at_first && end[i - 1 - from] <= kWidth) best = i;
-      r.brk[best - r.b] = kind;
-      return true;
+      int shift = 0;  // how far what is left has moved to the left
+      for (size_t k = 0; k < at.size() && (k == 0 || width - shift > kWidth); ++k) {
+        if (!at_first || k > 0)
+          while (k + 1 < at.size() && end[at[k + 1] - 1 - from] - shift <= kWidth) ++k;
+        r.brk[at[k] - r.b] = kind;
+        shift = end[at[k] - from] - columns(toks_[at[k]].text) - indent - (kind == Break::chain && first ? kIndent : 0);
+      }
+      return !at.empty();
     };
     if (split(candidates([&](size_t i) { return toks_[i - 1].is(","); }), level == kNo ? Break::chain : Break::element, false)) return true;
     // A chain that the author has not broken: its head stands alone, as the models have it.

@@ -8,11 +8,12 @@ namespace netc::picture {
 namespace {
 
 constexpr double kBetween = 26;     // from one thing of a rank to the next
-constexpr double kBeside = 9;       // from a wire that passes to what it passes
+constexpr double kBeside = 12;      // from a wire that passes to what it passes
 constexpr double kLane = 6;         // the width of a wire that passes
 constexpr double kGap = 40;         // from one rank to the next: room for a label and an arrow
 constexpr double kTrack = 7;        // between horizontal pieces of one gap
 constexpr double kFirstTrack = 22;  // below the label
+constexpr double kNearly = 14;      // wires that turn by less are made straight where there is room
 constexpr double kEntry = 18;       // between arrows into one box
 
 /// A box, or a wire on its way past a rank.
@@ -200,7 +201,27 @@ class Layout {
     double left = 1e300;
     for (Item& i : items_) i.x = std::round(i.x), left = std::min(left, i.x - (i.box >= 0 ? boxes_[i.box].width : kLane) / 2);
     for (Item& i : items_) i.x -= std::floor(left);
+    straighten();
     for (size_t b = 0; b < boxes_.size(); ++b) boxes_[b].x = items_[b].x - boxes_[b].width / 2;
+  }
+
+  /// Small steps to the side look like mistakes: what is nearly below what it hangs on moves there.
+  void straighten() {
+    for (const auto& row : rows_)
+      for (size_t k = 0; k < row.size(); ++k) {
+        Item& item = items_[row[k]];
+        const auto step = [&](int a) { return items_[a].x - item.x; };
+        if (std::any_of(item.above.begin(), item.above.end(), [&](int a) { return step(a) == 0; })) continue;
+        const auto room = [&](const Item& other) { return (item.width + other.width) / 2 + (item.box < 0 || other.box < 0 ? kBeside / 2 : kBetween / 2); };
+        for (const int a : item.above) {
+          const double d = step(a), to = items_[a].x;
+          const bool left = k == 0 ? to - item.width / 2 >= 0 : to - items_[row[k - 1]].x >= room(items_[row[k - 1]]);
+          const bool right = k + 1 == row.size() || items_[row[k + 1]].x - to >= room(items_[row[k + 1]]);
+          if (std::abs(d) > kNearly || (d < 0 && !left) || (d > 0 && !right)) continue;
+          item.x = to;
+          break;
+        }
+      }
   }
 
   /// The items whose wires turn in the gap below a rank, each with its track.
@@ -225,7 +246,7 @@ class Layout {
     }
   }
 
-  /// Where each wire meets the top of its box: one from straight above in the middle, others beside it on the side they come from.
+  /// Where each wire meets the top of its box: straight from above where it can, else near the middle, on the side it comes from.
   std::vector<double> entries() const {
     std::vector<double> at(wires_.size(), 0);
     std::map<int, std::vector<std::pair<double, size_t>>> left, right;
@@ -233,9 +254,9 @@ class Layout {
     for (size_t w = 0; w < wires_.size(); ++w) {
       if (wires_[w].enters >= 0) continue;
       const double middle = items_[wires_[w].to].x, d = come_from(w) - middle;
-      at[w] = middle;
-      if (d < 0) left[wires_[w].to].emplace_back(-d, w);
-      if (d > 0) right[wires_[w].to].emplace_back(d, w);
+      const bool above = std::abs(d) <= boxes_[wires_[w].to].width / 2 - 10;
+      at[w] = above ? middle + d : middle;
+      if (!above) (d < 0 ? left : right)[wires_[w].to].emplace_back(std::abs(d), w);
     }
     for (auto* side : {&left, &right})
       for (auto& [box, list] : *side) {

@@ -223,12 +223,12 @@ class Picture {
         for (const Point& p : w.path)
           if (p.y > top && p.y < low) cover(p.x, p.y, p.x, p.y);
     const std::string times = fmt::format("× {}", repeat.times);
-    const double pad = 10, above = 5, wide = width_of(times, kFont + 1.5) + 14;
+    const double pad = 7, above = 5, wide = width_of(times, kFont + 1.5) + 14;
     const std::string dashed = fmt::format("fill=\"#f3f5f8\" stroke=\"{}\" stroke-dasharray=\"5 4\"", kPale);
     body_ += "<g class=\"repeat\">\n" + rect(dashed, x0 - pad, y0 - above, x1 - x0 + 2 * pad, y1 - y0 + 2 * above, 9);
-    body_ += text(x1 + pad + 7, (y0 + y1) / 2 + 5, times, kFont + 1.5, kInk, " font-weight=\"bold\"") + "</g>\n";
-    left_ = std::min(left_, x0 - pad);
-    right_ = std::max(right_, x1 + pad + wide);
+    body_ += text(x0 - pad - 7, (y0 + y1) / 2 + 5, times, kFont + 1.5, kInk, " text-anchor=\"end\" font-weight=\"bold\"") + "</g>\n";
+    left_ = std::min(left_, x0 - pad - wide);
+    right_ = std::max(right_, x1 + pad);
     bottom_ = std::max(bottom_, y1 + above);
   }
 

@@ -69,7 +69,10 @@ std::string show(const ir::ArgValue& v) {
   if (const auto* i = std::get_if<int64_t>(&v)) return std::to_string(*i);
   if (const auto* d = std::get_if<double>(&v)) return number(*d);
   if (const auto* s = std::get_if<std::string>(&v)) return *s;
-  if (const auto* l = std::get_if<std::vector<int64_t>>(&v)) return fmt::format("[{}]", fmt::join(*l, ", "));
+  if (const auto* l = std::get_if<std::vector<int64_t>>(&v)) {
+    const bool same = l->size() == 2 && (*l)[0] == (*l)[1];   // a pair of one value is written as the value
+    return same ? std::to_string((*l)[0]) : fmt::format("[{}]", fmt::join(*l, ", "));
+  }
   return "";
 }
 
@@ -80,9 +83,9 @@ std::string call_with_values(const ir::LayerDef& def, const std::vector<ir::ArgV
   bool in_order = true;   // no argument left out so far
   for (size_t k = 0; k < args.size() && k < def.args.size(); ++k) {
     const ir::ArgDef& a = def.args[k];
-    const bool minor = k > 0 && (a.type == ir::ArgType::boolean || a.type == ir::ArgType::number);
+    const bool minor = k > 0 && (a.type == ir::ArgType::boolean || a.type == ir::ArgType::number), lead = k == 0 && a.type != ir::ArgType::number;
     const std::string value = show(args[k]);
-    if (minor || value.empty() || (k > 0 && a.fallback && show(*a.fallback) == value)) {
+    if (minor || value.empty() || (!lead && a.fallback && show(*a.fallback) == value)) {
       in_order = false;
       continue;
     }

@@ -113,3 +113,19 @@ TEST_CASE("layout: a file with syntax errors is refused, odd ones are kept") {
   CHECK(laid_out("train{seed=1 batch=2}") == "train {\n  seed  = 1\n  batch = 2\n}\n");
   CHECK(laid_out("data { train = \"a  b\\\"c\" } // \xC3\xA4") == "data { train = \"a  b\\\"c\" }                       // \xC3\xA4\n");
 }
+
+TEST_CASE("layout: endless lines are broken in time") {
+  std::string chain = "net A {\n  input x: f32[4]\n  output y = x", list = "net A {\n  let l = [0", nested = "net A {\n  let l = ";
+  for (int i = 0; i < 4000; ++i) chain += " -> ReLU", list += ", " + std::to_string(i);
+  for (int i = 0; i < 100; ++i) nested += "[123456789, ";
+  const std::string ends[] = {chain + "\n}", list + "]\n}", nested + "1" + std::string(100, ']') + "\n}"};
+  for (const std::string& text : ends) {
+    const std::optional<std::string> once = laid_out(text);
+    REQUIRE(once);
+    CHECK(laid_out(*once) == once);
+    std::istringstream lines(*once);
+    size_t widest = 0;
+    for (std::string line; std::getline(lines, line);) widest = std::max(widest, line.size());
+    CHECK(widest <= 240);  // a hundred levels of brackets are 200 blanks
+  }
+}
