@@ -1,6 +1,6 @@
 # One static library per stage, in the order in which they may depend on each other, and the compiler itself.
 find_package(antlr4-runtime QUIET)
-set(netc_stages base ast ir parse ops sema passes schedule lower report emit)
+set(netc_stages base ast ir parse ops sema passes schedule picture lower report emit)
 set(netc_libraries "")
 add_library(netc_flags INTERFACE)
 target_include_directories(netc_flags INTERFACE ${PROJECT_SOURCE_DIR})

@@ -8,3 +8,4 @@ install(DIRECTORY runtime DESTINATION include/netc FILES_MATCHING PATTERN "*.h" 
 install(DIRECTORY models DESTINATION share/netc FILES_MATCHING PATTERN "*.net")
 install(DIRECTORY docs DESTINATION share/doc/netc FILES_MATCHING PATTERN "*.md")
 install(FILES README.md DESTINATION share/doc/netc)
+install(DIRECTORY editors DESTINATION share/netc FILES_MATCHING PATTERN "*.json" PATTERN "*.md")

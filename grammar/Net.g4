@@ -70,6 +70,6 @@ fragment EXPONENT: [eE] [+\-]? [0-9]+;
 STRING: '"' (~["\\\r\n] | '\\' ~[\r\n])* '"';
 ID: [A-Za-z_] [A-Za-z_0-9]*;
 DOC: '///' ~[\r\n]* -> channel(HIDDEN);
-COMMENT: '//' ~[\r\n]* -> skip;
+COMMENT: '//' ~[\r\n]* -> channel(HIDDEN);
 SPACE: [ \t\r\n]+ -> skip;
 BAD: . ;

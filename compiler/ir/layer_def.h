@@ -84,8 +84,8 @@ struct LossDef {
   std::function<Type(const Type& output)> label_type;
   /// False when the loss cannot be taken of this output: what is wrong, with its shape, and what to do about it. Null: of any.
   std::function<bool(const Graph&, ValueId output, const std::vector<ArgValue>& args, std::string& error, std::string& help)> check;
-  /// True when the output stands for scores, above or below 0, and not for probabilities: metrics then read it so. Null: never.
-  std::function<bool(const std::vector<ArgValue>& args)> scores;
+  /// What the output's values must mean for the loss to make sense. Null: anything.
+  std::function<Meaning(const std::vector<ArgValue>& args)> expects;
   std::function<ValueId(Graph&, const OpTable&, ValueId output, ValueId label, const std::vector<ArgValue>& args)> build;
 };
 

@@ -47,6 +47,18 @@ struct Lowered {
   std::vector<Halide::Func> helpers;          // per-row folds that funcs read (softmax's maximum, then sum): compute them per sample, in this order
 };
 
+/// What the values of a tensor mean, where an operator or a loss knows it.
+enum class Meaning : uint8_t {
+  any,
+  distribution,  // a row sums to 1: probabilities of classes of which one is true
+  probability,   // each value for itself, from 0 to 1
+  scores,        // unbounded: what a distribution or probability is computed from
+  quantity,      // measurements, compared by their difference
+};
+
+/// Windows that move along dim `dim` of operand 0: each of `extent` elements with the gaps of a dilation, `stride` apart, the first `before` elements outside.
+struct WindowSteps { int dim = 0; int64_t extent = 1, stride = 1, before = 0; };
+
 struct Cost { double macs = 0, flops = 0; };  // per sample for batched results; for unbatched ones also per sample of the batch reduced over
 
 struct GradContext {
@@ -90,6 +102,9 @@ struct OpDef {
   bool overlaps(const Attrs& a) const { return overlapping && overlapping(a); }
   /// contraction: both operands are contiguous along r[0], the result's innermost dim is not a vector of either: lanes go along the reduction.
   bool dot = false;
+  Meaning meaning = Meaning::any;             // of result 0
+  /// How windows move over operand 0, so that one can see what they never read. Null: there are none.
+  std::function<std::vector<WindowSteps>(const Node&, const Graph&)> windows;
   bool random = false;                        // depends on the seed and step scalars: never merged by CSE, never folded
 };
 

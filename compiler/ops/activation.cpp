@@ -150,6 +150,7 @@ OpDef forward(const Activation& a) {
   d.in_place = true;
   d.shape = same_type();
   d.cost = per_element(a.flops);
+  if (d.name == "sigmoid") d.meaning = Meaning::probability;
   d.scalar = [&a](const LowerContext& ctx, const Exprs& in, const Exprs&) { return Exprs{a.f(in[0], parameter(a, ctx.node))}; };
   d.reference = pointwise(
       [&a](const Node& n, const Graph&, const std::vector<double>& v, int64_t) { return std::vector<double>{a.ref(v[0], ref_parameter(a, n))}; });

@@ -39,6 +39,7 @@ OpDef avg_pool() {
           "padding, whose values are 0.";
   d.kind = Kind::window;
   d.overlapping = pools_overlap;
+  d.windows = pool_windows;
   d.shape = [](Types in, const Attrs& a, std::vector<Type>& out, std::string& error) {
     out.resize(1);
     return pool_type(in[0], a, out[0], error, "avg_pool");

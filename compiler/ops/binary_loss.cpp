@@ -100,7 +100,7 @@ LossDef crossentropy_loss() {
   static const char* const me = "binary_crossentropy";
   LossDef l = binary(me, "Binary cross-entropy: the mean of -(t * log(p) + (1 - t) * log(1 - p)).");
   l.args = {from_logits_arg(), smoothing_arg(), class_weights_arg("two numbers: how much targets of 0 and of 1 count; none: alike")};
-  l.scores = [](const std::vector<ArgValue>& a) { return std::get<bool>(a[0]); };
+  l.expects = [](const std::vector<ArgValue>& a) { return std::get<bool>(a[0]) ? Meaning::scores : Meaning::probability; };
   l.check = [](const Graph& g, ValueId output, const std::vector<ArgValue>& a, std::string& error, std::string& help) {
     return check_output(g, output, me, 0, error, help) && check_logits(g, output, me, std::get<bool>(a[0]), "sigmoid", "Sigmoid", error, help) &&
            check_weights(std::get<std::vector<double>>(a[2]), 2, me, error, help);
@@ -120,7 +120,7 @@ LossDef focal_loss() {
   LossDef l = binary(me, "Binary cross-entropy in which what is right already counts little (Lin et al. 2017): the mean of -a * (1 - q)^gamma * log(q), "
                          "where q is the probability given to the truth and a is alpha for targets of 1, 1 - alpha for those of 0.");
   l.args = {gamma_arg(), {"alpha", ArgType::number, ArgValue{0.25}, 0, 1, {}, "how much targets of 1 count; 1 - alpha: those of 0"}, from_logits_arg()};
-  l.scores = [](const std::vector<ArgValue>& a) { return std::get<bool>(a[2]); };
+  l.expects = [](const std::vector<ArgValue>& a) { return std::get<bool>(a[2]) ? Meaning::scores : Meaning::probability; };
   l.check = [](const Graph& g, ValueId output, const std::vector<ArgValue>& a, std::string& error, std::string& help) {
     return check_output(g, output, me, 0, error, help) && check_logits(g, output, me, std::get<bool>(a[2]), "sigmoid", "Sigmoid", error, help);
   };
@@ -135,7 +135,7 @@ LossDef focal_loss() {
 
 LossDef hinge_loss(const char* name, const char* doc) {
   LossDef l = binary(name, doc);
-  l.scores = [](const std::vector<ArgValue>&) { return true; };
+  l.expects = [](const std::vector<ArgValue>&) { return Meaning::scores; };
   l.build = [name](Graph& g, const OpTable& ops, ValueId output, ValueId label, const std::vector<ArgValue>&) {
     Questions q(g, ops, output, label);
     return q.mean(q.add(name, {q.x, q.of_target(-1, 1, "sign")}, {}, "loss_of_element"));

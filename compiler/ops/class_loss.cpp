@@ -308,7 +308,7 @@ LossDef crossentropy_loss(const char* name, const char* doc) {
   l.doc = doc;
   l.args = {from_logits_arg(), smoothing_arg(), class_weights_arg(kWeightsDoc)};
   l.label_type = class_labels;
-  l.scores = [](const std::vector<ArgValue>& a) { return std::get<bool>(a[0]); };
+  l.expects = [](const std::vector<ArgValue>& a) { return std::get<bool>(a[0]) ? Meaning::scores : Meaning::distribution; };
   l.check = [name](const Graph& g, ValueId output, const std::vector<ArgValue>& a, std::string& error, std::string& help) {
     return check_classes(g, output, name, error, help) && check_logits(g, output, name, std::get<bool>(a[0]), "softmax", "Softmax", error, help) &&
            check_weights(std::get<std::vector<double>>(a[2]), g.type(output).dims.back(), name, error, help);
@@ -327,7 +327,7 @@ LossDef focal_loss() {
           "the mean over rows and batch.";
   l.args = {gamma_arg(), {"alpha", ArgType::number, ArgValue{0.25}, 0, 1e300, {}, "a factor of all"}, from_logits_arg(), class_weights_arg(kWeightsDoc)};
   l.label_type = class_labels;
-  l.scores = [](const std::vector<ArgValue>& a) { return std::get<bool>(a[2]); };
+  l.expects = [](const std::vector<ArgValue>& a) { return std::get<bool>(a[2]) ? Meaning::scores : Meaning::distribution; };
   l.check = [](const Graph& g, ValueId output, const std::vector<ArgValue>& a, std::string& error, std::string& help) {
     return check_classes(g, output, "categorical_focal", error, help) &&
            check_logits(g, output, "categorical_focal", std::get<bool>(a[2]), "softmax", "Softmax", error, help) &&
@@ -348,7 +348,7 @@ LossDef hinge_loss() {
   l.doc = "The label's score is to be 1 above every other: max(0, 1 + max_{c != label} x[c] - x[label]), the mean over rows and batch. The output is scores, without Softmax.";
   l.args = {};
   l.label_type = class_labels;
-  l.scores = [](const std::vector<ArgValue>&) { return true; };
+  l.expects = [](const std::vector<ArgValue>&) { return Meaning::scores; };
   l.check = [](const Graph& g, ValueId output, const std::vector<ArgValue>&, std::string& error, std::string& help) {
     return check_classes(g, output, "categorical_hinge", error, help);
   };

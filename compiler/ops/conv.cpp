@@ -83,6 +83,11 @@ OpDef conv() {
   d.kind = Kind::contraction;
   d.inputs = 2;
   d.scales_input = 1;
+  d.windows = [](const Node& n, const Graph& g) {
+    const Geometry at(n.attrs);
+    const Type& w = g.type(n.inputs[1]);
+    return std::vector<WindowSteps>{{0, w.dims[0], at.sh, at.top}, {1, w.dims[1], at.sw, at.left}};
+  };
   d.shape = [](Types in, const Attrs& a, std::vector<Type>& out, std::string& error) {
     const int64_t groups = ConvGeometry(a).groups;
     if (!is_image(in[0]) || !is_kernel(in[1]) || in[0].dims[2] != in[1].dims[2] * groups || in[1].dims[3] % groups != 0) {

@@ -76,6 +76,7 @@ OpDef max_pool() {
   d.doc = "Largest value of each window, per channel; pixels outside the image do not count.";
   d.kind = Kind::window;
   d.overlapping = pools_overlap;
+  d.windows = pool_windows;
   d.shape = [](Types in, const Attrs& a, std::vector<Type>& out, std::string& error) {
     out.resize(1);
     return pool_type(in[0], a, out[0], error, "max_pool");

@@ -21,6 +21,12 @@ struct PoolGeometry {
   int covering_w() const { return (kw + sw - 1) / sw; }
 };
 
+/// OpDef::windows of pooling.
+inline std::vector<WindowSteps> pool_windows(const Node& n, const Graph&) {
+  const PoolGeometry g(n.attrs);
+  return {{0, g.kh, g.sh, g.top}, {1, g.kw, g.sw, g.left}};
+}
+
 /// The output of pooling x.
 bool pool_type(const Type& x, const Attrs& a, Type& out, std::string& error, const std::string& name);
 /// Calls f(input index, output index) for each pixel of each window, windows and pixels in row-major order.

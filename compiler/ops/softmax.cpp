@@ -47,6 +47,7 @@ OpDef softmax() {
   d.doc = "y[c] = exp(x[c] - max x) / sum_i exp(x[i] - max x) over the last dimension.";
   d.kind = Kind::reduction;
   d.cost = per_element(22);
+  d.meaning = Meaning::distribution;
   d.shape = [](Types in, const Attrs&, std::vector<Type>& out, std::string& error) {
     if (!rows(in[0])) {
       error = fmt::format("softmax needs f32[N, ..., C], not {}", to_string(in[0]));

@@ -8,6 +8,7 @@
 
 #include "NetLexer.h"
 #include "NetParser.h"
+#include "compiler/parse/tokens.h"
 
 namespace netc {
 namespace {
@@ -60,6 +61,7 @@ class Builder {
     n.name = c->ID()->getText();
     n.span = span(c), n.name_span = span(c->ID()->getSymbol());
     for (antlr4::Token* t : tokens_.getHiddenTokensToLeft(c->getStart()->getTokenIndex())) {
+      if (t->getType() != NetLexer::DOC) continue;
       std::string text = t->getText().substr(3);
       if (!text.empty() && text.front() == ' ') text.erase(0, 1);
       n.doc += (n.doc.empty() ? "" : "\n") + text;
@@ -376,34 +378,6 @@ bool shallow(antlr4::CommonTokenStream& tokens, const Builder& builder, Diagnost
     previous = x;
   }
   return true;
-}
-
-/// Bytes that are not UTF-8 become '?', so that offsets still agree.
-std::string clean_utf8(const std::string& text, std::vector<uint32_t>& offsets) {
-  std::string out = text;
-  size_t i = 0;
-  while (i < out.size()) {
-    const unsigned char c = out[i];
-    size_t n = c < 0x80 ? 1 : c >= 0xC2 && c < 0xE0 ? 2 : c >= 0xE0 && c < 0xF0 ? 3 : c >= 0xF0 && c < 0xF5 ? 4 : 0;
-    bool ok = n > 0 && i + n <= out.size();
-    for (size_t k = 1; ok && k < n; ++k) ok = (static_cast<unsigned char>(out[i + k]) & 0xC0) == 0x80;
-    if (ok && n == 3) {
-      const unsigned char d = out[i + 1];
-      ok = !(c == 0xE0 && d < 0xA0) && !(c == 0xED && d >= 0xA0);
-    }
-    if (ok && n == 4) {
-      const unsigned char d = out[i + 1];
-      ok = !(c == 0xF0 && d < 0x90) && !(c == 0xF4 && d >= 0x90);
-    }
-    if (!ok) out[i] = '?', n = 1;
-    if (out[i] == '\0') out[i] = '?';
-    offsets.push_back(static_cast<uint32_t>(i));
-    i += n;
-  }
-  offsets.push_back(static_cast<uint32_t>(out.size()));
-  // The runtime drops a byte order mark itself; a blank keeps the count of code points.
-  if (out.rfind("\xEF\xBB\xBF", 0) == 0) out.replace(0, 3, " ");
-  return out;
 }
 
 }  // namespace

@@ -85,6 +85,7 @@ std::optional<Model> analyse(const ast::File& file, const Options& options, cons
     diagnostics.drop(DiagId::unused_value);  // what an error kept from being read is not unused
     return std::nullopt;
   }
+  lint(model, diagnostics);
   return model;
 }
 

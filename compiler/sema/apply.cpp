@@ -155,7 +155,7 @@ std::string Elaborator::origin(ir::ValueId v, Span from) const {
   if (value.def == ir::kNone) return value.variable == ir::kNone ? "" : fmt::format("input is {}", graph_->variables[value.variable].name);
   const int32_t layer = graph_->nodes[value.def].layer;
   if (layer == ir::kNone) return "";
-  return fmt::format("input comes from {} at {}", graph_->layers[layer].kind, diagnostics_.place_text(layer_spans_[layer], from));
+  return fmt::format("input comes from {} at {}", graph_->layers[layer].kind, diagnostics_.place_text(sources_[layer].span, from));
 }
 
 EnvPtr Elaborator::new_env(EnvPtr parent) {
@@ -310,7 +310,7 @@ Value Elaborator::apply_builtin(LayerValue& layer, const Value& input, Span span
   ir::Layer record;
   record.name = layer.applications++ == 0 ? layer.name : fmt::format("{}@{}", layer.name, layer.applications);
   record.kind = def.name;
-  const int32_t index = add_layer(std::move(record), layer.span);
+  const int32_t index = add_layer(std::move(record), layer.span, call_with_values(def, layer.args));
   Builder builder(*this, layer, std::move(in), span, index);
   const std::vector<ir::ValueId> out = def.build_many ? def.build_many(builder) : std::vector<ir::ValueId>{def.build(builder)};
   if (std::count(out.begin(), out.end(), ir::kNone) && !builder.failed) builder.error(fmt::format("{} cannot take this input", def.name), "");

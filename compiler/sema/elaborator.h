@@ -66,6 +66,8 @@ class Elaborator {
   Value binary(const ast::Expr& e, const EnvPtr& env);
   Value arithmetic(const ast::Expr& e, const Value& a, const Value& b);
   std::optional<bool> condition(const ast::Expr& e, const EnvPtr& env, const char* what);
+  /// The condition of an if; one that is written as a constant is warned of.
+  std::optional<bool> choice(const ast::Expr& e, const EnvPtr& env);
   std::vector<std::string> visible(const EnvPtr& env, bool layers) const;
 
   // calls and layers (call.cpp, apply.cpp)
@@ -117,7 +119,7 @@ class Elaborator {
   EnvPtr new_env(EnvPtr parent);
   /// "input comes from Conv at line 9", for a message about `from`.
   std::string origin(ir::ValueId v, Span from) const;
-  int32_t add_layer(ir::Layer layer, Span span);
+  int32_t add_layer(ir::Layer layer, Span span, std::string call);
   /// False after reporting that a tensor is larger than can be computed with.
   bool fits(const ir::Type& t, const std::string& what, Span span);
   bool room_for_nodes(Span span);
@@ -165,6 +167,7 @@ class Elaborator {
   EnvPtr builtins_, file_env_;
   std::map<const ast::File*, EnvPtr> scopes_;    // of imported files
   ir::Graph* graph_ = nullptr;
+  std::vector<LayerSource> sources_;             // of graph_->layers
   std::vector<std::pair<Span, std::string>> context_;
   std::vector<Frame*> frames_;
   std::map<std::string, int> counters_;          // "scope.prefix" to how many
@@ -173,7 +176,6 @@ class Elaborator {
   std::vector<EnvPtr> envs_;
   struct Formula { bool open = false; Span span; std::string kind; int32_t layer = ir::kNone; } formula_;
   std::map<double, ir::ValueId> constants_;
-  std::vector<Span> layer_spans_;                // of the graph's layers
   double weights_ = 0;                           // elements of all weights
   Model* model_ = nullptr;
   int frozen_ = 0, ops_ = 0;                     // frozen layers and ops being applied

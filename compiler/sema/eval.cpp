@@ -12,6 +12,17 @@ constexpr int64_t kMaxSteps = 2000000;
 constexpr int kMaxDepth = 800;      // of eval() inside eval(), through blocks
 constexpr int64_t kMaxList = 100000;
 constexpr int kMaxNesting = 64;
+
+/// Written with literals only.
+bool constant(const ast::Expr& e) {
+  switch (e.kind) {
+    case ast::ExprKind::name:
+    case ast::ExprKind::call:
+    case ast::ExprKind::member:
+    case ast::ExprKind::chain: return false;
+    default: return std::all_of(e.items.begin(), e.items.end(), [](const ast::ExprPtr& i) { return constant(*i); });
+  }
+}
 }  // namespace
 
 std::string Elaborator::source(Span s) const {
@@ -109,7 +120,7 @@ Value Elaborator::eval_inner(const ast::Expr& e, const EnvPtr& env) {
     case ast::ExprKind::frozen:
     case ast::ExprKind::weights: return modified(e, env);
     case ast::ExprKind::choose: {
-      const std::optional<bool> c = condition(*e.items[0], env, "a condition");
+      const std::optional<bool> c = choice(*e.items[0], env);
       return c ? eval(*e.items[*c ? 1 : 2], env) : Value();
     }
   }
@@ -122,6 +133,12 @@ std::optional<bool> Elaborator::condition(const ast::Expr& e, const EnvPtr& env,
   if (v.is(K::boolean)) return v.integer != 0;
   fail(DiagId::expected_type, e.span, what, "true or false", kind_of(v));
   return std::nullopt;
+}
+
+std::optional<bool> Elaborator::choice(const ast::Expr& e, const EnvPtr& env) {
+  const std::optional<bool> c = condition(e, env, "a condition");
+  if (c && constant(e)) diagnostics_.report(DiagId::dead_branch, e.span, *c ? "true" : "false");
+  return c;
 }
 
 Value Elaborator::list(const ast::Expr& e, const EnvPtr& env) {

@@ -34,10 +34,10 @@ bool Elaborator::room_for_nodes(Span span) {
   return !exhausted_;
 }
 
-int32_t Elaborator::add_layer(ir::Layer layer, Span span) {
+int32_t Elaborator::add_layer(ir::Layer layer, Span span, std::string call) {
   layer.text = source(span), layer.line = diagnostics_.file_of(span).place(span.begin).line;
   graph_->layers.push_back(std::move(layer));
-  layer_spans_.push_back(span);
+  sources_.push_back({span, std::move(call)});
   return static_cast<int32_t>(graph_->layers.size()) - 1;
 }
 
@@ -91,7 +91,7 @@ Value Elaborator::tensor_function(const ir::FunctionDef& f, const std::vector<Va
     LayerValue named;
     give_name(named, prefix);
     record.name = named.name;
-    formula_.layer = add_layer(std::move(record), formula_.span);
+    formula_.layer = add_layer(record, formula_.span, record.kind);
   }
   std::string error;
   const ir::ValueId out = f.build(*graph_, registry_.ops, in, axes, formula_.layer, error);

@@ -58,7 +58,7 @@ void Elaborator::loss_term(const ast::Expr& e, double weight, const EnvPtr& env,
   std::vector<const ast::Arg*> args;
   std::vector<std::string> known;
   LossTerm term;
-  term.weight = weight;
+  term.weight = weight, term.span = e.span;
   for (const ir::LossDef* l : registry_.losses) known.push_back(l->name);
   if (call_parts(e, name, args))
     for (const ir::LossDef* l : registry_.losses)

@@ -25,6 +25,7 @@ struct LossTerm {
   std::vector<ir::ArgValue> args;
   std::string output, label;
   double weight = 1;
+  Span span;                                   // where it was written
 };
 
 struct TrainConfig {
@@ -40,6 +41,9 @@ struct TrainConfig {
 
 /// let base = VGG16() from "vgg16.safetensors": weights whose names begin with `prefix` start as those of the file that are called like the rest.
 struct InitialWeights { std::string prefix, path; };
+/// Where a layer was written, and what it is with values in place of names: "Conv(64, 3, stride = 2)". Without arguments that are switches or further numbers, and
+/// without those that have their default.
+struct LayerSource { Span span; std::string call; };
 
 struct Model {
   std::string net;                             // "LeNet"
@@ -49,6 +53,7 @@ struct Model {
   std::vector<InitialWeights> initial_weights;
   std::vector<Hyperparameter> hyperparameters;
   std::vector<std::string> classes;            // from a hyperparameter named classes if it is a list of strings; else empty
+  std::vector<LayerSource> sources;            // of each of graph.layers
   ir::Graph graph;                             // forward, training semantics; one input variable per `input`, one Output per `output`
   DataConfig data;
   TrainConfig train;
@@ -59,7 +64,10 @@ struct Options {
   std::vector<std::pair<std::string, std::string>> defines;  // -D name=value
 };
 
-/// All errors go to `diagnostics`; nullopt when there was one.
+/// All errors and warnings go to `diagnostics`; nullopt when there was an error.
 std::optional<Model> analyse(const ast::File&, const Options&, const ir::Registry&, Diagnostics& diagnostics);
+
+/// What a sound model is warned of: what is allowed and seldom meant. Reads traits of operators and losses only.
+void lint(const Model&, Diagnostics&);
 
 }  // namespace netc::sema

@@ -23,6 +23,7 @@ void Elaborator::product(const ast::Net& net, const Options& options, Model& mod
     if (frame.outputs.empty()) fail(DiagId::missing_output, net.name_span, net.name).help.push_back("write: output label = ...");
   }
   for (const auto& [name, value] : frame.outputs) model.graph.outputs.push_back({name, value.tensor});
+  model.sources = sources_;
   std::set<std::string> seen;
   for (const ast::Section& s : file_.sections) {
     if (!seen.insert(s.name).second) {
@@ -138,7 +139,7 @@ void Elaborator::train(const ast::Section& s, const EnvPtr& env, Model& model) {
       if (e.key == key) each(*e.value, f);
   for (const LossTerm& term : t.losses) {
     const std::string first = model.graph.outputs.empty() ? "" : model.graph.outputs.front().name;
-    if (term.loss->scores && term.args.size() == term.loss->args.size() && term.loss->scores(term.args)) t.metrics.push_back((term.output == first ? "" : term.output + ":") + "scores");
+    if (term.loss->expects && term.loss->expects(term.args) == ir::Meaning::scores) t.metrics.push_back((term.output == first ? "" : term.output + ":") + "scores");
   }
   if (!seen.count("loss")) fail(DiagId::missing_key, s.span, "train", "a loss").help.push_back("write: loss = categorical_crossentropy(OUTPUT, label)");
   if (!seen.count("optimizer")) fail(DiagId::missing_key, s.span, "train", "an optimizer").help.push_back("write: optimizer = adam(lr = 1e-3)");

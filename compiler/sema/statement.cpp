@@ -150,7 +150,7 @@ void Elaborator::statement(const ast::Stmt& s, const EnvPtr& env, Frame& frame, 
       return;
     }
     case ast::StmtKind::choose: {
-      const std::optional<bool> c = condition(*s.value, env, "a condition");
+      const std::optional<bool> c = choice(*s.value, env);
       if (!c) return;
       const Value v = run(*c ? s.body : s.otherwise, new_env(env), frame);
       if (last) result = v;

@@ -60,6 +60,9 @@ std::string kind_of(const Value&);
 /// A tensor, or the tensors of a list of nothing else; else empty.
 std::vector<Value> tensors_of(const Value&);
 
+/// "Conv(64, 3, stride = 2)": see LayerSource.
+std::string call_with_values(const ir::LayerDef&, const std::vector<ir::ArgValue>& args);
+
 /// Names of one scope.
 struct Env {
   struct Name { Value value; bool assignable = false, used = false, warn = false; Span span; };

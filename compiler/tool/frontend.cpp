@@ -4,6 +4,7 @@
 #include <filesystem>
 
 #include <fmt/format.h>
+#include <nlohmann/json.hpp>
 
 #include "compiler/ops/ops.h"
 #include "compiler/parse/parse.h"
@@ -23,9 +24,40 @@ std::vector<std::string> import_paths(const FileOptions& options) {
 
 }  // namespace
 
+bool read_source(const std::string& path, std::string& text) {
+  std::string error;
+  return read_text(path, kLargestSource, text, error) || (print_error(error), false);
+}
+
 void print_error(const std::string& message) { fmt::print(stderr, "netc: {}\n", message); }
 
+void Report::add(const Diagnostics& d) {
+  if (options_.json) json_.push_back(d.render_json());
+  else if (!d.all().empty()) fmt::print(stderr, "{}", d.render(options_.color));
+}
+
+Report::~Report() {
+  if (!options_.json || json_.empty()) return;
+  nlohmann::json all = nlohmann::json::array();
+  for (const std::string& text : json_)
+    for (auto& d : nlohmann::json::parse(text)) all.push_back(std::move(d));
+  std::fputs((all.dump(2) + "\n").c_str(), stdout);  // never throws; the command's end sees a full disk
+}
+
 std::optional<sema::Model> load_model(const std::string& path, const FileOptions& options) {
+  Report report(options);
+  return load_model(path, options, report);
+}
+
+int check(const std::vector<std::string>& paths, const FileOptions& options) {
+  Report report(options);
+  int code = kDone;
+  for (const std::string& path : paths)
+    if (!load_model(path, options, report)) code = kFailed;
+  return code;
+}
+
+std::optional<sema::Model> load_model(const std::string& path, const FileOptions& options, Report& report) {
   sema::Options how;
   how.net = options.net;
   for (const std::string& d : options.definitions) {
@@ -36,15 +68,14 @@ std::optional<sema::Model> load_model(const std::string& path, const FileOptions
     }
     how.defines.emplace_back(d.substr(0, equals), d.substr(equals + 1));
   }
-  std::string text, error;
-  if (!read_text(path, kLargestSource, text, error)) return print_error(error), std::nullopt;
+  std::string text;
+  if (!read_source(path, text)) return std::nullopt;
   const SourceFile file(path, std::move(text));
   Diagnostics diagnostics(file);
   std::optional<sema::Model> model;
   if (auto tree = load(file, import_paths(options), diagnostics)) model = sema::analyse(*tree, how, ops::registry(), diagnostics);
   if (options.warnings_are_errors) diagnostics.warnings_are_errors();
-  if (options.json) fmt::print("{}\n", diagnostics.render_json());
-  else if (!diagnostics.all().empty()) fmt::print(stderr, "{}", diagnostics.render(options.color));
+  report.add(diagnostics);
   if (diagnostics.has_errors()) return std::nullopt;
   return model;
 }

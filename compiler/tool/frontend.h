@@ -24,8 +24,29 @@ struct FileOptions {
   bool color = false;
 };
 
-/// Prints the diagnostics to stderr; nullopt when there were errors or the file cannot be read.
+/// Prints the diagnostics of a run: as text to stderr at once, or as one JSON document (docs/diagnostics.md) to stdout at its end.
+class Report {
+ public:
+  explicit Report(const FileOptions& options) : options_(options) {}
+  ~Report();
+  Report(const Report&) = delete;
+  Report& operator=(const Report&) = delete;
+  void add(const Diagnostics&);
+
+ private:
+  const FileOptions& options_;
+  std::vector<std::string> json_;
+};
+
+/// Reports the diagnostics; nullopt when there were errors or the file cannot be read.
+std::optional<sema::Model> load_model(const std::string& path, const FileOptions&, Report&);
 std::optional<sema::Model> load_model(const std::string& path, const FileOptions&);
+
+/// netc check FILE.net...: diagnostics only. Returns the exit code.
+int check(const std::vector<std::string>& paths, const FileOptions&);
+
+/// The text of a .net file; false after a message to stderr.
+bool read_source(const std::string& path, std::string& text);
 
 /// One line, "netc: ...", to stderr.
 void print_error(const std::string& message);

@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
+#include <filesystem>
 #include <new>
 #include <set>
 #include <string>
@@ -17,18 +18,16 @@
 #include "compiler/passes/pipeline.h"
 #include "compiler/tool/compile.h"
 #include "compiler/tool/explain.h"
+#include "compiler/tool/fmt.h"
+#include "compiler/tool/graph.h"
 #include "compiler/tool/layers.h"
 #include "compiler/tool/summary.h"
 
 namespace netc::tool {
 namespace {
 
-void add_file_options(CLI::App& app, FileOptions& f) {
-  app.add_option("-D", f.definitions, "a hyperparameter: -D name=value")->take_all()->allow_extra_args(false)->type_name("NAME=VALUE")
-      ->check([](const std::string& v) { return v.find('=') == std::string::npos || v[0] == '=' ? v + " is no definition; write -D name=value" : std::string(); });
-  app.add_option("-I,--import-path", f.import_paths, "where imported files are looked for, too")->take_all()->allow_extra_args(false)->type_name("DIR");
-  app.add_option("--net", f.net, "the net to take, when the file has several")->type_name("NAME");
-  app.add_flag("--Werror", f.warnings_are_errors, "warnings are errors");
+/// How diagnostics are printed.
+void add_output_options(CLI::App& app, FileOptions& f) {
   app.add_option_function<std::string>("--diagnostics", [&f](const std::string& v) { f.json = v == "json"; }, "text or json")
       ->check(CLI::IsMember({"text", "json"}));
   app.add_option_function<std::string>("--color", [&f](const std::string& v) {
@@ -37,9 +36,18 @@ void add_file_options(CLI::App& app, FileOptions& f) {
   f.color = isatty(STDERR_FILENO) && !std::getenv("NO_COLOR");
 }
 
+void add_file_options(CLI::App& app, FileOptions& f) {
+  app.add_option("-D", f.definitions, "a hyperparameter: -D name=value")->take_all()->allow_extra_args(false)->type_name("NAME=VALUE")
+      ->check([](const std::string& v) { return v.find('=') == std::string::npos || v[0] == '=' ? v + " is no definition; write -D name=value" : std::string(); });
+  app.add_option("-I,--import-path", f.import_paths, "where imported files are looked for, too")->take_all()->allow_extra_args(false)->type_name("DIR");
+  app.add_option("--net", f.net, "the net to take, when the file has several")->type_name("NAME");
+  app.add_flag("--Werror", f.warnings_are_errors, "warnings are errors");
+  add_output_options(app, f);
+}
+
 /// What the design names and this version lacks: the message for the user, or "".
 std::string not_yet(const std::vector<std::string>& arguments) {
-  static const std::set<std::string> commands = {"fmt", "graph", "import", "lsp"}, options = {"--tune", "--weights"};
+  static const std::set<std::string> commands = {"import", "lsp"}, options = {"--tune", "--weights"};
   const auto lacks = [](const std::string& what) { return what + " is not in this version yet; netc --help lists what is"; };
   for (size_t i = 0; i < arguments.size(); ++i) {
     const std::string name = arguments[i].substr(0, arguments[i].find('='));
@@ -51,11 +59,38 @@ std::string not_yet(const std::vector<std::string>& arguments) {
   return "";
 }
 
-int usage(std::string message) {
+/// The command or option that the first misspelt word of the command line is nearest to, or "".
+std::string meant(const CLI::App& app, const std::vector<std::string>& arguments) {
+  std::vector<std::string> commands;
+  const CLI::App* at = &app;
+  for (const CLI::App* c : app.get_subcommands({})) {
+    commands.push_back(c->get_name());
+    if (!arguments.empty() && c->get_name() == arguments[0]) at = c;
+  }
+  std::vector<std::string> options{"-MD"};
+  for (const CLI::Option* o : at->get_options()) {
+    for (const std::string& name : o->get_lnames()) options.push_back("--" + name);
+    for (const std::string& name : o->get_snames()) options.push_back("-" + name);
+  }
+  for (size_t i = 0; i < arguments.size(); ++i) {
+    const std::string word = arguments[i].substr(0, arguments[i].find('='));
+    std::error_code ec;
+    if (i == 0 && at == &app && word[0] != '-' && !std::filesystem::exists(word, ec)) {
+      if (const std::string near = nearest_name(word, commands); !near.empty()) return near;
+    }
+    const bool short_with_value = word.size() > 2 && word[1] != '-' && std::find(options.begin(), options.end(), word.substr(0, 2)) != options.end();
+    if (word.size() < 2 || word[0] != '-' || short_with_value || std::find(options.begin(), options.end(), word) != options.end()) continue;
+    if (const std::string near = nearest_name(word, options); !near.empty()) return near;
+  }
+  return "";
+}
+
+int usage(std::string message, const std::string& near = "") {
   while (!message.empty() && message.back() == '\n') message.pop_back();
   for (char& c : message)
     if (c == '\n') c = ' ';
-  return print_error(message + "; netc --help lists commands and options"), kUsage;
+  if (!near.empty()) message += fmt::format("; did you mean {}?", near);
+  return print_error(message + (near.empty() ? "; " : " ") + "netc --help lists commands and options"), kUsage;
 }
 
 int run(int argc, char** argv) {
@@ -80,11 +115,11 @@ int run(int argc, char** argv) {
   app.add_flag("--json", o.json, "sizes, memory and the report as JSON");
   app.add_flag("--MD", o.depfile, "-MD writes PATH.d for make and ninja");
   add_file_options(app, o.file);
-  CLI::App* check = app.add_subcommand("check", "diagnostics only");
+  CLI::App* check_app = app.add_subcommand("check", "diagnostics only");
   std::vector<std::string> files;
-  check->add_option("FILE", files, "models to check")->required();
+  check_app->add_option("FILE", files, "models to check")->required();
   FileOptions check_options;
-  add_file_options(*check, check_options);
+  add_file_options(*check_app, check_options);
   CLI::App* summary_app = app.add_subcommand("summary", "the layers as a table, and the totals");
   std::string summary_file;
   FileOptions summary_options;
@@ -92,6 +127,19 @@ int run(int argc, char** argv) {
   summary_app->add_option("FILE", summary_file, "the model")->required();
   summary_app->add_flag("--json", summary_json, "as JSON");
   add_file_options(*summary_app, summary_options);
+  CLI::App* fmt_app = app.add_subcommand("fmt", "the canonical layout, in place");
+  std::vector<std::string> fmt_files;
+  FileOptions fmt_options;
+  bool fmt_check = false;
+  fmt_app->add_option("FILE", fmt_files, "models to lay out; - is stdin to stdout")->required();
+  fmt_app->add_flag("--check", fmt_check, "writes nothing; names the files that would change, and fails if there are any");
+  add_output_options(*fmt_app, fmt_options);
+  CLI::App* graph_app = app.add_subcommand("graph", "a picture of the network, as SVG");
+  std::string graph_file, graph_out;
+  FileOptions graph_options;
+  graph_app->add_option("FILE", graph_file, "the model")->required();
+  graph_app->add_option("-o,--output", graph_out, "where the picture goes; stdout when not given")->type_name("PATH");
+  add_file_options(*graph_app, graph_options);
   CLI::App* explain_app = app.add_subcommand("explain", "what a diagnostic means, with an example");
   std::string id;
   explain_app->add_option("ID", id, "the word in brackets at the end of a message; none: all of them");
@@ -100,7 +148,7 @@ int run(int argc, char** argv) {
   bool layers_json = false;
   layers_app->add_option("NAME", layer, "one layer, loss or optimiser");
   layers_app->add_flag("--json", layers_json, "as JSON");
-  for (CLI::App* command : {check, summary_app, explain_app, layers_app}) command->set_version_flag("--version", "netc " NETC_VERSION);
+  for (CLI::App* command : {check_app, summary_app, fmt_app, graph_app, explain_app, layers_app}) command->set_version_flag("--version", "netc " NETC_VERSION);
   std::vector<std::string> arguments(argv + 1, argv + argc);
   if (const std::string lacking = not_yet(arguments); !lacking.empty()) return print_error(lacking), kUsage;
   std::reverse(arguments.begin(), arguments.end());                            // as CLI11 takes them
@@ -110,14 +158,11 @@ int run(int argc, char** argv) {
   } catch (const CLI::Success& e) {  // --help, --version
     return app.exit(e), kDone;
   } catch (const CLI::ParseError& e) {
-    return usage(e.what());
+    return usage(e.what(), meant(app, {argv + 1, argv + argc}));
   }
-  if (check->parsed()) {
-    int code = kDone;
-    for (const std::string& f : files)
-      if (!load_model(f, check_options)) code = kFailed;
-    return code;
-  }
+  if (check_app->parsed()) return check(files, check_options);
+  if (fmt_app->parsed()) return format_files(fmt_files, fmt_check, fmt_options);
+  if (graph_app->parsed()) return graph(graph_file, graph_out, graph_options);
   if (summary_app->parsed()) return summary(summary_file, summary_options, summary_json);
   if (explain_app->parsed()) return explain(id);
   if (layers_app->parsed()) return layers(layer, layers_json);
@@ -125,6 +170,9 @@ int run(int argc, char** argv) {
     print_error("no model given; netc FILE.net -o PROGRAM compiles one, netc --help lists the rest");
     return kUsage;
   }
+  std::error_code ec;
+  if (const std::string near = std::filesystem::exists(o.path, ec) ? "" : meant(app, {o.path}); !near.empty())
+    return usage(fmt::format("no file and no command is called {}", o.path), near);
   const bool product = o.emit == "program" || o.emit == "library" || o.emit == "objects";
   if (o.report && !product) return usage("--report is about machine code: it goes with --emit program, library or objects");
   if (o.json && !product && o.emit != "cpp") return usage("--json goes with --emit program, library, objects or cpp");

@@ -26,7 +26,7 @@ refuse() {
 at "usage"
 expect 0 "Subcommands" "$NETC" --help
 expect 0 "netc " "$NETC" --version
-for command in check summary explain layers; do
+for command in check fmt graph summary explain layers; do
   expect 0 "Usage" "$NETC" $command --help
   expect 0 "netc " "$NETC" $command --version
 done
@@ -40,10 +40,16 @@ refuse 2 "autodiff" "$NETC" "$models/lenet5.net" --print-after nothing
 refuse 2 "range" "$NETC" "$models/lenet5.net" --max-batch 0
 refuse 2 "machine code" "$NETC" "$models/lenet5.net" --emit schedule --report
 refuse 2 "always" "$NETC" "$models/lenet5.net" --color sometimes
-for later in fmt graph import lsp; do refuse 2 "not in this version yet" "$NETC" $later x; done
+for later in import lsp; do refuse 2 "not in this version yet" "$NETC" $later x; done
 for later in --tune --tune=3 "--weights w" "--precision bf16" "--target cuda" "--target=aarch64" "--emit onnx"; do
   refuse 2 "not in this version yet" "$NETC" "$models/lenet5.net" $later
 done
+
+refuse 2 "did you mean --emit?" "$NETC" "$models/lenet5.net" --emti ir
+refuse 2 "did you mean summary?" "$NETC" sumary "$models/lenet5.net"
+refuse 2 "did you mean check?" "$NETC" chekc
+refuse 2 "did you mean --diagnostics?" "$NETC" check --diagnostic=json "$models/lenet5.net"
+refuse 2 "did you mean --check?" "$NETC" fmt --chek "$models/lenet5.net"
 
 at "files"
 refuse 1 "cannot read nowhere.net" "$NETC" nowhere.net
@@ -75,6 +81,9 @@ for line in 3 4 5 8; do grep -q "wrong.net:$line:" err || { cat err >&2; fail "n
 code=0; "$NETC" check --diagnostics json wrong.net >out 2>err || code=$?
 [ "$code" = 1 ] && [ ! -s err ] || fail "diagnostics as JSON: exit code $code: $(cat err)"
 python3 -c 'import json; d = json.load(open("out")); d = d if isinstance(d, list) else d["diagnostics"]; assert len(d) >= 4, d' || fail "not JSON: $(cat out)"
+"$NETC" check --diagnostics json "$models/lenet5.net" wrong.net wrong.net >out || true
+python3 -c 'import json; d = json.load(open("out")); assert len(d) >= 8 and all(e["file"] == "wrong.net" and e["line"] >= 1 for e in d), d' || fail "JSON of several files: $(cat out)"
+expect 0 "[]" "$NETC" check --diagnostics json "$models/lenet5.net"
 echo "as it was" >kept
 expect 1 "wrong.net" "$NETC" wrong.net -o kept
 [ "$(cat kept)" = "as it was" ] || fail "a failed compilation touched its output"
@@ -89,6 +98,35 @@ head -c 100000 /dev/urandom >noise.net
 expect 1 "noise.net" "$NETC" check noise.net
 : >empty.net
 expect 1 "no_net" "$NETC" check empty.net
+
+at "fmt"
+printf 'net A{ input x:f32[4]// why\n output y=x->Dense( 2 )}\n' >messy.net
+cp messy.net before.net
+chmod 640 messy.net
+expect 1 "messy.net" "$NETC" fmt --check messy.net "$models/lenet5.net"
+[ "$(cat out)" = messy.net ] && cmp -s messy.net before.net || fail "fmt --check: $(cat out)"
+"$NETC" fmt - <messy.net >standard.net || fail "fmt -"
+ln -s messy.net link.net
+expect 0 "" "$NETC" fmt link.net
+[ ! -s out ] && [ ! -s err ] && [ -L link.net ] || fail "fmt speaks, or replaced a link: $(cat out err)"
+cmp -s messy.net standard.net && [ "$(stat -c %a messy.net)" = 640 ] && grep -q '^  input x: f32\[4\]  *// why$' messy.net || fail "fmt: $(cat messy.net)"
+expect 0 "" "$NETC" fmt --check messy.net "$models"/*.net
+printf 'net A { let = 3 }\n' >broken.net
+expect 1 "syntax_error" "$NETC" fmt broken.net messy.net
+[ "$(cat broken.net)" = "net A { let = 3 }" ] || fail "fmt touched a file with an error"
+expect 1 "syntax_error" "$NETC" fmt --diagnostics json broken.net
+refuse 1 "cannot read nowhere.net" "$NETC" fmt nowhere.net
+
+at "graph"
+expect 0 "<svg" "$NETC" graph "$models/lenet5.net"
+expect 0 "" "$NETC" graph "$models/lenet_blocks.net" -o net.svg -D filters='[4, 8]'
+python3 -c '
+import xml.etree.ElementTree as t
+texts = [e.text for e in t.parse("net.svg").iter() if e.tag.endswith("text")]
+assert "photo" in texts and "emotion" in texts and "127 × 127 × 4" in texts, texts' || fail "graph: $(head -c 600 net.svg)"
+refuse 2 "writes SVG" "$NETC" graph "$models/lenet5.net" -o net.png
+expect 1 "wrong.net" "$NETC" graph wrong.net -o never.svg
+[ ! -e never.svg ] || fail "graph of a net with errors"
 
 at "explain, layers"
 expect 0 "wrong:" "$NETC" explain unknown_layer
@@ -107,8 +145,15 @@ for style in lenet lenet_blocks lenet_nested; do
 import json, sys
 s = json.load(sys.stdin)
 assert (s["parameters"], s["trainable"], s["non_trainable"]) == (63118451, 63116103, 2348), s
-assert sum(l["parameters"] for l in s["layers"]) == s["parameters"] and sum(l["macs"] for l in s["layers"]) == s["macs"] == 87063144' || fail "$style: summary --json"
+assert sum(l["parameters"] for l in s["layers"]) == s["parameters"] and sum(l["macs"] for l in s["layers"]) == s["macs"] == 87063144
+m = s["memory"]
+assert m["training_total"] > m["inference_total"] > m["weights"] >= 4 * 63118451 and m["optimiser"] > 1.99 * m["weights"] and m["batch"] == 32, m
+assert s["inputs"] == [{"name": "photo", "type": "u8[*, *, 3]"}], s' || fail "$style: summary --json"
 done
+
+printf 'net A { input a: f32[4] input b: f32[6] output y = a -> Dense(2) -> Add(b -> Dense(2)) }\n' >two.net
+expect 0 "Total MACs of one sample: 20;" "$NETC" summary two.net
+grep -q '^b  *input  *f32\[6\]' out && grep -q "^Memory of inference, batch 32:" out && ! grep -q "of training" out || fail "several inputs: $(cat out)"
 
 at "what the compiler made of it"
 for kind in ir graph schedule halide; do
