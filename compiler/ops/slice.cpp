@@ -87,11 +87,12 @@ OpDef slice_grad() {
       dx(v) = Halide::BoundaryConditions::constant_exterior(ctx.in[0], lit(0), bounds)(at);
       return Lowered{{dx}, {}, {}, {}, {}};
     }
-    Expr taken = true;
+    Expr taken;
     for (int i = 0; i < t.rank(); ++i) {
       const int k = coordinate(t, i), step = static_cast<int>(r.step[i]), n = extent_of(t, i);
       const Expr from = at[k] - static_cast<int>(r.begin[i]), which = from / step;
-      taken = taken && from % step == 0 && which >= 0 && which < n;
+      const Expr here = from % step == 0 && which >= 0 && which < n;
+      taken = taken.defined() ? taken && here : here;
       at[k] = clamp(which, 0, n - 1);
     }
     dx(v) = select(taken, ctx.in[0](at), 0.0f);
