@@ -122,12 +122,10 @@ OpDef add_positions() {
 }
 
 /// How the weights start: as in add_weight_args, with another default.
-void add_weight_args_with(std::vector<ArgDef>& args, const char* init, double stddev) {
+void add_weight_args_with(std::vector<ArgDef>& args, Initializer init) {
   add_weight_args(args);
-  for (ArgDef& a : args) {
-    if (a.name == "init") a.fallback = ArgValue{std::string(init)};
-    if (a.name == "stddev") a.fallback = ArgValue{stddev};
-  }
+  for (ArgDef& a : args)
+    if (a.name == "init") a.fallback = ArgValue{init};
 }
 
 LayerDef embedding_layer() {
@@ -138,7 +136,7 @@ LayerDef embedding_layer() {
   l.weight_prefix = "embedding";
   l.args = {{"vocabulary", ArgType::integer, std::nullopt, 1, 1e9, {}, "how many numbers there are"},
             {"dim", ArgType::integer, std::nullopt, 1, 1e6, {}, "values of a vector"}};
-  add_weight_args_with(l.args, "uniform", 0.05);
+  add_weight_args_with(l.args, {"uniform", -0.05, 0.05});
   l.build = [](LayerBuilder& b) -> ValueId {
     const int64_t vocabulary = b.i("vocabulary"), dim = b.i("dim");
     const Type t = b.in_type();
@@ -160,7 +158,7 @@ LayerDef position_layer() {
   l.section = "Sequences";
   l.weight_prefix = "position";
   l.args = {{"kind", ArgType::choice, ArgValue{std::string("learned")}, -1e300, 1e300, {"learned", "sinusoidal"}, "trained vectors, or waves"}};
-  add_weight_args_with(l.args, "normal", 0.02);
+  add_weight_args_with(l.args, {"normal", 0, 0.02});
   l.build = [](LayerBuilder& b) -> ValueId {
     if (!check_sequence(b, "PositionEmbedding")) return kNone;
     const ValueId x = b.in()[0];
@@ -177,7 +175,7 @@ LayerDef token_layer() {
   l.doc = "Puts a trained row before a sequence f32[T, D], whose place in the last layer speaks for all of it. y[0, d] = weight[0, d], y[t + 1, d] = x[t, d]";
   l.section = "Sequences";
   l.weight_prefix = "token";
-  add_weight_args_with(l.args, "normal", 0.02);
+  add_weight_args_with(l.args, {"normal", 0, 0.02});
   l.build = [](LayerBuilder& b) -> ValueId {
     if (!check_sequence(b, "ClassToken")) return kNone;
     const int64_t dim = b.in_type().dims[1];
