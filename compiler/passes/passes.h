@@ -12,7 +12,8 @@ struct Loss {
   ir::ValueId data = ir::kNone;   // the batch's mean, f32[]: what autodiff starts from
   ir::ValueId total = ir::kNone;  // with the weights' penalties: the output "loss"
 };
-/// Adds the variable "label", the loss of `output` and the penalties of trainable weights, and the output "loss".
+/// Adds a variable for each label that is no input or output, the weighted sum of the terms, the penalties of trainable weights, and the output "loss". Where
+/// there are several terms, the outputs "loss:0", "loss:1", ... before it are each term's mean, unweighted.
 Loss add_loss(ir::Graph&, const ir::Registry&, const std::vector<sema::LossTerm>&);
 
 /// Appends the gradient of `loss` (f32[]) in every trainable weight it depends on. Key: the weight's index in Graph::variables.

@@ -116,9 +116,12 @@ bool Elaborator::loss_operands(const ast::Expr& e, const std::vector<const ast::
   const ir::Output* other = output_of(g, term.label);
   const ir::ValueId target = input ? input->value : other ? other->value : ir::kNone;
   if (target != ir::kNone && g.type(target) != wanted) {
-    differs(g.type(target), fmt::format("the {} {}", input ? "input" : "output", term.label))
-        .help.push_back(fmt::format("compare with what the net makes of it: output target = {} -> ..., and {}({}, target)", term.label, term.loss->name,
-                                    term.output));
+    const char* what = input ? "input" : "output";
+    Diagnostic& d = differs(g.type(target), fmt::format("the {} {}", what, term.label));
+    if (wanted.dtype != ir::DType::f32) d.help.push_back(fmt::format("give the label of the data another name than the {}'s", what));
+    else
+      d.help.push_back(fmt::format("compare with what the net makes of it: output target = {} -> ..., and {}({}, target)", term.label, term.loss->name,
+                                   term.output));
     return false;
   }
   if (input || other) return true;

@@ -126,12 +126,12 @@ class Predictions {
   nlohmann::json results_ = nlohmann::json::array();
 };
 
-/// What `argument` names as a source of data: a SPEC, or a table's file; "" when it is a path of images, or - for a list.
+/// What `argument` names as a source of data: a SPEC, or a file of rows; "" when it is a path of images, or - for a list.
 std::string spec_of(const std::string& argument) {
   std::error_code none;
-  const bool there = std::filesystem::exists(argument, none);
-  if (std::filesystem::path(argument).extension() == ".csv") return "csv:" + argument;
-  return !there && argument.find(':') != std::string::npos && argument.find(':') > 0 ? argument : "";
+  const std::string ending = std::filesystem::path(argument).extension().string();
+  const bool rows = ending == ".csv" || ending == ".npz" || ending == ".txt", colon = argument.find(':') != std::string::npos && argument.find(':') > 0;
+  return rows || (colon && !std::filesystem::exists(argument, none)) ? argument : "";
 }
 
 /// The images that the arguments stand for; each argument that stands for none is reported.

@@ -47,12 +47,13 @@ class Reader {
       Column& to = rows->labels.emplace_back();
       const bool classes = is_class(info_.labels[i]) && rows->class_indices.empty();
       if (Result r = classes ? classify(labels_[i][0], to, *rows) : convert(info_.labels[i], labels_[i], to); !r) return tl::make_unexpected(r.error());
+      if (Result r = classes || !is_class(info_.labels[i]) ? Result{} : check_classes(i, to); !r) return tl::make_unexpected(r.error());
     }
     rows->rows = part_of(t_.rows(), split);
     rows->about = fmt::format("{} rows of {} columns", rows->rows.size(), t_.names().size());
     if (!rows->class_names.empty()) rows->about += fmt::format(", {} classes", rows->class_names.size());
     const auto left = std::count(used_.begin(), used_.end(), false);
-    if (left > 0) rows->about += fmt::format(", {} columns not used", left);
+    if (left > 0) rows->about += fmt::format(", {} column{} not used", left, left == 1 ? "" : "s");
     return rows;
   }
 
@@ -156,6 +157,20 @@ class Reader {
                                                  t_.names()[c], port.dtype == DType::f32 ? "number" : "integer in range", port.name));
         }
         at += size_of(port.dtype);
+      }
+    }
+    return {};
+  }
+
+  /// Indices of another label's classes, whose names nobody knows.
+  Result check_classes(size_t label, const Column& column) const {
+    const int64_t classes = classes_at(info_, label);
+    for (size_t r = 0; r < t_.rows() && classes > 0; ++r) {
+      int32_t v = 0;
+      std::memcpy(&v, column.data.data() + r * sizeof v, sizeof v);
+      if (v < 0 || v >= classes) {
+        return tl::make_unexpected(fmt::format("{}:{}: {} in column {} is none of the {} classes that the net tells apart", path_, t_.line(r), v,
+                                               t_.names()[labels_[label][0]], classes));
       }
     }
     return {};

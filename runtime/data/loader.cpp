@@ -282,11 +282,12 @@ void RingLoader::finish(Slot& slot) {
   slot.n = static_cast<int>(n);
 }
 
-/// More classes than outputs would send labels out of bounds.
+/// More classes than outputs would send labels out of bounds. A source's classes are those of the first label that is a class.
 Result check_classes(const Source& source, const ModelInfo& info) {
   for (size_t i = 0; i < info.labels.size(); ++i) {
-    const int64_t classes = is_class(info.labels[i]) ? classes_at(info, i) : 0;
-    if (classes == 0 || source.classes().size() <= static_cast<size_t>(classes)) continue;
+    if (!is_class(info.labels[i])) continue;
+    const int64_t classes = classes_at(info, i);
+    if (classes == 0 || source.classes().size() <= static_cast<size_t>(classes)) return {};
     return tl::make_unexpected(fmt::format("{}, but the net tells {} apart; make its last layer as wide as there are classes", source.describe(), classes));
   }
   return {};

@@ -33,8 +33,8 @@ class Reader {
       if (Result r = add(info_.inputs[i], info_.inputs.size() == 1 ? "x" : "", rows->inputs.emplace_back(), true); !r) return tl::make_unexpected(r.error());
     for (size_t i = 0; i < info_.labels.size(); ++i) {
       if (Result r = add(info_.labels[i], info_.labels.size() == 1 ? "y" : "", rows->labels.emplace_back(), false); !r) return tl::make_unexpected(r.error());
-      if (is_class(info_.labels[i]) && rows->class_indices.empty())
-        if (Result r = classify(*rows, i); !r) return tl::make_unexpected(r.error());
+      if (!is_class(info_.labels[i])) continue;
+      if (Result r = rows->class_indices.empty() ? classify(*rows, i) : check_classes(rows->labels[i], i); !r) return tl::make_unexpected(r.error());
     }
     rows->rows = part_of(static_cast<size_t>(samples_), split);
     rows->about = fmt::format("{} samples of {} arrays", rows->rows.size(), info_.inputs.size() + info_.labels.size());
@@ -141,6 +141,19 @@ class Reader {
     const int64_t least = to == DType::i32 ? INT32_MIN : 0, most = to == DType::u8 ? 255 : to == DType::i32 ? INT32_MAX : UINT32_MAX;
     std::memcpy(out, &v, size_of(to));   // little-endian
     return v >= least && v <= most;
+  }
+
+  /// Indices of another label's classes, whose names nobody knows.
+  Result check_classes(const Column& column, size_t label) const {
+    const int64_t classes = classes_at(info_, label);
+    for (size_t i = 0; i < static_cast<size_t>(samples_) && classes > 0; ++i) {
+      int32_t v = 0;
+      std::memcpy(&v, column.data.data() + i * sizeof v, sizeof v);
+      if (v < 0 || v >= classes) {
+        return failed(fmt::format("{} in {}, sample {}, is none of the {} classes that the net tells apart", v, info_.labels[label].name, i, classes));
+      }
+    }
+    return {};
   }
 
   Result classify(Rows& rows, size_t label) const {

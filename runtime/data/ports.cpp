@@ -41,7 +41,7 @@ tl::expected<ImagePorts, std::string> image_ports(const std::string& spec, const
   const auto failed = [&](const std::string& why) { return tl::make_unexpected(fmt::format("{}: {}", spec, why)); };
   ImagePorts ports;
   if (info.inputs.size() != 1) {
-    const bool two = info.inputs.size() == 2 && image_channels(info.inputs[0]) > 0 && image_channels(info.inputs[1]) > 0;
+    const bool two = info.inputs.size() == 2 && info.inputs[0].rank >= 2 && image_channels(info.inputs[0]) > 0 && image_channels(info.inputs[1]) > 0;
     return failed(fmt::format("gives one image a sample, but the net takes {} inputs{}", info.inputs.size(),
                               two ? fmt::format("; pairs:{} makes pairs of them", spec) : ""));
   }

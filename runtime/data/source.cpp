@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <filesystem>
 #include <numeric>
-#include <optional>
 
 #include "runtime/data/augment.h"
 
@@ -46,38 +45,41 @@ std::string nearest_kind(const std::string& kind) {
   return best;
 }
 
-/// "kind" of "kind:rest"; nothing when the spec is a path.
-std::optional<std::string> kind_of(const std::string& spec) {
-  const size_t colon = spec.find(':');
-  if (colon == std::string::npos || colon == 0) return std::nullopt;
-  const bool word =
-      std::all_of(spec.begin(), spec.begin() + static_cast<std::ptrdiff_t>(colon), [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9'); });
+/// What a SPEC is: "csv" and "t.csv" of "csv:t.csv". A path is a folder, or the kind that its file's ending tells.
+struct Named { std::string kind, rest; };
+Named named(const std::string& spec) {
   std::error_code none;
-  if (!word || std::filesystem::exists(spec, none)) return std::nullopt;
-  return spec.substr(0, colon);
+  const std::filesystem::path path = spec;
+  if (std::filesystem::exists(path, none)) {
+    const std::string ending = path.extension().string();
+    const bool file = std::filesystem::is_regular_file(path, none);
+    return {file && ending == ".csv" ? "csv" : file && ending == ".npz" ? "npy" : file && ending == ".txt" ? "text" : "folder", spec};
+  }
+  const size_t colon = spec.find(':');
+  const bool word = colon != std::string::npos && colon > 0 && std::all_of(spec.begin(), spec.begin() + static_cast<std::ptrdiff_t>(colon), [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
+  });
+  return word ? Named{spec.substr(0, colon), spec.substr(colon + 1)} : Named{"folder", spec};
 }
 
 }  // namespace
 
 tl::expected<std::unique_ptr<Source>, std::string> open_source(const std::string& spec, Split split, const ModelInfo& info) try {
   if (spec.empty()) return tl::make_unexpected(fmt::format("no data is given: write --data with {}", kAll));
-  const auto kind = kind_of(spec);
-  if (!kind) return open_folder(spec, split, info);
-  for (const KindInfo& k : kKinds) {
-    if (*kind != k.name) continue;
-    return k.open(spec.substr(kind->size() + 1), split, info);
-  }
-  const std::string near = nearest_kind(*kind);
+  const auto [kind, rest] = named(spec);
+  for (const KindInfo& k : kKinds)
+    if (kind == k.name) return k.open(rest, split, info);
+  const std::string near = nearest_kind(kind);
   return tl::make_unexpected(
-      fmt::format("{}: there is no data kind '{}'{}; it is {}", spec, *kind, near.empty() ? "" : fmt::format(", did you mean {}:?", near), kAll));
+      fmt::format("{}: there is no data kind '{}'{}; it is {}", spec, kind, near.empty() ? "" : fmt::format(", did you mean {}:?", near), kAll));
 } catch (const std::exception& e) {   // bad_alloc, and what the standard library's file system throws
   return tl::make_unexpected(fmt::format("{}: cannot open: {}", spec, e.what()));
 }
 
 bool holds_out(const std::string& spec) {
-  const auto kind = kind_of(spec);
-  if (kind && *kind == "pairs") return holds_out(spec.substr(6));
-  return kind && std::any_of(std::begin(kKinds), std::end(kKinds), [&](const KindInfo& k) { return k.parted && *kind == k.name; });
+  const auto [kind, rest] = named(spec);
+  if (kind == "pairs") return holds_out(rest);
+  return std::any_of(std::begin(kKinds), std::end(kKinds), [&kind = kind](const KindInfo& k) { return k.parted && kind == k.name; });
 }
 
 std::vector<size_t> part_of(size_t n, Split split) {

@@ -39,7 +39,7 @@ class Source {
   virtual size_t size() const = 0;
   /// Reads sample `index` < size(), reusing out's memory. The error names the file and what is wrong with it.
   virtual tl::expected<void, std::string> read(size_t index, Sample& out) const = 0;
-  /// The classes' names, in the order of the labels; none when nothing is classified, or nothing names the classes.
+  /// The names of the classes of the first label that is a class, in the order of its indices; none when nothing is classified, or nothing names the classes.
   virtual const std::vector<std::string>& classes() const = 0;
   /// The class of sample `index`, known without reading it; -1 when it has none.
   virtual int class_of(size_t index) const { return -1; }
@@ -60,7 +60,7 @@ inline bool trains(Split s) { return s == Split::train || s == Split::held_in; }
 /// True when the two splits of a run are parts of one SPEC.
 bool holds_out(const std::string& spec);
 
-/// Opens what SPEC names for the inputs and labels of `info`. Labels follow info.classes where the net names its classes. Errors (nothing there, damaged,
+/// Opens what SPEC names, a KIND:... or a path (a folder of classes, FILE.csv, FILE.npz, FILE.txt), for the inputs and labels of `info`. Labels follow info.classes where the net names its classes. Errors (nothing there, damaged,
 /// ports that the data has nothing for, classes that do not match, unknown kind) say what to do.
 tl::expected<std::unique_ptr<Source>, std::string> open_source(const std::string& spec, Split split, const ModelInfo& info);
 

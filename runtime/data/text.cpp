@@ -126,7 +126,9 @@ Result Text::open(const std::string& path, Split split, const ModelInfo& info) {
   if (Result r = check_ports(info); !r) return r;
   const auto text = read_file(path, kMostBytes);
   if (!text) return tl::make_unexpected(text.error());
-  if (Result r = tokenise(*text, info, static_cast<size_t>(labels_ ? classes_at(info, 0) : 0)); !r) return r;
+  const PortInfo& out = info.output();   // tells them apart where no loss says which one does
+  const int64_t vocabulary = labels_ ? classes_at(info, 0) : out.rank > 0 ? out.dims[out.rank - 1] : 0;
+  if (Result r = tokenise(*text, info, static_cast<size_t>(vocabulary)); !r) return r;
   last_ = tokens_.size();
   const size_t held = last_ / 10;   // the end of the text: what lies beside a stretch tells about it
   if (split == Split::held_in) last_ -= held;

@@ -95,6 +95,7 @@ TEST_CASE("text: characters and bytes, the next one as the label, the end held o
   CHECK(label_of(x) == 1);
   const auto bytes = opened(spec, info_of({in}, {{"y", DType::f32, 2, {8, 256}}}, {all}));
   CHECK(bytes->classes().empty());
+  CHECK(opened(spec, info_of({in}, {{"y", DType::f32, 2, {8, 256}}}, {}))->classes().empty());   // to predict: bytes as well
   REQUIRE(bytes->read(0, x));
   CHECK(values<int32_t>(x.inputs[0])[3] == 0xc3);
 

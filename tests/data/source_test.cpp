@@ -95,6 +95,10 @@ TEST_CASE("specs") {
   CHECK(has(error_of("", kGrey), "no data is given"));
   CHECK(has(error_of("mnits:x", kGrey), "did you mean mnist:?"));
   CHECK(has(error_of("sql:x", kGrey), "no data kind 'sql'"));
+  TempFolder t;
+  const std::string table = t.write("t.csv", {'a', '\n', '1', '\n'});
+  CHECK(has(error_of(table, kGrey), "csv:" + table + ": has 0 columns for the net's input image"));
+  CHECK(holds_out(table));
   CHECK(has(error_of("synthetic:letters", kGrey), "synthetic:digits and synthetic:shapes"));
   CHECK(has(error_of("synthetic:digits:0", kGrey), "'0' is not a number"));
   CHECK(has(error_of("synthetic:digits:12x", kGrey), "not a number"));

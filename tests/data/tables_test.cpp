@@ -162,7 +162,7 @@ TEST_CASE("csv: several inputs and labels by name, integers, numbers that are no
   const ModelInfo info = info_of({f32("b", 2), {"a", DType::i32, 0, {}}}, {f32("y", 2), f32("z", 1)}, {index("class"), f32("price", 1)});
   const auto s = opened("csv:" + path, info);
   CHECK(s->classes() == std::vector<std::string>{"0", "1"});
-  CHECK(has(s->describe(), "1 columns not used"));
+  CHECK(has(s->describe(), "1 column not used"));
   Sample x;
   REQUIRE(s->read(1, x));
   CHECK(values<float>(x.inputs[0]) == std::vector<float>{-1, 100});
@@ -179,6 +179,21 @@ TEST_CASE("csv: several inputs and labels by name, integers, numbers that are no
       "integer in range"));
   CHECK(has(error_of("csv:" + t.write("gap.csv", bytes_of("a,label\n3,\n1,1\n")), info_of({f32("x", 1)}, {f32("y", 2)}, {index("label")})),
             "the class in column label is missing"));
+}
+
+TEST_CASE("a second label of classes takes indices that its output tells apart") {
+  TempFolder t;
+  const ModelInfo info = info_of({f32("x", 1)}, {f32("y", 3), f32("z", 2)}, {index("kind"), index("size")});
+  const auto spec = [&](const char* size) { return "csv:" + t.write("t.csv", bytes_of(std::string("x,kind,size\n1,rose,0\n2,lily,1\n3,iris,") + size + "\n")); };
+  const auto s = opened(spec("1"), info);
+  CHECK(s->classes() == std::vector<std::string>{"iris", "lily", "rose"});
+  CHECK(Loader::create(*s, FakeModel(info), {2, 1, 0, false, false}));
+  CHECK(has(error_of(spec("2"), info), "t.csv:4: 2 in column size is none of the 2 classes"));
+  CHECK(has(error_of(spec("big"), info), "'big' in column size is no integer"));
+  t.write("d/x.npy", npy("<f4", "(2,)", raw(std::vector<float>{1, 2})));
+  t.write("d/kind.npy", npy("<i4", "(2,)", raw(std::vector<int32_t>{0, 1})));
+  t.write("d/size.npy", npy("<i4", "(2,)", raw(std::vector<int32_t>{1, 2})));
+  CHECK(has(error_of("npy:" + t.path() + "/d", info), "2 in size, sample 1, is none of the 2 classes"));
 }
 
 TEST_CASE("npy: arrays by name, from a folder and from archives") {
