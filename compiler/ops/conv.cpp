@@ -84,9 +84,9 @@ OpDef conv() {
   d.inputs = 2;
   d.scales_input = 1;
   d.windows = [](const Node& n, const Graph& g) {
-    const Geometry at(n.attrs);
+    const ConvGeometry at(n.attrs);
     const Type& w = g.type(n.inputs[1]);
-    return std::vector<WindowSteps>{{0, w.dims[0], at.sh, at.top}, {1, w.dims[1], at.sw, at.left}};
+    return std::vector<WindowSteps>{{0, (w.dims[0] - 1) * at.dh + 1, at.sh, at.top}, {1, (w.dims[1] - 1) * at.dw + 1, at.sw, at.left}};
   };
   d.shape = [](Types in, const Attrs& a, std::vector<Type>& out, std::string& error) {
     const int64_t groups = ConvGeometry(a).groups;

@@ -14,13 +14,13 @@ constexpr int64_t kMaxList = 100000;
 constexpr int kMaxNesting = 64;
 
 /// Written with literals only.
-bool constant(const ast::Expr& e) {
+bool is_literal(const ast::Expr& e) {
   switch (e.kind) {
     case ast::ExprKind::name:
     case ast::ExprKind::call:
     case ast::ExprKind::member:
     case ast::ExprKind::chain: return false;
-    default: return std::all_of(e.items.begin(), e.items.end(), [](const ast::ExprPtr& i) { return constant(*i); });
+    default: return std::all_of(e.items.begin(), e.items.end(), [](const ast::ExprPtr& i) { return is_literal(*i); });
   }
 }
 }  // namespace
@@ -137,7 +137,7 @@ std::optional<bool> Elaborator::condition(const ast::Expr& e, const EnvPtr& env,
 
 std::optional<bool> Elaborator::choice(const ast::Expr& e, const EnvPtr& env) {
   const std::optional<bool> c = condition(e, env, "a condition");
-  if (c && constant(e)) diagnostics_.report(DiagId::dead_branch, e.span, *c ? "true" : "false");
+  if (c && is_literal(e)) diagnostics_.report(DiagId::dead_branch, e.span, *c ? "true" : "false");
   return c;
 }
 

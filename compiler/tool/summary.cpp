@@ -45,7 +45,7 @@ struct Totals {
 void plan_memory(const sema::Model& m, Totals& t) {
   const passes::Program program = passes::run_pipeline(m, ops::registry());
   const schedule::Machine machine = schedule::host_machine();
-  t.trains = m.train.loss && m.train.optimizer;
+  t.trains = !m.train.losses.empty() && m.train.optimizer;
   t.batch = m.train.present ? static_cast<int>(m.train.batch) : kDefaultBatch;
   schedule::Plan train;
   if (t.trains) train = schedule::make_plan(program.training, machine, t.batch);
@@ -53,12 +53,6 @@ void plan_memory(const sema::Model& m, Totals& t) {
   emit::Unit unit;
   unit.model = &m, unit.machine = &machine, unit.infer = &infer, unit.train = t.trains ? &train : nullptr;
   t.memory = emit::memory_of(unit, 0);
-  bool further = false;  // data is that of the first input
-  for (const ir::Variable& v : m.graph.variables) {
-    if (v.role != ir::Role::input) continue;
-    if (further && !m.graph.type(v.value).has_any_extent()) t.memory.data += m.graph.type(v.value).bytes() * t.batch;
-    further = true;
-  }
 }
 
 nlohmann::json json_of(const sema::Model& m, const std::vector<LayerRow>& rows, const Totals& t) {
