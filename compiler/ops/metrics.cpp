@@ -54,12 +54,6 @@ std::vector<MetricDef> metrics() {
   std::vector<MetricDef> all = {metric("accuracy", "The share of rows whose largest output is the label's; of one output f32[1], that is above 1/2 for class 1, else not.",
                                        of_classes, kClassIndex, kForValues)};
   MetricDef top = metric("top", "The share of rows whose label is among the k largest outputs.", of_classes, kClassIndex, kForValues);
-  top.check = [fits = top.check](const Type& output, const Type& label, const std::vector<ArgValue>& a, std::string& error, std::string& help) {
-    const int64_t k = std::get<int64_t>(a[0]);
-    if (!fits(output, label, a, error, help) || k <= classes(output, label)) return error.empty();
-    error = fmt::format("top({}) of {} classes counts every answer as right", k, classes(output, label));
-    return false;
-  };
   top.args = {{"k", ArgType::integer, std::nullopt, 1, 1000, {}, "how many of the most probable classes count"}};
   top.text = [](const std::vector<ArgValue>& a) { return fmt::format("top{}", std::get<int64_t>(a[0])); };
   all.push_back(std::move(top));

@@ -1,6 +1,7 @@
 // Calls: functions of the language, and the construction of layers with their arguments checked.
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "compiler/sema/elaborator.h"
 
@@ -307,10 +308,10 @@ Value Elaborator::construct_composite(const std::shared_ptr<Callable>& c, const 
   auto scope = std::make_shared<Env>();
   scope->parent = c->env;
   for (const ast::Arg& a : args) {
-    const Formula outer = formula_;
-    if (c->op && ops_ == 0) formula_ = {};  // an operand is a layer of its own
+    const bool apart = c->op && ops_ == 0;
+    const Formula outer = apart ? std::exchange(formula_, {}) : Formula();  // an operand is a layer of its own
     const Value v = eval(*a.value, env);
-    formula_ = outer;
+    if (apart) formula_ = outer;
     const std::vector<Value> tensors = tensors_of(v);
     size_t k = a.name.empty() ? position++ : std::find(names.begin(), names.end(), a.name) - names.begin();
     if (a.name.empty() && !tensors.empty()) {

@@ -53,7 +53,8 @@ Value list_of(std::string text, int nesting = 0) {
 /// A value of -D name=value: read as what the parameter holds by default, or as its text suggests.
 Value from_text(const std::string& text, const ast::Param& p) {
   const std::string& type = p.type.name;
-  if (type == "string" || (type.empty() && p.fallback && p.fallback->kind == ast::ExprKind::string)) return Value::of_string(text);
+  const bool words = type.empty() || type == "one_of";   // of one_of("1.0", "1.1") 1.0 is a string, too
+  if (type == "string" || (words && p.fallback && p.fallback->kind == ast::ExprKind::string)) return Value::of_string(text);
   const bool list = type == "list" || type == "tuple" || type == "[" || type == "(" || (p.fallback && p.fallback->kind == ast::ExprKind::list);
   return list || bracketed(trim(text)) ? list_of(text) : scalar(trim(text));
 }

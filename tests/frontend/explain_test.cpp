@@ -36,6 +36,7 @@ Result analyse_example(std::string example) {
     const std::string two = replaced(kNet, "net A", "net First") + replaced(kNet, "net A", "net Second");
     return analyse_text(file == "two.net" ? two : kNet, file, net, defines);
   }
+  if (starts(example, "import ")) return analyse_text(example + "\n" + kNet, NETC_SOURCE_DIR "/models/example.net");
   if (starts(example, "net ") || starts(example, "//")) return analyse_text(example);
   if (starts(example, "train {") || starts(example, "data {")) return analyse_text(kNet + example);
   std::smatch m;
@@ -68,10 +69,11 @@ TEST_CASE("explain: wrong examples are reported, right ones compile") {
 #undef EXPLAIN
   };
   for (const Page& p : pages) {
+    if (std::string(p.id) == "import_cycle") continue;  // takes two files: golden/import_cycle.net
     INFO(p.id);
     const Result wrong = analyse_example(p.wrong), right = analyse_example(p.right);
-    CHECK_MESSAGE(reported(wrong, p.id), p.wrong << "\n" << wrong.text);
-    CHECK_MESSAGE(right.model.has_value(), p.right << "\n" << right.text);
-    CHECK_MESSAGE(!reported(right, p.id), p.right << "\n" << right.text);
+    CHECK_MESSAGE(reported(wrong, p.id), std::string(p.wrong) << "\n" << wrong.text);
+    CHECK_MESSAGE(right.model.has_value(), std::string(p.right) << "\n" << right.text);
+    CHECK_MESSAGE(!reported(right, p.id), std::string(p.right) << "\n" << right.text);
   }
 }

@@ -201,12 +201,12 @@ net A {
 }
 
 TEST_CASE("initialisers, biases and constraints are arguments, and values") {
-  const sema::Model m = model(R"(net A {
+  const sema::Model m = model(R"(net A(he = true) {
     input x: f32[8]
     let init = truncated(0.02)
     default Dense(bias_init = constant(0.1), constraint = max_norm(3))
     output y = x -> Dense(4, init = init) -> Dense(4, init = orthogonal, bias_init = ones, constraint = non_neg) -> Dense(4, init = gaussian(0.01)) -> BatchNorm
-      -> Dense(4, init = uniform(-1, b = 2)) -> Dense(2, init = if true then he_normal else zeros)
+      -> Dense(4, init = uniform(-1, b = 2)) -> Dense(2, init = if he then he_normal else zeros)
   })");
   using I = ir::Initializer;
   CHECK(variable(m, "dense1.weight").init == I{"truncated", 0, 0.02, 8, 4});

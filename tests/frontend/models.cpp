@@ -84,7 +84,7 @@ net Two(w = 0.5) {
   output side = h -> Dense(2) -> Softmax
 }
 train {
-  loss = 2 * (categorical_crossentropy(kind, label) + w * categorical_crossentropy(side, half)) + binary_crossentropy(side, half) * 3 / 2
+  loss = 2 * (categorical_crossentropy(kind, label) + w * categorical_crossentropy(side, half)) + categorical_focal(side, half) * 3 / 2
   optimizer = adam(lr = 1e-3)
 }
 data { train = pairs(cifar("c"))  valid = csv("a.csv")  test = synthetic(xor) }
@@ -95,7 +95,7 @@ data { train = pairs(cifar("c"))  valid = csv("a.csv")  test = synthetic(xor) }
   REQUIRE(losses.size() == 3);
   CHECK((losses[0].output == "kind" && losses[0].label == "label" && losses[0].weight == 2));
   CHECK((losses[1].output == "side" && losses[1].label == "half" && losses[1].weight == 1));
-  CHECK((losses[2].loss->name == "binary_crossentropy" && losses[2].weight == 1.5));
+  CHECK((losses[2].loss->name == "categorical_focal" && losses[2].weight == 1.5));
   CHECK(r.model->data.train == "pairs:cifar:c");
   CHECK(r.model->data.valid == "csv:a.csv");
   CHECK(r.model->data.test == "synthetic:xor");

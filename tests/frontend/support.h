@@ -5,13 +5,11 @@
 #include <sstream>
 #include <string>
 
+#include "compiler/ops/ops.h"
 #include "compiler/parse/parse.h"
 #include "compiler/sema/model.h"
 
 namespace netc::frontend {
-
-/// The registry, with a few functions of tensors for what the language does with them where it lacks them.
-const ir::Registry& registry();
 
 struct Result {
   std::optional<sema::Model> model;
@@ -30,7 +28,7 @@ inline Result analyse_text(const std::string& text, const std::string& path = "t
   const SourceFile source(path, text);
   Diagnostics diagnostics(source);
   Result r;
-  if (const std::optional<ast::File> file = load(source, {}, diagnostics)) r.model = sema::analyse(*file, {net, std::move(defines)}, registry(), diagnostics);
+  if (const std::optional<ast::File> file = load(source, {}, diagnostics)) r.model = sema::analyse(*file, {net, std::move(defines)}, ops::registry(), diagnostics);
   r.text = diagnostics.render(false);
   r.json = diagnostics.render_json();
   return r;

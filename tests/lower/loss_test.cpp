@@ -8,7 +8,7 @@
 
 #include "compiler/ir/interpret.h"
 #include "compiler/passes/passes.h"
-#include "tests/lower/kernel_runner.h"
+#include "tests/support/kernel_runner.h"
 
 using namespace netc;
 using namespace netc::ir;

@@ -1,0 +1,103 @@
+// Every shipped model at a small size: a training step through compiled kernels, every output and every gradient, against the reference interpreter.
+#include <doctest/doctest.h>
+
+#include <cmath>
+#include <random>
+
+#include <fmt/format.h>
+
+#include "compiler/ir/interpret.h"
+#include "compiler/ops/ops.h"
+#include "compiler/passes/passes.h"
+#include "compiler/passes/pipeline.h"
+#include "tests/support/kernel_runner.h"
+#include "tests/support/model_file.h"
+
+using namespace netc;
+using namespace netc::ir;
+
+namespace {
+
+constexpr int kBatch = 3, kClasses = 3;
+constexpr double kTolerance = 1e-2;   // of the largest element of a tensor: float32 through dozens of layers
+
+struct Small { const char* file; std::vector<std::pair<std::string, std::string>> defines; };
+
+const Small kSmall[] = {
+    {"alexnet.net", {{"size", "67"}, {"hidden", "24"}, {"classes", "3"}}},
+    {"vgg.net", {{"depth", "11"}, {"size", "32"}, {"width", "8"}, {"hidden", "24"}, {"classes", "3"}}},
+    {"resnet.net", {{"depth", "18"}, {"size", "40"}, {"width", "8"}, {"classes", "3"}}},
+    {"vit.net", {{"size", "24"}, {"patch", "8"}, {"dim", "24"}, {"depth", "2"}, {"heads", "3"}, {"mlp", "40"}, {"classes", "3"}}},
+    {"vit.net", {{"size", "16"}, {"patch", "8"}, {"dim", "16"}, {"depth", "1"}, {"heads", "2"}, {"mlp", "20"}, {"classes", "3"}, {"pool", "mean"}}},
+    {"mobilenet_v2.net", {{"size", "40"}, {"width", "0.25"}, {"classes", "3"}}},
+    {"squeezenet.net", {{"size", "48"}, {"classes", "3"}}},
+    {"densenet.net", {{"blocks", "[2, 2]"}, {"growth", "4"}, {"size", "32"}, {"classes", "3"}}},
+    {"inception.net", {{"size", "64"}, {"classes", "3"}}},
+    {"gpt.net", {{"vocabulary", "11"}, {"length", "7"}, {"dim", "16"}, {"depth", "2"}, {"heads", "2"}}},
+    {"siamese.net", {{"size", "14"}}},
+    {"two_outputs.net", {{"width", "4"}}},
+    {"unet.net", {{"size", "12"}, {"width", "3"}}},
+    {"mlp.net", {}},
+    {"autoencoder.net", {{"size", "12"}, {"width", "3"}}},
+};
+
+std::map<std::string, RefTensor> contents(const Graph& g) {
+  std::mt19937 random(7);
+  std::normal_distribution<double> normal;
+  std::uniform_real_distribution<double> uniform;
+  std::map<std::string, RefTensor> out;
+  for (const Variable& v : g.variables) {
+    if (v.role == Role::constant) continue;
+    const Type& t = g.type(v.value);
+    RefTensor r{t.dims, {}};
+    if (t.batched) r.dims.insert(r.dims.begin(), kBatch);
+    int64_t n = 1;
+    for (const int64_t d : r.dims) n *= d;
+    const int64_t fan = v.init.fan_in;
+    for (int64_t i = 0; i < n; ++i) {
+      double x = normal(random);
+      if (v.role == Role::scalar) x = t.dtype == DType::f32 ? 0.01 : 3;
+      else if (t.dtype == DType::u8) x = static_cast<double>(random() % 256);
+      else if (t.dtype == DType::i32) x = static_cast<double>(random() % kClasses);
+      else if (v.role == Role::label) x = uniform(random);
+      else if (v.role == Role::slot || v.role == Role::state) x = 0.5 + std::abs(x);
+      else if (v.role == Role::weight) x = v.init.kind == "ones" ? 1 + 0.2 * x : x * (fan > 0 ? std::sqrt(2.0 / static_cast<double>(fan)) : 0.2);
+      r.data.push_back(static_cast<float>(x));
+    }
+    out[v.name] = std::move(r);
+  }
+  return out;
+}
+
+void agree(const Graph& g, const std::string& what) {
+  const auto variables = contents(g);
+  const auto want = interpret(g, variables, kBatch);
+  std::string error;
+  const auto got = run_kernels(g, schedule::host_machine(), variables, kBatch, 4, 2, error);
+  REQUIRE_MESSAGE(error.empty(), what << ": " << error);
+  for (const Output& o : g.outputs) {
+    const RefTensor &a = want[static_cast<size_t>(o.value)], &b = got.at(o.value);
+    REQUIRE(a.data.size() == b.data.size());
+    double scale = 1e-3, worst = 0;
+    for (const double x : a.data) scale = std::max(scale, std::abs(x));
+    for (size_t i = 0; i < a.data.size(); ++i) worst = std::max(worst, std::isfinite(b.data[i]) ? std::abs(a.data[i] - b.data[i]) / scale : INFINITY);
+    CHECK_MESSAGE(worst < kTolerance, fmt::format("{}: {} {}: {}", what, o.name, to_string(g.type(o.value)), worst));
+  }
+}
+
+}  // namespace
+
+TEST_CASE("every model: outputs and gradients of a training step agree with the interpreter") {
+  for (const Small& s : kSmall) {
+    const sema::Model m = test::model_file(s.file, s.defines);
+    passes::Program p = passes::run_pipeline(m, ops::registry(), {.verify = true});
+    Graph& g = p.training;
+    size_t trained = 0;
+    for (const Variable& v : g.variables) trained += v.role == Role::weight && v.trainable;
+    CHECK(p.gradients.size() == trained);
+    for (const auto& [variable, gradient] : p.gradients) g.outputs.push_back({"gradient of " + g.variables[static_cast<size_t>(variable)].name, gradient});
+    g.updates.clear();
+    agree(passes::remove_dead(g), std::string(s.file) + ", training");
+    agree(p.inference, std::string(s.file) + ", inference");
+  }
+}
