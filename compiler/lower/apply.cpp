@@ -324,11 +324,11 @@ struct Applier {
     Func acc = b.anchor.anchor;
     auto a = acc.args();
     auto r = b.anchor.r;
-    RVar slice("slice"), row("row"), block("block"), line("line"), xv("xv"), xl("xl");
+    RVar piece("piece"), row("row"), block("block"), line("line"), xv("xv"), xl("xl");
     Var bv("bv"), nv("nv"), k0("k0"), k1("k1"), c0("c0"), c1("c1"), q0("q0"), q1("q1");
-    acc.update().split(r[1], slice, row, num("task_rows"));
+    acc.update().split(r[1], piece, row, num("task_rows"));
     if (planes) acc.update().split(r[0], xv, xl, s.vector);
-    Func part = planes ? acc.update().rfactor({{slice, t}, {xl, l}}) : acc.update().rfactor(slice, t);
+    Func part = planes ? acc.update().rfactor({{piece, t}, {xl, l}}) : acc.update().rfactor(piece, t);
     part.update().split(row, block, line, num("block_rows"));
     Func reg = part.update().rfactor({{block, bv}, {r[2], nv}});
     int held = planes ? num("filters") : s.vector * num("vectors");
@@ -346,14 +346,14 @@ struct Applier {
       part.update().reorder(loops).vectorize(l).unroll(k1).unroll(c1).unroll(q1).parallel(t);
       reg.compute_at(part, k0).reorder_storage({l, a[0], a[1], a[2], a[3], t, bv, nv}).reorder({l, a[0], a[1], a[2], a[3], t, bv, nv}).vectorize(l);
       reg.update().reorder({l, a[0], a[1], a[2], xv, line, a[3], t, bv, nv}).vectorize(l);
-      acc.update().reorder({xl, slice, a[0], a[1], a[2], a[3]}).atomic().vectorize(xl);
+      acc.update().reorder({xl, piece, a[0], a[1], a[2], a[3]}).atomic().vectorize(xl);
     } else {
       part.vectorize(a[0], s.vector);
       part.update().reorder(loops).vectorize(k1, s.vector).unroll(k1).unroll(c1).unroll(q1).parallel(t);
       reg.compute_at(part, k0);
       reg.update().reorder({a[0], a[1], a[2], r[0], line, a[3], t, bv, nv});
       acc.vectorize(a[0], s.vector);
-      acc.update().reorder({a[0], a[1], a[2], a[3], slice}).vectorize(a[0], s.vector);
+      acc.update().reorder({a[0], a[1], a[2], a[3], piece}).vectorize(a[0], s.vector);
     }
     unrolled(reg);
     unrolled(reg.update());

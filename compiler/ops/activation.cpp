@@ -31,7 +31,8 @@ Expr tanh_of(const Expr& x) {
 }
 /// exp(x) - 1 where x < 0
 Expr exp_minus_one(const Expr& x) { return exp(clamp(x, -104.0f, 0.0f)) - 1.0f; }
-Expr hard_sigmoid(const Expr& x) { return clamp(x + 3.0f, 0.0f, 6.0f) * lit(1.0 / 6); }
+/// Not as a clamp: Halide would move the sum out of it, and leave what rounding leaves of 3 - 3 in place of 0.
+Expr hard_sigmoid(const Expr& x) { return select(x <= -3.0f, 0.0f, x >= 3.0f, 1.0f, x * lit(1.0 / 6) + 0.5f); }
 double hard_sigmoid(double x) { return std::clamp(x + 3, 0.0, 6.0) / 6; }
 /// tanh(log(1 + exp(x)))
 Expr tanh_softplus(const Expr& x) {

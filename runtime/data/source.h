@@ -60,8 +60,9 @@ inline bool trains(Split s) { return s == Split::train || s == Split::held_in; }
 /// True when the two splits of a run are parts of one SPEC.
 bool holds_out(const std::string& spec);
 
-/// Opens what SPEC names, a KIND:... or a path (a folder of classes, FILE.csv, FILE.npz, FILE.txt), for the inputs and labels of `info`. Labels follow info.classes where the net names its classes. Errors (nothing there, damaged,
-/// ports that the data has nothing for, classes that do not match, unknown kind) say what to do.
+/// Opens what SPEC names, a KIND:... or a path (a folder of classes, FILE.csv, FILE.npz, FILE.txt), for the inputs and labels of `info`. Labels follow
+/// info.classes where the net names its classes. Errors (nothing there, damaged, ports that the data has nothing for, classes that do not match, unknown
+/// kind) say what to do.
 tl::expected<std::unique_ptr<Source>, std::string> open_source(const std::string& spec, Split split, const ModelInfo& info);
 
 /// The image files of `path`: itself, or all below it when it is a folder, sorted; .jpg, .jpeg and .png in any case.

@@ -31,8 +31,10 @@ std::string read(const fs::path& path) {
 std::vector<fs::path> documents() {
   std::vector<fs::path> out = {kRoot / "README.md", kRoot / "CONTRIBUTING.md"};
   for (const char* folder : {"docs", "examples", "bench"})
-    for (const auto& e : fs::recursive_directory_iterator(kRoot / folder))
-      if (e.path().extension() == ".md") out.push_back(e.path());
+    for (auto e = fs::recursive_directory_iterator(kRoot / folder); e != fs::recursive_directory_iterator(); ++e) {
+      if (e->is_directory() && e->path().filename().string()[0] == '.') e.disable_recursion_pending();  // bench/.venv: the peers'
+      else if (e->path().extension() == ".md") out.push_back(e->path());
+    }
   std::sort(out.begin(), out.end());
   return out;
 }
@@ -87,7 +89,8 @@ std::string arguments(const std::vector<ir::ArgDef>& args) {
 
 std::string reference() {
   const ir::Registry& r = ops::registry();
-  std::string s = "# Layers, losses, optimisers, metrics\n\nWritten from the definitions in `compiler/ops` by a test (`NETC_UPDATE_GOLDEN=1 build/bin/test_docs`); do not edit. Shapes are of one sample.\n";
+  std::string s =
+      "# Layers, losses, optimisers, metrics\n\nWritten from the definitions in `compiler/ops` by a test (`NETC_UPDATE_GOLDEN=1 build/bin/test_docs`); do not edit. Shapes are of one sample.\n";
   std::vector<std::string> sections;
   for (const ir::LayerDef* l : r.layers)
     if (std::find(sections.begin(), sections.end(), l->section) == sections.end()) sections.push_back(l->section);

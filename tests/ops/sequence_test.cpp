@@ -226,7 +226,7 @@ TEST_CASE("attention agrees with its formula: alone, causal, to another sequence
           for (size_t s = 0; s < S; ++s)
             for (size_t d = 0; d < Dk; ++d) heads[(n * T + t) * D + h * Dk + d] += e[s] / sum * v[(n * S + s) * D + h * Dk + d];
         }
-    CHECK(difference(run.y.data, affine(heads, D, run.at("out.weight"), run.at("out.bias"))) < 1e-9);
+    CHECK(difference(run.y.data, affine(heads, D, run.at("out.weight"), run.at("out.bias"))) < 1e-7);  // of a row that is hidden whole, the sum of exponentials is rounded near -1e9
   }
 }
 

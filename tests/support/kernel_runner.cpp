@@ -119,8 +119,10 @@ std::map<ir::ValueId, ir::RefTensor> run_kernels(const ir::Graph& g, const sched
       ir::RefTensor r;
       if (b.type.batched) r.dims.push_back(batch);
       r.dims.insert(r.dims.end(), b.type.dims.begin(), b.type.dims.end());
-      auto* data = reinterpret_cast<float*>(buffers[i].host);
-      r.data.assign(data, data + b.type.elements() * (b.type.batched ? batch : 1));
+      const auto read = [&](const auto* data) { r.data.assign(data, data + b.type.elements() * (b.type.batched ? batch : 1)); };
+      if (b.type.dtype == ir::DType::u8) read(buffers[i].host);
+      else if (b.type.dtype == ir::DType::f32) read(reinterpret_cast<const float*>(buffers[i].host));
+      else read(reinterpret_cast<const int32_t*>(buffers[i].host));
       results[v] = r;
     }
   };
