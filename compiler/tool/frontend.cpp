@@ -17,8 +17,9 @@ std::vector<std::string> import_paths(const FileOptions& options) {
   std::vector<std::string> out = options.import_paths;
   std::error_code ec;
   const std::filesystem::path self = std::filesystem::read_symlink("/proc/self/exe", ec), bin = self.parent_path();
+  if (ec) return out;
   for (const auto& p : {bin.parent_path() / "share/netc/models", bin.parent_path().parent_path() / "models"})  // installed; in the tree that netc is built in
-    if (!ec && std::filesystem::is_directory(p, ec)) out.push_back(p.string());
+    if (std::filesystem::is_directory(p, ec)) out.push_back(p.string());
   return out;
 }
 

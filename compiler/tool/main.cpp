@@ -189,7 +189,7 @@ int main(int argc, char** argv) {
     netc::tool::print_error("the output cannot be written (is the disk full?)");
     return netc::tool::kFailed;
   } catch (const std::system_error& e) {  // the same, earlier
-    netc::tool::print_error(e.what());
+    netc::tool::print_error(fmt::format("the output cannot be written: {}", e.what()));
     return netc::tool::kFailed;
   } catch (const std::bad_alloc&) {
     netc::tool::print_error("out of memory");

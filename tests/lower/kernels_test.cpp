@@ -4,6 +4,7 @@
 #include <array>
 #include <cmath>
 #include <random>
+#include <vector>
 
 #include <fmt/format.h>
 
@@ -48,7 +49,9 @@ void check(const Net& net, int batch, int max_batch, double tolerance = 2e-4) {
     variables[v.name] = t;
   }
   auto want = interpret(net.g, variables, batch);
-  for (auto machine : {"host", "x86-64-avx2"})
+  std::vector<const char*> machines = {"x86-64-avx2"};
+  if (schedule::host_machine().vector_floats > 8) machines.push_back("host");  // else it is the same code twice
+  for (auto machine : machines)
     for (int threads : {1, 2}) {
       schedule::Machine m;
       REQUIRE(schedule::machine_for(machine, m));

@@ -45,7 +45,7 @@ with open("flowers.csv", "w") as f:
 PY
 expect 0 "parameters" "$NETC" flowers.net -o flowers
 expect 0 "validation on csv:flowers.csv: 60 rows" ./flowers train --out run
-head -n 1 run/results.csv | grep -qF "epoch,loss,kind:loss,tall:loss,accuracy,val_loss,val_kind:loss,val_tall:loss,val_accuracy,lr,seconds" || fail "columns: $(head -n 1 run/results.csv)"
+head -n 1 run/results.csv | grep -qF "epoch,loss,kind:loss,tall:loss,accuracy,tall:accuracy,val_loss,val_kind:loss,val_tall:loss,val_accuracy,val_tall:accuracy,lr,seconds" || fail "columns: $(head -n 1 run/results.csv)"
 ./flowers eval --weights run/best.safetensors --json >eval.json
 cut -d, -f2-4 flowers.csv | head -n 4 | tr -d '\r' >new.csv
 ./flowers predict --weights run/best.safetensors new.csv --json >predict.json
