@@ -16,6 +16,7 @@ PATH="$PWD/.venv/bin:$PATH"
 }
 # The compiler drops what its values refer to in cycles: nothing may leak.
 export ASAN_OPTIONS="detect_leaks=1:abort_on_error=0:allocator_may_return_null=1${ASAN_OPTIONS:+:$ASAN_OPTIONS}" UBSAN_OPTIONS="print_stacktrace=1"
+ulimit -s 65536 2>/dev/null || true  # a sanitized frame is several times as large as one of the compiler's own
 for t in frontend runtime data; do
   echo "sanitize: test_$t"
   "build/asan/bin/test_$t" "$@"
