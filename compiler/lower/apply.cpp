@@ -262,24 +262,17 @@ struct Applier {
     std::vector<VarOrRVar> order = {ci, xi, xo, co};
     for (size_t d = 2; d < b.vars.size(); ++d) order.push_back(b.vars[d]);
     st.reorder(order).vectorize(ci, s.vector).unroll(xi);
-    VarOrRVar level = co;
-    if (b.vars.size() > 3) {
-      st.fuse(b.vars[b.vars.size() - 2], n(), task).parallel(task);
-      level = b.vars.size() == 4 ? VarOrRVar(task) : VarOrRVar(b.vars[2]);
-    } else {
-      st.fuse(co, n(), task).parallel(task);
-      level = task;
-    }
+    st.fuse(b.vars.size() > 3 ? b.vars[b.vars.size() - 2] : co, n(), task).parallel(task);
+    const Var level = b.vars.size() > 4 ? b.vars[2] : task;
     for (Func copy : b.anchor.padded) {
       auto args = copy.args();
       bool of_sample = args.back().name() == "n";
-      if (of_sample) copy.compute_at(o, Var(level.name()));
+      if (of_sample) copy.compute_at(o, level);
       else copy.compute_root().parallel(args.back());
       copy.vectorize(args[0], s.vector, TailStrategy::GuardWithIf);
     }
     auto a = acc.args();
-    Var inside = b.vars.size() > 3 ? co : xo;
-    acc.compute_at(o, b.vars.size() > 3 ? xo : inside).vectorize(a[0], s.vector).unroll(a[0]).unroll(a[1]);
+    acc.compute_at(o, xo).vectorize(a[0], s.vector).unroll(a[0]).unroll(a[1]);
     acc.update().reorder(inner_to_reduction({a[0], a[1]})).vectorize(a[0], s.vector).unroll(a[0]).unroll(a[1]);
   }
 

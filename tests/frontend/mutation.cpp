@@ -53,7 +53,7 @@ net Whole(sizes: [int(1..64)] = [8, 8], init = he_normal, rate: float(0..1) = 0.
   input x: f32[8]
   default Dense(init = init, bias_init = constant(0.1), constraint = max_norm(3))
   let base = Base((2, rate)) from "base.safetensors" frozen
-  let (sum, same) = x -> base -> Pair(x, n = 4)
+  let (_, same) = x -> base -> Pair(x, n = 4)
   var v = same
   for (i, (n, _)) in enumerate(zip(sizes, reversed(sizes))) {
     let stage = Dense(n, init = truncated(0.02)) -> Twice
@@ -65,7 +65,7 @@ net Whole(sizes: [int(1..64)] = [8, 8], init = he_normal, rate: float(0..1) = 0.
   output y = Twice(v) -> Add(2 * same, v - p.same) -> Wide(4) -> Tail(twice(1)) -> Dense(2, constraint = non_neg) -> Softmax
   output z = all[-1] + all[-1] -> Dense(1, init = orthogonal) frozen
 }
-train { loss = categorical_crossentropy(y, label)  optimizer = sgd(lr = 0.1) }
+train { loss = categorical_crossentropy(y, label) + 0.1 * mse(z, height)  optimizer = sgd(lr = 0.1) }
 )";
 
 /// Words, numbers, blanks and single characters: what put together again is the text.
@@ -102,7 +102,7 @@ bool survives(const std::string& text) {
 
 TEST_CASE("the text that mutations start from is a model") {
   const Result r = analyse_text(kWholeLanguage);
-  CHECK_MESSAGE(r.model.has_value(), r.text);
+  CHECK_MESSAGE(r.text == "", r.text);
   CHECK(survives(kWholeLanguage));
 }
 
