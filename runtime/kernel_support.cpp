@@ -20,7 +20,8 @@ namespace {
 
 using Task = int (*)(void*, int, uint8_t*);
 
-constexpr size_t kHeader = 64;          // before each scratch block: where the stack stood
+constexpr size_t kNoBlock = SIZE_MAX;
+constexpr size_t kHeader = 64;          // before each scratch block
 constexpr int kSpins = 4000;            // about 20 us: the next kernel of a step comes sooner than a sleeping thread wakes
 
 inline void relax() {
@@ -29,7 +30,9 @@ inline void relax() {
 #endif
 }
 
-struct Scratch { uint8_t* base = nullptr; size_t size = 0, top = 0; };
+// Blocks lie one after another. A kernel may free one while later ones live: its bytes return when all after it are free too.
+struct Scratch { uint8_t* base = nullptr; size_t size = 0, top = 0, last = kNoBlock; };
+struct ScratchBlock { size_t before; bool freed; };  // where the block before it begins
 
 class Pool final : public Context {
  public:
@@ -85,16 +88,27 @@ class Pool final : public Context {
     Scratch& s = scratch_[owner_ == this ? slot_ : 0];
     size_t need = kHeader + (bytes + 63) / 64 * 64;
     if (s.top + need > s.size) return nullptr;
+    const ScratchBlock block{s.last, false};
     uint8_t* p = s.base + s.top;
-    std::memcpy(p, &s.top, sizeof s.top);
+    std::memcpy(p, &block, sizeof block);
+    s.last = s.top;
     s.top += need;
     return p + kHeader;
   }
   bool release(void* ptr) {
-    uint8_t* p = static_cast<uint8_t*>(ptr) - kHeader;
     Scratch& s = scratch_[owner_ == this ? slot_ : 0];
     if (static_cast<uint8_t*>(ptr) < s.base || static_cast<uint8_t*>(ptr) >= s.base + s.size) return false;
-    std::memcpy(&s.top, p, sizeof s.top);
+    ScratchBlock block;
+    uint8_t* p = static_cast<uint8_t*>(ptr) - kHeader;
+    std::memcpy(&block, p, sizeof block);
+    block.freed = true;
+    std::memcpy(p, &block, sizeof block);
+    while (s.last != kNoBlock) {
+      std::memcpy(&block, s.base + s.last, sizeof block);
+      if (!block.freed) break;
+      s.top = s.last;
+      s.last = block.before;
+    }
     return true;
   }
 

@@ -185,8 +185,9 @@ std::string ingest_one(const Unit& u, size_t port, const std::string& name) {
   s += fmt::format("    image.set({}, {{{{{}, 1}}, {{width, {}}}, {{height, {} * width}}}});\n", element_literal(in.type.dtype), channels, channels, channels);
   s += "    image.place(sample);\n";
   std::string extents;
-  const std::vector<int64_t> strides = strides_of(out);
-  for (size_t d = 0; d < out.type.dims.size(); ++d) extents += fmt::format("{}{{{}, {}}}", d ? ", " : "", out.type.dims[out.type.dims.size() - 1 - d], strides[d]);
+  std::vector<schedule::StoredDim> dims = stored_dims(out);
+  dims.resize(out.type.dims.size());  // a sample's
+  for (const schedule::StoredDim& d : dims) extents += fmt::format("{}{{{}, {}}}", extents.empty() ? "" : ", ", d.extent, d.stride);
   s += fmt::format("    ingested.set({}, {{{}}});\n    ingested.place(out);\n", element_literal(out.type.dtype), extents);
   s += fmt::format("    {}(nullptr, &image, &ingested);  // {}\n  }}\n", kernel_symbols(u, p)[static_cast<size_t>(p.inputs[port].ingest_kernel)], k.comment);
   return s;

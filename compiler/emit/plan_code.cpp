@@ -71,7 +71,7 @@ class Writer {
 
   void members() {
     each([&](const Buffer& b, const std::string& name) {
-      s_ += fmt::format("  {:<40} // {}{}; {}\n", fmt::format("rt::Tensor {};", name), to_string(b.type), b.planar ? " in planes" : "", where(b));
+      s_ += fmt::format("  {:<40} // {}{}; {}\n", fmt::format("rt::Tensor {};", name), to_string(b.type), b.planar ? " in planes" : b.block > 0 ? " in blocks" : "", where(b));
     });
   }
 
@@ -79,11 +79,7 @@ class Writer {
     s_ += "\n  /// Extents and strides in elements, innermost first, the batch last.\n  void describe() {\n";
     each([&](const Buffer& b, const std::string& name) {
       std::string extents;
-      const std::vector<int64_t> strides = strides_of(b);
-      for (size_t d = 0; d < strides.size(); ++d) {
-        const size_t rank = b.type.dims.size();
-        extents += fmt::format("{}{{{}, {}}}", d ? ", " : "", d == rank ? 1 : b.type.dims[rank - 1 - d], strides[d]);
-      }
+      for (const schedule::StoredDim& d : stored_dims(b)) extents += fmt::format("{}{{{}, {}}}", extents.empty() ? "" : ", ", d.extent, d.stride);
       line(fmt::format("{}.set({}, {{{}}});", name, element_literal(b.type.dtype), extents));
     });
     s_ += "  }\n";

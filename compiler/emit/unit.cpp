@@ -128,7 +128,7 @@ bool loads_alike(const schedule::Plan& a, const schedule::Plan& b) {
     if (a.graph->variables[a.inputs[i].variable].name != b.graph->variables[b.inputs[i].variable].name || (x < 0) != (y < 0)) return false;
     if (x < 0) continue;
     const schedule::Buffer &s = a.buffers[static_cast<size_t>(x)], &t = b.buffers[static_cast<size_t>(y)];
-    if (s.type != t.type || s.planar != t.planar) return false;
+    if (!s.stored_as(t)) return false;
   }
   return true;
 }

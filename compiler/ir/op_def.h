@@ -3,6 +3,7 @@
 #include <Halide.h>
 
 #include <functional>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -73,6 +74,18 @@ struct GradContext {
   ValueId emit(const std::string& op, std::vector<ValueId> inputs, Attrs attrs = {}) const;
 };
 
+/// What forms look at of the machine that a graph is planned for.
+struct Target { int lanes = 8, registers = 16; };
+
+/// Another way to compute a node's results, as the schedule may want it: other operators, or operands stored otherwise.
+struct Form {
+  std::string name;
+  /// Operations of a sample, weighed by how well they run, to compare the forms of a node by. Nothing where the form does not fit.
+  std::function<std::optional<double>(const Node&, const Graph&, const Target&)> cost;
+  /// Replaces the node's operands, or its operator; what it adds is appended.
+  std::function<void(Graph&, NodeId, const Target&)> rewrite;
+};
+
 struct OpDef {
   std::string name;                           // lower_snake: "conv", "conv_data_grad"
   std::string doc;
@@ -102,7 +115,14 @@ struct OpDef {
   bool overlaps(const Attrs& a) const { return overlapping && overlapping(a); }
   /// contraction: both operands are contiguous along r[0], the result's innermost dim is not a vector of either: lanes go along the reduction.
   bool dot = false;
+  /// contraction: how many phases the rows and columns of its result have; those of one phase are sums over the same taps. Its anchor then has the coordinates
+  /// (c, x, phase x, y, phase y, n). Null: one.
+  std::function<std::pair<int, int>(const Attrs&)> phases;
+  /// contraction: of transformed tiles of an image, attribute "tile" x "tile" results each; helpers are: half, tiles, products, back (ops/winograd.cpp).
+  bool transforms_tiles = false;
   Meaning meaning = Meaning::any;             // of result 0
+  std::vector<Form> forms;                    // besides the node as it is
+  bool stores_blocks = false;                 // the result is stored in blocks of attribute "block" along its dim "dim" (0: the innermost)
   /// How windows move over operand 0, so that one can see what they never read. Null: there are none.
   std::function<std::vector<WindowSteps>(const Node&, const Graph&)> windows;
   bool random = false;                        // depends on the seed and step scalars: never merged by CSE, never folded

@@ -21,8 +21,6 @@ Halide::Type halide_type(ir::DType t) {
   return {};
 }
 
-int dims_of(const ir::Type& t) { return t.rank() + (t.batched ? 1 : 0); }
-
 class Builder {
  public:
   Builder(const schedule::Plan& p, const schedule::Kernel& k) : p_(p), g_(*p.graph), k_(k) {}
@@ -39,11 +37,11 @@ class Builder {
     for (size_t i = 0; i < k_.inputs.size(); ++i) {
       const schedule::Buffer& buffer = p_.buffers[k_.inputs[i]];
       bool ingest = is_ingest();
-      int dims = ingest ? buffer.type.rank() : dims_of(buffer.type);  // ingest works on one sample: no batch
+      const auto stored = stored_dims(buffer);
+      int dims = ingest ? buffer.type.rank() : static_cast<int>(stored.size());  // ingest works on one sample: no batch
       Halide::ImageParam param(halide_type(buffer.type.dtype), dims, "in" + std::to_string(i));
-      auto strides = strides_of(buffer);
       for (int d = 0; d < dims; ++d) {
-        bool is_batch = d == buffer.type.rank();
+        bool is_batch = buffer.type.batched && d == buffer.type.rank();
         if (buffer.type.has_any_extent()) {
           if (d == 0) param.dim(0).set_bounds(0, static_cast<int>(buffer.type.dims.back())).set_stride(1);
           else if (d == 1) param.dim(1).set_min(0).set_stride(static_cast<int>(buffer.type.dims.back()));
@@ -51,16 +49,36 @@ class Builder {
           continue;
         }
         if (is_batch) param.dim(d).set_min(0);
-        else param.dim(d).set_bounds(0, static_cast<int>(buffer.type.dims[buffer.type.rank() - 1 - d]));
-        if (strides[d] <= 0x7fffffff) param.dim(d).set_stride(static_cast<int>(strides[d]));
+        else param.dim(d).set_bounds(0, static_cast<int>(stored[d].extent));
+        if (stored[d].stride <= 0x7fffffff) param.dim(d).set_stride(static_cast<int>(stored[d].stride));
       }
       param.set_host_alignment(buffer.storage == schedule::Storage::arena ? 64 : 4);
       if (!ingest && buffer.type.batched && !b_.batch.defined()) b_.batch = param.dim(dims - 1).extent();
-      value_[k_.input_values[i]] = {Func(param)};
+      value_[k_.input_values[i]] = buffer.block > 0 ? from_blocks(param, buffer) : Func(param);
       if (ingest && i == 0)
         for (int d = 0; d < dims; ++d) extents_.push_back(param.dim(d).extent());
       b_.params.push_back(param);
     }
+  }
+  // A tensor in blocks, as one of its own dims.
+  static Func from_blocks(Halide::ImageParam param, const schedule::Buffer& b) {
+    Func f("unpacked");
+    std::vector<Var> v;
+    for (int d = 0; d < b.type.rank(); ++d) v.push_back(Var("d" + std::to_string(d)));
+    const Expr lane = v[b.block_dim];
+    const int block = static_cast<int>(b.block);
+    std::vector<Expr> at = {lane % block};
+    for (int d = 0; d < b.type.rank(); ++d)
+      if (d != b.block_dim) at.push_back(v[d]);
+    at.push_back(lane / block);
+    f(v) = param(at);
+    return f;
+  }
+  // The coordinates of the tensor's element that lies at `v` of its blocks.
+  static std::vector<Expr> in_blocks(const std::vector<Var>& v, const schedule::Buffer& b) {
+    std::vector<Expr> at(v.begin() + 1, v.end() - 1);
+    at.insert(at.begin() + b.block_dim, v.back() * static_cast<int>(b.block) + v[0]);
+    return at;
   }
   bool is_ingest() const { return k_.anchor != ir::kNone && g_.nodes[k_.anchor].op->kind == Kind::ingest; }
 
@@ -111,8 +129,11 @@ class Builder {
 
   void make_output() {
     const ir::Node& last = g_.nodes[k_.nodes.back()];
-    b_.vars = make_vars(g_.type(k_.output_values[0]));
+    const schedule::Buffer& first = p_.buffers[k_.outputs[0]];
+    b_.vars = make_vars(first.type);
+    if (first.block > 0) b_.vars.insert(b_.vars.begin(), Var("lane"));
     std::vector<Expr> at(b_.vars.begin(), b_.vars.end());
+    if (first.block > 0) at = in_blocks(b_.vars, first);
     b_.out = Func("out");
     if (tuple_.defined()) {
       std::vector<Expr> parts;
@@ -128,12 +149,12 @@ class Builder {
     auto buffers = b_.out.output_buffers();
     for (size_t i = 0; i < buffers.size(); ++i) {
       const schedule::Buffer& buffer = p_.buffers[k_.outputs[i]];
-      auto strides = strides_of(buffer);
+      const auto stored = stored_dims(buffer);
       for (int d = 0; d < static_cast<int>(b_.vars.size()); ++d) {
         if (i > 0) {}  // the same extents as the first's, by Halide's rule
-        else if (d == buffer.type.rank()) buffers[i].dim(d).set_min(0);
-        else buffers[i].dim(d).set_bounds(0, static_cast<int>(buffer.type.dims[buffer.type.rank() - 1 - d]));
-        if (strides[d] <= 0x7fffffff) buffers[i].dim(d).set_stride(static_cast<int>(strides[d]));
+        else if (buffer.type.batched && d == buffer.type.rank()) buffers[i].dim(d).set_min(0);
+        else buffers[i].dim(d).set_bounds(0, static_cast<int>(stored[d].extent));
+        if (stored[d].stride <= 0x7fffffff) buffers[i].dim(d).set_stride(static_cast<int>(stored[d].stride));
       }
       if (!b_.batch.defined() && buffer.type.batched && !is_ingest()) b_.batch = buffers[i].dim(buffer.type.rank()).extent();
     }

@@ -2,6 +2,9 @@
 // transposed convolution as well, so it has gradients of its own: a convolution, and the gradient in the weights with image and result exchanged.
 #include "compiler/ops/conv.h"
 
+#include "compiler/ops/pack.h"
+#include "compiler/ops/winograd.h"
+
 namespace netc::ops {
 
 namespace {
@@ -123,6 +126,7 @@ OpDef conv() {
     return l;
   };
   d.reference = ref_conv;
+  d.forms = {packed_form(0), winograd_form(6, false), winograd_form(4, false), winograd_form(2, false)};
   d.gradient = [](const GradContext& g) {
     std::vector<ValueId> r(2, kNone);
     const Type x = g.graph.type(g.in(0)), w = g.graph.type(g.in(1));
@@ -167,29 +171,43 @@ OpDef conv_data_grad() {
     }
     Var c("c"), x("x"), y("y"), n("n");
     Func dx("conv_data_grad");
-    RDom r(0, filters, 0, static_cast<int>(w.dims[1]), 0, static_cast<int>(w.dims[0]), "r");
-    const Expr px = x + g.left - tap(r.y, g.dw), py = y + g.top - tap(r.z, g.dh);
-    Expr k = r.x, weight = ctx.in[1](r.x, c, r.y, r.z);
+    Expr k = 0;
+    const auto weight = [&, w_in = ctx.in[1]](const Expr& r, const Expr& kx, const Expr& ky) {
+      if (g.groups == 1) return w_in(r, c, kx, ky);
+      return l.padded.back()(c, r, kx, ky);
+    };
     if (g.groups > 1) {
       Func turned("conv_data_grad_weights");  // by input channels, so that the lanes of a result read them side by side
       turned(c, x, y, n) = ctx.in[1]((c / channels) * filters + x, c % channels, y, n);
       l.padded.push_back(turned);
-      k = (c / channels) * filters + r.x;
-      weight = turned(c, r.x, r.y, r.z);
+      k = (c / channels) * filters;
     }
-    dx(c, x, y, n) = 0.0f;
     if (!g.strided()) {
-      dx(c, x, y, n) += in(k, px, py, n) * weight;
-    } else {
-      const Expr v = in(k, px / g.sw, py / g.sh, n);  // Halide's division rounds down, its remainder is never negative
-      dx(c, x, y, n) += select(px % g.sw == 0 && py % g.sh == 0, v, 0.0f) * weight;
+      RDom r(0, filters, 0, static_cast<int>(w.dims[1]), 0, static_cast<int>(w.dims[0]), "r");
+      dx(c, x, y, n) = 0.0f;
+      dx(c, x, y, n) += in(k + r.x, x + g.left - tap(r.y, g.dw), y + g.top - tap(r.z, g.dh), n) * weight(r.x, r.y, r.z);
+      l.funcs = {dx};
+      l.anchor = dx;
+      l.r = r;
+      return l;
     }
+    // Of the taps along a row those meet pixel x of which x + left - kx * dilation is a multiple of the stride. Pixels of one remainder, a phase, share them.
+    Var px("px"), py("py");
+    Func phase("conv_data_grad_phase");
+    RDom r(0, filters, 0, static_cast<int>(w.dims[1]), 0, static_cast<int>(w.dims[0]), "r");
+    const Expr sx = px + g.left - tap(r.y, g.dw), sy = py + g.top - tap(r.z, g.dh);
+    r.where(sx % g.sw == 0 && sy % g.sh == 0);
+    phase(c, x, px, y, py, n) = 0.0f;
+    phase(c, x, px, y, py, n) += in(k + r.x, x + sx / g.sw, y + sy / g.sh, n) * weight(r.x, r.y, r.z);
+    dx(c, x, y, n) = phase(c, x / g.sw, x % g.sw, y / g.sh, y % g.sh, n);
     l.funcs = {dx};
-    l.anchor = dx;
+    l.anchor = phase;
     l.r = r;
     return l;
   };
+  d.phases = [](const Attrs& a) { return std::pair<int, int>(static_cast<int>(a.i("stride_h")), static_cast<int>(a.i("stride_w"))); };
   d.reference = ref_conv_data_grad;
+  d.forms = {packed_form(1, [](const Node& n, const Graph&) { return ConvGeometry(n.attrs).groups == 1; }), winograd_form(6, true), winograd_form(4, true), winograd_form(2, true)};
   d.gradient = [](const GradContext& g) {
     std::vector<ValueId> r(2, kNone);
     const Type w = g.graph.type(g.in(1));

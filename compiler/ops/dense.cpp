@@ -1,6 +1,6 @@
 // Dense: y[..., u] = sum_k x[..., k] * w[k, u], and its two gradients, which are matrix products too. The rows of x are a flat sample, the positions of a
 // sequence, or the pixels of an image; all meet the same matrix.
-#include "compiler/ops/support.h"
+#include "compiler/ops/pack.h"
 
 namespace netc::ops {
 namespace {
@@ -13,6 +13,9 @@ Type with_last(Type x, int64_t extent) {
   x.dims.back() = extent;
   return x;
 }
+
+/// A sample of many rows reads the matrix often; one row reads it once, and packing would too.
+bool many_rows(const Node& n, const Graph& g) { return g.type(n.inputs[0]).rank() >= 2; }
 
 Cost product(const Node& n, const Graph& g) {
   // The three share x[N, ..., K], w[K, U], dy[N, ..., U]: K*U products a row; the sizes come from whichever two operands there are.
@@ -44,6 +47,7 @@ OpDef matmul() {
   d.inputs = 2;
   d.scales_input = 1;
   d.cost = product;
+  d.forms = {packed_form(0, many_rows)};
   d.shape = [](Types in, const Attrs&, std::vector<Type>& out, std::string& error) {
     if (!rows(in[0]) || !matrix(in[1]) || in[0].dims.back() != in[1].dims[0]) {
       error = fmt::format("matmul needs f32[N, ..., K] and f32[K, U], not {}", list_types(in));
@@ -85,6 +89,7 @@ OpDef matmul_data_grad() {
   d.dot = true;
   d.inputs = 2;
   d.cost = product;
+  d.forms = {packed_form(1, many_rows)};
   d.no_gradient = kNoSecond;
   d.shape = [](Types in, const Attrs&, std::vector<Type>& out, std::string& error) {
     if (!rows(in[0]) || !matrix(in[1]) || in[0].dims.back() != in[1].dims[1]) {

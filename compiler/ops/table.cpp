@@ -32,7 +32,9 @@ const ir::Registry& registry() {
     add_resize(r);
     add_rescale(r);
     add_normalise(r);
+    add_pack(r);
     add_conv(r);
+    add_winograd(r);
     add_dwconv(r);
     add_conv_layers(r);
     add_dense(r);

@@ -25,7 +25,7 @@ int in_place_input(const Plan& p, const Kernel& k, const std::vector<Block>& blo
   for (int b : k.inputs) {
     const Buffer& in = p.buffers[b];
     const Buffer& out = p.buffers[k.outputs[0]];
-    if (in.storage != Storage::arena || !(in.type == out.type) || in.planar != out.planar) continue;
+    if (in.storage != Storage::arena || !in.stored_as(out)) continue;
     if (blocks[block_of.at(root[in.value])].last == at) return b;
   }
   return -1;

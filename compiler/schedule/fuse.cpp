@@ -61,14 +61,21 @@ class Fuser {
   bool same_shape(ValueId a, ValueId b) const { return g_.type(a).dims == g_.type(b).dims && g_.type(a).batched == g_.type(b).batched; }
 
   // The one reader of `v` that may join v's kernel, or kNone.
-  NodeId follower(ValueId v, Kind anchor, bool& pooled) const {
+  NodeId follower(ValueId v, const Node& anchor, bool& pooled) const {
     if (pinned_[v] || users_[v].size() != 1) return kNone;
     NodeId u = users_[v][0];
     const Node& n = g_.nodes[u];
     if (n.op->kind == Kind::elementwise) return same_shape(v, n.results[0]) ? u : kNone;
-    bool pools = n.op->kind == Kind::window && n.inputs.size() == 1 && !n.op->overlaps(n.attrs);
-    if (pools && anchor == Kind::contraction && !pooled) { pooled = true; return u; }
+    bool pools = n.op->kind == Kind::window && n.inputs.size() == 1 && !n.op->overlaps(n.attrs) && whole_windows(anchor, v, n.results[0]);
+    if (pools && anchor.op->kind == Kind::contraction && !pooled) { pooled = true; return u; }
     return kNone;
+  }
+  // A tile of the anchor's results has whole windows, where it has tiles.
+  bool whole_windows(const Node& anchor, ValueId in, ValueId out) const {
+    if (!anchor.op->transforms_tiles) return true;
+    for (int d = 0; d < 2; ++d)
+      if (anchor.attrs.i("tile") % std::max<int64_t>(1, g_.type(in).dims[d] / std::max<int64_t>(1, g_.type(out).dims[d])) != 0) return false;
+    return true;
   }
 
   // Chains: each anchor takes its followers.
@@ -83,7 +90,7 @@ class Fuser {
       bool pooled = false;
       const Node* last = &node;
       while (last->results.size() == 1 && node.op->kind != Kind::ingest && node.op->kind != Kind::scatter) {
-        NodeId u = follower(last->results[0], node.op->kind, pooled);
+        NodeId u = follower(last->results[0], node, pooled);
         if (u == kNone || kernel_of_[u] != kNone) break;  // the first chain takes it: the others' values are stored
         kernel_of_[u] = k;
         chains_[k].push_back(u);

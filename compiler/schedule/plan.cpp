@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 
 #include "compiler/schedule/arena.h"
+#include "compiler/schedule/forms.h"
 #include "compiler/schedule/fuse.h"
 #include "compiler/schedule/strategy.h"
 
@@ -35,7 +36,10 @@ bool is_loss(const std::string& output) { return output == "loss" || output.rfin
 
 class Planner {
  public:
-  Planner(const Graph& g, const Machine& m, int max_batch) : g_(g), m_(m) { plan_.graph = &g; plan_.max_batch = max_batch; }
+  Planner(const Graph& g, const Machine& m, int max_batch) : graph_(std::make_shared<Graph>(choose_forms(g, m))), g_(*graph_), m_(m) {
+    plan_.graph = graph_;
+    plan_.max_batch = max_batch;
+  }
 
   Plan run() {
     groups_ = fuse(g_);
@@ -61,6 +65,10 @@ class Planner {
     b.value = v;
     b.type = g_.type(v);
     b.name = g_.values[v].name;
+    if (const ir::NodeId def = g_.values[v].def; def != kNone && g_.nodes[def].op->stores_blocks) {
+      b.block_dim = static_cast<int>(g_.nodes[def].attrs.i("dim"));
+      b.block = g_.nodes[def].attrs.i("block");
+    }
     ValueId root = groups_.root[v];
     if (g_.values[root].def == kNone) {
       b.variable = g_.values[root].variable;
@@ -191,6 +199,7 @@ class Planner {
     k.strategy = choose_strategy(plan_, k, m_);
   }
 
+  const std::shared_ptr<const Graph> graph_;
   const Graph& g_;
   const Machine& m_;
   Plan plan_;
@@ -218,17 +227,31 @@ int64_t Strategy::get(const std::string& key, int64_t fallback) const {
   return fallback;
 }
 
-std::vector<int64_t> strides_of(const Buffer& b) {
+std::vector<StoredDim> stored_dims(const Buffer& b) {
   const auto& d = b.type.dims;
-  if (b.planar) return {d[0] * d[1], 1, d[1], d[0] * d[1] * d[2]};
-  std::vector<int64_t> s;
-  int64_t stride = 1;
-  for (auto it = d.rbegin(); it != d.rend(); ++it) { s.push_back(stride); stride *= *it; }
-  if (b.type.batched) s.push_back(stride);
+  if (b.planar) return {{d[2], d[0] * d[1]}, {d[1], 1}, {d[0], d[1]}, {1, d[0] * d[1] * d[2]}};
+  std::vector<StoredDim> s;
+  int64_t stride = std::max<int64_t>(b.block, 1);
+  if (b.block > 0) s.push_back({b.block, 1});
+  for (int dim = 0; dim < b.type.rank(); ++dim) {
+    if (b.block > 0 && dim == b.block_dim) continue;
+    const int64_t extent = d[static_cast<size_t>(b.type.rank() - 1 - dim)];
+    s.push_back({extent, stride});
+    stride *= extent;
+  }
+  if (b.block > 0) s.push_back({d[static_cast<size_t>(b.type.rank() - 1 - b.block_dim)] / b.block, stride});
+  if (b.type.batched) s.push_back({1, stride});
   return s;
 }
 
 Plan make_plan(const Graph& g, const Machine& m, int max_batch) { return Planner(g, m, max_batch).run(); }
+
+namespace {
+std::string layout_text(const Buffer& b) {
+  if (b.planar) return " planar";
+  return b.block > 0 ? fmt::format(" in blocks of {} along dim {}", b.block, b.type.rank() - 1 - b.block_dim) : "";
+}
+}  // namespace
 
 std::string print(const Plan& p) {
   std::string s = fmt::format("plan of {}: {} kernels, {} buffers, arena {} bytes at batch {}\n", p.graph->name, p.kernels.size(), p.buffers.size(), p.arena_bytes, p.max_batch);
@@ -238,7 +261,7 @@ std::string print(const Plan& p) {
     auto list = [&](const char* what, const std::vector<int>& bs) {
       for (int b : bs) {
         const Buffer& f = p.buffers[b];
-        s += fmt::format("           {} {} {}{}{}\n", what, f.name, to_string(f.type), f.planar ? " planar" : "", f.storage == Storage::arena ? fmt::format(" @{}", f.offset) : "");
+        s += fmt::format("           {} {} {}{}{}\n", what, f.name, to_string(f.type), layout_text(f), f.storage == Storage::arena ? fmt::format(" @{}", f.offset) : "");
       }
     };
     list("reads ", k.inputs);

@@ -1,5 +1,6 @@
 // The plan of one graph: which nodes make which kernel, where every tensor lives, and how each kernel loops. Data only: printable, decided here, obeyed by lower/ and emit/.
 #pragma once
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -24,9 +25,15 @@ struct Buffer {
   int32_t variable = ir::kNone;   // storage variable, constant, scalar, input, label: index into Graph::variables
   int64_t offset = 0;             // storage arena: bytes from its start, for the plan's max_batch
   bool planar = false;            // a batched f32[H, W, C] stored as C planes of H x W (few channels: loops run along W)
+  int block_dim = 0;              // `block` > 0: stored in blocks along this dim, 0 the innermost
+  int64_t block = 0;
+  bool stored_as(const Buffer& b) const { return type == b.type && planar == b.planar && block_dim == b.block_dim && block == b.block; }
 };
-/// Strides in elements, innermost language dim first (C, W, H), then the batch's when batched: what a halide_buffer_t takes.
-std::vector<int64_t> strides_of(const Buffer&);
+/// One dim of a tensor in memory: what a halide_buffer_t takes. Strides are in elements.
+struct StoredDim { int64_t extent = 1, stride = 1; };
+/// The dims of a buffer: innermost language dim first (C, W, H), then the batch, of extent 1, when batched. Of one in blocks: along a block, the other dims, the
+/// blocks.
+std::vector<StoredDim> stored_dims(const Buffer&);
 
 enum class Phase : uint8_t { ingest, prepare, forward, loss, backward, update };
 const char* to_string(Phase);
@@ -65,7 +72,7 @@ struct InputPort {
 };
 
 struct Plan {
-  const ir::Graph* graph = nullptr;
+  std::shared_ptr<const ir::Graph> graph;  // in the forms that were chosen; values of the graph that was planned keep their numbers
   std::vector<Buffer> buffers;
   std::vector<Kernel> kernels;    // in execution order
   int max_batch = 1;
@@ -89,7 +96,7 @@ Machine host_machine();
 /// "host", "x86-64-avx2", "x86-64-avx512". Returns false when unknown.
 bool machine_for(const std::string& target, Machine& out);
 
-/// Groups nodes into kernels (fusion), chooses strategies, plans the arena.
+/// Chooses forms, groups nodes into kernels (fusion), chooses strategies, plans the arena.
 Plan make_plan(const ir::Graph&, const Machine&, int max_batch);
 std::string print(const Plan&);
 

@@ -5,14 +5,17 @@
 //   gemm_stream  y[n, u]:        the same for weights larger than the caches: K is split into tasks that stream a slice of the weights each
 //   dot          y[n, k]:        both operands contiguous along the reduction: lanes along it, a tile of k x n accumulators
 //   outer        dw[k, u]:       lanes along u, rows along k; the reduction is the batch; the optimiser follows in registers
-//   conv_lanes   y[n, y, x, c]:  lanes along channels, rows along x
+//   conv_lanes   y[n, y, x, c]:  lanes along channels, rows along x; a panel of weights meets all pixels of a task before the next
 //   conv_planes  y[n, y, x, c]:  few channels: lanes along x, all channels in the tile
 //   taps_lanes   dw[ky,kx,c,k]:  lanes along k, a tile of taps; tasks are slices of image rows
+//   taps_panels  dw[ky,kx,c,k]:  the same for many weights; tasks are groups of channels c, over the whole batch
 //   taps_planes  dw[ky,kx,c,k]:  few channels k: lanes along x, a reduction
 //   tokens       y[n, ..., t, u]: a matrix product for each sample: lanes along u, rows along t; panels of columns, or the outer dims, are tasks
 //
 // What is no contraction:
 //
+//   winograd     y[n, y, x, c]:  tiles of a task are transformed, then for each panel of channels multiplied, lanes along it, rows along tiles, and turned back
+//   pack         weights into blocks
 //   map, window  one element after another, lanes along the innermost dim
 //   rows         per-sample folds (softmax, layer norm, a mean over axes): a fold is computed for the row that needs it, lanes along the row or the result
 //   reduce       folds over the batch: slices of the outermost dim are tasks, whose sums are added in order
@@ -30,6 +33,7 @@ using ir::Type;
 
 constexpr double kGrainFlops = 200e3;     // work of a task below which another thread does not pay
 constexpr double kSplitSampleFlops = 4e6; // work of a sample from which it is shared between threads
+constexpr int64_t kLargeWeights = 512 << 10; // bytes
 constexpr int64_t kGrainElements = 32768; // the same for kernels bound by memory
 
 int64_t largest_divisor(int64_t n, int64_t limit) {
@@ -89,6 +93,24 @@ struct Chooser {
   static int64_t largest_near(int64_t rows, int64_t want) {  // fewer, even tasks
     int64_t tasks = std::max<int64_t>(1, rows / want);
     return (rows + tasks - 1) / tasks;
+  }
+
+  /// The block in which the anchor's operand 1 is stored, 0 when it is not. A tile then has one block.
+  int64_t weight_block() const {
+    const ir::ValueId w = p.graph->nodes[k.anchor].inputs[1];
+    for (size_t i = 0; i < k.inputs.size(); ++i)
+      if (k.input_values[i] == w) return p.buffers[k.inputs[i]].block;
+    return 0;
+  }
+  /// Lanes and vectors of a tile along the result's innermost dim of this extent.
+  std::pair<int, int> lanes_of_result(int64_t extent, int max_vectors) const {
+    const int64_t block = weight_block();
+    return block > 0 ? lanes_for(block, m.vector_floats, static_cast<int>(block), true) : lanes_for(extent, m.vector_floats, max_vectors, false);
+  }
+
+  void pack() {
+    s.name = "pack";
+    s.vector = lanes_for(out().block, m.vector_floats, 1, true).first;
   }
 
   void map() {
@@ -192,12 +214,18 @@ struct Chooser {
     const Type& o = out().type;
     int64_t pool_y = std::max<int64_t>(1, a.dims[0] / std::max<int64_t>(1, o.dims[0])), pool_x = std::max<int64_t>(1, a.dims[1] / std::max<int64_t>(1, o.dims[1]));
     int64_t C = a.dims[2], W = o.dims[1], area = pool_x * pool_y;
-    if (C >= m.vector_floats || W < 4) {
+    if (p.graph->nodes[k.anchor].op->transforms_tiles) return winograd(pool_x, pool_y);
+    const ir::Node& node = p.graph->nodes[k.anchor];
+    const auto [phases_y, phases_x] = node.op->phases ? node.op->phases(node.attrs) : std::pair<int, int>{1, 1};
+    if (C >= m.vector_floats || W < 4 || phases_x * phases_y > 1) {
       s.name = "conv_lanes";
-      auto [lanes, vectors] = lanes_for(C, m.vector_floats, area > 1 ? 1 : 2, false);
+      auto [lanes, vectors] = lanes_of_result(C, area > 1 ? 1 : 2);
       s.vector = lanes;
       set("vectors", vectors);
-      set("rows", std::clamp<int64_t>(accumulators() / (vectors * area), 1, W));
+      set("rows", rows_for((W + phases_x - 1) / phases_x, accumulators() / (vectors * area)));
+      set("phases_x", phases_x);
+      set("phases_y", phases_y);
+      return conv_tasks((o.dims[0] + phases_y - 1) / phases_y, C / (lanes * vectors));
     } else {
       s.name = "conv_planes";
       s.vector = lanes_for(W, m.vector_floats, 1, false).first;
@@ -208,6 +236,53 @@ struct Chooser {
       set("lines", area > 1 ? 1 : std::clamp<int64_t>(lines, 1, o.dims[0]));
     }
     tasks(o.dims[0], flops(), kGrainFlops, s.get("lines", 1));
+  }
+
+  // Pixels of a tile along a row of this extent: as many as there are registers for, unless fewer leave less of the last tile empty.
+  static int64_t rows_for(int64_t extent, int64_t most) {
+    int64_t best = 1;
+    double best_score = 0;
+    for (int64_t r = 1; r <= std::min(extent, std::max<int64_t>(most, 1)); ++r) {
+      const double useful = static_cast<double>(extent) / static_cast<double>((extent + r - 1) / r * r);
+      const double score = useful * static_cast<double>(r) / (static_cast<double>(r) + 0.5);
+      if (score >= best_score) best_score = score, best = r;
+    }
+    return best;
+  }
+
+  // Tasks: samples together until they are worth a thread. A sample that is worth several is split into rows of the image, which share the weights, or, where
+  // these are larger than the image, into panels of channels.
+  void conv_tasks(int64_t rows, int64_t panels) {
+    const ir::Node& node = p.graph->nodes[k.anchor];
+    const bool by_panel = p.graph->type(node.inputs[1]).bytes() > p.graph->type(node.inputs[0]).bytes() && panels > 1;
+    const int64_t tasks = flops() >= kSplitSampleFlops ? 4 * m.cores : 1;
+    set("image_rows", rows);
+    set("task_rows", by_panel ? rows : largest_near(rows, std::max<int64_t>(1, rows / tasks)));
+    set("task_panels", by_panel ? largest_near(panels, std::max<int64_t>(1, panels / tasks)) : panels);
+    set("task_samples", chunk_of(flops(), kGrainFlops, 1 << 10));
+  }
+
+  void winograd(int64_t pool_x, int64_t pool_y) {
+    s.name = "winograd";
+    const ir::Node& node = p.graph->nodes[k.anchor];
+    const Type &a = anchor_type(), &o = out().type;
+    const int64_t tile = node.attrs.i("tile"), C = p.graph->type(node.inputs[0]).dims[2], step_y = tile / pool_y;
+    const auto [lanes, vectors] = lanes_of_result(a.dims[2], 2);
+    s.vector = lanes;
+    const int64_t rows = (o.dims[0] + step_y - 1) / step_y, columns = (a.dims[1] + tile - 1) / tile;
+    // Tile rows of a task: their transforms fit a core's cache, and a sample that is worth it keeps all cores busy.
+    int64_t most = std::max<int64_t>(1, m.l2 / ((tile + 2) * (tile + 2) * C * 4 * columns));
+    if (flops() >= kSplitSampleFlops) most = std::min(most, std::max<int64_t>(1, rows / m.cores));
+    const int64_t task_rows = largest_divisor(rows, most);
+    set("tile", tile);
+    set("step_x", tile / pool_x);
+    set("step_y", step_y);
+    set("columns", columns);
+    set("vectors", vectors);
+    set("rows", rows_for(task_rows * columns, accumulators() / vectors));
+    set("task_rows", task_rows);
+    set("tile_rows", rows);
+    set("task_samples", chunk_of(flops(), kGrainFlops, 1 << 10));
   }
 
   // Lanes along a row: a short row is cut into equal vectors, so that none is partly empty.
@@ -250,7 +325,12 @@ struct Chooser {
     set(planes ? "filters" : "vectors", held);
     set("taps", taps);
     set("channels", channels);
-    const int64_t task_rows = slice_of(H, 8);
+    int64_t task_rows = slice_of(H, 8);
+    if (!planes && w.bytes() > kLargeWeights) {  // one copy of dw for each slice would be too much
+      s.name = "taps_panels";
+      task_rows = H;
+      set("task_channels", channels * largest_divisor(C / channels, std::max<int64_t>(1, C / channels / (4 * m.cores))));
+    }
     set("task_rows", task_rows);
     const int64_t steps = planes ? (W + s.vector - 1) / s.vector : W;  // of the innermost loop along a row
     set("block_rows", largest_divisor(task_rows, std::max<int64_t>(1, 16 / steps)));
@@ -276,6 +356,13 @@ struct Chooser {
     s.name = "tokens";
     const Type& a = anchor_type();
     const int64_t U = a.dims.back(), T = a.dims[a.rank() - 2];
+    if (weight_block() > 0) {
+      const auto [lanes, vectors] = lanes_of_result(U, 1);
+      s.vector = lanes;
+      set("vectors", vectors);
+      set("rows", rows_for(T, accumulators() / vectors));
+      return;
+    }
     s.vector = lanes_for(U, m.vector_floats, 1, false).first;
     if (U < m.vector_floats) s.vector = static_cast<int>(U);
     const int64_t fit = std::max<int64_t>(1, U / s.vector);
@@ -304,7 +391,8 @@ struct Chooser {
 
   Strategy run() {
     s.vector = m.vector_floats;
-    if (k.anchor == ir::kNone) map();
+    if (out().block > 0) pack();
+    else if (k.anchor == ir::kNone) map();
     else {
       auto& node = p.graph->nodes[k.anchor];
       switch (node.op->kind) {

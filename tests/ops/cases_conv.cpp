@@ -48,6 +48,24 @@ void grouped(std::vector<Case>& c) {
     }
 }
 
+void packed(std::vector<Case>& c) {
+  const Type w = fixed({3, 2, 8, 16});
+  for (const auto& [dim, block] : {std::pair<int64_t, int64_t>{0, 8}, {0, 16}, {1, 8}, {2, 2}, {3, 1}}) c.push_back({"pack", {w}, {{"dim", dim}, {"block", block}}});
+  c.push_back({"pack", {fixed({24})}, {{"dim", int64_t{0}}, {"block", int64_t{8}}}});
+}
+
+void transformed(std::vector<Case>& c) {
+  struct Image { int64_t h, w, top, bottom, left, right; };
+  for (const int64_t m : {2, 4, 6}) {
+    for (const auto& [in, out] : {std::pair<int64_t, int64_t>{1, 1}, {3, 5}, {16, 32}, {8, 24}}) {
+      for (const bool turned : {false, true}) c.push_back({"winograd_weights", {fixed({3, 3, in, out})}, {{"tile", m}, {"turned", turned}}});
+      for (const Image& i : {Image{7, 6, 1, 1, 1, 1}, {3, 3, 0, 0, 0, 0}, {13, 14, 0, 2, 2, 1}})
+        c.push_back({"winograd_conv", {batched({i.h, i.w, in}), fixed({(m + 2) * (m + 2), in, out})},
+                     with(window({i.h, 3, 1, i.top, i.bottom}, {i.w, 3, 1, i.left, i.right}), {{"tile", m}})});
+    }
+  }
+}
+
 void depthwise(std::vector<Case>& c) {
   for (const auto& [h, w] : kWindows)
     for (const auto& [channels, multiplier] : {std::pair<int64_t, int64_t>{1, 1}, {5, 1}, {16, 1}, {3, 2}, {1, 4}}) {
@@ -87,6 +105,8 @@ void pooling(std::vector<Case>& c) {
 void add_conv_cases(std::vector<Case>& c) {
   grouped(c);
   depthwise(c);
+  packed(c);
+  transformed(c);
   pooling(c);
 }
 

@@ -91,11 +91,8 @@ std::map<ir::ValueId, ir::RefTensor> run_kernels(const ir::Graph& g, const sched
       }
       host = memory.get();
     }
-    auto strides = strides_of(b);
-    for (int d = 0; d < static_cast<int>(strides.size()); ++d) {
-      int extent = d == b.type.rank() ? batch : static_cast<int>(b.type.dims[b.type.rank() - 1 - d]);
-      dims[i].push_back(halide_dimension_t(0, extent, static_cast<int>(strides[d])));
-    }
+    for (const schedule::StoredDim& d : stored_dims(b)) dims[i].push_back(halide_dimension_t(0, static_cast<int>(d.extent), static_cast<int>(d.stride)));
+    if (b.type.batched) dims[i].back().extent = batch;
     buffers[i] = halide_buffer_t{};
     buffers[i].host = static_cast<uint8_t*>(host);
     buffers[i].type = type_of(b.type.dtype);
@@ -119,7 +116,17 @@ std::map<ir::ValueId, ir::RefTensor> run_kernels(const ir::Graph& g, const sched
       ir::RefTensor r;
       if (b.type.batched) r.dims.push_back(batch);
       r.dims.insert(r.dims.end(), b.type.dims.begin(), b.type.dims.end());
-      const auto read = [&](const auto* data) { r.data.assign(data, data + b.type.elements() * (b.type.batched ? batch : 1)); };
+      const auto read = [&](const auto* data) {
+        r.data.assign(data, data + b.type.elements() * (b.type.batched ? batch : 1));
+        if (b.block == 0) return;
+        int64_t inner = 1;  // elements of the dims inside the one in blocks
+        for (int d = 0; d < b.block_dim; ++d) inner *= b.type.dims[static_cast<size_t>(b.type.rank() - 1 - d)];
+        const int64_t extent = b.type.dims[static_cast<size_t>(b.type.rank() - 1 - b.block_dim)], outer = b.type.elements() / (inner * extent);
+        for (int64_t i = 0; i < b.type.elements(); ++i) {
+          const int64_t at = i / inner % extent;
+          r.data[i] = data[((at / b.block * outer + i / (inner * extent)) * inner + i % inner) * b.block + at % b.block];
+        }
+      };
       if (b.type.dtype == ir::DType::u8) read(buffers[i].host);
       else if (b.type.dtype == ir::DType::f32) read(reinterpret_cast<const float*>(buffers[i].host));
       else read(reinterpret_cast<const int32_t*>(buffers[i].host));

@@ -1,0 +1,62 @@
+// Carries out the strategies of schedule/strategy.cpp, which says in words what their loops are for: apply_product.cpp matrix products, apply_conv.cpp
+// convolutions, apply.cpp everything else.
+//
+// Two rules of Halide shape the code. A reduction keeps its accumulators in registers only if its Func has constant size and is computed inside the loop over
+// tiles; so a contraction is always a Func of its own (`acc`), computed at a tile of the output. And what is split must stay inside its bounds: fixed extents are
+// tiled by shifting the last tile inwards, except where the kernel overwrites its input (tiles divide the extent there), and the batch by a guard.
+#pragma once
+#include <algorithm>
+#include <optional>
+
+#include "compiler/lower/build.h"
+
+namespace netc::lower {
+
+using Halide::Expr;
+using Halide::Func;
+using Halide::RVar;
+using Halide::Stage;
+using Halide::TailStrategy;
+using Halide::Var;
+using Halide::VarOrRVar;
+using schedule::Buffer;
+
+struct Applier {
+  const schedule::Plan& p;
+  const schedule::Kernel& k;
+  Built& b;
+  const schedule::Strategy& s = k.strategy;
+  const Buffer& out = p.buffers[k.outputs[0]];
+  Var xo{"xo"}, xi{"xi"}, co{"co"}, ci{"ci"}, yo{"yo"}, yi{"yi"}, no{"no"}, ni{"ni"}, task{"task"}, t{"t"}, l{"l"};
+
+  int num(const char* key, int64_t fallback = 1) const { return static_cast<int>(s.get(key, fallback)); }
+  int64_t extent(int dim) const { return out.type.dims[out.type.rank() - 1 - dim]; }
+  Var n() const { return b.vars.back(); }
+
+  VarOrRVar tasks(Stage st, std::optional<Var> rows, TailStrategy tail);
+  void rows();
+  std::vector<std::string> coordinate_names() const;
+  static bool is_suffix(Func f, const std::vector<std::string>& names);
+  void fold(Func f, VarOrRVar level);
+  void map();
+  void stage_padding(Func at, VarOrRVar level, bool planes = false);
+  void gemm();
+  void gemm_stream();
+  void dot();
+  void outer();
+  std::vector<VarOrRVar> inner_to_reduction(std::vector<Var> tile);
+  void tokens();
+  void scatter();
+  void conv_lanes();
+  void winograd();
+  void pack();
+  void conv_planes();
+  void taps(bool planes);
+  void taps_panels();
+  void reduce();
+  int64_t extent_of_result() const;
+  void ingest();
+  void run();
+};
+
+}  // namespace netc::lower

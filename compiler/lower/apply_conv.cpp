@@ -1,0 +1,154 @@
+#include "compiler/lower/applier.h"
+
+namespace netc::lower {
+
+void Applier::conv_lanes() {
+  Func acc = b.anchor.anchor, o = b.out;
+  Var c = b.vars[0], x = b.vars[1], y = b.vars[2], panel("panel"), group("group"), px("px"), py("py"), xq("xq"), yq("yq");
+  const int tile = s.vector * num("vectors");
+  const int64_t panels = extent(0) / tile;
+  const bool by_panel = num("task_panels") < panels, by_row = num("task_rows") < num("image_rows"), phased = num("phases_x") * num("phases_y") > 1;
+  Stage st(o);
+  std::vector<VarOrRVar> loops = {ci, xi, xo};
+  if (phased) {
+    st.split(x, xq, px, num("phases_x"), TailStrategy::GuardWithIf).split(y, yq, py, num("phases_y"), TailStrategy::GuardWithIf);
+    x = xq, y = yq;
+    loops.insert(loops.end(), {px, py});
+  }
+  st.split(c, co, ci, tile, TailStrategy::ShiftInwards).split(x, xo, xi, num("rows"), TailStrategy::ShiftInwards);
+  if (by_panel) st.split(co, group, panel, num("task_panels"), TailStrategy::ShiftInwards);
+  if (by_row) st.split(y, yo, yi, num("task_rows"), TailStrategy::ShiftInwards);
+  loops.insert(loops.end(), {by_row ? yi : y, by_panel ? panel : co});
+  const Var part = by_panel ? group : yo;  // of a sample, where it is split
+  if (by_panel || by_row) loops.push_back(part);
+  loops.push_back(n());
+  st.reorder(loops).vectorize(ci, s.vector).unroll(xi);
+  VarOrRVar level = task;
+  if (by_panel || by_row) {
+    st.fuse(part, n(), task).parallel(task);
+  } else {
+    st.split(n(), no, ni, num("task_samples"), TailStrategy::GuardWithIf).parallel(no);
+    level = ni;
+  }
+  const ir::Type& in = p.graph->type(p.graph->nodes[k.anchor].inputs[0]);
+  const bool thin = in.dims[2] < s.vector;  // channels of the image: too few for lanes
+  stage_padding(o, level, thin);
+  auto a = acc.args();  // c, x, y, n; of phases c, x, px, y, py, n
+  const Var ay = a[phased ? 3 : 2];
+  acc.compute_at(o, xo).vectorize(a[0], s.vector).unroll(a[0]).unroll(a[1]).unroll(ay);
+  acc.update().reorder(inner_to_reduction({a[0], a[1], ay})).vectorize(a[0], s.vector).unroll(a[0]).unroll(a[1]).unroll(ay);
+  if (thin) acc.update().unroll(b.anchor.r[0]);
+}
+
+// The tiles of a task are transformed once; for each panel of channels their products are formed, and turned back as the result is written.
+void Applier::winograd() {
+  Func sums = b.anchor.anchor, o = b.out, half = b.anchor.helpers[0], tiles = b.anchor.helpers[1], products = b.anchor.helpers[2], back = b.anchor.helpers[3];
+  Var c = b.vars[0], x = b.vars[1], y = b.vars[2], lane("lane"), yr("yr"), yt("yt"), qo("qo"), qi("qi");
+  const int rows = num("rows"), held = (num("task_rows") * num("columns") + rows - 1) / rows * rows;
+  Stage st(o);
+  st.split(c, co, ci, s.vector * num("vectors"), TailStrategy::ShiftInwards).split(ci, ci, lane, s.vector).split(x, xo, xi, num("step_x"), TailStrategy::GuardWithIf)
+      .split(y, yo, yi, num("step_y"), TailStrategy::GuardWithIf);
+  VarOrRVar level = task;
+  if (num("task_rows") < num("tile_rows")) {
+    st.split(yo, yt, yr, num("task_rows"), TailStrategy::GuardWithIf).reorder({lane, xi, yi, ci, xo, yr, co, yt, n()}).fuse(yt, n(), task).parallel(task);
+  } else {
+    st.reorder({lane, xi, yi, ci, xo, yo, co, n()}).split(n(), no, ni, num("task_samples"), TailStrategy::GuardWithIf).parallel(no);
+    level = ni;
+  }
+  st.vectorize(lane).unroll(xi).unroll(yi);
+  stage_padding(o, level);
+  auto v = tiles.args();  // c, q, ex, ey, n
+  tiles.compute_at(o, Var(level.name())).bound_storage(v[1], held).split(v[0], co, ci, s.vector).reorder({ci, v[2], v[3], co, v[1], v[4]}).vectorize(ci).unroll(v[2]).unroll(v[3]);
+  auto h = half.args();  // c, ex, i, q, n
+  half.compute_at(tiles, co).vectorize(h[0], s.vector).unroll(h[1]).unroll(h[2]);
+  auto m = products.args();  // k, q, ex, ey, n
+  products.compute_at(o, co).bound_storage(m[1], held).split(m[1], qo, qi, rows, TailStrategy::RoundUp).reorder({m[0], qi, qo, m[2], m[3], m[4]}).vectorize(m[0], s.vector)
+      .unroll(m[0]).unroll(qi);
+  auto a = sums.args();
+  sums.compute_at(products, qo).vectorize(a[0], s.vector).unroll(a[0]).unroll(a[1]);
+  sums.update().reorder(inner_to_reduction({a[0], a[1]})).vectorize(a[0], s.vector).unroll(a[0]).unroll(a[1]);
+  auto z = back.args();  // k, i, ex, q, n
+  back.compute_at(o, ci).vectorize(z[0], s.vector).unroll(z[1]).unroll(z[2]);
+}
+
+void Applier::conv_planes() {
+  Func acc = b.anchor.anchor, o = b.out;
+  Var c = b.vars[0], x = b.vars[1], y = b.vars[2], line("line"), lines("lines");
+  Stage st(o);
+  st.split(c, co, ci, num("channels")).split(x, xo, xi, s.vector * num("vectors"), TailStrategy::ShiftInwards)
+      .split(y, lines, line, num("lines"), TailStrategy::ShiftInwards).reorder({xi, ci, line, co, xo, lines, n()}).vectorize(xi, s.vector).unroll(ci).unroll(line);
+  VarOrRVar level = tasks(st, lines, TailStrategy::ShiftInwards);
+  stage_padding(o, level, true);
+  auto a = acc.args();
+  acc.compute_at(o, co).reorder(a[1], a[0], a[2], a[3]).reorder_storage(a[1], a[0], a[2], a[3]).vectorize(a[1], s.vector).unroll(a[1]).unroll(a[0]).unroll(a[2]);
+  acc.update().reorder(inner_to_reduction({a[1], a[0], a[2]})).vectorize(a[1], s.vector).unroll(a[1]).unroll(a[0]).unroll(a[2]);
+}
+
+// dw(k, c, kx, ky). Three levels of sums: `reg`, of a block of image rows, in registers for a tile of dw; `part`, of a slice of rows and the batch, in cache;
+// the anchor adds the slices in order. Image rows are read once for all of dw.
+void Applier::taps(bool planes) {
+  Func acc = b.anchor.anchor;
+  auto a = acc.args();
+  auto r = b.anchor.r;
+  RVar piece("piece"), row("row"), block("block"), line("line"), xv("xv"), xl("xl");
+  Var bv("bv"), nv("nv"), k0("k0"), k1("k1"), c0("c0"), c1("c1"), q0("q0"), q1("q1");
+  acc.update().split(r[1], piece, row, num("task_rows"));
+  if (planes) acc.update().split(r[0], xv, xl, s.vector);
+  Func part = planes ? acc.update().rfactor({{piece, t}, {xl, l}}) : acc.update().rfactor(piece, t);
+  part.update().split(row, block, line, num("block_rows"));
+  Func reg = part.update().rfactor({{block, bv}, {r[2], nv}});
+  int held = planes ? num("filters") : s.vector * num("vectors");
+  acc.compute_root();
+  part.compute_root().parallel(t);
+  part.update().split(a[0], k0, k1, held).split(a[1], c0, c1, num("channels")).split(a[2], q0, q1, num("taps"));
+  std::vector<VarOrRVar> loops = {k1, c1, q1, k0, c0, q0, a[3], block, r[2], t};
+  auto unrolled = [&](Stage st) {
+    if (planes) st.unroll(a[0]).unroll(a[1]).unroll(a[2]);
+    else st.vectorize(a[0], s.vector).unroll(a[0]).unroll(a[1]).unroll(a[2]);
+  };
+  if (planes) {
+    loops.insert(loops.begin(), l);
+    part.reorder_storage({l, a[0], a[1], a[2], a[3], t}).reorder({l, a[0], a[1], a[2], a[3], t}).vectorize(l);
+    part.update().reorder(loops).vectorize(l).unroll(k1).unroll(c1).unroll(q1).parallel(t);
+    reg.compute_at(part, k0).reorder_storage({l, a[0], a[1], a[2], a[3], t, bv, nv}).reorder({l, a[0], a[1], a[2], a[3], t, bv, nv}).vectorize(l);
+    reg.update().reorder({l, a[0], a[1], a[2], xv, line, a[3], t, bv, nv}).vectorize(l);
+    acc.update().reorder({xl, piece, a[0], a[1], a[2], a[3]}).atomic().vectorize(xl);
+  } else {
+    part.vectorize(a[0], s.vector);
+    part.update().reorder(loops).vectorize(k1, s.vector).unroll(k1).unroll(c1).unroll(q1).parallel(t);
+    reg.compute_at(part, k0);
+    reg.update().reorder({a[0], a[1], a[2], r[0], line, a[3], t, bv, nv});
+    acc.vectorize(a[0], s.vector);
+    acc.update().reorder({a[0], a[1], a[2], a[3], piece}).vectorize(a[0], s.vector);
+  }
+  unrolled(reg);
+  unrolled(reg.update());
+  for (Func pad : b.anchor.padded) {
+    auto args = pad.args();
+    pad.compute_at(part, block).reorder_storage(args[1], args[2], args[0], args[3]);
+  }
+}
+
+// The same for a large dw: tasks are groups of channels, each of which adds over the whole batch, and what follows works on the group while it is in cache.
+void Applier::taps_panels() {
+  Func acc = b.anchor.anchor, o = b.out;
+  auto a = acc.args();
+  auto r = b.anchor.r;
+  RVar block("block"), line("line");
+  Var bv("bv"), nv("nv"), k0("k0"), k1("k1"), c0("c0"), c1("c1"), q0("q0"), q1("q1"), group("group"), cc("cc");
+  o.split(b.vars[1], group, cc, num("task_channels")).reorder({b.vars[0], cc, b.vars[2], b.vars[3], group}).vectorize(b.vars[0], s.vector).parallel(group);
+  acc.update().split(r[1], block, line, num("block_rows"));
+  Func reg = acc.update().rfactor({{block, bv}, {r[2], nv}});
+  acc.compute_at(o, group).vectorize(a[0], s.vector);
+  acc.update().split(a[0], k0, k1, s.vector * num("vectors")).split(a[1], c0, c1, num("channels")).split(a[2], q0, q1, num("taps"))
+      .reorder({k1, c1, q1, k0, c0, q0, a[3], block, r[2]}).vectorize(k1, s.vector).unroll(k1).unroll(c1).unroll(q1);
+  reg.compute_at(acc, k0);
+  reg.update().reorder({a[0], a[1], a[2], r[0], line, a[3], bv, nv});
+  for (Stage st : {Stage(reg), reg.update()}) st.vectorize(a[0], s.vector).unroll(a[0]).unroll(a[1]).unroll(a[2]);
+  for (Func pad : b.anchor.padded) {
+    auto args = pad.args();
+    pad.compute_at(acc, block).vectorize(args[0], std::min(s.vector, num("task_channels")), TailStrategy::GuardWithIf);
+  }
+}
+
+}  // namespace netc::lower

@@ -1,0 +1,115 @@
+#include "compiler/lower/applier.h"
+
+namespace netc::lower {
+
+// acc(u, n) in registers for a tile; on all of K.
+void Applier::gemm() {
+  Func acc = b.anchor.anchor, o = b.out;
+  Var u = b.vars[0], batch = b.vars[1];
+  auto tile = [&](Stage st, int rows, int vectors, bool parallel) {
+    st.split(u, co, ci, s.vector * vectors, TailStrategy::ShiftInwards).split(batch, no, ni, rows, TailStrategy::ShiftInwards).reorder({ci, ni, co, no}).vectorize(ci, s.vector);
+    st.fuse(co, no, task).unroll(ni);
+    if (parallel) st.parallel(task);
+  };
+  if (num("rows") > 1) {
+    Stage wide = o.specialize(b.batch >= num("rows"));
+    tile(wide, num("rows"), num("vectors"), num("tasks"));
+  }
+  tile(Stage(o), 1, num("vectors_1"), num("tasks_1"));
+  auto au = acc.args()[0], an = acc.args()[1];
+  acc.compute_at(o, task).vectorize(au, s.vector).unroll(au).unroll(an);
+  acc.update().reorder(au, an, b.anchor.r[0]).vectorize(au, s.vector).unroll(au).unroll(an);
+}
+
+// Each task streams its slice of K once for a block of rows, and keeps a block of the slice in cache for all of them; the slices' sums are added in order.
+void Applier::gemm_stream() {
+  Func acc = b.anchor.anchor, o = b.out;
+  auto au = acc.args()[0], an = acc.args()[1];
+  Var u = b.vars[0], batch = b.vars[1], chunk_v("chunk"), block_v("block"), pu("pu"), pn("pn");
+  RVar ko("ko"), ki("ki"), kb("kb"), kk("kk");
+  int K = static_cast<int>(p.graph->type(p.graph->nodes[k.anchor].inputs[1]).dims[0]);
+  acc.update().split(b.anchor.r[0], ko, ki, K / num("split_k"));
+  Func part = acc.update().rfactor(ko, chunk_v);
+  part.update().split(ki, kb, kk, num("block_k"));
+  Func reg = part.update().rfactor(kb, block_v);
+  auto rows_of = [&](Stage st, int rows) {
+    st.split(batch, no, ni, rows, TailStrategy::ShiftInwards).vectorize(u, s.vector, TailStrategy::ShiftInwards).reorder({u, ni, no});
+  };
+  auto tile = [&](Stage st, int rows, int vectors) {
+    st.split(au, co, pu, s.vector * vectors, TailStrategy::GuardWithIf).split(an, yo, pn, rows, TailStrategy::GuardWithIf).reorder({pu, pn, yo, co, kb, chunk_v})
+        .vectorize(pu, s.vector).parallel(chunk_v);
+  };
+  for (int rows : {32, 8}) {
+    rows_of(o.specialize(b.batch >= rows), rows);
+    tile(part.update().specialize(b.batch >= rows), num("rows"), num("vectors"));
+  }
+  rows_of(Stage(o), 1);
+  tile(part.update(), 1, num("vectors_1"));
+  acc.compute_at(o, no).vectorize(au, s.vector, TailStrategy::GuardWithIf);
+  acc.update().reorder(au, an, ko).vectorize(au, s.vector, TailStrategy::GuardWithIf);
+  part.compute_at(o, no).parallel(chunk_v).vectorize(au, s.vector, TailStrategy::GuardWithIf);
+  reg.compute_at(part, yo).vectorize(au, s.vector).unroll(an);
+  reg.specialize(b.batch >= 8).unroll(au);
+  reg.update().specialize(b.batch >= 8).reorder(au, an, kk).vectorize(au, s.vector).unroll(au).unroll(an);
+  RVar kko("kko"), kki("kki");  // few rows: whole rows of the weights, read one after another
+  reg.update().split(kk, kko, kki, 2).reorder(kki, au, an, kko).vectorize(au, s.vector).unroll(kki);
+}
+
+// Lanes along the reduction; their sums are added at the end.
+void Applier::dot() {
+  Func acc = b.anchor.anchor, o = b.out;
+  Var kv = b.vars[0], batch = b.vars[1], lane("lane"), kt("kt"), kto("kto"), kti("kti");
+  auto ak = acc.args()[0], an = acc.args()[1];
+  RVar ro("ro"), ri("ri");
+  acc.update().split(b.anchor.r[0], ro, ri, s.vector);
+  Func part = acc.update().rfactor(ri, lane);
+  int tile_k = num("tile"), rows = num("rows");
+  auto tile = [&](Stage st, int rows_here) {
+    st.split(kv, kt, ci, tile_k).split(kt, kto, kti, num("task_tiles"), TailStrategy::GuardWithIf).split(batch, no, ni, rows_here, TailStrategy::ShiftInwards)
+        .reorder({ci, ni, kti, no, kto}).unroll(ci).unroll(ni).parallel(kto);
+  };
+  Stage wide = o.specialize(b.batch >= rows);
+  tile(wide, rows);
+  tile(Stage(o), 1);
+  acc.compute_at(o, kti).unroll(ak).unroll(an);
+  acc.update().unroll(ak).unroll(an).atomic().vectorize(ri);
+  part.compute_at(o, kti).reorder_storage(lane, ak, an).reorder(lane, ak, an).vectorize(lane).unroll(ak).unroll(an);
+  part.update().reorder(lane, ak, an, ro).vectorize(lane).unroll(ak).unroll(an);
+}
+
+// dw(u, k), the reduction over the batch; what follows (regulariser, optimiser) works on the tile in registers.
+void Applier::outer() {
+  Func acc = b.anchor.anchor, o = b.out;
+  Var u = b.vars[0], kv = b.vars[1], kt("kt"), kto("kto"), kti("kti");
+  auto au = acc.args()[0], ak = acc.args()[1];
+  o.split(u, co, ci, s.vector * num("vectors")).split(kv, kt, yi, num("rows")).split(kt, kto, kti, num("task_tiles")).reorder({ci, yi, co, kti, kto})
+      .vectorize(ci, s.vector).unroll(yi).parallel(kto);
+  acc.compute_at(o, co).vectorize(au, s.vector).unroll(au).unroll(ak);
+  acc.update().reorder(inner_to_reduction({au, ak})).vectorize(au, s.vector).unroll(au).unroll(ak);
+}
+
+// A matrix product for each sample. With more than two dims the outer ones (attention's heads) and samples are tasks, else panels of columns: all rows go through
+// a panel of the second operand while it is in cache. A transposed copy of an operand is made once for the kernel, or once for each task where it is a sample's.
+void Applier::tokens() {
+  Func acc = b.anchor.anchor, o = b.out;
+  Var c = b.vars[0], x = b.vars[1];
+  Stage st(o);
+  st.split(c, co, ci, s.vector * num("vectors"), TailStrategy::ShiftInwards).split(x, xo, xi, num("rows"), TailStrategy::ShiftInwards);
+  std::vector<VarOrRVar> order = {ci, xi, xo, co};
+  for (size_t d = 2; d < b.vars.size(); ++d) order.push_back(b.vars[d]);
+  st.reorder(order).vectorize(ci, s.vector).unroll(xi);
+  st.fuse(b.vars.size() > 3 ? b.vars[b.vars.size() - 2] : co, n(), task).parallel(task);
+  const Var level = b.vars.size() > 4 ? b.vars[2] : task;
+  for (Func copy : b.anchor.padded) {
+    auto args = copy.args();
+    bool of_sample = args.back().name() == "n";
+    if (of_sample) copy.compute_at(o, level);
+    else copy.compute_root().parallel(args.back());
+    copy.vectorize(args[0], s.vector, TailStrategy::GuardWithIf);
+  }
+  auto a = acc.args();
+  acc.compute_at(o, xo).vectorize(a[0], s.vector).unroll(a[0]).unroll(a[1]);
+  acc.update().reorder(inner_to_reduction({a[0], a[1]})).vectorize(a[0], s.vector).unroll(a[0]).unroll(a[1]);
+}
+
+}  // namespace netc::lower

@@ -1,0 +1,74 @@
+// Weights as a kernel wants to read them: the same tensor, stored so that the lanes of a tile lie side by side.
+#include "compiler/ops/pack.h"
+
+namespace netc::ops {
+namespace {
+
+OpDef pack() {
+  OpDef d;
+  d.name = "pack";
+  d.doc = "The same values, stored in blocks of `block` along dim `dim` (0 is the innermost): a block's elements lie side by side, the blocks one after another.";
+  d.inputs = 1;
+  d.stores_blocks = true;
+  d.no_gradient = "it only says where elements lie, and is put in after gradients are";
+  d.cost = per_element(0);
+  d.shape = [](Types in, const Attrs& a, std::vector<Type>& out, std::string& error) {
+    const int64_t dim = a.i("dim"), block = a.i("block");
+    if (in[0].dtype != DType::f32 || in[0].batched || dim < 0 || dim >= in[0].rank() || block < 1 || in[0].dims[in[0].rank() - 1 - dim] % block != 0) {
+      error = fmt::format("pack needs an f32 tensor whose dim {} is a multiple of {}, not {}", dim, block, list_types(in));
+      return false;
+    }
+    out = {in[0]};
+    return true;
+  };
+  d.scalar = [](const LowerContext&, const Exprs& in, const Exprs&) { return Exprs{in[0]}; };
+  d.reference = [](const Node&, const Graph&, const Tensors& in, int64_t) { return Tensors{in[0]}; };
+  return d;
+}
+
+const OpDef& pack_op() {
+  static const OpDef op = pack();
+  return op;
+}
+
+}  // namespace
+
+int64_t block_of(int64_t extent, const Target& t) {
+  int64_t lanes = t.lanes;
+  while (lanes > 4 && extent % lanes != 0) lanes /= 2;
+  if (extent % lanes != 0) return 0;
+  const int64_t vectors = extent / lanes;
+  for (int64_t v : {4, 2, 3})
+    if (vectors % v == 0 && (v < 4 || t.registers >= 32)) return v * lanes;
+  return lanes;
+}
+
+ValueId packed(Graph& g, ValueId w, int dim, int64_t block, int32_t layer) {
+  for (const Node& n : g.nodes)  // weights that several layers share are packed once
+    if (n.op == &pack_op() && n.inputs[0] == w && n.attrs.i("dim") == dim && n.attrs.i("block") == block) return n.results[0];
+  return g.add(pack_op(), {w}, {{"dim", static_cast<int64_t>(dim)}, {"block", block}}, layer, g.values[w].name + ".packed");
+}
+
+Form packed_form(int dim, std::function<bool(const Node&, const Graph&)> fits) {
+  Form f;
+  f.name = "packed";
+  const auto block = [dim](const Node& n, const Graph& g, const Target& t) {
+    const Type& w = g.type(n.inputs[1]);
+    return w.batched ? 0 : block_of(w.dims[static_cast<size_t>(w.rank() - 1 - dim)], t);
+  };
+  f.cost = [block, fits](const Node& n, const Graph& g, const Target& t) -> std::optional<double> {
+    const NodeId def = g.values[n.inputs[1]].def;
+    if ((fits && !fits(n, g)) || block(n, g, t) == 0 || (def != kNone && g.nodes[def].op->stores_blocks)) return std::nullopt;
+    return n.op->cost(n, g).flops;
+  };
+  f.rewrite = [block, dim](Graph& g, NodeId id, const Target& t) {
+    const int64_t size = block(g.nodes[id], g, t);
+    const ValueId w = packed(g, g.nodes[id].inputs[1], dim, size, g.nodes[id].layer);
+    g.nodes[id].inputs[1] = w;  // not before: adding moves the nodes
+  };
+  return f;
+}
+
+void add_pack(Registry& r) { r.ops.ops.push_back(&pack_op()); }
+
+}  // namespace netc::ops

@@ -1,0 +1,102 @@
+// Every form of an operator computes what the operator does.
+#include <doctest/doctest.h>
+
+#include <cmath>
+#include <random>
+
+#include <fmt/format.h>
+
+#include "compiler/ir/interpret.h"
+#include "compiler/passes/rewrite.h"
+#include "tests/ops/cases.h"
+#include "tests/support/kernel_runner.h"
+
+using namespace netc;
+using namespace netc::ir;
+using namespace netc::test;
+
+namespace {
+
+struct Net {
+  Graph g;
+  std::map<std::string, RefTensor> operands;
+  ValueId result = kNone;
+  RefTensor want;
+};
+
+Net net_of(const Case& c, int64_t batch) {
+  Net net;
+  net.g.name = "form";
+  std::mt19937 random(7);
+  const std::vector<RefTensor> contents = operands(c, batch, random);
+  std::vector<ValueId> in;
+  for (size_t i = 0; i < c.in.size(); ++i) {
+    Variable v;
+    v.name = fmt::format("in{}", i);
+    v.role = c.in[i].batched ? Role::input : Role::weight;
+    in.push_back(net.g.add_variable(v, c.in[i]));
+    net.operands[v.name] = contents[i];
+  }
+  const OpDef& op = ops::registry().ops.at(c.op);
+  net.result = net.g.add(op, in, c.attrs);
+  net.g.outputs.push_back({"result", net.result});
+  net.want = op.reference(net.g.nodes.back(), net.g, contents, batch)[0];
+  return net;
+}
+
+double distance(const RefTensor& a, const RefTensor& b) {
+  if (a.data.size() != b.data.size()) return INFINITY;
+  double worst = 0, scale = 1e-30;
+  for (double v : b.data) scale = std::max(scale, std::abs(v));
+  for (size_t i = 0; i < a.data.size(); ++i) worst = std::max(worst, std::isfinite(a.data[i]) ? std::abs(a.data[i] - b.data[i]) / scale : INFINITY);
+  return worst;
+}
+
+Case convolution(const char* op, int64_t h, int64_t w, int64_t c, int64_t k, int64_t before, int64_t after) {
+  const Type x{DType::f32, true, {h, w, c}}, kernel{DType::f32, false, {3, 3, c, k}}, y{DType::f32, true, {h + before + after - 2, w + before + after - 2, k}};
+  Attrs a = {{"stride_h", int64_t{1}}, {"stride_w", int64_t{1}}, {"pad_top", before}, {"pad_bottom", after}, {"pad_left", before}, {"pad_right", after}};
+  if (std::string(op) == "conv") return {op, {x, kernel}, a};
+  a.set("in_h", h), a.set("in_w", w);
+  return {op, {y, kernel}, a};
+}
+
+}  // namespace
+
+TEST_CASE("every form of an operator is the operator") {
+  int forms = 0;
+  std::vector<Case> all = cases();
+  for (const char* op : {"conv", "conv_data_grad"})
+    for (const auto& [before, after] : {std::pair<int64_t, int64_t>{1, 1}, {0, 0}, {2, 1}}) all.push_back(convolution(op, 9, 10, 16, 32, before, after));
+  for (const Case& c : all)
+    for (const Form& form : ops::registry().ops.at(c.op).forms)
+      for (const Target target : {Target{8, 16}, Target{16, 32}}) {
+        Net net = net_of(c, 2);
+        if (!form.cost(net.g.nodes[0], net.g, target)) continue;
+        form.rewrite(net.g, 0, target);
+        passes::restore_order(net.g);
+        const RefTensor got = interpret(net.g, net.operands, 2)[static_cast<size_t>(net.result)];
+        CHECK_MESSAGE(distance(got, net.want) < 1e-9, fmt::format("{} as {}", name_of(c), form.name));
+        ++forms;
+      }
+  CHECK(forms > 80);
+}
+
+// In float32, against sums in double, relative to the largest result: the bounds that winograd.cpp states.
+TEST_CASE("tiles of Winograd keep the bound of their error, whatever the image leaves of the last tile") {
+  for (const auto& [m, bound] : {std::pair<int64_t, double>{2, 2e-6}, {4, 2e-5}, {6, 2e-4}})
+    for (const auto& [h, w] : {std::pair<int64_t, int64_t>{13, 15}, {12, 12}, {5, 28}, {28, 3}}) {
+      Case c = convolution("conv", h, w, 32, 48, 1, 1);
+      const Type kernel = c.in[1];
+      const std::vector<Form>& forms = ops::registry().ops.at("conv").forms;
+      for (const Form& form : forms) {
+        if (form.name != fmt::format("winograd{}", m)) continue;
+        Net net = net_of(c, 3);
+        form.rewrite(net.g, 0, Target{8, 16});
+        passes::restore_order(net.g);
+        std::string error;
+        const auto got = run_kernels(net.g, schedule::host_machine(), net.operands, 3, 3, 2, error);
+        REQUIRE_MESSAGE(error.empty(), error);
+        CHECK_MESSAGE(distance(got.at(net.result), net.want) < bound, fmt::format("{} as {}: {}", name_of(c), form.name, distance(got.at(net.result), net.want)));
+      }
+    }
+}
