@@ -36,6 +36,7 @@ foreach(folder ${folders})
 endforeach()
 if(TARGET netc)
   file(GLOB scripts CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tests/scripts/*.sh)
+  list(FILTER scripts EXCLUDE REGEX "/lib\\.sh$")  # what they share
   foreach(script ${scripts})
     get_filename_component(name ${script} NAME_WE)
     add_test(NAME ${name} COMMAND bash ${script} WORKING_DIRECTORY ${PROJECT_SOURCE_DIR})
