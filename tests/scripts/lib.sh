@@ -1,6 +1,5 @@
-# What these scripts share; `. "$(dirname "$0")/lib.sh"` is their first line. A folder $t, which goes away with the script, and a kernel cache in it.
+# What these scripts share; `. "$(dirname "$0")/lib.sh"` is how they begin. A folder $t, which goes away with the script, and a kernel cache in it.
 set -euo pipefail
-scripts=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 t=$(mktemp -d)
 trap 'rm -rf "$t"' EXIT
 export XDG_CACHE_HOME=${XDG_CACHE_HOME:-$t/cache}
@@ -13,5 +12,5 @@ expect() {
   shift 2
   "$@" >"$t/out" 2>"$t/err" || got=$?
   [ "$got" = "$code" ] || { cat "$t/out" "$t/err" >&2; fail "exit code $got, not $code: $*"; }
-  [ -z "$text" ] || cat "$t/out" "$t/err" | grep -qF -e "$text" || { cat "$t/out" "$t/err" >&2; fail "does not say '$text': $*"; }
+  [ -z "$text" ] || grep -qF -e "$text" "$t/out" "$t/err" || { cat "$t/out" "$t/err" >&2; fail "does not say '$text': $*"; }
 }
