@@ -5,6 +5,9 @@ set(netc_libraries "")
 add_library(netc_flags INTERFACE)
 target_include_directories(netc_flags INTERFACE ${PROJECT_SOURCE_DIR})
 target_compile_options(netc_flags INTERFACE $<$<CONFIG:Release>:-O1>)  # the compiler waits for Halide and the host's compiler, not for itself; it builds in two thirds of the time
+if(NETC_SANITIZE)  # Halide's expressions are all pointers and calls: asking at each of them would double the time; AddressSanitizer sees most of it as well
+  target_compile_options(netc_flags INTERFACE -fno-sanitize=alignment,nonnull-attribute,returns-nonnull-attribute,pointer-overflow)
+endif()
 target_include_directories(netc_flags SYSTEM INTERFACE ${LLVM_INCLUDE_DIRS})
 # Halide first: its own LLVM is hidden inside it, and must be found before the shared one.
 target_link_libraries(netc_flags INTERFACE Halide::Halide LLVM fmt::fmt nlohmann_json::nlohmann_json Threads::Threads)

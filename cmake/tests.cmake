@@ -36,10 +36,17 @@ foreach(folder ${folders})
 endforeach()
 if(TARGET netc)
   file(GLOB scripts CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tests/scripts/*.sh)
+  list(FILTER scripts EXCLUDE REGEX "/lib\\.sh$")  # what they share
   foreach(script ${scripts})
     get_filename_component(name ${script} NAME_WE)
     add_test(NAME ${name} COMMAND bash ${script} WORKING_DIRECTORY ${PROJECT_SOURCE_DIR})
     set_tests_properties(${name} PROPERTIES ENVIRONMENT "NETC=$<TARGET_FILE:netc>;SOURCE_DIR=${PROJECT_SOURCE_DIR}" TIMEOUT 900)
   endforeach()
-  set_tests_properties(sanitize PROPERTIES RUN_SERIAL ON)  # compiles on every core
+  # The longest first, so that no core waits for one of them at the end; sanitize compiles, on every core.
+  set(names sanitize ops lower models emit families end_to_end command_line)
+  set(seconds 600 200 150 100 80 60 50 40)
+  foreach(name cost IN ZIP_LISTS names seconds)
+    set_tests_properties(${name} PROPERTIES COST ${cost})
+  endforeach()
+  set_tests_properties(sanitize PROPERTIES TIMEOUT 1800)
 endif()

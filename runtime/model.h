@@ -28,6 +28,10 @@ struct VarInfo {
   size_t elements() const { size_t e = 1; for (int i = 0; i < rank; ++i) e *= static_cast<size_t>(dims[i]); return e; }
 };
 
+/// Fresh training starts with the tensors of a safetensors file for the weights and states whose names begin with `prefix`; the file names them by the rest, or by
+/// the whole name. The file is `path`, absolute; where there is none, `written`, as the source has it.
+struct InitialWeights { const char* prefix; const char* path; const char* written; };
+
 /// One sample's shape; -1 is an extent known only per sample (images of any size: the model resizes them itself, see Model::ingest).
 struct PortInfo {
   const char* name;
@@ -71,6 +75,7 @@ struct ModelInfo {
   std::span<const PortInfo> labels;              // what losses compare outputs with, besides inputs and outputs; rank 0 i32: a class index
   std::span<const LossInfo> losses;              // the loss is their sum, and the weights' penalties
   std::span<const VarInfo> variables;
+  std::span<const InitialWeights> initial_weights;
   std::span<const LayerInfo> layers;
   std::span<const KernelInfo> kernels;
   MemoryInfo memory;

@@ -64,7 +64,7 @@ $training$
 )txt";
 
 constexpr const char* kCTraining = R"txt(
-/* Fresh weights from a seed; the same seed gives the same bits. */
+/* Fresh weights from a seed, and those that the net takes `from` files; the same seed gives the same bits. */
 int $id$_initialise($id$_network*, uint64_t seed);
 $c_labels$/* The loss of the first `count` samples and their labels. */
 int $id$_evaluate($id$_network*, int count, float* loss);

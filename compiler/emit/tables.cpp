@@ -1,5 +1,6 @@
 // The static tables of a driver: what the program knows about its net.
 #include <algorithm>
+#include <filesystem>
 
 #include <fmt/format.h>
 
@@ -36,6 +37,13 @@ std::string variable_row(const VariableRow& r) {
   const char* role = v.role == ir::Role::slot ? "slot" : v.role == ir::Role::state ? "state" : "weight";
   return fmt::format("{{{}, rt::VarRole::{}, {}, {}, {}, {{{}, {}, {}, {}, {}}}, {}, {}}}", quoted(v.name), role, v.trainable, r.type.rank(), dims_text(r.type),
                      quoted(v.init.kind), literal(v.init.a), literal(v.init.b), v.init.fan_in, v.init.fan_out, literal(v.l1), literal(v.l2));
+}
+
+/// The program is run from anywhere: the path is absolute.
+std::string initial_row(const sema::InitialWeights& w) {
+  std::error_code ec;
+  const std::filesystem::path absolute = std::filesystem::absolute(w.path, ec);
+  return fmt::format("{{{}, {}, {}}}", quoted(w.prefix), quoted(ec ? w.path : absolute.string()), quoted(w.written));
 }
 
 void kernel_rows(Table& t, const schedule::Plan& p, bool train) {
@@ -82,7 +90,7 @@ std::string info_tables(const Unit& u) {
   Table inputs("rt::PortInfo", "kInputs"), ingested("rt::PortInfo", "kIngested"), outputs("rt::PortInfo", "kOutputs"), labels("rt::PortInfo", "kLabels"),
       losses("rt::LossInfo", "kLosses"), vars("rt::VarInfo", "kVariables"), layers("rt::LayerInfo", "kLayers"), kernels("rt::KernelInfo", "kKernels"),
       hypers("rt::KeyValue", "kHyperparameters"), classes("const char*", "kClasses"), metrics("const char*", "kMetrics"),
-      callbacks("rt::CallbackInfo", "kCallbacks"), augment("rt::AugmentInfo", "kAugment");
+      callbacks("rt::CallbackInfo", "kCallbacks"), augment("rt::AugmentInfo", "kAugment"), initial("rt::InitialWeights", "kInitialWeights");
   const bool trains = u.train != nullptr;
   for (const Port& p : inputs_of(u)) inputs.row(port(p.name, p.type)), ingested.row(port(p.name, p.stored));
   for (const Port& p : outputs_of(u)) outputs.row(port(p.name, p.type));
@@ -90,6 +98,7 @@ std::string info_tables(const Unit& u) {
   if (trains)
     for (const sema::LossTerm& t : m.train.losses) losses.row(loss_row(u, t));
   for (const VariableRow& r : variables.rows) vars.row(variable_row(r));
+  for (const sema::InitialWeights& w : m.initial_weights) initial.row(initial_row(w));
   for (const LayerRow& l : layers_of(m)) {
     layers.row(fmt::format("{{{}, {}, {}, {}, {}, {}}}", quoted(l.name), quoted(l.text), quoted(l.output_shape), l.trainable + l.fixed, l.macs, l.line));
   }
@@ -104,7 +113,7 @@ std::string info_tables(const Unit& u) {
   for (const sema::Augment& a : m.data.augment) augment.row(augment_row(a));
 
   std::string s;
-  for (const Table* t : {&inputs, &ingested, &outputs, &labels, &losses, &vars, &layers, &kernels, &hypers, &classes, &metrics, &callbacks, &augment})
+  for (const Table* t : {&inputs, &ingested, &outputs, &labels, &losses, &vars, &initial, &layers, &kernels, &hypers, &classes, &metrics, &callbacks, &augment})
     s += t->definition();
   auto field = [&](const char* name, const std::string& value) { s += fmt::format("    .{} = {},\n", name, value); };
   s += "const rt::ModelInfo kInfo{\n";
@@ -123,6 +132,7 @@ std::string info_tables(const Unit& u) {
   field("labels", labels.use());
   field("losses", losses.use());
   field("variables", vars.use());
+  field("initial_weights", initial.use());
   field("layers", layers.use());
   field("kernels", kernels.use());
   field("memory", fmt::format("{{.weights = {}, .slots = {}, .train_arena = {}, .infer_arena = {}, .data_buffers = {}, .scratch_per_thread = {}_scratch_bytes}}",

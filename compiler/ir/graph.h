@@ -27,8 +27,8 @@ enum class Role : uint8_t {
 };
 
 struct Initializer {
-  std::string kind = "zeros";   // zeros ones constant glorot_uniform glorot_normal he_uniform he_normal lecun_normal uniform normal truncated orthogonal
-  double a = 0, b = 0;          // constant: a; uniform: [a, b); normal, truncated: mean a, stddev b; orthogonal: gain a
+  std::string kind = "zeros";   // zeros ones constant glorot_uniform glorot_normal he_uniform he_normal lecun_normal uniform normal truncated orthogonal ones_between
+  double a = 0, b = 0;          // constant: a; uniform: [a, b); normal, truncated: mean a, stddev b; orthogonal: gain a; ones_between: from element a to b, else 0
   int64_t fan_in = 0, fan_out = 0;
   bool operator==(const Initializer&) const = default;
 };

@@ -34,7 +34,6 @@ void add_pad(ir::Registry&);
 void add_permute(ir::Registry&);
 void add_repeat(ir::Registry&);
 void add_softmax(ir::Registry&);
-void add_log_softmax(ir::Registry&);
 void add_loss(ir::Registry&);
 void add_class_loss(ir::Registry&);
 void add_binary_loss(ir::Registry&);

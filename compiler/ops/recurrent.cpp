@@ -89,22 +89,38 @@ LayerDef simple_rnn() {
 
 LayerDef gru() {
   LayerDef l = layer("GRU", "gru",
-                     "Gated recurrent unit (Cho et al. 2014) over a sequence f32[T, K], as Keras's with reset_after: the reset gate applies after the product. "
-                     "h[t] = z h[t - 1] + (1 - z) tanh(a_h + r b_h) with z = sigmoid(a_z + b_z), r = sigmoid(a_r + b_r), "
-                     "[a_z, a_r, a_h] = x[t] * kernel + bias[0], [b_z, b_r, b_h] = h[t - 1] * recurrent + bias[1]");
+                     "Gated recurrent unit (Cho et al. 2014) over a sequence f32[T, K], with the gates of Keras. h[t] = z h[t - 1] + (1 - z) tanh(a_h + r b_h) with "
+                     "z = sigmoid(a_z + b_z), r = sigmoid(a_r + b_r), [a_z, a_r, a_h] = x[t] * kernel + bias[0], [b_z, b_r, b_h] = h[t - 1] * recurrent + bias[1]; "
+                     "with reset_after = false, as in the paper, r h[t - 1] takes part in the product and not r b_h, and there is no bias[1]");
+  l.args.insert(l.args.begin() + 2, {"reset_after", ArgType::boolean, ArgValue{true}, 0, 1, {}, "the reset gate applies after the product with the state, not before"});
   l.build = [](LayerBuilder& b) -> ValueId {
     const int64_t units = b.i("units");
     if (!check_sequence(b, fmt::format("GRU({})", units))) return kNone;
     Recurrence r{b, units, 3};
-    const ValueId bias = b.variable("bias", f32({2, 3 * units}, false), {});
-    const ValueId bias_x = gate(b, bias, 0), bias_h = gate(b, bias, 1);
-    return r.run(1, bias_x, [&](ValueId x, const State& s) {
-      const ValueId h = b.emit("bias_add", {r.product(s[0]), bias_h});
-      const ValueId both = gates_of(b, b.emit("add", {x, h}), units);
-      const ValueId update = b.emit("sigmoid", {gate(b, both, 0)}), reset = b.emit("sigmoid", {gate(b, both, 1)});
-      const ValueId kept = b.emit("mul", {reset, gate(b, gates_of(b, h, units), 2)});
-      const ValueId fresh = b.emit("tanh", {b.emit("add", {gate(b, gates_of(b, x, units), 2), kept})});
-      return State{b.emit("add", {fresh, b.emit("mul", {update, b.emit("sub", {s[0], fresh})})})};
+    const auto mixed = [&](ValueId fresh, ValueId update, ValueId last) {  // update * last + (1 - update) * fresh
+      return State{b.emit("add", {fresh, b.emit("mul", {update, b.emit("sub", {last, fresh})})})};
+    };
+    if (b.b("reset_after")) {
+      const ValueId bias = b.variable("bias", f32({2, 3 * units}, false), {});
+      const ValueId bias_x = gate(b, bias, 0), bias_h = gate(b, bias, 1);
+      return r.run(1, bias_x, [&](ValueId x, const State& s) {
+        const ValueId h = b.emit("bias_add", {r.product(s[0]), bias_h});
+        const ValueId both = gates_of(b, b.emit("add", {x, h}), units);
+        const ValueId update = b.emit("sigmoid", {gate(b, both, 0)}), reset = b.emit("sigmoid", {gate(b, both, 1)});
+        const ValueId kept = b.emit("mul", {reset, gate(b, gates_of(b, h, units), 2)});
+        return mixed(b.emit("tanh", {b.emit("add", {gate(b, gates_of(b, x, units), 2), kept})}), update, s[0]);
+      });
+    }
+    const auto columns = [&](int64_t from, int64_t count) {
+      using Ints = std::vector<int64_t>;
+      return b.emit("slice", {r.recurrent}, {{"begin", Ints{0, from}}, {"extent", Ints{units, count}}, {"step", Ints{1, 1}}});
+    };
+    const ValueId of_gates = columns(0, 2 * units), of_state = columns(2 * units, units);
+    return r.run(1, b.variable("bias", f32({3 * units}, false), {}), [&](ValueId x, const State& s) {
+      const ValueId parts = gates_of(b, x, units), h = gates_of(b, b.emit("matmul", {s[0], of_gates}), units);
+      const auto sigmoid = [&](int64_t i) { return b.emit("sigmoid", {b.emit("add", {gate(b, parts, i), gate(b, h, i)})}); };
+      const ValueId kept = b.emit("matmul", {b.emit("mul", {sigmoid(1), s[0]}), of_state});
+      return mixed(b.emit("tanh", {b.emit("add", {gate(b, parts, 2), kept})}), sigmoid(0), s[0]);
     });
   };
   return l;
@@ -114,11 +130,15 @@ LayerDef lstm() {
   LayerDef l = layer("LSTM", "lstm",
                      "Long short-term memory (Hochreiter and Schmidhuber 1997) over a sequence f32[T, K]; gates in Keras's order. h[t] = o tanh(c[t]) with "
                      "c[t] = f c[t - 1] + i tanh(g), i, f, o = sigmoid of their parts of [i, f, g, o] = x[t] * kernel + h[t - 1] * recurrent + bias");
+  l.args.insert(l.args.begin() + 2, {"unit_forget_bias", ArgType::boolean, ArgValue{true}, 0, 1, {},
+                                     "the bias of f starts at 1, so that states are kept at first (Jozefowicz et al. 2015); else at 0 as the others"});
   l.build = [](LayerBuilder& b) -> ValueId {
     const int64_t units = b.i("units");
     if (!check_sequence(b, fmt::format("LSTM({})", units))) return kNone;
     Recurrence r{b, units, 4};
-    return r.run(2, b.variable("bias", f32({4 * units}, false), {}), [&](ValueId x, const State& s) {
+    Initializer init;
+    if (b.b("unit_forget_bias")) init = {"ones_between", static_cast<double>(units), static_cast<double>(2 * units)};
+    return r.run(2, b.variable("bias", f32({4 * units}, false), init), [&](ValueId x, const State& s) {
       const ValueId z = gates_of(b, b.emit("add", {x, r.product(s[0])}), units);
       const ValueId in = b.emit("sigmoid", {gate(b, z, 0)}), forget = b.emit("sigmoid", {gate(b, z, 1)});
       const ValueId fresh = b.emit("tanh", {gate(b, z, 2)}), out = b.emit("sigmoid", {gate(b, z, 3)});

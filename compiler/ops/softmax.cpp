@@ -1,4 +1,4 @@
-// Softmax over the last dimension.
+// Softmax over the last dimension, and its logarithm, taken without it: small probabilities keep their digits.
 #include "compiler/ops/softmax.h"
 
 namespace netc::ops {
@@ -41,86 +41,119 @@ namespace {
 
 bool rows(const Type& t) { return t.dtype == DType::f32 && t.rank() >= 1 && !t.has_any_extent(); }
 
-OpDef softmax() {
-  OpDef d;
-  d.name = "softmax";
-  d.doc = "y[c] = exp(x[c] - max x) / sum_i exp(x[i] - max x) over the last dimension.";
-  d.kind = Kind::reduction;
-  d.cost = per_element(22);
-  d.meaning = Meaning::distribution;
-  d.shape = [](Types in, const Attrs&, std::vector<Type>& out, std::string& error) {
-    if (!rows(in[0])) {
-      error = fmt::format("softmax needs f32[N, ..., C], not {}", to_string(in[0]));
+/// All operands are f32[N, ..., C], and so is the result.
+ShapeRule row_shape(const std::string& me, const char* twice = "") {
+  return [me, twice](Types in, const Attrs&, std::vector<Type>& out, std::string& error) {
+    if (!rows(in[0]) || in.back() != in[0]) {
+      error = fmt::format("{} needs f32[N, ..., C]{}, not {}", me, twice, list_types(in));
       return false;
     }
     out = {in[0]};
     return true;
   };
-  d.lower = [](const LowerContext& ctx) {
+}
+
+/// y = value(x, maximum, sum) of each element and its row's folds; the gradient is that of `name`_grad.
+OpDef forward(const char* name, const char* doc, const std::function<Expr(const Expr& x, const Expr& maximum, const Expr& sum)>& value) {
+  OpDef d;
+  d.name = name;
+  d.doc = doc;
+  d.kind = Kind::reduction;
+  d.cost = per_element(22);
+  d.shape = row_shape(d.name);
+  d.lower = [value](const LowerContext& ctx) {
     std::vector<Var> v = vars_of(ctx.in_type(0));
     const std::vector<Var> row(v.begin() + 1, v.end());
     SoftmaxRows s = softmax_rows(ctx, 0);
-    Func y("softmax");
-    y(v) = exp(ctx.in[0](v) - s.maximum(row)) / s.sum(row);
+    Func y(ctx.node.op->name);
+    y(v) = value(ctx.in[0](v), s.maximum(row), s.sum(row));
     return Lowered{{y}, s.sum, s.r, {}, {s.maximum, s.sum}};
   };
-  d.reference = [](const Node&, const Graph&, const Tensors& in, int64_t) { return Tensors{RefTensor{in[0].dims, ref_softmax(in[0])}}; };
-  d.gradient = [](const GradContext& g) { return std::vector<ValueId>{g.emit("softmax_grad", {g.grads_out[0], g.out()})}; };
+  d.gradient = [grad = d.name + "_grad"](const GradContext& g) { return std::vector<ValueId>{g.emit(grad, {g.grads_out[0], g.out()})}; };
   return d;
 }
 
-OpDef softmax_grad() {
+/// dx = value(dy, y, sum) with the row's sum of part(dy, y); both of Expr and of double.
+template <class Part, class Value>
+OpDef backward(const char* name, const char* doc, double flops, Part part, Value value) {
   OpDef d;
-  d.name = "softmax_grad";
-  d.doc = "Gradient of softmax: dx[c] = y[c] * (dy[c] - sum_i dy[i] * y[i]). Operands dy, y.";
+  d.name = name;
+  d.doc = doc;
   d.kind = Kind::reduction;
   d.inputs = 2;
   d.no_gradient = kNoSecond;
-  d.cost = per_element(4);
-  d.shape = [](Types in, const Attrs&, std::vector<Type>& out, std::string& error) {
-    if (!rows(in[0]) || in[0] != in[1]) {
-      error = fmt::format("softmax_grad needs f32[N, ..., C] twice, not {}", list_types(in));
-      return false;
-    }
-    out = {in[0]};
-    return true;
-  };
-  d.lower = [](const LowerContext& ctx) {
+  d.cost = per_element(flops);
+  d.shape = row_shape(d.name, " twice");
+  d.lower = [part, value](const LowerContext& ctx) {
     const Type& t = ctx.in_type(0);
     std::vector<Var> v = vars_of(t);
     const std::vector<Var> row(v.begin() + 1, v.end());
     RDom r(0, static_cast<int>(t.dims.back()), "r");
     Exprs at = exprs(v);
     at[0] = r;
-    Func dot("softmax_grad_dot"), dx("softmax_grad");
-    dot(row) = 0.0f;
-    dot(row) += ctx.in[0](at) * ctx.in[1](at);
-    dx(v) = ctx.in[1](v) * (ctx.in[0](v) - dot(row));
-    return Lowered{{dx}, dot, r, {}, {dot}};
+    Func sum(ctx.node.op->name + "_sum"), dx(ctx.node.op->name);
+    sum(row) = 0.0f;
+    sum(row) += part(Expr(ctx.in[0](at)), Expr(ctx.in[1](at)));
+    dx(v) = value(Expr(ctx.in[0](v)), Expr(ctx.in[1](v)), Expr(sum(row)));
+    return Lowered{{dx}, sum, r, {}, {sum}};
   };
-  d.reference = [](const Node&, const Graph&, const Tensors& in, int64_t) {
+  d.reference = [part, value](const Node&, const Graph&, const Tensors& in, int64_t) {
+    const std::vector<double>&dy = in[0].data, &y = in[1].data;
     RefTensor dx = in[0];
     const size_t C = static_cast<size_t>(in[0].dims.back());
-    for (size_t n = 0; n < dx.data.size() / C; ++n) {
-      double dot = 0;
-      for (size_t c = 0; c < C; ++c) dot += in[0].data[n * C + c] * in[1].data[n * C + c];
-      for (size_t c = 0; c < C; ++c) dx.data[n * C + c] = in[1].data[n * C + c] * (in[0].data[n * C + c] - dot);
+    for (size_t n = 0; n < dy.size(); n += C) {
+      double sum = 0;
+      for (size_t i = n; i < n + C; ++i) sum += part(dy[i], y[i]);
+      for (size_t i = n; i < n + C; ++i) dx.data[i] = value(dy[i], y[i], sum);
     }
     return Tensors{dx};
   };
   return d;
 }
 
-LayerDef layer_def() {
+OpDef softmax() {
+  OpDef d = forward("softmax", "y[c] = exp(x[c] - max x) / sum_i exp(x[i] - max x) over the last dimension.",
+                    [](const Expr& x, const Expr& maximum, const Expr& sum) { return exp(x - maximum) / sum; });
+  d.meaning = Meaning::distribution;
+  d.reference = [](const Node&, const Graph&, const Tensors& in, int64_t) { return Tensors{RefTensor{in[0].dims, ref_softmax(in[0])}}; };
+  return d;
+}
+
+OpDef softmax_grad() {
+  return backward("softmax_grad", "Gradient of softmax: dx[c] = y[c] * (dy[c] - sum_i dy[i] * y[i]). Operands dy, y.", 4,
+                  [](const auto& dy, const auto& y) { return dy * y; }, [](const auto& dy, const auto& y, const auto& sum) { return y * (dy - sum); });
+}
+
+OpDef log_softmax() {
+  OpDef d = forward("log_softmax", "y[c] = x[c] - max x - log(sum_i exp(x[i] - max x)) over the last dimension.",
+                    [](const Expr& x, const Expr& maximum, const Expr& sum) { return x - maximum - log(sum); });
+  d.reference = [](const Node&, const Graph&, const Tensors& in, int64_t) {
+    RefTensor y = in[0];
+    const std::vector<double> l = ref_log_sum_exp(in[0]);
+    for (size_t i = 0; i < y.data.size(); ++i) y.data[i] -= l[i / static_cast<size_t>(y.dims.back())];
+    return Tensors{y};
+  };
+  return d;
+}
+
+Expr probability(const Expr& log) { return exp(max(log, -104.0f)); }
+double probability(double log) { return std::exp(log); }
+
+OpDef log_softmax_grad() {
+  return backward("log_softmax_grad", "Gradient of log_softmax: dx[c] = dy[c] - exp(y[c]) * sum_i dy[i]. Operands dy, y.", 14,
+                  [](const auto& dy, const auto&) { return dy; }, [](const auto& dy, const auto& y, const auto& sum) { return dy - probability(y) * sum; });
+}
+
+LayerDef layer(const char* name, const char* op, const char* doc) {
   LayerDef l;
-  l.name = "Softmax";
-  l.doc = "Probabilities over the last dimension. y[c] = exp(x[c]) / sum_i exp(x[i])";
+  l.name = name;
+  l.doc = doc;
   l.section = "Activation";
-  l.weight_prefix = "softmax";
-  l.build = [](LayerBuilder& b) -> ValueId {
-    if (!check_operand(b, "Softmax")) return kNone;
-    if (b.in_type().rank() == 0) return b.error("Softmax needs a vector of scores, but its input is a single number");
-    return b.emit("softmax", {b.in()[0]});
+  l.weight_prefix = op;
+  l.build = [name, op](LayerBuilder& b) -> ValueId {
+    if (!check_operand(b, name)) return kNone;
+    if (b.in_type().rank() == 0) return b.error(fmt::format("{} needs a vector of scores, but its input is a single number", name));
+    return b.emit(op, {b.in()[0]});
   };
   return l;
 }
@@ -128,10 +161,11 @@ LayerDef layer_def() {
 }  // namespace
 
 void add_softmax(Registry& r) {
-  static const OpDef ops[] = {softmax(), softmax_grad()};
-  static const LayerDef layer = layer_def();
+  static const OpDef ops[] = {softmax(), softmax_grad(), log_softmax(), log_softmax_grad()};
+  static const LayerDef layers[] = {layer("Softmax", "softmax", "Probabilities over the last dimension. y[c] = exp(x[c]) / sum_i exp(x[i])"),
+                                    layer("LogSoftmax", "log_softmax", "Logarithms of probabilities over the last dimension. y[c] = x[c] - log(sum_i exp(x[i]))")};
   for (const OpDef& op : ops) r.ops.ops.push_back(&op);
-  r.layers.push_back(&layer);
+  for (const LayerDef& l : layers) r.layers.push_back(&l);
 }
 
 }  // namespace netc::ops

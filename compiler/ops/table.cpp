@@ -42,7 +42,6 @@ const ir::Registry& registry() {
     add_activation(r);
     add_prelu(r);
     add_softmax(r);
-    add_log_softmax(r);
     add_batch_norm(r);
     add_batch_norm_gradients(r);
     add_norm(r);

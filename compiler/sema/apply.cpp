@@ -1,5 +1,6 @@
 // Chains and the application of layers: what writes the graph.
 #include <algorithm>
+#include <filesystem>
 
 #include "compiler/sema/elaborator.h"
 
@@ -249,8 +250,16 @@ Value Elaborator::apply(const std::shared_ptr<LayerValue>& layer, const Value& i
   frozen_ += layer->frozen;
   const Value out = apply_unmodified(layer, input, input_span, span);
   frozen_ -= layer->frozen;
-  if (first && !layer->weights.empty() && !layer->name.empty()) model_->initial_weights.push_back({layer->name + ".", layer->weights});
+  if (first && !layer->weights.empty() && !layer->name.empty()) start_from(*layer);
   return out;
+}
+
+void Elaborator::start_from(const LayerValue& layer) {
+  const std::filesystem::path folder = std::filesystem::path(diagnostics_.file_of(layer.weights_span).path()).parent_path();
+  const std::string prefix = layer.name + ".";
+  auto& all = model_->initial_weights;
+  all.erase(std::remove_if(all.begin(), all.end(), [&](const InitialWeights& inner) { return inner.prefix.starts_with(prefix); }), all.end());  // this file has them
+  all.push_back({prefix, (folder / layer.weights).lexically_normal().string(), layer.weights});
 }
 
 Value Elaborator::apply_unmodified(const std::shared_ptr<LayerValue>& layer, const Value& input, Span input_span, Span span) {

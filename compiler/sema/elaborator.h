@@ -111,6 +111,8 @@ class Elaborator {
   Value as_layer(const Value& v, Span span, const EnvPtr& env);
   Value chain(const ast::Expr& e, const EnvPtr& env);
   Value apply(const std::shared_ptr<LayerValue>& layer, const Value& input, Span input_span, Span span);
+  /// What `layer from "FILE"` asks for, once the layer has its name.
+  void start_from(const LayerValue& layer);
   Value apply_unmodified(const std::shared_ptr<LayerValue>& layer, const Value& input, Span input_span, Span span);
   Value apply_builtin(LayerValue& layer, const Value& input, Span span);
   Value apply_composite(LayerValue& layer, const Value& input, Span input_span, Span span);

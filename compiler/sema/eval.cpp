@@ -198,7 +198,7 @@ Value Elaborator::modified(const ast::Expr& e, const EnvPtr& env) {
     fail(DiagId::expected_type, e.items[1]->span, "the file after from", "a string, like \"base.safetensors\"", path.is(K::string) ? "empty" : kind_of(path));
     return {};
   }
-  v.layer->weights = path.text;
+  v.layer->weights = path.text, v.layer->weights_span = e.span;
   return v;
 }
 

@@ -39,8 +39,9 @@ struct TrainConfig {
   std::vector<Callback> callbacks;
 };
 
-/// let base = VGG16() from "vgg16.safetensors": weights whose names begin with `prefix` start as those of the file that are called like the rest.
-struct InitialWeights { std::string prefix, path; };
+/// let base = VGG16() from "vgg16.safetensors": weights whose names begin with `prefix` start as those of the file that are called like the rest. `written` is the
+/// file as the source has it, `path` the same beside the .net file that says so. No prefix begins with another's.
+struct InitialWeights { std::string prefix, path, written; };
 /// Where a layer was written, and what it is with values in place of names: "Conv(64, 3, stride = 2)". Without arguments that are switches or further numbers, and
 /// without those that have their default.
 struct LayerSource { Span span; std::string call; };

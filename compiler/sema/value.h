@@ -99,7 +99,8 @@ struct LayerValue {
   std::string wanted_name;                           // let NAME = Layer
   bool numbered = false;                             // the name was given in a loop: NAME1, NAME2
   bool frozen = false;                               // computes as in inference, its weights are not trained
-  std::string weights;                               // from FILE: what its weights start as
+  std::string weights;                               // from FILE: what its weights start as; as written
+  Span weights_span;                                 // where it was written
   std::string name;                                  // fixed when first applied
   std::vector<ir::ArgValue> args;                    // of a builtin, by ArgDef order
   std::vector<Value> tensors;                        // tensor arguments: Add(y)

@@ -64,8 +64,10 @@ Status Embedded::save(const char* path) noexcept {
 
 Status Embedded::initialise(uint64_t seed) noexcept {
   if (!training_) return fail(Status::state, "fresh weights are for training: create the instance with training on, or load weights");
+  ready_ = false;
   try {
     rt::initialise(*model_, seed);
+    if (auto loaded = load_initial_weights(*model_); !loaded) return fail(Status::file, "%s", loaded.error().c_str());
   } catch (const std::exception& x) {
     return fail(Status::memory, "initialising the weights: %s", x.what());
   }

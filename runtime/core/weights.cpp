@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <filesystem>
 #include <numbers>
 #include <string_view>
 #include <system_error>
@@ -41,8 +42,8 @@ double normal(uint64_t key, bool truncated) {
 
 /// An initialiser with everything but the index worked out.
 struct Generator {
-  enum class Kind { constant, uniform, normal } kind = Kind::constant;
-  double a = 0, b = 0;      // the constant; [a, b); mean and deviation
+  enum class Kind { constant, between, uniform, normal } kind = Kind::constant;
+  double a = 0, b = 0;      // the constant; 1 from element a to b; [a, b); mean and deviation
   bool truncated = false;
   double gain = 0;          // of orthogonal: what is drawn is made orthogonal afterwards
   uint64_t key = 0;
@@ -55,6 +56,7 @@ struct Generator {
     const auto scaled = [&](double variance) { kind = Kind::normal, truncated = true, b = std::sqrt(variance) / 0.87962566103423978; };
     if (kind_name == "ones") a = 1;
     else if (kind_name == "constant") a = v.init.a;
+    else if (kind_name == "ones_between") kind = Kind::between, a = v.init.a, b = v.init.b;
     else if (kind_name == "uniform") kind = Kind::uniform, a = v.init.a, b = v.init.b;
     else if (kind_name == "normal") kind = Kind::normal, a = v.init.a, b = v.init.b;
     else if (kind_name == "truncated") kind = Kind::normal, truncated = true, a = v.init.a, b = v.init.b;
@@ -68,6 +70,7 @@ struct Generator {
 
   float operator()(uint64_t index) const {
     if (kind == Kind::constant) return static_cast<float>(a);
+    if (kind == Kind::between) return index >= a && index < b ? 1.f : 0.f;
     const uint64_t bits = mix(key ^ mix(index));
     if (kind == Kind::uniform) return static_cast<float>(a + (b - a) * unit(bits));
     return static_cast<float>(a + b * normal(bits, truncated));
@@ -128,6 +131,50 @@ void fill(const Generator& generator, float* out, size_t count) {
 
 std::vector<int64_t> shape_of(const VarInfo& v) { return {v.dims, v.dims + v.rank}; }
 
+/// A weight or state, and the tensor of a file that it is to become.
+struct Match { size_t variable; const TensorView* tensor; };
+
+/// "base." is the layer base.
+std::string layer_of(std::string_view prefix) { return std::string(prefix.substr(0, prefix.size() - 1)); }
+
+/// Every weight and state whose name begins with `prefix` with the tensor that is called like the rest; where there is no such, with that of the whole name.
+tl::expected<std::vector<Match>, std::string> match(const ModelInfo& info, const WeightsFile& file, std::string_view prefix) {
+  std::vector<Match> matches;
+  std::string problems;
+  size_t wrong = 0, named = 0;
+  const auto problem = [&](std::string text) {
+    if (++wrong <= 5) problems += fmt::format("\n  {}", text);
+  };
+  const auto taken = [&](const VarInfo& v) { return v.role != VarRole::slot && std::string_view(v.name).starts_with(prefix); };
+  const auto has = [&](size_t skip) {
+    return std::any_of(info.variables.begin(), info.variables.end(), [&](const VarInfo& v) { return taken(v) && file.find(v.name + skip) != nullptr; });
+  };
+  const size_t skip = !has(prefix.size()) && has(0) ? 0 : prefix.size();
+  for (size_t i = 0; i < info.variables.size(); ++i) {
+    const VarInfo& v = info.variables[i];
+    if (!taken(v)) continue;
+    const char* wanted = v.name + skip;
+    const TensorView* t = file.find(wanted);
+    named += t != nullptr;
+    if (t == nullptr) problem(fmt::format("{} {} is missing", wanted, shape_text(shape_of(v))));
+    else if (t->shape != shape_of(v)) problem(fmt::format("{} is {}, the network needs {}", wanted, shape_text(t->shape), shape_text(shape_of(v))));
+    else matches.push_back({i, t});
+  }
+  if (wrong == 0) return matches;
+  if (wrong > 5) problems += fmt::format("\n  and {} more", wrong - 5);
+  const std::string whose = prefix.empty() ? info.net : layer_of(prefix);
+  const std::string remedy = prefix.empty() ? matches.empty() ? "the file is of another network"
+                                                              : "the weights are of another version of the network: train again, or compile the version they are of"
+                             : named == 0     ? "the file is of another network: its tensors are not called as in " + whose
+                                              : "the file is of another version of " + whose + ": train that again, or compile with the version it is of";
+  return tl::make_unexpected(fmt::format("{}: {} of {}'s {} tensors do not fit ({}):{}", file.path(), wrong, whose, matches.size() + wrong, remedy, problems));
+}
+
+void copy(Model& model, const Match& m) {
+  float* data = model.variable(m.variable);
+  if (data != nullptr && m.tensor->elements > 0) std::memcpy(data, m.tensor->data, m.tensor->elements * sizeof(float));
+}
+
 }  // namespace
 
 float initial_value(const VarInfo& variable, uint64_t seed, uint64_t index) {
@@ -151,41 +198,37 @@ void initialise(Model& model, uint64_t seed) {
 }
 
 tl::expected<void, std::string> load_weights(Model& model, const WeightsFile& file, bool bind) {
-  const auto variables = model.info().variables;
-  std::vector<const TensorView*> found(variables.size(), nullptr);
-  std::string problems;
-  size_t wrong = 0, wanted = 0, matched = 0;
-  const auto problem = [&](std::string text) {
-    if (++wrong <= 5) problems += fmt::format("\n  {}", text);
-  };
-  for (size_t i = 0; i < variables.size(); ++i) {
-    const VarInfo& v = variables[i];
-    if (v.role == VarRole::slot) continue;
-    ++wanted;
-    const TensorView* t = file.find(v.name);
-    if (t == nullptr) {
-      problem(fmt::format("{} {} is missing", v.name, shape_text(shape_of(v))));
-    } else if (t->shape != shape_of(v)) {
-      problem(fmt::format("{} is {}, the network needs {}", v.name, shape_text(t->shape), shape_text(shape_of(v))));
-    } else {
-      found[i] = t;
-      ++matched;
-    }
-  }
-  if (wrong > 5) problems += fmt::format("\n  and {} more", wrong - 5);
-  if (wrong > 0) {
-    const char* remedy = matched == 0 ? "the file is of another network" : "the weights are of another version of the network: train again, or compile the version they are of";
-    return tl::make_unexpected(fmt::format("{}: {} of {}'s {} tensors do not fit ({}):{}", file.path(), wrong, model.info().net, wanted, remedy, problems));
-  }
-  for (size_t i = 0; i < variables.size(); ++i) {
-    if (found[i] == nullptr) continue;
-    if (bind) {
-      model.bind_variable(i, found[i]->data);
-    } else if (float* data = model.variable(i)) {
-      if (found[i]->elements > 0) std::memcpy(data, found[i]->data, found[i]->elements * sizeof(float));
-    }
+  const auto matches = match(model.info(), file, "");
+  if (!matches) return tl::make_unexpected(matches.error());
+  for (const Match& m : *matches) {
+    if (bind) model.bind_variable(m.variable, m.tensor->data);
+    else copy(model, m);
   }
   return {};
+}
+
+tl::expected<std::vector<std::string>, std::string> load_initial_weights(Model& model) {
+  std::vector<std::string> paths;
+  std::vector<std::shared_ptr<WeightsFile>> files;
+  std::vector<Match> all;
+  for (const InitialWeights& w : model.info().initial_weights) {   // all are checked before any is copied
+    std::error_code ec;
+    const bool beside = std::filesystem::exists(w.path, ec);
+    if (!beside && !std::filesystem::exists(w.written, ec)) {
+      const std::string also = std::string_view(w.path) == w.written ? "" : fmt::format(", or as {} where the program was started", w.written);
+      return tl::make_unexpected(fmt::format("{}: there is no such file, and {} starts from it; put it there{}, or give all of {}'s weights (--weights FILE)", w.path,
+                                             layer_of(w.prefix), also, model.info().net));
+    }
+    const auto file = WeightsFile::open(beside ? w.path : w.written);
+    if (!file) return tl::make_unexpected(fmt::format("{}; {} starts from this file", file.error(), layer_of(w.prefix)));
+    const auto matches = match(model.info(), **file, w.prefix);
+    if (!matches) return tl::make_unexpected(matches.error());
+    all.insert(all.end(), matches->begin(), matches->end());
+    files.push_back(*file);
+    paths.push_back((*file)->path());
+  }
+  for (const Match& m : all) copy(model, m);
+  return paths;
 }
 
 tl::expected<void, std::string> save_weights(Model& model, const std::string& path, const std::map<std::string, std::string>& more) {

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <map>
 #include <string>
+#include <vector>
 
 #include <tl/expected.hpp>
 
@@ -21,6 +22,10 @@ float initial_value(const VarInfo& variable, uint64_t seed, uint64_t index);
 /// Takes every weight and state from `file` by name: copied, or with `bind` read in place (inference only; `file` must outlive the model).
 /// The error names the tensors that are missing or of another shape; the model is then unchanged. Tensors the model does not know are ignored.
 tl::expected<void, std::string> load_weights(Model& model, const WeightsFile& file, bool bind);
+
+/// Takes what info().initial_weights says from its files. Gives the paths of those, in that order. The error names the file, and the tensors that are missing or of
+/// another shape; the model is then unchanged.
+tl::expected<std::vector<std::string>, std::string> load_initial_weights(Model& model);
 
 /// Writes every weight and state, not the optimiser's slots, with the program's name and source hash as metadata, and `more`.
 tl::expected<void, std::string> save_weights(Model& model, const std::string& path, const std::map<std::string, std::string>& more = {});

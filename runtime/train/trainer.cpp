@@ -123,6 +123,10 @@ class Run {
         auto file = WeightsFile::open(args_.weights);
         if (!file) return failed(file.error());
         if (auto loaded = load_weights(*model_, **file, false); !loaded) return failed(loaded.error());
+      } else {
+        auto loaded = load_initial_weights(*model_);
+        if (!loaded) return failed(loaded.error());
+        started_from_ = std::move(*loaded);
       }
       state_.lr = args_.lr;
     } else {
@@ -173,6 +177,7 @@ class Run {
     progress_.note(fmt::format("{}: {} parameters, batch {}, {}, learning rate {:g}", info_.name, parameters, args_.batch, info_.optimizer, state_.lr));
     progress_.note(train_source_->describe());
     if (valid_source_) progress_.note("validation on " + valid_source_->describe());
+    for (size_t i = 0; i < started_from_.size(); ++i) progress_.note(fmt::format("{}* starts from {}", info_.initial_weights[i].prefix, started_from_[i]));
     if (!o_.resume.empty()) progress_.note(fmt::format("resuming {} after epoch {}, step {}", folder_->path(), state_.epoch, state_.step));
   }
 
@@ -325,6 +330,7 @@ class Run {
   std::unique_ptr<Loader> train_loader_, valid_loader_;
   std::optional<Callbacks> callbacks_;
   TrainState state_;
+  std::vector<std::string> started_from_;    // the files of info_.initial_weights
   size_t reported_ = 0;
 };
 

@@ -14,21 +14,6 @@ using namespace netc::rt::test;
 
 namespace {
 
-bool has(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
-Bytes bytes_of(const std::string& s) { return {s.begin(), s.end()}; }
-std::string error_of(const std::string& spec, const ModelInfo& info, Split split = Split::train) {
-  const auto r = open_source(spec, split, info);
-  return r ? "" : r.error();
-}
-std::unique_ptr<Source> opened(const std::string& spec, const ModelInfo& info, Split split = Split::train) {
-  auto r = open_source(spec, split, info);
-  INFO((r ? "" : r.error()));
-  REQUIRE(r);
-  return std::move(*r);
-}
-
-PortInfo f32(const char* name, int64_t n) { return {name, DType::f32, 1, {n}}; }
-PortInfo index(const char* name) { return {name, DType::i32, 0, {}}; }
 PortInfo photo(const char* name, int64_t channels = 3) { return {name, DType::u8, 3, {-1, -1, channels}}; }
 
 /// Records of a label (two bytes for CIFAR-100) and planes.

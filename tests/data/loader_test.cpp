@@ -46,13 +46,6 @@ std::unique_ptr<Loader> make(const Source& source, const Model& model, const Loa
   return std::move(*r);
 }
 
-std::unique_ptr<Source> opened(const std::string& spec, const ModelInfo& info) {
-  auto r = open_source(spec, Split::train, info);
-  INFO((r ? "" : r.error()));
-  REQUIRE(r);
-  return std::move(*r);
-}
-
 const AugmentInfo kAugment[] = {{"flip", "horizontal", {}}, {"rotate", "", {.1}},   {"shift", "", {.1}},
                                 {"zoom", "", {.2}},         {"contrast", "", {.3}}, {"brightness", "", {.2}}};
 

@@ -10,13 +10,6 @@ using namespace netc::rt::test;
 
 namespace {
 
-std::string error_of(const std::string& spec, const ModelInfo& info, Split split = Split::train) {
-  const auto r = open_source(spec, split, info);
-  return r ? "" : r.error();
-}
-
-bool has(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
-
 ModelInfo with_classes(ModelInfo info, std::span<const char* const> classes) {
   info.classes = classes;
   info.outputs = keep({{"class", DType::f32, 1, {static_cast<int64_t>(classes.size())}}});

@@ -1,5 +1,6 @@
 #include "tests/data/support.h"
 
+#include <doctest/doctest.h>
 #include <png.h>
 #include <turbojpeg.h>
 #include <unistd.h>
@@ -162,6 +163,18 @@ void FakeModel::ingest(size_t port, const void* sample, int height, int width, i
   for (int y = 0; y < 4; ++y)
     for (int x = 0; x < 4; ++x)
       for (int c = 0; c < channels; ++c) *to++ = in[((y % height) * width + x % width) * channels + c];
+}
+
+std::unique_ptr<Source> opened(const std::string& spec, const ModelInfo& info, Split split) {
+  auto r = open_source(spec, split, info);
+  INFO((r ? "" : r.error()));
+  REQUIRE(r);
+  return std::move(*r);
+}
+
+std::string error_of(const std::string& spec, const ModelInfo& info, Split split) {
+  const auto r = open_source(spec, split, info);
+  return r ? "" : r.error();
 }
 
 int label_of(const Sample& sample) { return sample.labels.size() == 1 ? values<int32_t>(sample.labels[0])[0] : -1; }

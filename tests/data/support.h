@@ -14,6 +14,9 @@ namespace netc::rt::test {
 
 using Bytes = std::vector<uint8_t>;
 
+inline Bytes bytes_of(const std::string& s) { return {s.begin(), s.end()}; }
+inline bool has(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
+
 /// A folder that is removed with the object.
 class TempFolder {
  public:
@@ -44,6 +47,9 @@ std::span<const LossInfo> keep(std::vector<LossInfo> losses);
 /// A net of these ports; each label is compared with the output of its place, or with the last. Ingested is what is fed in.
 ModelInfo info_of(std::vector<PortInfo> inputs, std::vector<PortInfo> outputs, std::vector<PortInfo> labels);
 
+inline PortInfo f32(const char* name, int64_t n) { return {name, DType::f32, 1, {n}}; }
+inline PortInfo index(const char* name) { return {name, DType::i32, 0, {}}; }
+
 /// An image of dims, -1: any, and a class among `outputs`.
 ModelInfo info_for(int64_t height, int64_t width, int64_t channels, DType dtype = DType::u8, int64_t outputs = 10);
 
@@ -68,6 +74,10 @@ class FakeModel final : public Model {
  private:
   ModelInfo info_;
 };
+
+/// The source that the test wants, or the error that it wants instead; "" is none.
+std::unique_ptr<Source> opened(const std::string& spec, const ModelInfo& info, Split split = Split::train);
+std::string error_of(const std::string& spec, const ModelInfo& info, Split split = Split::train);
 
 /// The class index of a sample.
 int label_of(const Sample& sample);

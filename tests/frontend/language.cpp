@@ -223,6 +223,33 @@ TEST_CASE("initialisers, biases and constraints are arguments, and values") {
   CHECK(variable(m, "dense5.weight").init.kind == "he_normal");
 }
 
+TEST_CASE("from: the file lies beside the .net file that names it; of two files for one weight the outer layer's counts") {
+  const Result r = analyse_text(R"(
+net Inner {
+  input x: f32[8]
+  output y = x -> Dense(4)
+}
+net Middle {
+  input x: f32[8]
+  let inner = Inner() from "inner.safetensors"
+  let other = Dense(2) from "other.safetensors"
+  output y = x -> inner -> other
+}
+net A {
+  input x: f32[8]
+  let base = Middle() from "../base.safetensors"
+  let free = Middle()
+  output y = x -> base -> Concat(x -> free) -> Dense(2) from "/root.safetensors"
+}
+)", "models/nets/a.net");
+  INFO(r.text);
+  REQUIRE(r.model.has_value());
+  std::vector<std::string> all;
+  for (const sema::InitialWeights& w : r.model->initial_weights) all.push_back(w.prefix + " " + w.path + " " + w.written);
+  CHECK(all == std::vector<std::string>{"base. models/base.safetensors ../base.safetensors", "free.inner. models/nets/inner.safetensors inner.safetensors",
+                                        "free.other. models/nets/other.safetensors other.safetensors", "dense1. /root.safetensors /root.safetensors"});
+}
+
 TEST_CASE("frozen: not trained, as in inference; from: weights to start with, by prefix") {
   const Result r = analyse_text(R"(
 net Base {
@@ -244,6 +271,7 @@ net A {
   REQUIRE(a.initial_weights.size() == 2);
   CHECK(a.initial_weights[0].prefix == "base.");
   CHECK(a.initial_weights[0].path == "base.safetensors");
+  CHECK(a.initial_weights[0].written == "base.safetensors");
   CHECK(a.initial_weights[1].prefix == "base_2.");
   CHECK(a.graph.updates.size() == 2);  // the running statistics of the base that is trained
   const std::vector<std::string> ops = ops_of(a);

@@ -118,6 +118,7 @@ TEST_CASE("layers over sequences: shapes and parameters") {
            Expected{x, "Dense", {{"units", num(5)}}, {10, 5}, 8 * 5 + 5},
            {x, "SimpleRNN", {{"units", num(32)}}, {32}, 8 * 32 + 32 * 32 + 32},
            {x, "GRU", {{"units", num(32)}}, {32}, 3 * (8 * 32 + 32 * 32 + 2 * 32)},
+           {x, "GRU", {{"units", num(32)}, {"reset_after", false}}, {32}, 3 * (8 * 32 + 32 * 32 + 32)},
            {x, "LSTM", {{"units", num(32)}}, {32}, 5248},
            {x, "LSTM", {{"units", num(3)}, {"sequences", true}}, {10, 3}, 4 * (8 * 3 + 3 * 3 + 3)},
            {batched({1, 1}), "LSTM", {{"units", num(1)}, {"sequences", true}}, {1, 1}, 12},
@@ -192,6 +193,44 @@ TEST_CASE("recurrent layers agree with their formulas") {
   });
 }
 
+TEST_CASE("GRU with the reset gate before the product agrees with a plain loop") {
+  const size_t T = 4, K = 3, U = 2, N = 2;
+  const Run run(batched({T, K}), "GRU", {{"units", num(U)}, {"reset_after", false}, {"sequences", true}});
+  const Vector &x = run.at("x"), &kernel = run.at(".kernel"), &weights = run.at(".recurrent"), &bias = run.at(".bias");
+  REQUIRE(bias.size() == 3 * U);
+  Vector want;
+  for (size_t n = 0; n < N; ++n) {
+    Vector h(U, 0.0);
+    for (size_t t = 0; t < T; ++t) {
+      const auto part = [&](size_t gate, size_t u, const Vector& state) {
+        double sum = bias[gate * U + u];
+        for (size_t k = 0; k < K; ++k) sum += x[(n * T + t) * K + k] * kernel[k * 3 * U + gate * U + u];
+        for (size_t k = 0; k < U; ++k) sum += state[k] * weights[k * 3 * U + gate * U + u];
+        return sum;
+      };
+      Vector kept = h, next = h;
+      for (size_t u = 0; u < U; ++u) kept[u] *= sigmoid(part(1, u, h));
+      for (size_t u = 0; u < U; ++u) {
+        const double z = sigmoid(part(0, u, h));
+        next[u] = z * h[u] + (1 - z) * std::tanh(part(2, u, kept));
+      }
+      h = next;
+      want.insert(want.end(), h.begin(), h.end());
+    }
+  }
+  CHECK(difference(run.y.data, want) < 1e-9);
+}
+
+TEST_CASE("LSTM's forget gate starts open, unless told otherwise") {
+  for (const bool open : {true, false}) {
+    FakeBuilder b(batched({5, 4}));
+    REQUIRE(b.apply("LSTM", {{"units", num(3)}, {"unit_forget_bias", open}}) != kNone);
+    const auto bias = std::find_if(b.g.variables.begin(), b.g.variables.end(), [](const Variable& v) { return v.name.ends_with(".bias"); });
+    REQUIRE(bias != b.g.variables.end());
+    CHECK(bias->init == (open ? Initializer{"ones_between", 3, 6} : Initializer{}));
+  }
+}
+
 TEST_CASE("attention agrees with its formula: alone, causal, to another sequence, masked") {
   struct Kind { int64_t S, E; bool causal; int mask; };  // mask: 0 none, 1 by position, 2 by pair
   for (const Kind& kind : {Kind{4, 6, false, 0}, {4, 6, true, 0}, {3, 5, false, 0}, {3, 5, false, 1}, {4, 6, true, 2}}) {
@@ -253,7 +292,7 @@ TEST_CASE("embeddings, positions and the class token agree with their formulas")
 
 TEST_CASE("gradients of whole layers over sequences") {
   for (const auto& [layer, args] : {std::pair<const char*, Args>{"SimpleRNN", {{"units", num(3)}, {"activation", std::string("sigmoid")}}},
-                                    {"GRU", {{"units", num(2)}, {"sequences", true}}}, {"LSTM", {{"units", num(3)}}},
+                                    {"GRU", {{"units", num(2)}, {"sequences", true}}}, {"GRU", {{"units", num(2)}, {"reset_after", false}}}, {"LSTM", {{"units", num(3)}}},
                                     {"LSTM", {{"units", num(2)}, {"sequences", true}}}, {"MultiHeadAttention", {{"heads", num(2)}, {"causal", true}}},
                                     {"MultiHeadAttention", {{"heads", num(1)}, {"dropout", 0.4}}}, {"ClassToken", {}}, {"PositionEmbedding", {}},
                                     {"PositionEmbedding", {{"kind", std::string("sinusoidal")}}}, {"Dense", {{"units", num(3)}}}}) {

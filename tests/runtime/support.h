@@ -77,11 +77,8 @@ class VariablesModel final : public Model {
   float loss_of(size_t) const override { return 0; }
   void run_kernel(size_t, int, int) override {}
 
- private:
   std::vector<VarInfo> variables_;
   ModelInfo info_{};
-
- public:
   std::vector<const float*> bound;
   std::vector<std::vector<float>> data;
 };

@@ -81,6 +81,14 @@ TEST_CASE("initialise: orthogonal columns, or rows where those are fewer, of the
   }
 }
 
+TEST_CASE("initialise: ones in a range of the elements, as the forget gate's biases") {
+  const VarInfo v = variable("bias", {12}, VarRole::weight, {"ones_between", 3, 6, 12, 12});
+  VariablesModel model({v});
+  initialise(model, 5);
+  CHECK(model.data[0] == std::vector<float>{0, 0, 0, 1, 1, 1, 0, 0, 0, 0, 0, 0});
+  CHECK(initial_value(v, 5, 5) == 1);
+}
+
 TEST_CASE("initialise: neighbours and variables are not correlated") {
   const Init init{"normal", 0, 1, 1, 1};
   VariablesModel model({variable("a", {1 << 18}, VarRole::weight, init), variable("b", {1 << 18}, VarRole::weight, init)});
@@ -157,6 +165,41 @@ TEST_CASE("weights: tensors that are missing or of another shape are named, and 
           std::string::npos);
     CHECK(load({{"x", {1}, data.data(), 1}}, bind).find("the file is of another network") != std::string::npos);
   }
+}
+
+TEST_CASE("weights to start with: below a prefix, named by the rest or by the whole name; all files are checked before any tensor changes") {
+  const TempFolder folder;
+  const std::vector<float> ones(200, 1.f), twos(200, 2.f);
+  const std::string body = folder / "body", head = folder / "head";
+  VariablesModel model({variable("body.conv1.weight", {3, 3, 2, 4}), variable("body.norm1.mean", {4}, VarRole::state), variable("body.conv1.weight.m", {3, 3, 2, 4}, VarRole::slot),
+                        variable("head.weight", {4, 2}), variable("bodyguard.weight", {2})});
+  std::vector<InitialWeights> from{{"body.", body.c_str(), "body"}, {"head.", head.c_str(), "head"}};
+  model.info_.initial_weights = from;
+  const auto error = [&] {
+    const auto r = load_initial_weights(model);
+    for (const auto& d : model.data) CHECK(std::all_of(d.begin(), d.end(), [](float x) { return x == -7; }));
+    REQUIRE_FALSE(r);
+    return r.error();
+  };
+  const TensorView weight{"conv1.weight", {3, 3, 2, 4}, ones.data(), 72}, mean{"norm1.mean", {4}, ones.data(), 4};
+  CHECK(error() == body + ": there is no such file, and body starts from it; put it there, or as body where the program was started, or give all of Toy's weights (--weights FILE)");
+  write(body, "no weights");
+  CHECK(error().find(body + ": ") == 0);
+  CHECK(error().find("; body starts from this file") != std::string::npos);
+  REQUIRE(write_safetensors(body, {weight, {"norm1.mean", {8}, ones.data(), 8}}, {}));
+  CHECK(error() == body + ": 1 of body's 2 tensors do not fit (the file is of another version of body: train that again, or compile with the version it is of):\n"
+                          "  norm1.mean is [8], the network needs [4]");
+  REQUIRE(write_safetensors(body, {{"x", {1}, ones.data(), 1}}, {}));
+  CHECK(error().find("2 of body's 2 tensors do not fit (the file is of another network: its tensors are not called as in body):\n  conv1.weight [3, 3, 2, 4] is missing") !=
+        std::string::npos);
+  REQUIRE(write_safetensors(body, {weight, mean, {"head.weight", {1}, ones.data(), 1}}, {}));
+  CHECK(error().find(head + ": there is no such file, and head starts from it") == 0);
+  REQUIRE(write_safetensors(head, {{"head.weight", {4, 2}, twos.data(), 8}}, {}));
+  const auto paths = load_initial_weights(model);
+  REQUIRE(paths);
+  CHECK(*paths == std::vector<std::string>{body, head});
+  CHECK(model.data == std::vector<std::vector<float>>{std::vector<float>(72, 1.f), std::vector<float>(4, 1.f), std::vector<float>(72, -7.f), std::vector<float>(8, 2.f),
+                                                      std::vector<float>(2, -7.f)});
 }
 
 TEST_CASE("weights: of many problems the first five are named") {

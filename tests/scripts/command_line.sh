@@ -1,22 +1,10 @@
 #!/usr/bin/env bash
 # netc as a user meets it: exit codes, one-line errors with a remedy, what its commands print, and that what it prints is true.
-set -euo pipefail
-t=$(mktemp -d)
-trap 'rm -rf "$t"' EXIT
-fail() { echo "tool: $*" >&2; exit 1; }
-at() { echo "-- $* ($SECONDS s)"; }
-export XDG_CACHE_HOME=${XDG_CACHE_HOME:-$t/cache} NO_COLOR=1
+. "$(dirname "$0")/lib.sh"
+export NO_COLOR=1
 cd "$t"
 models=$SOURCE_DIR/models
 
-# expect CODE TEXT COMMAND...: the exit code, and the text somewhere in what it prints
-expect() {
-  local code=$1 text=$2 got=0
-  shift 2
-  "$@" >out 2>err || got=$?
-  [ "$got" = "$code" ] || { cat out err >&2; fail "exit code $got, not $code: $*"; }
-  [ -z "$text" ] || cat out err | grep -qF -e "$text" || { cat out err >&2; fail "does not say '$text': $*"; }
-}
 # refuse CODE TEXT COMMAND...: the same, and the message is one line on stderr that begins with the program's name; stdout stays empty
 refuse() {
   expect "$@"

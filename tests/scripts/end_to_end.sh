@@ -1,21 +1,7 @@
 #!/usr/bin/env bash
 # The whole way as a user goes it: compile, train, evaluate, predict, interrupt and resume; the same bits from the same seed; errors with their exit codes.
-set -euo pipefail
-t=$(mktemp -d)
-trap 'rm -rf "$t"' EXIT
-fail() { echo "end_to_end: $*" >&2; exit 1; }
-at() { echo "-- $* ($SECONDS s)"; }
-export XDG_CACHE_HOME=${XDG_CACHE_HOME:-$t/cache}
+. "$(dirname "$0")/lib.sh"
 cd "$t"
-
-# expect CODE TEXT COMMAND...: the exit code, and the text somewhere in what it prints
-expect() {
-  local code=$1 text=$2 got=0
-  shift 2
-  "$@" >said 2>&1 || got=$?
-  [ "$got" = "$code" ] || { cat said >&2; fail "exit code $got, not $code: $*"; }
-  grep -qF -e "$text" said || { cat said >&2; fail "does not say '$text': $*"; }
-}
 same() { cmp -s "$1" "$2" || fail "$3: $1 and $2 differ"; }
 
 at "compile"

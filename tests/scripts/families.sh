@@ -1,19 +1,16 @@
 #!/usr/bin/env bash
 # A small version of each family of models becomes a program and trains on generated data for two epochs: the loss must fall.
-set -euo pipefail
-out=$(mktemp -d)
-trap 'rm -rf "$out"' EXIT
-fail() { echo "families: $1" >&2; exit 1; }
+. "$(dirname "$0")/lib.sh"
 
 # try MODEL RATE DATA OPTIONS OF NETC...
 try() {
   local model=$1 rate=$2 data=$3
   shift 3
-  "$NETC" "$SOURCE_DIR/models/$model.net" "$@" --max-batch 16 -o "$out/$model" >/dev/null || fail "$model does not compile"
-  "$out/$model" train --data "$data" --epochs 2 --batch 16 --lr "$rate" --quiet --out "$out/run-$model" >/dev/null || fail "$model does not train"
+  "$NETC" "$SOURCE_DIR/models/$model.net" "$@" --max-batch 16 -o "$t/$model" >/dev/null || fail "$model does not compile"
+  "$t/$model" train --data "$data" --epochs 2 --batch 16 --lr "$rate" --quiet --out "$t/run-$model" >/dev/null || fail "$model does not train"
   awk -F, -v model="$model" 'NR == 2 { first = $2 } NR == 3 { last = $2 } END { printf "%-14s loss %.4f, then %.4f\n", model, first, last; exit !(last < first) }' \
-    "$out/run-$model/results.csv" || fail "the loss of $model does not fall"
-  rm -rf "$out/$model" "$out/run-$model"
+    "$t/run-$model/results.csv" || fail "the loss of $model does not fall"
+  rm -rf "$t/$model" "$t/run-$model"
 }
 
 try autoencoder 0.002 synthetic:digits:600

@@ -1,9 +1,6 @@
 #!/usr/bin/env bash
 # An installed prefix works after it was moved, without the checkout: compiles a program, a library, and C++ source.
-set -euo pipefail
-t=$(mktemp -d)
-trap 'rm -rf "$t"' EXIT
-fail() { echo "install: $*" >&2; exit 1; }
+. "$(dirname "$0")/lib.sh"
 export XDG_CACHE_HOME=$t/cache
 cmake=$(command -v "$SOURCE_DIR/.venv/bin/cmake" cmake | head -n 1)
 build=$(cd "$(dirname "$NETC")/.." && pwd)

@@ -1,10 +1,6 @@
 #!/usr/bin/env bash
 # The example application against a compiled library: built with CMake from a folder that was moved, fed with real weights and a photo.
-set -euo pipefail
-t=$(mktemp -d)
-trap 'rm -rf "$t"' EXIT
-fail() { echo "library: $*" >&2; exit 1; }
-export XDG_CACHE_HOME=${XDG_CACHE_HOME:-$t/cache}
+. "$(dirname "$0")/lib.sh"
 cmake=$(command -v "$SOURCE_DIR/.venv/bin/cmake" cmake | head -n 1)
 
 # Small: filters and hidden units of lenet_blocks.net, under the name that the example links.

@@ -1,20 +1,7 @@
 #!/usr/bin/env bash
 # A net of two inputs, two outputs and two labels from a table, as a user goes: compile, train with a part held out, evaluate, predict; and what goes wrong.
-set -euo pipefail
-t=$(mktemp -d)
-trap 'rm -rf "$t"' EXIT
-fail() { echo "ports: $*" >&2; exit 1; }
-export XDG_CACHE_HOME=${XDG_CACHE_HOME:-$t/cache}
+. "$(dirname "$0")/lib.sh"
 cd "$t"
-
-# expect CODE TEXT COMMAND...: the exit code, and the text somewhere in what it prints
-expect() {
-  local code=$1 text=$2 got=0
-  shift 2
-  "$@" >said 2>&1 || got=$?
-  [ "$got" = "$code" ] || { cat said >&2; fail "exit code $got, not $code: $*"; }
-  grep -qF -e "$text" said || { cat said >&2; fail "does not say '$text': $*"; }
-}
 
 cat >flowers.net <<'NET'
 /// Flowers by their leaves and their place.
@@ -60,9 +47,9 @@ assert all(len(x["outputs"]["tall"]) == 2 for x in p)
 PY
 expect 0 "inputs: leaf f32[2], place f32[1]; outputs: kind f32[3], tall f32[2]; labels: flower i32[], size i32[]" ./flowers info
 
-expect 0 "library" "$NETC" flowers.net --emit library -o out
+expect 0 "library" "$NETC" flowers.net --emit library -o library
 for f in flowers_set_leaf flowers_set_place flowers_set_flower flowers_set_size flowers_get_kind flowers_get_tall; do
-  grep -q "$f(" out/include/flowers_c.h || fail "the library has no $f"
+  grep -q "$f(" library/include/flowers_c.h || fail "the library has no $f"
 done
 expect 0 "" "$NETC" flowers.net --emit cpp -o source
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # What reads a stranger's bytes, under the address and undefined-behaviour sanitizers: .net files, weights, images, data sets. In build/asan; minutes the
-# first time, seconds after that. Arguments go to the test programs.
+# first time, less after that. Arguments go to the test programs.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 log=build/asan/build.log
@@ -17,7 +17,15 @@ PATH="$PWD/.venv/bin:$PATH"
 # The compiler drops what its values refer to in cycles: nothing may leak.
 export ASAN_OPTIONS="detect_leaks=1:abort_on_error=0:allocator_may_return_null=1${ASAN_OPTIONS:+:$ASAN_OPTIONS}" UBSAN_OPTIONS="print_stacktrace=1"
 ulimit -s 65536 2>/dev/null || true  # a sanitized frame is several times as large as one of the compiler's own
+declare -A pid
+code=0
 for t in frontend runtime data; do
-  echo "sanitize: test_$t"
-  "build/asan/bin/test_$t" "$@"
+  "build/asan/bin/test_$t" "$@" >"build/asan/$t.log" 2>&1 &
+  pid[$t]=$!
 done
+for t in frontend runtime data; do
+  wait "${pid[$t]}" || code=1
+  echo "sanitize: test_$t"
+  tail -n 60 "build/asan/$t.log"
+done
+exit $code

@@ -6,6 +6,7 @@
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <thread>
 
 #include <HalideRuntime.h>
 #include <fmt/format.h>
@@ -26,6 +27,20 @@ struct Loaded {
     std::filesystem::remove_all(dir, ec);
   }
 };
+
+/// What this process has compiled: the same kernels at another batch, or with other threads, are not compiled again.
+const std::string& compiled() {
+  struct Folder {
+    std::string path = (std::filesystem::temp_directory_path() / "netc-test-cache-XXXXXX").string();
+    Folder() { if (!mkdtemp(path.data())) path.clear(); }
+    ~Folder() {
+      std::error_code ec;
+      if (!path.empty()) std::filesystem::remove_all(path, ec);
+    }
+  };
+  static const Folder folder;
+  return folder.path;
+}
 
 using Kernel = int (*)(void**);  // Halide's _argv form: a pointer to each argument
 
@@ -54,6 +69,8 @@ std::map<ir::ValueId, ir::RefTensor> run_kernels(const ir::Graph& g, const sched
   schedule::Plan plan = schedule::make_plan(g, m, max_batch);
   std::vector<lower::Object> objects;
   lower::Options options;
+  options.threads = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
+  options.cache_dir = compiled();
   if (!lower::lower_all(plan, m, options, objects, error)) return {};
   Loaded so;
   std::string t = (std::filesystem::temp_directory_path() / "netc-test-XXXXXX").string();
