@@ -115,8 +115,8 @@ struct OpDef {
   bool overlaps(const Attrs& a) const { return overlapping && overlapping(a); }
   /// contraction: both operands are contiguous along r[0], the result's innermost dim is not a vector of either: lanes go along the reduction.
   bool dot = false;
-  /// contraction: how many phases the rows and columns of its result have; those of one phase are sums over the same taps. Its anchor then has the coordinates
-  /// (c, x, phase x, y, phase y, n). Null: one.
+  /// contraction: how many phases the rows and columns of its result have: those of one phase are sums over the same taps, each a Func of (c, x, y, n) among the
+  /// helpers. Null: one.
   std::function<std::pair<int, int>(const Attrs&)> phases;
   /// contraction: of transformed tiles of an image, attribute "tile" x "tile" results each; helpers are: half, tiles, products, back (ops/winograd.cpp).
   bool transforms_tiles = false;

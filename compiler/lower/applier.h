@@ -53,6 +53,9 @@ struct Applier {
   void conv_planes();
   void taps(bool planes);
   void taps_panels();
+  void tiles();
+  void tile_sums();
+  void taps_back();
   void reduce();
   int64_t extent_of_result() const;
   void ingest();

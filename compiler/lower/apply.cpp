@@ -182,7 +182,10 @@ void Applier::reduce() {
   if (lanes_in_result) {
     Func part = acc.update().rfactor(yo_r, t);
     part.compute_root().parallel(t).vectorize(a[0], s.vector, TailStrategy::GuardWithIf);
-    part.update().parallel(t).vectorize(a[0], s.vector, TailStrategy::GuardWithIf);
+    std::vector<VarOrRVar> inner(a.begin(), a.end());  // all sums of a task grow together, as the operand is read once from end to end
+    for (int d = 0; d < rd; ++d) inner.push_back(d == slices_dim ? VarOrRVar(yi_r) : VarOrRVar(r[d]));
+    inner.push_back(t);
+    part.update().reorder(inner).parallel(t).vectorize(a[0], s.vector, TailStrategy::GuardWithIf);
     acc.vectorize(a[0], s.vector, TailStrategy::GuardWithIf);
     acc.update().vectorize(a[0], s.vector, TailStrategy::GuardWithIf);
     return;
@@ -225,6 +228,9 @@ void Applier::run() {
   if (s.name == "map" || s.name == "window") map();
   else if (s.name == "pack") pack();
   else if (s.name == "winograd") winograd();
+  else if (s.name == "tiles") tiles();
+  else if (s.name == "tile_sums") tile_sums();
+  else if (s.name == "taps_back") taps_back();
   else if (s.name == "gemm") gemm();
   else if (s.name == "gemm_stream") gemm_stream();
   else if (s.name == "dot") dot();

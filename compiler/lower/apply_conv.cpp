@@ -9,12 +9,13 @@ void Applier::conv_lanes() {
   const int64_t panels = extent(0) / tile;
   const bool by_panel = num("task_panels") < panels, by_row = num("task_rows") < num("image_rows"), phased = num("phases_x") * num("phases_y") > 1;
   Stage st(o);
-  std::vector<VarOrRVar> loops = {ci, xi, xo};
+  std::vector<VarOrRVar> loops = {ci, xi};
   if (phased) {
     st.split(x, xq, px, num("phases_x"), TailStrategy::GuardWithIf).split(y, yq, py, num("phases_y"), TailStrategy::GuardWithIf);
     x = xq, y = yq;
     loops.insert(loops.end(), {px, py});
   }
+  loops.push_back(xo);
   st.split(c, co, ci, tile, TailStrategy::ShiftInwards).split(x, xo, xi, num("rows"), TailStrategy::ShiftInwards);
   if (by_panel) st.split(co, group, panel, num("task_panels"), TailStrategy::ShiftInwards);
   if (by_row) st.split(y, yo, yi, num("task_rows"), TailStrategy::ShiftInwards);
@@ -33,14 +34,18 @@ void Applier::conv_lanes() {
   const ir::Type& in = p.graph->type(p.graph->nodes[k.anchor].inputs[0]);
   const bool thin = in.dims[2] < s.vector;  // channels of the image: too few for lanes
   stage_padding(o, level, thin);
-  auto a = acc.args();  // c, x, y, n; of phases c, x, px, y, py, n
-  const Var ay = a[phased ? 3 : 2];
-  acc.compute_at(o, xo).vectorize(a[0], s.vector).unroll(a[0]).unroll(a[1]).unroll(ay);
-  acc.update().reorder(inner_to_reduction({a[0], a[1], ay})).vectorize(a[0], s.vector).unroll(a[0]).unroll(a[1]).unroll(ay);
-  if (thin) acc.update().unroll(b.anchor.r[0]);
+  if (phased) st.unroll(px).unroll(py);
+  for (Func f : phased ? b.anchor.helpers : std::vector<Func>{acc}) {
+    const auto a = f.args();
+    f.compute_at(o, xo).vectorize(a[0], s.vector).unroll(a[0]).unroll(a[1]).unroll(a[2]);
+    if (phased) f.bound_extent(a[1], num("rows")).bound_extent(a[2], 1);  // the last pixel of an odd row has one phase only
+    std::vector<VarOrRVar> order = {a[0], a[1], a[2]};
+    for (const RVar& v : f.rvars(0)) order.push_back(v);
+    f.update().reorder(order).vectorize(a[0], s.vector).unroll(a[0]).unroll(a[1]).unroll(a[2]);
+    if (thin) f.update().unroll(f.rvars(0)[0]);
+  }
 }
 
-// The tiles of a task are transformed once; for each panel of channels their products are formed, and turned back as the result is written.
 void Applier::winograd() {
   Func sums = b.anchor.anchor, o = b.out, half = b.anchor.helpers[0], tiles = b.anchor.helpers[1], products = b.anchor.helpers[2], back = b.anchor.helpers[3];
   Var c = b.vars[0], x = b.vars[1], y = b.vars[2], lane("lane"), yr("yr"), yt("yt"), qo("qo"), qi("qi");
@@ -149,6 +154,41 @@ void Applier::taps_panels() {
     auto args = pad.args();
     pad.compute_at(acc, block).vectorize(args[0], std::min(s.vector, num("task_channels")), TailStrategy::GuardWithIf);
   }
+}
+
+// The elements of a tile at once.
+void Applier::tiles() {
+  Func half = b.anchor.helpers[0], o = b.out;
+  Var c = b.vars[0], e = b.vars[2], ex("ex"), ey("ey");
+  Stage(o).split(c, co, ci, s.vector).split(e, ey, ex, num("side")).reorder({ci, ex, ey, co, b.vars[1], n()}).vectorize(ci).unroll(ex).unroll(ey).parallel(n());
+  stage_padding(o, n());
+  auto h = half.args();  // c, ex, i, q, n
+  half.compute_at(o, co).vectorize(h[0], s.vector).unroll(h[1]).unroll(h[2]);
+}
+
+// Sums of a block of samples in registers; those of an element in cache.
+void Applier::tile_sums() {
+  Func sums = b.anchor.anchor;
+  auto a = sums.args();  // k, c, e
+  auto r = b.anchor.r;
+  RVar block("block"), sample("sample");
+  Var bv("bv"), k0("k0"), k1("k1"), c0("c0"), c1("c1"), e = b.vars[2];
+  Stage(b.out).vectorize(b.vars[0], s.vector).parallel(e);
+  sums.update().split(r[1], block, sample, num("samples"));
+  Func reg = sums.update().rfactor(block, bv);
+  sums.compute_at(b.out, e).vectorize(a[0], s.vector);
+  sums.update().split(a[0], k0, k1, s.vector * num("vectors")).split(a[1], c0, c1, num("channels")).reorder({k1, c1, k0, c0, block, a[2]}).vectorize(k1, s.vector)
+      .unroll(k1).unroll(c1);
+  reg.compute_at(sums, k0);
+  reg.update().reorder({a[0], a[1], r[0], sample, a[2], bv});
+  for (Stage st : {Stage(reg), reg.update()}) st.vectorize(a[0], s.vector).unroll(a[0]).unroll(a[1]);
+}
+
+void Applier::taps_back() {
+  Func half = b.anchor.helpers[0], o = b.out;
+  Stage(o).split(b.vars[0], co, ci, s.vector).reorder({ci, b.vars[2], b.vars[3], co, b.vars[1]}).vectorize(ci).unroll(b.vars[2]).unroll(b.vars[3]).parallel(b.vars[1]);
+  auto h = half.args();  // k, c, x, ey
+  half.compute_at(o, co).vectorize(h[0], s.vector).unroll(h[2]).unroll(h[3]);
 }
 
 }  // namespace netc::lower

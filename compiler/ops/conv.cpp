@@ -2,6 +2,8 @@
 // transposed convolution as well, so it has gradients of its own: a convolution, and the gradient in the weights with image and result exchanged.
 #include "compiler/ops/conv.h"
 
+#include <numeric>
+
 #include "compiler/ops/pack.h"
 #include "compiler/ops/winograd.h"
 
@@ -138,6 +140,15 @@ OpDef conv() {
   return d;
 }
 
+/// The taps k = first, first + step, ... of one phase, and where they read: pixel x / stride + at - i * back for tap i.
+struct Taps {
+  int first = 0, step, count = 0, at = 0, back;
+  Taps(int offset, int taps, int stride, int dilation) : step(stride / std::gcd(stride, dilation)), back(step * dilation / stride) {
+    while (first < taps && (offset - first * dilation) % stride != 0) ++first;
+    if (first < taps) count = (taps - first + step - 1) / step, at = (offset - first * dilation) / stride;
+  }
+};
+
 OpDef conv_data_grad() {
   OpDef d;
   d.name = "conv_data_grad";
@@ -191,18 +202,26 @@ OpDef conv_data_grad() {
       l.r = r;
       return l;
     }
-    // Of the taps along a row those meet pixel x of which x + left - kx * dilation is a multiple of the stride. Pixels of one remainder, a phase, share them.
-    Var px("px"), py("py");
-    Func phase("conv_data_grad_phase");
-    RDom r(0, filters, 0, static_cast<int>(w.dims[1]), 0, static_cast<int>(w.dims[0]), "r");
-    const Expr sx = px + g.left - tap(r.y, g.dw), sy = py + g.top - tap(r.z, g.dh);
-    r.where(sx % g.sw == 0 && sy % g.sh == 0);
-    phase(c, x, px, y, py, n) = 0.0f;
-    phase(c, x, px, y, py, n) += in(k + r.x, x + sx / g.sw, y + sy / g.sh, n) * weight(r.x, r.y, r.z);
-    dx(c, x, y, n) = phase(c, x / g.sw, x % g.sw, y / g.sh, y % g.sh, n);
+    // Pixel x meets the taps along a row for which x + left - kx * dilation is a multiple of the stride. Pixels of one remainder, a phase, meet the same.
+    Exprs phases;
+    for (int py = 0; py < g.sh; ++py)
+      for (int px = 0; px < g.sw; ++px) {
+        const Taps tx(px + g.left, static_cast<int>(w.dims[1]), g.sw, g.dw), ty(py + g.top, static_cast<int>(w.dims[0]), g.sh, g.dh);
+        if (tx.count == 0 || ty.count == 0) {
+          phases.push_back(0.0f);
+          continue;
+        }
+        Func phase("conv_data_grad_phase");
+        RDom r(0, filters, 0, tx.count, 0, ty.count, "r");
+        phase(c, x, y, n) = 0.0f;
+        phase(c, x, y, n) += in(k + r.x, x + tx.at - r.y * tx.back, y + ty.at - r.z * ty.back, n) * weight(r.x, tx.first + r.y * tx.step, ty.first + r.z * ty.step);
+        phases.push_back(phase(c, x / g.sw, y / g.sh, n));
+        l.helpers.push_back(phase);
+        l.anchor = phase;
+        l.r = r;
+      }
+    dx(c, x, y, n) = Halide::mux((y % g.sh) * g.sw + x % g.sw, phases);
     l.funcs = {dx};
-    l.anchor = phase;
-    l.r = r;
     return l;
   };
   d.phases = [](const Attrs& a) { return std::pair<int, int>(static_cast<int>(a.i("stride_h")), static_cast<int>(a.i("stride_w"))); };
@@ -262,6 +281,7 @@ OpDef conv_weight_grad() {
     return l;
   };
   d.reference = ref_conv_weight_grad;
+  d.forms = {winograd_gradient_form(4), winograd_gradient_form(2)};
   return d;
 }
 

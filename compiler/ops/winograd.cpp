@@ -12,11 +12,6 @@
 #include "compiler/ops/pack.h"
 
 namespace netc::ops {
-namespace {
-
-using Matrix = std::vector<std::vector<double>>;
-
-struct Transforms { Matrix bt, g, at; };
 
 const Transforms& transforms(int64_t m) {
   static const Transforms two = {{{1, 0, -1, 0}, {0, 1, 1, 0}, {0, -1, 1, 0}, {0, 1, 0, -1}},
@@ -46,10 +41,6 @@ const Transforms& transforms(int64_t m) {
   return m == 2 ? two : m == 4 ? four : six;
 }
 
-bool is_tile(int64_t m) { return m == 2 || m == 4 || m == 6; }
-int64_t tiles(int64_t extent, int64_t m) { return (extent + m - 1) / m; }
-
-/// The row of a matrix that `which` selects, times what `at` gives.
 Expr row_times(const Matrix& a, const Expr& which, std::function<Expr(int)> at) {
   Exprs rows;
   for (const std::vector<double>& row : a) {
@@ -63,6 +54,10 @@ Expr row_times(const Matrix& a, const Expr& which, std::function<Expr(int)> at) 
   }
   return Halide::mux(which, rows);
 }
+
+namespace {
+
+bool is_tile(int64_t m) { return m == 2 || m == 4 || m == 6; }
 
 OpDef winograd_weights() {
   OpDef d;
@@ -247,7 +242,7 @@ Form winograd_form(int64_t m, bool turned) {
     if (block_of(K, target) == 0 || C % target.lanes != 0 || C < 2 * target.lanes || ty * tx < 4) return std::nullopt;
     const double elements = static_cast<double>(t2 * tx * ty), c = static_cast<double>(C), k = static_cast<double>(K);
     // The transforms move as much as they compute; and the weights, t2 / 9 times as many, come from far for each sample.
-    return 2 * elements * c * k + 40 * elements * (c + k) + 20 * static_cast<double>(t2) * c * k;
+    return 2 * elements * c * k + 40 * elements * (c + k) + 15 * static_cast<double>(t2) * c * k;
   };
   f.rewrite = [m, turned](Graph& g, NodeId id, const Target& target) {
     const Node n = g.nodes[id];
@@ -266,6 +261,7 @@ Form winograd_form(int64_t m, bool turned) {
 void add_winograd(Registry& r) {
   r.ops.ops.push_back(&weights_op());
   r.ops.ops.push_back(&conv_op());
+  add_winograd_gradient(r);
 }
 
 }  // namespace netc::ops

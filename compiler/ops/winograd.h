@@ -1,10 +1,23 @@
-// Forms of a convolution, or of its gradient in the image, that multiply transformed tiles.
+// Forms of a convolution and its gradients that multiply transformed tiles.
 #pragma once
 #include "compiler/ops/conv.h"
 
 namespace netc::ops {
 
-/// In tiles of m x m results, m = 2, 4 or 6. `turned`: of conv_data_grad, which convolves with turned kernels.
+using Matrix = std::vector<std::vector<double>>;
+/// B', G and A' of tiles of m x m results, m = 2, 4 or 6.
+struct Transforms { Matrix bt, g, at; };
+const Transforms& transforms(int64_t m);
+/// The row of a matrix that `which` selects, times what `at` gives.
+Expr row_times(const Matrix& a, const Expr& which, std::function<Expr(int)> at);
+/// Tiles of m that cover an extent.
+inline int64_t tiles(int64_t extent, int64_t m) { return (extent + m - 1) / m; }
+
+/// Of conv, or, `turned`, of conv_data_grad, which convolves with turned kernels.
 Form winograd_form(int64_t m, bool turned);
+/// Of conv_weight_grad.
+Form winograd_gradient_form(int64_t m);
+/// Its operators, for add_winograd.
+void add_winograd_gradient(Registry& r);
 
 }  // namespace netc::ops

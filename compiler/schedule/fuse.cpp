@@ -157,7 +157,7 @@ class Fuser {
         if (out_.stored[v] && !(g_.values[v].def != kNone && nodes.count(g_.values[v].def)) && seen.insert(v).second) k.input_values.push_back(v);
     const Node& last = g_.nodes[chain.back()];
     k.output_values = last.results;
-    position_.push_back(chain.back());
+    position_.push_back({chain.front(), chain.back()});
     out_.kernels.push_back(std::move(k));
   }
 
@@ -170,27 +170,40 @@ class Fuser {
     order();
   }
 
-  // A kernel that writes a variable comes right after the last reader of what it overwrites; the others keep the graph's order.
+  // Each kernel comes where its first node stands, or as soon after as all that it reads is there: what it reads can be forgotten early. One that writes a variable
+  // also comes after all readers of what it overwrites.
   void order() {
-    std::map<ValueId, double> last_read;    // a variable's value -> the position of its last reader
+    const size_t count = out_.kernels.size();
+    std::vector<size_t> topological(count);  // by the last node: all that a kernel reads was defined before
+    for (size_t k = 0; k < count; ++k) topological[k] = k;
+    std::sort(topological.begin(), topological.end(), [&](size_t a, size_t b) { return position_[a].second < position_[b].second; });
+    std::map<ValueId, size_t> producer;
+    std::map<ValueId, std::vector<size_t>> readers;
+    for (size_t k = 0; k < count; ++k) {
+      for (ValueId v : out_.kernels[k].output_values) producer[v] = k;
+      for (ValueId v : out_.kernels[k].input_values) readers[v].push_back(k);
+    }
     std::map<ValueId, ValueId> overwrites;  // new contents -> the value of the variable
     for (auto& u : g_.updates) overwrites[u.value] = g_.variables[u.variable].value;
-    for (size_t k = 0; k < out_.kernels.size(); ++k)
-      for (ValueId v : out_.kernels[k].input_values) {
-        auto [it, fresh] = last_read.try_emplace(v, position_[k]);
-        if (!fresh) it->second = std::max<double>(it->second, position_[k]);
+    std::vector<double> key(count);
+    for (size_t k = 0; k < count; ++k) key[k] = position_[k].first;
+    for (bool changed = true; changed;) {
+      changed = false;
+      const auto not_before = [&](size_t k, double least) {
+        if (key[k] < least) key[k] = least, changed = true;
+      };
+      for (size_t k : topological) {
+        for (ValueId v : out_.kernels[k].input_values)
+          if (auto it = producer.find(out_.root[v]); it != producer.end()) not_before(k, key[it->second]);
+        for (ValueId v : out_.kernels[k].output_values)
+          if (auto it = overwrites.find(v); it != overwrites.end())
+            for (size_t reader : readers[it->second])
+              if (reader != k) not_before(k, key[reader] + 0.5);
       }
-    std::vector<std::pair<double, int>> keys;
-    for (int k = 0; k < static_cast<int>(out_.kernels.size()); ++k) {
-      double key = position_[k];
-      for (ValueId v : out_.kernels[k].output_values)
-        if (auto it = overwrites.find(v); it != overwrites.end())
-          if (auto read = last_read.find(it->second); read != last_read.end() && read->second > position_[k]) key = std::max(key, read->second + 0.5);
-      keys.push_back({key, k});
     }
-    std::stable_sort(keys.begin(), keys.end());
+    std::stable_sort(topological.begin(), topological.end(), [&](size_t a, size_t b) { return key[a] < key[b]; });
     std::vector<Kernel> sorted;
-    for (auto& [key, k] : keys) sorted.push_back(std::move(out_.kernels[k]));
+    for (size_t k : topological) sorted.push_back(std::move(out_.kernels[k]));
     out_.kernels = std::move(sorted);
   }
 
@@ -200,7 +213,7 @@ class Fuser {
   std::vector<bool> pinned_;
   std::vector<int32_t> kernel_of_;
   std::vector<std::vector<NodeId>> chains_;
-  std::vector<NodeId> position_;
+  std::vector<std::pair<NodeId, NodeId>> position_;  // by kernel: its first and last node of the graph
 };
 
 }  // namespace

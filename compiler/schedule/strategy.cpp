@@ -15,6 +15,7 @@
 // What is no contraction:
 //
 //   winograd     y[n, y, x, c]:  tiles of a task are transformed, then for each panel of channels multiplied, lanes along it, rows along tiles, and turned back
+//   tile_sums    s[e, c, k]:     of tiles that the kernels `tiles` transformed, lanes along k; each element e is a task; `taps_back` makes taps of them
 //   pack         weights into blocks
 //   map, window  one element after another, lanes along the innermost dim
 //   rows         per-sample folds (softmax, layer norm, a mean over axes): a fold is computed for the row that needs it, lanes along the row or the result
@@ -376,14 +377,34 @@ struct Chooser {
     s.vector = static_cast<int>(std::min<int64_t>(m.vector_floats, anchor_type().dims.back()));
   }
 
+  // Tiles of an image, or taps of sums, transformed: all elements of one at once.
+  void tiles() {
+    const Type& t = anchor_type();
+    s.name = t.batched ? "tiles" : "taps_back";
+    s.vector = lanes_for(t.dims.back(), m.vector_floats, 1, true).first;
+    set("side", p.graph->nodes[k.anchor].attrs.i("tile") + 2);
+  }
+
+  void tile_sums() {
+    s.name = "tile_sums";
+    const Type& t = anchor_type();  // f32[E, C, K]
+    s.vector = lanes_for(t.dims[2], m.vector_floats, 1, true).first;
+    const int64_t vectors = largest_divisor(t.dims[2] / s.vector, 2), Q = p.graph->type(p.graph->nodes[k.anchor].inputs[0]).dims[1];
+    set("vectors", vectors);
+    set("channels", largest_divisor(t.dims[1], accumulators() / vectors));
+    set("samples", std::max<int64_t>(1, 64 / Q));
+  }
+
   void window() {
+    if (p.graph->nodes[k.anchor].op->transforms_tiles) return tiles();
     map();
     s.name = "window";
   }
 
   void contraction(const ir::Node& node) {
     const Type &a = anchor_type(), &b = p.graph->type(node.inputs[1]);
-    if (!a.batched) a.rank() == 2 ? outer() : a.rank() == 4 ? taps() : reduce();
+    if (!a.batched && a.rank() == 3) tile_sums();
+    else if (!a.batched) a.rank() == 2 ? outer() : a.rank() == 4 ? taps() : reduce();
     else if (a.rank() == 2 || b.batched) tokens();
     else if (a.rank() == 3) conv();
     else node.op->dot ? dot() : gemm();

@@ -62,6 +62,11 @@ void transformed(std::vector<Case>& c) {
       for (const Image& i : {Image{7, 6, 1, 1, 1, 1}, {3, 3, 0, 0, 0, 0}, {13, 14, 0, 2, 2, 1}})
         c.push_back({"winograd_conv", {batched({i.h, i.w, in}), fixed({(m + 2) * (m + 2), in, out})},
                      with(window({i.h, 3, 1, i.top, i.bottom}, {i.w, 3, 1, i.left, i.right}), {{"tile", m}})});
+      const Attrs grid = {{"tile", m}, {"rows", int64_t{2}}, {"columns", int64_t{3}}};
+      c.push_back({"winograd_image", {batched({2 * m + 1, 3 * m, in})}, with(grid, {{"pad_top", int64_t{1}}, {"pad_left", int64_t{0}}})});
+      c.push_back({"winograd_result", {batched({2 * m - 1, 3 * m, out})}, grid});
+      c.push_back({"winograd_sums", {batched({(m + 2) * (m + 2), 6, in}), batched({(m + 2) * (m + 2), 6, out})}, {}});
+      c.push_back({"winograd_taps", {fixed({(m + 2) * (m + 2), in, out})}, {{"tile", m}}});
     }
   }
 }

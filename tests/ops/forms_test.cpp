@@ -56,6 +56,10 @@ Case convolution(const char* op, int64_t h, int64_t w, int64_t c, int64_t k, int
   const Type x{DType::f32, true, {h, w, c}}, kernel{DType::f32, false, {3, 3, c, k}}, y{DType::f32, true, {h + before + after - 2, w + before + after - 2, k}};
   Attrs a = {{"stride_h", int64_t{1}}, {"stride_w", int64_t{1}}, {"pad_top", before}, {"pad_bottom", after}, {"pad_left", before}, {"pad_right", after}};
   if (std::string(op) == "conv") return {op, {x, kernel}, a};
+  if (std::string(op) == "conv_weight_grad") {
+    a.set("kh", int64_t{3}), a.set("kw", int64_t{3});
+    return {op, {x, y}, a};
+  }
   a.set("in_h", h), a.set("in_w", w);
   return {op, {y, kernel}, a};
 }
@@ -65,7 +69,7 @@ Case convolution(const char* op, int64_t h, int64_t w, int64_t c, int64_t k, int
 TEST_CASE("every form of an operator is the operator") {
   int forms = 0;
   std::vector<Case> all = cases();
-  for (const char* op : {"conv", "conv_data_grad"})
+  for (const char* op : {"conv", "conv_data_grad", "conv_weight_grad"})
     for (const auto& [before, after] : {std::pair<int64_t, int64_t>{1, 1}, {0, 0}, {2, 1}}) all.push_back(convolution(op, 9, 10, 16, 32, before, after));
   for (const Case& c : all)
     for (const Form& form : ops::registry().ops.at(c.op).forms)
@@ -85,11 +89,10 @@ TEST_CASE("every form of an operator is the operator") {
 TEST_CASE("tiles of Winograd keep the bound of their error, whatever the image leaves of the last tile") {
   for (const auto& [m, bound] : {std::pair<int64_t, double>{2, 2e-6}, {4, 2e-5}, {6, 2e-4}})
     for (const auto& [h, w] : {std::pair<int64_t, int64_t>{13, 15}, {12, 12}, {5, 28}, {28, 3}}) {
-      Case c = convolution("conv", h, w, 32, 48, 1, 1);
-      const Type kernel = c.in[1];
-      const std::vector<Form>& forms = ops::registry().ops.at("conv").forms;
-      for (const Form& form : forms) {
+      for (const char* op : {"conv", "conv_data_grad", "conv_weight_grad"})
+      for (const Form& form : ops::registry().ops.at(op).forms) {
         if (form.name != fmt::format("winograd{}", m)) continue;
+        const Case c = convolution(op, h, w, 32, 48, 1, 1);
         Net net = net_of(c, 3);
         form.rewrite(net.g, 0, Target{8, 16});
         passes::restore_order(net.g);
