@@ -6,6 +6,7 @@
 #include <atomic>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <new>
 #include <thread>
 #include <vector>
@@ -19,7 +20,8 @@ namespace {
 
 using Task = int (*)(void*, int, uint8_t*);
 
-constexpr size_t kHeader = 64;          // before each scratch block: a Block
+constexpr size_t kNoBlock = SIZE_MAX;
+constexpr size_t kHeader = 64;          // before each scratch block
 constexpr int kSpins = 4000;            // about 20 us: the next kernel of a step comes sooner than a sleeping thread wakes
 
 inline void relax() {
@@ -28,13 +30,9 @@ inline void relax() {
 #endif
 }
 
-// A stack of blocks. Kernels free a block after its last use, which may lie below others that are still in use: it is taken off when those are.
-struct Block { size_t below; bool free; };   // where the block below begins
-struct Scratch {
-  uint8_t* base = nullptr;
-  size_t size = 0, top = 0, last = 0;   // where the last block ends and begins
-  Block& block(size_t at) { return *reinterpret_cast<Block*>(base + at); }
-};
+// Blocks lie one after another. A kernel may free one while later ones live: its bytes return when all after it are free too.
+struct Scratch { uint8_t* base = nullptr; size_t size = 0, top = 0, last = kNoBlock; };
+struct ScratchBlock { size_t before; bool freed; };  // where the block before it begins
 
 class Pool final : public Context {
  public:
@@ -44,7 +42,7 @@ class Pool final : public Context {
     size_t each = (scratch + 4095) / 4096 * 4096;
     memory_ = allocate_aligned(each * threads + 64);
     if (!memory_) { error = "out of memory for the kernels' scratch space"; return false; }
-    for (int t = 0; t < threads; ++t) scratch_[t] = {static_cast<uint8_t*>(memory_.get()) + each * t, each};
+    for (int t = 0; t < threads; ++t) scratch_[t] = {static_cast<uint8_t*>(memory_.get()) + each * t, each, 0};
     try {
       for (int t = 1; t < threads; ++t) workers_.emplace_back([this, t] { work(t); });
     } catch (const std::exception& e) {
@@ -90,19 +88,26 @@ class Pool final : public Context {
     Scratch& s = scratch_[owner_ == this ? slot_ : 0];
     size_t need = kHeader + (bytes + 63) / 64 * 64;
     if (s.top + need > s.size) return nullptr;
-    new (s.base + s.top) Block{s.last, false};
+    const ScratchBlock block{s.last, false};
+    uint8_t* p = s.base + s.top;
+    std::memcpy(p, &block, sizeof block);
     s.last = s.top;
     s.top += need;
-    return s.base + s.last + kHeader;
+    return p + kHeader;
   }
   bool release(void* ptr) {
-    uint8_t* p = static_cast<uint8_t*>(ptr);
     Scratch& s = scratch_[owner_ == this ? slot_ : 0];
-    if (p < s.base || p >= s.base + s.size) return false;
-    s.block(static_cast<size_t>(p - s.base) - kHeader).free = true;
-    while (s.top > 0 && s.block(s.last).free) {
+    if (static_cast<uint8_t*>(ptr) < s.base || static_cast<uint8_t*>(ptr) >= s.base + s.size) return false;
+    ScratchBlock block;
+    uint8_t* p = static_cast<uint8_t*>(ptr) - kHeader;
+    std::memcpy(&block, p, sizeof block);
+    block.freed = true;
+    std::memcpy(p, &block, sizeof block);
+    while (s.last != kNoBlock) {
+      std::memcpy(&block, s.base + s.last, sizeof block);
+      if (!block.freed) break;
       s.top = s.last;
-      s.last = s.block(s.top).below;
+      s.last = block.before;
     }
     return true;
   }
