@@ -128,19 +128,21 @@ std::string reference() {
 
 TEST_CASE("examples compile") {
   size_t count = 0;
-  for (const fs::path& path : documents()) {
-    for (const std::string& block : blocks(read(path), "net")) {
-      const SourceFile source(path.filename().string(), block);
-      Diagnostics diagnostics(source);
-      bool good = false;
-      if (const auto file = load(source, {(kRoot / "models").string()}, diagnostics)) good = sema::analyse(*file, {}, ops::registry(), diagnostics).has_value();
-      INFO(block);
-      CHECK_MESSAGE(good, diagnostics.render(false));
-      CHECK_MESSAGE(diagnostics.all().empty(), diagnostics.render(false));
-      ++count;
-    }
-  }
-  CHECK(count >= 12);
+  auto compiles = [&](const fs::path& path, const std::string& text) {
+    const SourceFile source(path.filename().string(), text);
+    Diagnostics diagnostics(source);
+    bool good = false;
+    if (const auto file = load(source, {(kRoot / "models").string()}, diagnostics)) good = sema::analyse(*file, {}, ops::registry(), diagnostics).has_value();
+    INFO(text);
+    CHECK_MESSAGE(good, diagnostics.render(false));
+    CHECK_MESSAGE(diagnostics.all().empty(), diagnostics.render(false));
+    ++count;
+  };
+  for (const fs::path& path : documents())
+    for (const std::string& block : blocks(read(path), "net")) compiles(path, block);
+  for (const auto& e : fs::recursive_directory_iterator(kRoot / "examples"))
+    if (e.path().extension() == ".net") compiles(e.path(), read(e.path()));
+  CHECK(count >= 13);
 }
 
 TEST_CASE("the reference of layers is up to date") {

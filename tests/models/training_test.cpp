@@ -59,6 +59,7 @@ std::map<std::string, RefTensor> contents(const Graph& g) {
       if (v.role == Role::scalar) x = t.dtype == DType::f32 ? 0.01 : 3;
       else if (t.dtype == DType::u8) x = static_cast<double>(random() % 256);
       else if (t.dtype == DType::i32) x = static_cast<double>(random() % kClasses);
+      else if (v.role == Role::input && t.rank() == 3) x = 120 + 60 * x;  // a photograph
       else if (v.role == Role::label) x = uniform(random);
       else if (v.role == Role::slot || v.role == Role::state) x = 0.5 + std::abs(x);
       else if (v.role == Role::weight) x = v.init.kind == "ones" ? 1 + 0.2 * x : x * (fan > 0 ? std::sqrt(2.0 / static_cast<double>(fan)) : 0.2);

@@ -79,6 +79,7 @@ PY
 at "errors"
 expect 2 "" ./lenet5
 expect 2 "" ./lenet5 train --epochs none
+expect 2 "above 0" ./lenet5 train --lr 0
 expect 2 "" ./lenet5 predict "$SOURCE_DIR/examples/digits"
 expect 0 "train" ./lenet5 --help
 expect 0 "netc" ./lenet5 --version
