@@ -226,7 +226,7 @@ void Applier::ingest() {
 
 void Applier::run() {
   if (s.name == "map" || s.name == "window") map();
-  else if (s.name == "pack") pack();
+  else if (s.name == "blocks") pack();
   else if (s.name == "winograd") winograd();
   else if (s.name == "tiles") tiles();
   else if (s.name == "tile_sums") tile_sums();

@@ -12,6 +12,7 @@ void add_embedding(ir::Registry&);
 void add_recurrent(ir::Registry&);
 void add_pack(ir::Registry&);
 void add_winograd(ir::Registry&);
+void add_winograd_gradient(ir::Registry&);
 void add_conv(ir::Registry&);
 void add_dwconv(ir::Registry&);
 void add_conv_layers(ir::Registry&);

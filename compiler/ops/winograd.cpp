@@ -261,7 +261,6 @@ Form winograd_form(int64_t m, bool turned) {
 void add_winograd(Registry& r) {
   r.ops.ops.push_back(&weights_op());
   r.ops.ops.push_back(&conv_op());
-  add_winograd_gradient(r);
 }
 
 }  // namespace netc::ops

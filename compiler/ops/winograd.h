@@ -17,7 +17,5 @@ inline int64_t tiles(int64_t extent, int64_t m) { return (extent + m - 1) / m; }
 Form winograd_form(int64_t m, bool turned);
 /// Of conv_weight_grad.
 Form winograd_gradient_form(int64_t m);
-/// Its operators, for add_winograd.
-void add_winograd_gradient(Registry& r);
 
 }  // namespace netc::ops

@@ -16,7 +16,7 @@
 //
 //   winograd     y[n, y, x, c]:  tiles of a task are transformed, then for each panel of channels multiplied, lanes along it, rows along tiles, and turned back
 //   tile_sums    s[e, c, k]:     of tiles that the kernels `tiles` transformed, lanes along k; each element e is a task; `taps_back` makes taps of them
-//   pack         weights into blocks
+//   blocks       weights into blocks
 //   map, window  one element after another, lanes along the innermost dim
 //   rows         per-sample folds (softmax, layer norm, a mean over axes): a fold is computed for the row that needs it, lanes along the row or the result
 //   reduce       folds over the batch: slices of the outermost dim are tasks, whose sums are added in order
@@ -110,7 +110,7 @@ struct Chooser {
   }
 
   void pack() {
-    s.name = "pack";
+    s.name = "blocks";
     s.vector = lanes_for(out().block, m.vector_floats, 1, true).first;
   }
 

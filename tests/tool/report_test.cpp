@@ -45,6 +45,12 @@ net Wide { input x: f32[56, 56, 64]
 train { loss = sparse_categorical_crossentropy(y, label)  optimizer = adam(lr = 1e-3)  batch = 32  epochs = 1 }
 )";
 
+const char* kLarge = R"(
+net Large { input x: f32[28, 28, 64]
+  output y = x -> Conv(64, 1) -> Conv(64, 5, padding = same) -> ReLU -> MaxPool(2) -> Flatten -> Dense(16) -> Softmax }
+train { loss = sparse_categorical_crossentropy(y, label)  optimizer = adam(lr = 1e-3)  batch = 32  epochs = 1 }
+)";
+
 const char* kThin = R"(
 net Thin { input x: f32[64, 64, 3]  output y = x -> Conv(6, 3) -> ReLU -> Flatten -> Dense(4) -> Softmax }
 train { loss = sparse_categorical_crossentropy(y, label)  optimizer = adam(lr = 1e-3)  batch = 32  epochs = 1 }
@@ -83,10 +89,12 @@ TEST_CASE("inner loops use the widest vectors and do not spill") {
   // 24 sums, 6 weights and what is loaded early are more than 32 registers: one sum goes through the stack once in 24 multiply-adds.
   check(kDigits, true, "conv_planes", 8, 2);
   check(kSecond, true, "conv_lanes", 8);
-  check(kWide, true, "conv_lanes", 8);
+  check(kLarge, true, "conv_lanes", 8);
+  check(kWide, true, "winograd", 8);
+  check(kWide, true, "tile_sums", 8);
   check(kThin, true, "conv_planes", 8);
   check(kWide, false, "gemm_stream", 8);
-  check(kWide, true, "taps_lanes", 8);
+  check(kLarge, true, "taps_lanes", 8);
   check(kWide, true, "outer", 8);
   check(kDigits, true, "outer", 4);  // ten outputs fill no whole vectors: few rows fit beside their pieces
 }
