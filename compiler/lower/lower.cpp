@@ -23,13 +23,11 @@ namespace {
 class ScratchBound : public Halide::Internal::IRVisitor {
  public:
   int64_t most = 0;
-  std::string unbounded;
 
  private:
   using IRVisitor::visit;
   void visit(const Halide::Internal::Allocate* op) override {
     int64_t bytes = op->constant_allocation_size() * op->type.bytes();
-    if (op->constant_allocation_size() == 0 && !op->extents.empty()) unbounded = op->name;
     held_ += 128 + (bytes + 63) / 64 * 64;
     most = std::max(most, held_);
     IRVisitor::visit(op);
@@ -69,9 +67,14 @@ void compile(const schedule::Plan& p, const schedule::Kernel& k, const schedule:
   for (auto f : {Halide::Target::NoAsserts, Halide::Target::NoBoundsQuery, Halide::Target::NoRuntime, Halide::Target::UserContext}) target.set_feature(f);
   std::vector<Halide::Argument> args(b.params.begin(), b.params.end());
   Halide::Module module = Halide::Pipeline(b.out).compile_to_module(args, o.symbol, target, Halide::LinkageType::ExternalPlusArgv);
-  ScratchBound bound;
-  for (auto& f : module.functions()) f.body.accept(&bound);
-  o.scratch = bound.most;
+  int64_t kernel = 0, task = 0;  // what the kernel itself holds while its tasks run on the same thread, and what one of these holds
+  for (auto& f : module.functions()) {
+    ScratchBound bound;
+    f.body.accept(&bound);
+    int64_t& most = f.linkage == Halide::LinkageType::Internal ? task : kernel;
+    most = std::max(most, bound.most);
+  }
+  o.scratch = kernel + task;
   std::map<Halide::OutputFileType, std::string> files;
   if (options.want_halide_text) files[Halide::OutputFileType::stmt] = stem + ".stmt";
   if (options.want_cpp) files[Halide::OutputFileType::c_source] = stem + ".cpp";

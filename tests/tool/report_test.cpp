@@ -90,7 +90,6 @@ TEST_CASE("inner loops use the widest vectors and do not spill") {
   check(kDigits, true, "conv_planes", 8, 2);
   check(kSecond, true, "conv_lanes", 8);
   check(kLarge, true, "conv_lanes", 8);
-  check(kWide, true, "winograd", 8);
   check(kWide, true, "tile_sums", 8);
   check(kThin, true, "conv_planes", 8);
   check(kWide, false, "gemm_stream", 8);
