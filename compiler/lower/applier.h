@@ -44,12 +44,12 @@ struct Applier {
   void gemm_stream();
   void dot();
   void outer();
-  std::vector<VarOrRVar> inner_to_reduction(std::vector<Var> tile);
+  static std::vector<VarOrRVar> inner_to_reduction(Func f, std::vector<Var> tile);
   void tokens();
   void scatter();
   void conv_lanes();
   void winograd();
-  void pack();
+  void blocks();
   void conv_planes();
   void taps(bool planes);
   void taps_panels();

@@ -69,9 +69,7 @@ void Applier::fold(Func f, VarOrRVar level) {
   const auto args = f.args();
   const auto r = f.rvars(0);
   if (!args.empty() && args[0].name() == "c" && f.dimensions() > 1) {
-    std::vector<VarOrRVar> order = {args[0]};
-    for (const RVar& v : r) order.push_back(v);
-    f.vectorize(args[0], s.vector, TailStrategy::GuardWithIf).update().reorder(order).vectorize(args[0], s.vector, TailStrategy::GuardWithIf);
+    f.vectorize(args[0], s.vector, TailStrategy::GuardWithIf).update().reorder(inner_to_reduction(f, {args[0]})).vectorize(args[0], s.vector, TailStrategy::GuardWithIf);
     return;
   }
   const Expr value = f.update_value();
@@ -134,10 +132,10 @@ void Applier::stage_padding(Func at, VarOrRVar level, bool planes) {
   }
 }
 
-// The dims of a tile in registers, and the loops of the reduction around it.
-std::vector<VarOrRVar> Applier::inner_to_reduction(std::vector<Var> tile) {
+// The dims of a tile in registers, and the loops of f's reduction around it.
+std::vector<VarOrRVar> Applier::inner_to_reduction(Func f, std::vector<Var> tile) {
   std::vector<VarOrRVar> order(tile.begin(), tile.end());
-  for (int d = 0; d < b.anchor.r.dimensions(); ++d) order.push_back(b.anchor.r[d]);
+  for (const RVar& v : f.rvars(0)) order.push_back(v);
   return order;
 }
 
@@ -146,12 +144,12 @@ void Applier::scatter() {
   Func acc = b.anchor.anchor;
   auto a = acc.args();
   acc.compute_root().vectorize(a[0], s.vector, TailStrategy::GuardWithIf);
-  acc.update().reorder(inner_to_reduction({a[0]})).vectorize(a[0], s.vector, TailStrategy::GuardWithIf);
+  acc.update().reorder(inner_to_reduction(acc, {a[0]})).vectorize(a[0], s.vector, TailStrategy::GuardWithIf);
   b.out.vectorize(b.vars[0], s.vector, TailStrategy::GuardWithIf);
 }
 
 // Weights into blocks.
-void Applier::pack() {
+void Applier::blocks() {
   b.out.vectorize(b.vars[0], s.vector).parallel(b.vars.back());
   stage_padding(b.out, Var::outermost());
 }
@@ -226,7 +224,7 @@ void Applier::ingest() {
 
 void Applier::run() {
   if (s.name == "map" || s.name == "window") map();
-  else if (s.name == "blocks") pack();
+  else if (s.name == "blocks") blocks();
   else if (s.name == "winograd") winograd();
   else if (s.name == "tiles") tiles();
   else if (s.name == "tile_sums") tile_sums();

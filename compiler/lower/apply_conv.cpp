@@ -39,9 +39,7 @@ void Applier::conv_lanes() {
     const auto a = f.args();
     f.compute_at(o, xo).vectorize(a[0], s.vector).unroll(a[0]).unroll(a[1]).unroll(a[2]);
     if (phased) f.bound_extent(a[1], num("rows")).bound_extent(a[2], 1);  // the last pixel of an odd row has one phase only
-    std::vector<VarOrRVar> order = {a[0], a[1], a[2]};
-    for (const RVar& v : f.rvars(0)) order.push_back(v);
-    f.update().reorder(order).vectorize(a[0], s.vector).unroll(a[0]).unroll(a[1]).unroll(a[2]);
+    f.update().reorder(inner_to_reduction(f, {a[0], a[1], a[2]})).vectorize(a[0], s.vector).unroll(a[0]).unroll(a[1]).unroll(a[2]);
     if (thin) f.update().unroll(f.rvars(0)[0]);
   }
 }
@@ -71,7 +69,7 @@ void Applier::winograd() {
       .unroll(m[0]).unroll(qi);
   auto a = sums.args();
   sums.compute_at(products, qo).vectorize(a[0], s.vector).unroll(a[0]).unroll(a[1]);
-  sums.update().reorder(inner_to_reduction({a[0], a[1]})).vectorize(a[0], s.vector).unroll(a[0]).unroll(a[1]);
+  sums.update().reorder(inner_to_reduction(sums, {a[0], a[1]})).vectorize(a[0], s.vector).unroll(a[0]).unroll(a[1]);
   auto z = back.args();  // k, i, ex, q, n
   back.compute_at(o, ci).vectorize(z[0], s.vector).unroll(z[1]).unroll(z[2]);
 }
@@ -86,7 +84,7 @@ void Applier::conv_planes() {
   stage_padding(o, level, true);
   auto a = acc.args();
   acc.compute_at(o, co).reorder(a[1], a[0], a[2], a[3]).reorder_storage(a[1], a[0], a[2], a[3]).vectorize(a[1], s.vector).unroll(a[1]).unroll(a[0]).unroll(a[2]);
-  acc.update().reorder(inner_to_reduction({a[1], a[0], a[2]})).vectorize(a[1], s.vector).unroll(a[1]).unroll(a[0]).unroll(a[2]);
+  acc.update().reorder(inner_to_reduction(acc, {a[1], a[0], a[2]})).vectorize(a[1], s.vector).unroll(a[1]).unroll(a[0]).unroll(a[2]);
 }
 
 // dw(k, c, kx, ky). Three levels of sums: `reg`, of a block of image rows, in registers for a tile of dw; `part`, of a slice of rows and the batch, in cache;

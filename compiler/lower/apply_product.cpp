@@ -85,7 +85,7 @@ void Applier::outer() {
   o.split(u, co, ci, s.vector * num("vectors")).split(kv, kt, yi, num("rows")).split(kt, kto, kti, num("task_tiles")).reorder({ci, yi, co, kti, kto})
       .vectorize(ci, s.vector).unroll(yi).parallel(kto);
   acc.compute_at(o, co).vectorize(au, s.vector).unroll(au).unroll(ak);
-  acc.update().reorder(inner_to_reduction({au, ak})).vectorize(au, s.vector).unroll(au).unroll(ak);
+  acc.update().reorder(inner_to_reduction(acc, {au, ak})).vectorize(au, s.vector).unroll(au).unroll(ak);
 }
 
 // A matrix product for each sample. With more than two dims the outer ones (attention's heads) and samples are tasks, else panels of columns: all rows go through
@@ -109,7 +109,7 @@ void Applier::tokens() {
   }
   auto a = acc.args();
   acc.compute_at(o, xo).vectorize(a[0], s.vector).unroll(a[0]).unroll(a[1]);
-  acc.update().reorder(inner_to_reduction({a[0], a[1]})).vectorize(a[0], s.vector).unroll(a[0]).unroll(a[1]);
+  acc.update().reorder(inner_to_reduction(acc, {a[0], a[1]})).vectorize(a[0], s.vector).unroll(a[0]).unroll(a[1]);
 }
 
 }  // namespace netc::lower

@@ -43,10 +43,14 @@ int64_t block_of(int64_t extent, const Target& t) {
   return lanes;
 }
 
+ValueId added_once(Graph& g, const OpDef& op, ValueId w, const Attrs& attrs, int32_t layer, const std::string& suffix) {
+  for (const Node& n : g.nodes)
+    if (n.op == &op && n.inputs[0] == w && n.attrs == attrs) return n.results[0];
+  return g.add(op, {w}, attrs, layer, g.values[w].name + suffix);
+}
+
 ValueId packed(Graph& g, ValueId w, int dim, int64_t block, int32_t layer) {
-  for (const Node& n : g.nodes)  // weights that several layers share are packed once
-    if (n.op == &pack_op() && n.inputs[0] == w && n.attrs.i("dim") == dim && n.attrs.i("block") == block) return n.results[0];
-  return g.add(pack_op(), {w}, {{"dim", static_cast<int64_t>(dim)}, {"block", block}}, layer, g.values[w].name + ".packed");
+  return added_once(g, pack_op(), w, {{"dim", static_cast<int64_t>(dim)}, {"block", block}}, layer, ".packed");
 }
 
 Form packed_form(int dim, std::function<bool(const Node&, const Graph&)> fits) {

@@ -227,7 +227,7 @@ bool fits(const Node& n, const Graph& g, bool turned) {
   const ConvGeometry at(n.attrs);
   if (turned && std::max({at.top, at.bottom, at.left, at.right}) > 2) return false;
   const Type& w = g.type(n.inputs[1]);
-  return !w.batched && w.dims[0] == 3 && w.dims[1] == 3 && !at.strided() && at.dh == 1 && at.dw == 1 && at.groups == 1;
+  return !w.batched && has_tiles(at, w.dims[0], w.dims[1]);
 }
 
 }  // namespace
@@ -246,8 +246,7 @@ Form winograd_form(int64_t m, bool turned) {
   };
   f.rewrite = [m, turned](Graph& g, NodeId id, const Target& target) {
     const Node n = g.nodes[id];
-    const Type w = g.type(n.inputs[1]);
-    const ValueId u = g.add(weights_op(), {n.inputs[1]}, {{"tile", m}, {"turned", turned}}, n.layer, g.values[n.inputs[1]].name + ".transformed");
+    const ValueId u = added_once(g, weights_op(), n.inputs[1], {{"tile", m}, {"turned", turned}}, n.layer, ".transformed");
     const ValueId stored = packed(g, u, 0, block_of(g.type(u).dims[2], target), n.layer);
     Attrs a = {{"tile", m}, {"stride_h", int64_t{1}}, {"stride_w", int64_t{1}}};
     for (const char* side : {"pad_top", "pad_bottom", "pad_left", "pad_right"}) a.set(side, turned ? 2 - n.attrs.i(side) : n.attrs.i(side));

@@ -178,7 +178,7 @@ Form winograd_gradient_form(int64_t m) {
   f.cost = [m](const Node& n, const Graph& g, const Target& target) -> std::optional<double> {
     const ConvGeometry at(n.attrs);
     const Type &x = g.type(n.inputs[0]), &dy = g.type(n.inputs[1]);
-    if (n.attrs.i("kh") != 3 || n.attrs.i("kw") != 3 || at.strided() || at.dh != 1 || at.dw != 1 || at.groups != 1) return std::nullopt;
+    if (!has_tiles(at, n.attrs.i("kh"), n.attrs.i("kw"))) return std::nullopt;
     const int64_t C = x.dims[2], K = dy.dims[2], q = tiles(dy.dims[0], m) * tiles(dy.dims[1], m);
     if (C % target.lanes != 0 || K % target.lanes != 0 || C < 2 * target.lanes || q < 4) return std::nullopt;
     const double elements = static_cast<double>((m + 2) * (m + 2) * q), c = static_cast<double>(C), k = static_cast<double>(K);
