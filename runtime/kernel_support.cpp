@@ -22,6 +22,7 @@ using Task = int (*)(void*, int, uint8_t*);
 
 constexpr size_t kNoBlock = SIZE_MAX;
 constexpr size_t kHeader = 64;          // before each scratch block
+constexpr int64_t kMostTasks = 0xffffff;
 constexpr int kSpins = 4000;            // about 20 us: the next kernel of a step comes sooner than a sleeping thread wakes
 
 inline void relax() {
@@ -39,6 +40,7 @@ class Pool final : public Context {
   bool start(int threads, size_t scratch, std::string& error) {
     threads_ = threads;
     scratch_.resize(threads);
+    ranges_ = std::make_unique<Range[]>(threads);
     size_t each = (scratch + 4095) / 4096 * 4096;
     memory_ = allocate_aligned(each * threads + 64);
     if (!memory_) { error = "out of memory for the kernels' scratch space"; return false; }
@@ -62,10 +64,12 @@ class Pool final : public Context {
 
   void fail(const char* message) { std::snprintf(error_, sizeof error_, "%s", message); }
 
-  // A job is a number of tasks, taken one by one from `open_`; who asks takes tasks too, and waits only for tasks that a worker has begun: a worker that the
-  // system keeps from running delays nobody. What belongs to a job is written before it opens, and stays until its last task is done.
+  // A job is a number of tasks. Each thread has an equal range of them and takes one by one from its front; so the thread that wrote a part of a tensor is most
+  // often the one that reads it in the next kernel, with its own caches. A thread without tasks takes from the back of others' ranges. Who asks takes tasks too,
+  // and waits only for tasks that a worker has begun: a worker that the system keeps from running delays nobody. What belongs to a job is written before it opens,
+  // and stays until its last task is done.
   int parallel(Task f, int min, int size, uint8_t* closure) {
-    if (size <= 1 || threads_ == 1 || inside_ == this) {
+    if (size <= 1 || threads_ == 1 || inside_ == this || size > kMostTasks) {
       int failed = 0;
       for (int i = min; i < min + size && !failed; ++i) failed = f(this, i, closure);
       return failed;
@@ -74,11 +78,12 @@ class Pool final : public Context {
     failed_.store(0, std::memory_order_relaxed);
     done_.store(0, std::memory_order_relaxed);
     const uint32_t job = generation_.load(std::memory_order_relaxed) + 1;
-    open_.store(uint64_t{job} << 32 | static_cast<uint32_t>(size), std::memory_order_release);
+    for (int t = 0; t < threads_; ++t)
+      ranges_[t].open.store(range(job, static_cast<int64_t>(size) * t / threads_, static_cast<int64_t>(size) * (t + 1) / threads_), std::memory_order_release);
     generation_.store(job, std::memory_order_seq_cst);
     if (sleepers_.load(std::memory_order_seq_cst) > 0) generation_.notify_all();
     inside_ = this;
-    run_tasks(job);
+    run_tasks(job, 0);
     inside_ = nullptr;
     for (int spins = 0; done_.load(std::memory_order_acquire) != size; ++spins) spins < kSpins ? relax() : std::this_thread::yield();
     return failed_.load();
@@ -113,14 +118,23 @@ class Pool final : public Context {
   }
 
  private:
-  void run_tasks(uint32_t job) {
-    uint64_t left = open_.load(std::memory_order_acquire);
-    while (left >> 32 == job && static_cast<uint32_t>(left) > 0) {
-      if (!open_.compare_exchange_weak(left, left - 1, std::memory_order_acq_rel, std::memory_order_acquire)) continue;
-      // The task is this thread's: until it is done, the job stays.
-      if (int r = task_(this, min_ + size_ - static_cast<int>(static_cast<uint32_t>(left)), closure_)) failed_.store(r, std::memory_order_relaxed);
-      done_.fetch_add(1, std::memory_order_release);
-      left = open_.load(std::memory_order_acquire);
+  // A range in one word: the job's number, 16 bits, and the first task and the one after the last, 24 bits each.
+  static uint64_t range(uint32_t job, int64_t first, int64_t end) { return uint64_t{job & 0xffff} << 48 | static_cast<uint64_t>(first) << 24 | static_cast<uint64_t>(end); }
+  static int64_t first_of(uint64_t r) { return r >> 24 & kMostTasks; }
+  static int64_t end_of(uint64_t r) { return r & kMostTasks; }
+
+  void run_tasks(uint32_t job, int slot) {
+    for (int i = 0; i < threads_; ++i) {
+      std::atomic<uint64_t>& open = ranges_[(slot + i) % threads_].open;
+      uint64_t left = open.load(std::memory_order_acquire);
+      while (left >> 48 == (job & 0xffff) && first_of(left) < end_of(left)) {
+        const int64_t first = first_of(left), end = end_of(left), task = i == 0 ? first : end - 1;
+        if (!open.compare_exchange_weak(left, i == 0 ? range(job, first + 1, end) : range(job, first, end - 1), std::memory_order_acq_rel, std::memory_order_acquire)) continue;
+        // The task is this thread's: until it is done, the job stays.
+        if (int r = task_(this, min_ + static_cast<int>(task), closure_)) failed_.store(r, std::memory_order_relaxed);
+        done_.fetch_add(1, std::memory_order_release);
+        left = open.load(std::memory_order_acquire);
+      }
     }
   }
   void work(int slot) {
@@ -138,19 +152,20 @@ class Pool final : public Context {
       }
       seen = generation_.load(std::memory_order_acquire);
       if (stop_.load()) return;
-      run_tasks(seen);
+      run_tasks(seen, slot);
     }
   }
 
   static thread_local Pool* owner_;   // the pool this thread works for
   static thread_local Pool* inside_;  // the pool whose parallel loop this thread is in: nested loops run serially
   static thread_local int slot_;
+  struct alignas(64) Range { std::atomic<uint64_t> open{0}; };
   int threads_ = 1;
+  std::unique_ptr<Range[]> ranges_;  // of tasks that nobody has taken, one for each thread
   std::vector<std::thread> workers_;
   std::vector<Scratch> scratch_;
   AlignedMemory memory_;
   alignas(64) std::atomic<uint32_t> generation_{0};
-  alignas(64) std::atomic<uint64_t> open_{0};  // the job's number, and how many of its tasks nobody has taken
   alignas(64) std::atomic<int> done_{0};
   std::atomic<int> sleepers_{0}, failed_{0};
   std::atomic<bool> stop_{false};

@@ -48,6 +48,7 @@ struct Applier {
   void tokens();
   void scatter();
   void conv_lanes();
+  void conv_depth();
   void winograd();
   void blocks();
   void conv_planes();

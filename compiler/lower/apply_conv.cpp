@@ -4,7 +4,7 @@ namespace netc::lower {
 
 void Applier::conv_lanes() {
   Func acc = b.anchor.anchor, o = b.out;
-  Var c = b.vars[0], x = b.vars[1], y = b.vars[2], panel("panel"), group("group"), px("px"), py("py"), xq("xq"), yq("yq");
+  Var c = b.vars[0], x = b.vars[1], y = b.vars[2], panel("panel"), group("group"), block("block"), px("px"), py("py"), xq("xq"), yq("yq");
   const int tile = s.vector * num("vectors");
   const int64_t panels = extent(0) / tile;
   const bool by_panel = num("task_panels") < panels, by_row = num("task_rows") < num("image_rows"), phased = num("phases_x") * num("phases_y") > 1;
@@ -15,9 +15,12 @@ void Applier::conv_lanes() {
     x = xq, y = yq;
     loops.insert(loops.end(), {px, py});
   }
+  const Var tile_level = num("block_panels") > 1 ? block : xo;
+  if (num("block_panels") > 1) loops.push_back(block);
   loops.push_back(xo);
   st.split(c, co, ci, tile, TailStrategy::ShiftInwards).split(x, xo, xi, num("rows"), TailStrategy::ShiftInwards);
   if (by_panel) st.split(co, group, panel, num("task_panels"), TailStrategy::ShiftInwards);
+  if (num("block_panels") > 1) st.split(by_panel ? panel : co, by_panel ? panel : co, block, num("block_panels"));
   if (by_row) st.split(y, yo, yi, num("task_rows"), TailStrategy::ShiftInwards);
   loops.insert(loops.end(), {by_row ? yi : y, by_panel ? panel : co});
   const Var part = by_panel ? group : yo;  // of a sample, where it is split
@@ -37,11 +40,33 @@ void Applier::conv_lanes() {
   if (phased) st.unroll(px).unroll(py);
   for (Func f : phased ? b.anchor.helpers : std::vector<Func>{acc}) {
     const auto a = f.args();
-    f.compute_at(o, xo).vectorize(a[0], s.vector).unroll(a[0]).unroll(a[1]).unroll(a[2]);
+    f.compute_at(o, tile_level).vectorize(a[0], s.vector).unroll(a[0]).unroll(a[1]).unroll(a[2]);
     if (phased) f.bound_extent(a[1], num("rows")).bound_extent(a[2], 1);  // the last pixel of an odd row has one phase only
     f.update().reorder(inner_to_reduction(f, {a[0], a[1], a[2]})).vectorize(a[0], s.vector).unroll(a[0]).unroll(a[1]).unroll(a[2]);
     if (thin) f.update().unroll(f.rvars(0)[0]);
   }
+}
+
+void Applier::conv_depth() {
+  Func acc = b.anchor.anchor, o = b.out;
+  Var c = b.vars[0], x = b.vars[1], y = b.vars[2];
+  Stage st(o);
+  st.split(c, co, ci, s.vector, TailStrategy::ShiftInwards).split(x, xo, xi, num("rows"), TailStrategy::ShiftInwards);
+  VarOrRVar level = task, row = yi;
+  if (num("task_rows") < num("image_rows")) {
+    st.split(y, yo, yi, num("task_rows"), TailStrategy::ShiftInwards).reorder({ci, xi, co, xo, yi, yo, n()}).fuse(yo, n(), task).parallel(task);
+  } else {
+    st.reorder({ci, xi, co, xo, y, n()}).split(n(), no, ni, num("task_samples"), TailStrategy::GuardWithIf).parallel(no);
+    level = ni, row = y;
+  }
+  st.vectorize(ci).unroll(xi);
+  if (getenv("NETC_SLIDE")) for (Func pad : b.anchor.padded)
+    pad.store_at(o, Var(level.name())).compute_at(o, Var(row.name())).vectorize(pad.args()[0], s.vector, TailStrategy::GuardWithIf);
+  const auto a = acc.args();
+  acc.compute_at(o, co).vectorize(a[0], s.vector).unroll(a[1]).unroll(a[2]);
+  acc.update().reorder(inner_to_reduction(acc, {a[0], a[1], a[2]})).vectorize(a[0], s.vector).unroll(a[1]).unroll(a[2]);
+  if (num("unrolled", 0))
+    for (const RVar& tap : acc.rvars(0)) acc.update().unroll(tap);
 }
 
 void Applier::winograd() {

@@ -48,7 +48,8 @@ Func zero_padded(const Func& f, const Type& t, const std::string& name) {
   Var c("c"), x("x"), y("y"), n("n");
   Func p(name);
   const int h = static_cast<int>(t.dims[0]), w = static_cast<int>(t.dims[1]);
-  p(c, x, y, n) = select(x >= 0 && x < w && y >= 0 && y < h, f(c, clamp(x, 0, w - 1), clamp(y, 0, h - 1), n), 0.0f);
+  const auto inside = [](const Expr& at, int extent) { return clamp(Halide::likely(at), 0, extent - 1); };
+  p(c, x, y, n) = select(Halide::likely(x >= 0 && x < w && y >= 0 && y < h), f(c, inside(x, w), inside(y, h), n), 0.0f);
   return p;
 }
 

@@ -6,6 +6,8 @@
 //   dot          y[n, k]:        both operands contiguous along the reduction: lanes along it, a tile of k x n accumulators
 //   outer        dw[k, u]:       lanes along u, rows along k; the reduction is the batch; the optimiser follows in registers
 //   conv_lanes   y[n, y, x, c]:  lanes along channels, rows along x; a panel of weights meets all pixels of a task before the next
+//   conv_depth   y[n, y, x, c]:  each channel its own kernel: lanes along channels, rows along x; all channels of a tile of pixels before the next, rows of the
+//                                image slide through the cache
 //   conv_planes  y[n, y, x, c]:  few channels: lanes along x, all channels in the tile
 //   taps_lanes   dw[ky,kx,c,k]:  lanes along k, a tile of taps; tasks are slices of image rows
 //   taps_panels  dw[ky,kx,c,k]:  the same for many weights; tasks are groups of channels c, over the whole batch
@@ -33,8 +35,9 @@ using ir::Kind;
 using ir::Type;
 
 constexpr double kGrainFlops = 200e3;     // work of a task below which another thread does not pay
-constexpr double kSplitSampleFlops = 4e6; // work of a sample from which it is shared between threads
+constexpr double kSplitSampleFlops = 1e6; // work of a sample from which it is shared between threads
 constexpr int64_t kLargeWeights = 512 << 10; // bytes
+constexpr int64_t kFewTaps = 25;          // of a kernel whose loops are unrolled
 constexpr int64_t kGrainElements = 32768; // the same for kernels bound by memory
 
 int64_t largest_divisor(int64_t n, int64_t limit) {
@@ -218,6 +221,14 @@ struct Chooser {
     if (p.graph->nodes[k.anchor].op->transforms_tiles) return winograd(pool_x, pool_y);
     const ir::Node& node = p.graph->nodes[k.anchor];
     const auto [phases_y, phases_x] = node.op->phases ? node.op->phases(node.attrs) : std::pair<int, int>{1, 1};
+    const Type &in = p.graph->type(node.inputs[0]), &w = p.graph->type(node.inputs[1]);
+    if (w.dims[2] == 1 && in.dims[2] == C && C >= m.vector_floats && area == 1 && phases_x * phases_y == 1) {
+      s.name = "conv_depth";
+      s.vector = lanes_for(C, m.vector_floats, 1, false).first;
+      set("rows", rows_for(W, 7));
+      set("unrolled", w.dims[0] * w.dims[1] <= kFewTaps ? 1 : 0);
+      return conv_tasks(o.dims[0], C, s.vector, 4 * flops());  // bound by memory
+    }
     if (C >= m.vector_floats || W < 4 || phases_x * phases_y > 1) {
       s.name = "conv_lanes";
       auto [lanes, vectors] = lanes_of_result(C, area > 1 ? 1 : 2);
@@ -226,7 +237,7 @@ struct Chooser {
       set("rows", rows_for((W + phases_x - 1) / phases_x, accumulators() / (vectors * area)));
       set("phases_x", phases_x);
       set("phases_y", phases_y);
-      return conv_tasks((o.dims[0] + phases_y - 1) / phases_y, C / (lanes * vectors));
+      return conv_tasks((o.dims[0] + phases_y - 1) / phases_y, C, lanes * vectors, flops());
     } else {
       s.name = "conv_planes";
       s.vector = lanes_for(W, m.vector_floats, 1, false).first;
@@ -251,16 +262,34 @@ struct Chooser {
     return best;
   }
 
+  // Of `extent` things, how many a task takes when the sample is cut into about `tasks`: what keeps the cores equally busy, in few tasks.
+  int64_t even_share(int64_t extent, int64_t tasks) const {
+    if (tasks <= 1) return extent;
+    int64_t best = extent;
+    double least = 0;
+    for (int64_t share = 1; share <= extent; ++share) {
+      const int64_t n = (extent + share - 1) / share, longest = (n + m.cores - 1) / m.cores * share;
+      const double apart = static_cast<double>(n) / static_cast<double>(tasks);
+      const double cost = static_cast<double>(longest * m.cores) / static_cast<double>(extent) + 0.02 * std::max(apart, 1 / apart);
+      if (least == 0 || cost < least - 1e-9) least = cost, best = share;
+    }
+    return best;
+  }
+
   // Tasks: samples together until they are worth a thread. A sample that is worth several is split into rows of the image, which share the weights, or, where
-  // these are larger than the image, into panels of channels.
-  void conv_tasks(int64_t rows, int64_t panels) {
+  // these are larger than the image, into panels of channels. For a tile of pixels `block_panels` panels follow one another, whose weights stay in cache: so
+  // results are written, and what is added to them is read, in longer pieces.
+  void conv_tasks(int64_t rows, int64_t channels, int64_t panel, double work) {
     const ir::Node& node = p.graph->nodes[k.anchor];
-    const bool by_panel = p.graph->type(node.inputs[1]).bytes() > p.graph->type(node.inputs[0]).bytes() && panels > 1;
-    const int64_t tasks = flops() >= kSplitSampleFlops ? 4 * m.cores : 1;
+    const int64_t weights = p.graph->type(node.inputs[1]).bytes(), panels = channels / panel;
+    const bool by_panel = weights > 4 * p.graph->type(node.inputs[0]).bytes() && panels > 1;
+    const int64_t tasks = work >= kSplitSampleFlops ? 4 * m.cores : 1;
+    const int64_t task_panels = by_panel ? even_share(panels, tasks) : panels;
     set("image_rows", rows);
-    set("task_rows", by_panel ? rows : largest_near(rows, std::max<int64_t>(1, rows / tasks)));
-    set("task_panels", by_panel ? largest_near(panels, std::max<int64_t>(1, panels / tasks)) : panels);
-    set("task_samples", chunk_of(flops(), kGrainFlops, 1 << 10));
+    set("task_rows", by_panel ? rows : even_share(rows, tasks));
+    set("task_panels", task_panels);
+    set("block_panels", channels % panel != 0 ? 1 : largest_divisor(task_panels, std::max<int64_t>(1, m.l2 / 8 / std::max<int64_t>(1, weights / panels))));
+    set("task_samples", chunk_of(work, kGrainFlops, 1 << 10));
   }
 
   void winograd(int64_t pool_x, int64_t pool_y) {
