@@ -2,6 +2,7 @@
 #pragma once
 #include <Halide.h>
 
+#include <memory>
 #include <vector>
 
 #include "compiler/schedule/plan.h"
@@ -15,6 +16,7 @@ struct Built {
   Halide::Expr batch;                       // run-time batch extent; undefined when nothing is batched
   bool has_anchor = false;
   ir::Lowered anchor;                       // its Funcs are read by `out` (through inlined element-wise ones)
+  std::vector<std::unique_ptr<Halide::Internal::IRMutator>> passes;  // over the loops, when Halide has made them
 };
 
 Built build(const schedule::Plan&, const schedule::Kernel&);

@@ -66,7 +66,9 @@ void compile(const schedule::Plan& p, const schedule::Kernel& k, const schedule:
   Halide::Target target(m.halide_target);
   for (auto f : {Halide::Target::NoAsserts, Halide::Target::NoBoundsQuery, Halide::Target::NoRuntime, Halide::Target::UserContext}) target.set_feature(f);
   std::vector<Halide::Argument> args(b.params.begin(), b.params.end());
-  Halide::Module module = Halide::Pipeline(b.out).compile_to_module(args, o.symbol, target, Halide::LinkageType::ExternalPlusArgv);
+  Halide::Pipeline pipeline(b.out);
+  for (const auto& pass : b.passes) pipeline.add_custom_lowering_pass(pass.get(), nullptr);
+  Halide::Module module = pipeline.compile_to_module(args, o.symbol, target, Halide::LinkageType::ExternalPlusArgv);
   int64_t kernel = 0, task = 0;  // what the kernel itself holds while its tasks run on the same thread, and what one of these holds
   for (auto& f : module.functions()) {
     ScratchBound bound;
