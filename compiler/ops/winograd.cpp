@@ -41,19 +41,75 @@ const Transforms& transforms(int64_t m) {
   return m == 2 ? two : m == 4 ? four : six;
 }
 
-Expr row_times(const Matrix& a, const Expr& which, std::function<Expr(int)> at) {
-  Exprs rows;
-  for (const std::vector<double>& row : a) {
-    Expr sum;
-    for (size_t j = 0; j < row.size(); ++j) {
-      if (row[j] == 0) continue;
-      const Expr term = row[j] == 1 ? at(static_cast<int>(j)) : lit(row[j]) * at(static_cast<int>(j));
-      sum = sum.defined() ? sum + term : term;
+namespace {
+
+/// Sums of products that several rows have in common are written alike, so that they are computed once.
+class Rows {
+ public:
+  Rows(const Matrix& a, std::function<Expr(int)> at) : a_(a), at_(std::move(at)), terms_(a[0].size()) {}
+
+  Exprs exprs() {
+    Exprs out(a_.size());
+    for (size_t i = 0; i < a_.size(); ++i) {
+      if (out[i].defined()) continue;
+      if (i + 1 < a_.size() && mirrored(a_[i], a_[i + 1])) {  // what is the same in both, and what has the other sign
+        const Expr same = sum(i, [&](size_t j) { return a_[i][j] == a_[i + 1][j]; }), other = sum(i, [&](size_t j) { return a_[i][j] != a_[i + 1][j]; });
+        out[i] = same + other;
+        out[i + 1] = same - other;
+      } else {
+        out[i] = paired_columns(i);
+      }
     }
-    rows.push_back(sum);
+    return out;
   }
-  return Halide::mux(which, rows);
-}
+
+ private:
+  static bool mirrored(const std::vector<double>& a, const std::vector<double>& b) {
+    int same = 0, other = 0;
+    for (size_t j = 0; j < a.size(); ++j) {
+      if (a[j] != b[j] && a[j] != -b[j]) return false;
+      if (a[j] != 0) ++(a[j] == b[j] ? same : other);
+    }
+    return same + other > 2 && same > 0 && other > 0;
+  }
+  /// Columns j and j + 1 have the same factors in all rows, but for their signs.
+  bool paired(size_t j) const {
+    return j + 1 < terms_ && std::all_of(a_.begin(), a_.end(), [&](const std::vector<double>& r) { return r[j] == r[j + 1] || r[j] == -r[j + 1]; });
+  }
+  Expr paired_columns(size_t i) const {
+    Expr s;
+    for (size_t j = 0; j < terms_; ++j) {
+      const double factor = a_[i][j];
+      if (factor == 0) continue;
+      if (paired(j)) {
+        const Expr both = a_[i][j] == a_[i][j + 1] ? at_(static_cast<int>(j)) + at_(static_cast<int>(j + 1)) : at_(static_cast<int>(j)) - at_(static_cast<int>(j + 1));
+        s = added(s, factor, both);
+        ++j;
+      } else {
+        s = added(s, factor, at_(static_cast<int>(j)));
+      }
+    }
+    return s;
+  }
+  Expr sum(size_t i, const std::function<bool(size_t)>& which) const {
+    Expr s;
+    for (size_t j = 0; j < terms_; ++j)
+      if (a_[i][j] != 0 && which(j)) s = added(s, a_[i][j], at_(static_cast<int>(j)));
+    return s;
+  }
+  static Expr added(const Expr& s, double factor, const Expr& value) {
+    const Expr term = factor == 1 ? value : lit(factor) * value;
+    return s.defined() ? s + term : term;
+  }
+
+  const Matrix& a_;
+  std::function<Expr(int)> at_;
+  size_t terms_;
+};
+
+}  // namespace
+
+Expr row_times(const Matrix& a, const Expr& which, std::function<Expr(int)> at) { return Halide::mux(which, Rows(a, std::move(at)).exprs()); }
 
 namespace {
 

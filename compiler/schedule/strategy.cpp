@@ -302,8 +302,12 @@ struct Chooser {
     const int64_t rows = (o.dims[0] + step_y - 1) / step_y, columns = (a.dims[1] + tile - 1) / tile;
     // Tile rows of a task: their transforms fit a core's cache, and a sample that is worth it keeps all cores busy.
     int64_t most = std::max<int64_t>(1, m.l2 / ((tile + 2) * (tile + 2) * C * 4 * columns));
-    if (flops() >= kSplitSampleFlops) most = std::min(most, std::max<int64_t>(1, rows / m.cores));
-    const int64_t task_rows = largest_divisor(rows, most);
+    int64_t task_rows = largest_divisor(rows, most);
+    if (flops() >= kSplitSampleFlops) {
+      const auto busiest = [&](int64_t r) { return (rows / r + m.cores - 1) / m.cores * r; };
+      for (int64_t r = task_rows = 1; r <= most; ++r)
+        if (rows % r == 0 && busiest(r) <= busiest(task_rows)) task_rows = r;
+    }
     set("tile", tile);
     set("step_x", tile / pool_x);
     set("step_y", step_y);
