@@ -1,5 +1,4 @@
 #include "compiler/lower/applier.h"
-#include "compiler/lower/fetch_ahead.h"
 
 namespace netc::lower {
 
@@ -96,10 +95,8 @@ void Applier::winograd() {
   auto a = sums.args();
   sums.compute_at(products, qo).vectorize(a[0], s.vector).unroll(a[0]).unroll(a[1]);
   sums.update().reorder(inner_to_reduction(sums, {a[0], a[1]})).vectorize(a[0], s.vector).unroll(a[0]).unroll(a[1]);
-  const ir::ValueId weights = p.graph->nodes[k.anchor].inputs[1];
-  for (size_t i = 0; i < k.inputs.size(); ++i)
-    if (const Buffer& buffer = p.buffers[k.inputs[i]]; k.input_values[i] == weights && buffer.block > 0)
-      b.passes.push_back(std::make_unique<FetchAhead>(sums.name(), b.params[i].name(), static_cast<int>(buffer.type.dims[1]), static_cast<int>(buffer.block), held / rows));
+  const int64_t C = p.graph->type(p.graph->nodes[k.anchor].inputs[1]).dims[1];
+  if (weights_block() > 0) fetch_ahead(sums, C * weights_block(), {{"r$x", C}, {"qo", held / rows}});
   auto z = back.args();  // k, i, ex, q, n
   back.compute_at(o, ci).vectorize(z[0], s.vector).unroll(z[1]).unroll(z[2]);
 }

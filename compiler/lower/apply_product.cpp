@@ -21,38 +21,47 @@ void Applier::gemm() {
   acc.update().reorder(au, an, b.anchor.r[0]).vectorize(au, s.vector).unroll(au).unroll(an);
 }
 
-// Each task streams its slice of K once for a block of rows, and keeps a block of the slice in cache for all of them; the slices' sums are added in order.
+// Each task streams its slice of K once for a block of samples, and keeps a block of the slice in cache for all of them; the slices' sums are added in order.
+// Many samples: a tile's weights are copied side by side, since whole rows lie between them in memory. Few: whole rows of the weights, one after another.
 void Applier::gemm_stream() {
-  Func acc = b.anchor.anchor, o = b.out;
-  auto au = acc.args()[0], an = acc.args()[1];
-  Var u = b.vars[0], batch = b.vars[1], chunk_v("chunk"), block_v("block"), pu("pu"), pn("pn");
+  Func o = b.out;
+  Var u = b.vars[0], batch = b.vars[1];
+  const auto samples = [&](Stage st, int n) {
+    st.split(batch, no, ni, n, TailStrategy::ShiftInwards).vectorize(u, s.vector, TailStrategy::ShiftInwards).reorder({u, ni, no});
+  };
+  samples(o.specialize(b.many && b.batch >= 32), 32);
+  samples(o.specialize(b.many), num("many"));
+  samples(Stage(o), 1);
+  stream(b.anchor.anchor, b.anchor.r[0], num("rows"), num("vectors"));
+  stream(b.few.anchor, b.few.r[0], 1, num("vectors_1"));
+}
+
+void Applier::stream(Func acc, RVar r, int rows, int vectors) {
+  Func o = b.out;
+  const auto au = acc.args()[0], an = acc.args()[1];
+  Var chunk("chunk"), block("block"), pu("pu"), pn("pn");
   RVar ko("ko"), ki("ki"), kb("kb"), kk("kk");
-  int K = static_cast<int>(p.graph->type(p.graph->nodes[k.anchor].inputs[1]).dims[0]);
-  acc.update().split(b.anchor.r[0], ko, ki, K / num("split_k"));
-  Func part = acc.update().rfactor(ko, chunk_v);
+  const ir::Type& w = p.graph->type(p.graph->nodes[k.anchor].inputs[1]);
+  acc.update().split(r, ko, ki, static_cast<int>(w.dims[0]) / num("split_k"));
+  Func part = acc.update().rfactor(ko, chunk);
   part.update().split(ki, kb, kk, num("block_k"));
-  Func reg = part.update().rfactor(kb, block_v);
-  auto rows_of = [&](Stage st, int rows) {
-    st.split(batch, no, ni, rows, TailStrategy::ShiftInwards).vectorize(u, s.vector, TailStrategy::ShiftInwards).reorder({u, ni, no});
-  };
-  auto tile = [&](Stage st, int rows, int vectors) {
-    st.split(au, co, pu, s.vector * vectors, TailStrategy::GuardWithIf).split(an, yo, pn, rows, TailStrategy::GuardWithIf).reorder({pu, pn, yo, co, kb, chunk_v})
-        .vectorize(pu, s.vector).parallel(chunk_v);
-  };
-  for (int rows : {32, 8}) {
-    rows_of(o.specialize(b.batch >= rows), rows);
-    tile(part.update().specialize(b.batch >= rows), num("rows"), num("vectors"));
-  }
-  rows_of(Stage(o), 1);
-  tile(part.update(), 1, num("vectors_1"));
+  Func reg = part.update().rfactor(kb, block);
+  part.update().split(au, co, pu, s.vector * vectors, TailStrategy::GuardWithIf).split(an, yo, pn, rows, TailStrategy::GuardWithIf)
+      .reorder({pu, pn, yo, co, kb, chunk}).vectorize(pu, s.vector).parallel(chunk);
   acc.compute_at(o, no).vectorize(au, s.vector, TailStrategy::GuardWithIf);
   acc.update().reorder(au, an, ko).vectorize(au, s.vector, TailStrategy::GuardWithIf);
-  part.compute_at(o, no).parallel(chunk_v).vectorize(au, s.vector, TailStrategy::GuardWithIf);
+  part.compute_at(o, no).parallel(chunk).vectorize(au, s.vector, TailStrategy::GuardWithIf);
   reg.compute_at(part, yo).vectorize(au, s.vector).unroll(an);
-  reg.specialize(b.batch >= 8).unroll(au);
-  reg.update().specialize(b.batch >= 8).reorder(au, an, kk).vectorize(au, s.vector).unroll(au).unroll(an);
-  RVar kko("kko"), kki("kki");  // few rows: whole rows of the weights, read one after another
-  reg.update().split(kk, kko, kki, 2).reorder(kki, au, an, kko).vectorize(au, s.vector).unroll(kki);
+  if (rows > 1) {
+    reg.unroll(au);
+    reg.update().reorder(au, an, kk).vectorize(au, s.vector).unroll(au).unroll(an);
+    Func copy = b.params[weights_index()].in(reg);
+    copy.compute_at(part, co).vectorize(copy.args()[0], s.vector);
+    fetch_ahead(reg, num("block_k") * w.dims[1], {{".kk", num("block_k")}, {".yo", 32 / rows}, {".co", w.dims[1] / (s.vector * vectors)}});
+  } else {
+    RVar kko("kko"), kki("kki");
+    reg.update().split(kk, kko, kki, 2).reorder(kki, au, an, kko).vectorize(au, s.vector).unroll(kki);
+  }
 }
 
 // Lanes along the reduction; their sums are added at the end.
@@ -66,14 +75,16 @@ void Applier::dot() {
   int tile_k = num("tile"), rows = num("rows");
   auto tile = [&](Stage st, int rows_here) {
     st.split(kv, kt, ci, tile_k).split(kt, kto, kti, num("task_tiles"), TailStrategy::GuardWithIf).split(batch, no, ni, rows_here, TailStrategy::ShiftInwards)
-        .reorder({ci, ni, kti, no, kto}).unroll(ci).unroll(ni).parallel(kto);
+        .reorder({ci, ni, no, kti, kto}).unroll(ci).unroll(ni).parallel(kto);
   };
   Stage wide = o.specialize(b.batch >= rows);
   tile(wide, rows);
   tile(Stage(o), 1);
-  acc.compute_at(o, kti).unroll(ak).unroll(an);
+  acc.compute_at(o, no).unroll(ak).unroll(an);
   acc.update().unroll(ak).unroll(an).atomic().vectorize(ri);
-  part.compute_at(o, kti).reorder_storage(lane, ak, an).reorder(lane, ak, an).vectorize(lane).unroll(ak).unroll(an);
+  const int64_t row = p.graph->type(p.graph->nodes[k.anchor].inputs[1]).dims[1];
+  if (!getenv("NOFA")) fetch_ahead(part, row * tile_k, {{".ro", row / s.vector}, {".no", std::max(1, p.max_batch / rows)}});
+  part.compute_at(o, no).reorder_storage(lane, ak, an).reorder(lane, ak, an).vectorize(lane).unroll(ak).unroll(an);
   part.update().reorder(lane, ak, an, ro).vectorize(lane).unroll(ak).unroll(an);
 }
 

@@ -1,6 +1,7 @@
 #include "compiler/lower/build.h"
 
 #include <map>
+#include <utility>
 
 namespace netc::lower {
 namespace {
@@ -27,6 +28,13 @@ class Builder {
 
   Built run() {
     make_params();
+    if (const int64_t many = k_.strategy.get("many", 0); many > 0) {  // small batches have loops of their own
+      const auto operands = value_;
+      for (ir::NodeId n : k_.nodes) add_node(n);
+      b_.few = b_.anchor;
+      few_ = std::exchange(value_, operands);
+      b_.many = b_.batch >= static_cast<int>(many);
+    }
     for (ir::NodeId n : k_.nodes) add_node(n);
     make_output();
     return std::move(b_);
@@ -144,7 +152,8 @@ class Builder {
       for (ValueId v : k_.output_values) parts.push_back(value_.at(v)(at));
       b_.out(b_.vars) = Halide::Tuple(parts);
     } else {
-      b_.out(b_.vars) = value_.at(k_.output_values[0])(at);
+      const Expr value = value_.at(k_.output_values[0])(at);
+      b_.out(b_.vars) = b_.many.defined() ? Halide::select(b_.many, value, few_.at(k_.output_values[0])(at)) : value;
     }
     auto buffers = b_.out.output_buffers();
     for (size_t i = 0; i < buffers.size(); ++i) {
@@ -164,7 +173,7 @@ class Builder {
   const ir::Graph& g_;
   const schedule::Kernel& k_;
   Built b_;
-  std::map<ValueId, Func> value_;
+  std::map<ValueId, Func> value_, few_;
   std::vector<Expr> extents_;
   Func tuple_;
   ir::NodeId tuple_node_ = ir::kNone;

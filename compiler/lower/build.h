@@ -16,6 +16,8 @@ struct Built {
   Halide::Expr batch;                       // run-time batch extent; undefined when nothing is batched
   bool has_anchor = false;
   ir::Lowered anchor;                       // its Funcs are read by `out` (through inlined element-wise ones)
+  Halide::Expr many;                        // strategies with "many": that the batch has so many samples, else `few` is read in place of `anchor`
+  ir::Lowered few;
   std::vector<std::unique_ptr<Halide::Internal::IRMutator>> passes;  // over the loops, when Halide has made them
 };
 

@@ -1,41 +1,80 @@
 #include "compiler/lower/fetch_ahead.h"
 
+#include <algorithm>
+#include <numeric>
+
 namespace netc::lower {
 namespace {
 
 using namespace Halide::Internal;
 using Halide::Expr;
 
-// The address, in elements, of the first vector that a loop's body reads of a buffer.
+bool ends_with(const std::string& s, const std::string& end) { return s.size() >= end.size() && s.compare(s.size() - end.size(), end.size(), end) == 0; }
+
+using Lets = std::vector<const LetStmt*>;
+
+using Lets = std::vector<const LetStmt*>;
+
+// The address, in elements, of what a loop's body reads first of a buffer, without the names that are defined in the body and around it.
 struct FirstRead : IRVisitor {
-  explicit FirstRead(const std::string& name) : name(name) {}
+  FirstRead(const std::string& name, const Lets& around) : name(name), lets(around) {}
   using IRVisitor::visit;
-  void visit(const For*) override { nested = true; }
+  void visit(const LetStmt* op) override {
+    lets.push_back(op);
+    IRVisitor::visit(op);
+    lets.pop_back();
+  }
+  void visit(const For* op) override {
+    loops.push_back(op);
+    IRVisitor::visit(op);
+    loops.pop_back();
+  }
   void visit(const Load* op) override {
     if (op->name != name || base.defined()) return IRVisitor::visit(op);
     const Ramp* ramp = op->index.as<Ramp>();
     base = ramp ? ramp->base : op->index;
+    for (auto let = lets.rbegin(); let != lets.rend(); ++let) base = substitute((*let)->name, (*let)->value, base);
+    for (const For* loop : loops) base = substitute(loop->name, 0, base);
   }
   const std::string& name;
+  Lets lets;
+  std::vector<const For*> loops;
   Expr base;
-  bool nested = false;
 };
 
 }  // namespace
 
-Stmt FetchAhead::visit(const For* op) {
-  const For* around = around_;
-  around_ = op;
+Stmt FetchAhead::visit(const LetStmt* op) {
+  lets_.push_back(op);
   Stmt s = IRMutator::visit(op);
-  around_ = around;
-  if (op->name.compare(0, loops_.size(), loops_) != 0) return s;
-  FirstRead read(weights_);
-  substitute_in_all_lets(op->body).accept(&read);
-  if (read.nested || !read.base.defined()) return s;
-  const Expr step = Variable::make(Halide::Int(32), op->name);
-  const bool repeated = passes_ > 1 && around && !expr_uses_var(read.base, around->name);
-  const Expr done = repeated ? Expr(Variable::make(Halide::Int(32), around->name)) * steps_ + step : step;
-  const Expr at = simplify(substitute(op->name, steps_, read.base) + done * block_ / (repeated ? passes_ : 1));
+  lets_.pop_back();
+  return s;
+}
+
+Stmt FetchAhead::visit(const For* op) {
+  around_.push_back(op);
+  Stmt s = IRMutator::visit(op);
+  const std::vector<const For*> loops = around_;
+  around_.pop_back();
+  if (op->name.compare(0, sums_.size(), sums_) != 0 || !ends_with(op->name, rounds_[0].loop)) return s;
+  Expr base;  // where the panel begins: of what the sums read, or a copy that is made around them
+  for (auto loop = loops.rbegin(); loop != loops.rend() && !base.defined(); ++loop) {
+    FirstRead read(weights_, lets_);
+    (*loop)->body.accept(&read);
+    base = read.base;
+  }
+  if (!base.defined()) return s;
+  Expr done = 0;  // steps over the panel
+  int64_t steps = 1;
+  for (const Round& round : rounds_) {
+    const auto loop = std::find_if(loops.rbegin(), loops.rend(), [&](const For* f) { return ends_with(f->name, round.loop); });
+    if (loop == loops.rend()) continue;
+    base = substitute((*loop)->name, 0, base);
+    done = done + Expr(Variable::make(Halide::Int(32), (*loop)->name)) * static_cast<int>(steps);
+    steps *= round.times;
+  }
+  const int64_t shared = std::gcd(elements_, steps);
+  const Expr at = simplify(base + static_cast<int>(elements_) + done * static_cast<int>(elements_ / shared) / static_cast<int>(steps / shared));
   const Stmt fetch = Evaluate::make(Call::make(Halide::Float(32), Call::prefetch, {Variable::make(Halide::Handle(), weights_), at, 1, 1}, Call::Intrinsic));
   return For::make(op->name, op->min, op->extent, op->for_type, op->partition_policy, op->device_api, Block::make(fetch, op->body));
 }

@@ -3,24 +3,31 @@
 #include <Halide.h>
 
 #include <string>
+#include <vector>
 
 namespace netc::lower {
 
-/// A lowering pass for the reduction of `sums`, which reads a panel `weights`[steps][block] in each of about `passes` rounds of the loop around it: spread over
-/// all rounds it asks for the panel that lies behind this one in memory, so that the reduction after this one finds it in cache. Left to the processor, the first
-/// round would wait for memory and the others leave it idle.
+/// A lowering pass for a reduction that reads a panel of weights, `elements` of them side by side in memory, several times: spread over all its steps it asks for
+/// the panel behind this one, so that the next reduction finds it in cache. Left to the processor, the first round over a panel would wait for memory, and the
+/// others leave it idle.
 class FetchAhead : public Halide::Internal::IRMutator {
  public:
-  FetchAhead(std::string sums, std::string weights, int steps, int block, int passes)
-      : loops_(std::move(sums) + ".s1."), weights_(std::move(weights)), steps_(steps), block_(block), passes_(passes) {}
+  /// A loop over the panel, by the end of its name, and how often it runs (about).
+  struct Round { std::string loop; int64_t times = 1; };
+  /// `rounds`: from the innermost loop of the reduction `sums` outwards.
+  FetchAhead(std::string sums, std::string weights, int64_t elements, std::vector<Round> rounds)
+      : sums_(std::move(sums) + ".s1."), weights_(std::move(weights)), elements_(elements), rounds_(std::move(rounds)) {}
 
  private:
   using IRMutator::visit;
+  Halide::Internal::Stmt visit(const Halide::Internal::LetStmt*) override;
   Halide::Internal::Stmt visit(const Halide::Internal::For*) override;
 
-  std::string loops_, weights_;
-  int steps_, block_, passes_;
-  const Halide::Internal::For* around_ = nullptr;  // the loop around the one that is visited
+  std::string sums_, weights_;
+  int64_t elements_;
+  std::vector<Round> rounds_;
+  std::vector<const Halide::Internal::For*> around_;  // the loops around the one that is visited, outermost first
+  std::vector<const Halide::Internal::LetStmt*> lets_;
 };
 
 }  // namespace netc::lower

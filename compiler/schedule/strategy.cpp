@@ -185,6 +185,7 @@ struct Chooser {
     set("vectors", tile.vectors);
     set("rows", tile.rows);
     set("vectors_1", largest_divisor(U / lanes, m.l1 / 4 / (4 * lanes)));
+    set("many", 8);  // samples, from which on a task keeps weights for all of them
     set("split_k", split_of(K).first);
     set("block_k", split_of(K).second);
   }
@@ -194,9 +195,9 @@ struct Chooser {
     const Type& w = p.graph->type(p.graph->nodes[k.anchor].inputs[1]);
     int64_t K = anchor_type().dims[0], U = w.dims[1];
     s.vector = static_cast<int>(std::min<int64_t>(m.vector_floats, U));
-    set("tile", largest_divisor(K, 4));
-    set("rows", 4);
-    int64_t tile = s.get("tile", 1);
+    const int64_t tile = largest_divisor(K, 4);
+    set("tile", tile);
+    set("rows", std::max<int64_t>(1, std::min<int64_t>(accumulators() / tile, p.max_batch)));
     set("task_tiles", std::max<int64_t>(1, largest_near(K / tile, std::max<int64_t>(1, chunk_of(2.0 * U * 8 * tile, kGrainFlops, K / tile)))));
   }
 
