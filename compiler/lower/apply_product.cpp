@@ -83,7 +83,7 @@ void Applier::dot() {
   acc.compute_at(o, no).unroll(ak).unroll(an);
   acc.update().unroll(ak).unroll(an).atomic().vectorize(ri);
   const int64_t row = p.graph->type(p.graph->nodes[k.anchor].inputs[1]).dims[1];
-  if (!getenv("NOFA")) fetch_ahead(part, row * tile_k, {{".ro", row / s.vector}, {".no", std::max(1, p.max_batch / rows)}});
+  fetch_ahead(part, row * tile_k, {{".ro", row / s.vector}, {".no", std::max(1, p.max_batch / rows)}});
   part.compute_at(o, no).reorder_storage(lane, ak, an).reorder(lane, ak, an).vectorize(lane).unroll(ak).unroll(an);
   part.update().reorder(lane, ak, an, ro).vectorize(lane).unroll(ak).unroll(an);
 }

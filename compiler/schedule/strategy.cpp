@@ -197,7 +197,7 @@ struct Chooser {
     s.vector = static_cast<int>(std::min<int64_t>(m.vector_floats, U));
     const int64_t tile = largest_divisor(K, 4);
     set("tile", tile);
-    set("rows", std::max<int64_t>(1, std::min<int64_t>(accumulators() / tile, p.max_batch)));
+    set("rows", 4);
     set("task_tiles", std::max<int64_t>(1, largest_near(K / tile, std::max<int64_t>(1, chunk_of(2.0 * U * 8 * tile, kGrainFlops, K / tile)))));
   }
 
