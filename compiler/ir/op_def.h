@@ -118,7 +118,7 @@ struct OpDef {
   /// contraction: how many phases the rows and columns of its result have: those of one phase are sums over the same taps, each a Func of (c, x, y, n) among the
   /// helpers. Null: one.
   std::function<std::pair<int, int>(const Attrs&)> phases;
-  /// Tiles of an image, attribute "tile" x "tile" results each, are transformed. contraction: helpers are half, tiles, products, back (ops/winograd.cpp);
+  /// Tiles of an image, attribute "tile" x "tile" results each, are transformed, to "side" x "side" elements. contraction: helpers are half, tiles, products, back (ops/winograd.cpp);
   /// window: half (ops/winograd_gradient.cpp).
   bool transforms_tiles = false;
   Meaning meaning = Meaning::any;             // of result 0

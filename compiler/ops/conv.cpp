@@ -129,7 +129,7 @@ OpDef conv() {
     return l;
   };
   d.reference = ref_conv;
-  d.forms = {packed_form(0), winograd_form(6, false), winograd_form(4, false), winograd_form(2, false)};
+  d.forms = {packed_form(0), winograd_form(6, 3, false), winograd_form(4, 3, false), winograd_form(2, 3, false), winograd_form(4, 5, false), winograd_form(2, 5, false)};
   d.gradient = [](const GradContext& g) {
     std::vector<ValueId> r(2, kNone);
     const Type x = g.graph.type(g.in(0)), w = g.graph.type(g.in(1));
@@ -227,7 +227,8 @@ OpDef conv_data_grad() {
   };
   d.phases = [](const Attrs& a) { return std::pair<int, int>(static_cast<int>(a.i("stride_h")), static_cast<int>(a.i("stride_w"))); };
   d.reference = ref_conv_data_grad;
-  d.forms = {packed_form(1, [](const Node& n, const Graph&) { return ConvGeometry(n.attrs).groups == 1; }), winograd_form(6, true), winograd_form(4, true), winograd_form(2, true)};
+  d.forms = {packed_form(1, [](const Node& n, const Graph&) { return ConvGeometry(n.attrs).groups == 1; }), winograd_form(6, 3, true), winograd_form(4, 3, true),
+             winograd_form(2, 3, true), winograd_form(4, 5, true), winograd_form(2, 5, true)};
   d.gradient = [](const GradContext& g) {
     std::vector<ValueId> r(2, kNone);
     const Type w = g.graph.type(g.in(1));
@@ -282,7 +283,7 @@ OpDef conv_weight_grad() {
     return l;
   };
   d.reference = ref_conv_weight_grad;
-  d.forms = {winograd_gradient_form(4), winograd_gradient_form(2)};
+  d.forms = {winograd_gradient_form(4, 3), winograd_gradient_form(2, 3), winograd_gradient_form(4, 5), winograd_gradient_form(2, 5)};
   return d;
 }
 

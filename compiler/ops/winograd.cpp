@@ -1,44 +1,62 @@
-// Convolution of 3 x 3 and stride 1 by products of transformed tiles: m x m results of a tile cost (m + 2)^2 multiplications instead of 9 m^2.
-// Lavin and Gray: Fast Algorithms for Convolutional Neural Networks, 2015. The matrices are theirs, those of m = 6 from the points 0, 1, -1, 2, -2, 1/2, -1/2.
+// Convolution of stride 1 by products of transformed tiles: m x m results of a tile cost (m + r - 1)^2 multiplications instead of r^2 m^2, r = 3 or 5.
+// Lavin and Gray: Fast Algorithms for Convolutional Neural Networks, 2015. The matrices are those of Cook and Toom's interpolation, from the points 0, 1, -1,
+// 2, -2, 1/2, -1/2 as far as they are needed, and infinity.
 //
 //   u = G w G'       winograd_weights, once for a step
-//   v = B' d B       of each tile d of the image, m pixels apart, m + 2 wide
-//   M = sum over c of v * u, for each of the (m + 2)^2 elements
+//   v = B' d B       of each tile d of the image, m pixels apart, m + r - 1 wide
+//   M = sum over c of v * u, for each of the (m + r - 1)^2 elements
 //   y = A' M A
 //
-// Errors grow with m: against sums in double, relative to the largest result, they stay below 2e-6 for m = 2, 2e-5 for m = 4 and 2e-4 for m = 6 (tests/ops).
+// Errors grow with the tile: against sums in double, relative to the largest result, they stay below 2e-6 for m + r - 1 = 4, 2e-5 for 6 and 2e-4 for 8 (tests/ops).
 #include "compiler/ops/winograd.h"
+
+#include <cmath>
 
 #include "compiler/ops/pack.h"
 
 namespace netc::ops {
 
-const Transforms& transforms(int64_t m) {
-  static const Transforms two = {{{1, 0, -1, 0}, {0, 1, 1, 0}, {0, -1, 1, 0}, {0, 1, 0, -1}},
-                                 {{1, 0, 0}, {0.5, 0.5, 0.5}, {0.5, -0.5, 0.5}, {0, 0, 1}},
-                                 {{1, 1, 1, 0}, {0, 1, -1, -1}}};
-  static const Transforms four = {
+namespace {
+
+/// Of tiles of one size: B', and for each point but infinity the factor of its row of G.
+struct Interpolation { Matrix bt; std::vector<double> factors; };
+
+const Interpolation& interpolation(int64_t side) {
+  static const Interpolation four = {{{1, 0, -1, 0}, {0, 1, 1, 0}, {0, -1, 1, 0}, {0, -1, 0, 1}}, {1, 0.5, 0.5}};
+  static const Interpolation six = {
       {{4, 0, -5, 0, 1, 0}, {0, -4, -4, 1, 1, 0}, {0, 4, -4, -1, 1, 0}, {0, -2, -1, 2, 1, 0}, {0, 2, -1, -2, 1, 0}, {0, 4, 0, -5, 0, 1}},
-      {{1. / 4, 0, 0}, {-1. / 6, -1. / 6, -1. / 6}, {-1. / 6, 1. / 6, -1. / 6}, {1. / 24, 1. / 12, 1. / 6}, {1. / 24, -1. / 12, 1. / 6}, {0, 0, 1}},
-      {{1, 1, 1, 1, 1, 0}, {0, 1, -1, 2, -2, 0}, {0, 1, 1, 4, 4, 0}, {0, 1, -1, 8, -8, 1}}};
-  static const Transforms six = {
-      {{1, 0, -21. / 4, 0, 21. / 4, 0, -1, 0},
-       {0, 1, 1, -17. / 4, -17. / 4, 1, 1, 0},
-       {0, -1, 1, 17. / 4, -17. / 4, -1, 1, 0},
-       {0, 1. / 2, 1. / 4, -5. / 2, -5. / 4, 2, 1, 0},
-       {0, -1. / 2, 1. / 4, 5. / 2, -5. / 4, -2, 1, 0},
-       {0, 2, 4, -5. / 2, -5, 1. / 2, 1, 0},
-       {0, -2, 4, 5. / 2, -5, -1. / 2, 1, 0},
-       {0, -1, 0, 21. / 4, 0, -21. / 4, 0, 1}},
-      {{1, 0, 0}, {-2. / 9, -2. / 9, -2. / 9}, {-2. / 9, 2. / 9, -2. / 9}, {1. / 90, 1. / 45, 2. / 45}, {1. / 90, -1. / 45, 2. / 45},
-       {32. / 45, 16. / 45, 8. / 45}, {32. / 45, -16. / 45, 8. / 45}, {0, 0, 1}},
-      {{1, 1, 1, 1, 1, 1, 1, 0},
-       {0, 1, -1, 2, -2, 1. / 2, -1. / 2, 0},
-       {0, 1, 1, 4, 4, 1. / 4, 1. / 4, 0},
-       {0, 1, -1, 8, -8, 1. / 8, -1. / 8, 0},
-       {0, 1, 1, 16, 16, 1. / 16, 1. / 16, 0},
-       {0, 1, -1, 32, -32, 1. / 32, -1. / 32, 1}}};
-  return m == 2 ? two : m == 4 ? four : six;
+      {1. / 4, -1. / 6, -1. / 6, 1. / 24, 1. / 24}};
+  static const Interpolation eight = {{{1, 0, -21. / 4, 0, 21. / 4, 0, -1, 0},
+                                       {0, 1, 1, -17. / 4, -17. / 4, 1, 1, 0},
+                                       {0, -1, 1, 17. / 4, -17. / 4, -1, 1, 0},
+                                       {0, 1. / 2, 1. / 4, -5. / 2, -5. / 4, 2, 1, 0},
+                                       {0, -1. / 2, 1. / 4, 5. / 2, -5. / 4, -2, 1, 0},
+                                       {0, 2, 4, -5. / 2, -5, 1. / 2, 1, 0},
+                                       {0, -2, 4, 5. / 2, -5, -1. / 2, 1, 0},
+                                       {0, -1, 0, 21. / 4, 0, -21. / 4, 0, 1}},
+                                      {1, -2. / 9, -2. / 9, 1. / 90, 1. / 90, 32. / 45, 32. / 45}};
+  return side == 4 ? four : side == 6 ? six : eight;
+}
+
+Transforms interpolated(int64_t m, int64_t r) {
+  static const double points[] = {0, 1, -1, 2, -2, 0.5, -0.5};
+  const size_t side = static_cast<size_t>(m + r - 1), infinity = side - 1;
+  const Interpolation& by = interpolation(m + r - 1);
+  Transforms t{by.bt, Matrix(side, std::vector<double>(static_cast<size_t>(r))), Matrix(static_cast<size_t>(m), std::vector<double>(side))};
+  for (size_t p = 0; p < infinity; ++p) {
+    for (size_t j = 0; j < static_cast<size_t>(r); ++j) t.g[p][j] = by.factors[p] * std::pow(points[p], static_cast<double>(j));
+    for (size_t i = 0; i < static_cast<size_t>(m); ++i) t.at[i][p] = std::pow(points[p], static_cast<double>(i));
+  }
+  t.g[infinity].back() = 1;
+  t.at.back()[infinity] = 1;
+  return t;
+}
+
+}  // namespace
+
+const Transforms& transforms(int64_t m, int64_t r) {
+  static const Transforms of_three[] = {interpolated(2, 3), interpolated(4, 3), interpolated(6, 3)}, of_five[] = {interpolated(2, 5), interpolated(4, 5)};
+  return (r == 3 ? of_three : of_five)[m / 2 - 1];
 }
 
 namespace {
@@ -113,51 +131,50 @@ Expr row_times(const Matrix& a, const Expr& which, std::function<Expr(int)> at) 
 
 namespace {
 
-bool is_tile(int64_t m) { return m == 2 || m == 4 || m == 6; }
-
 OpDef winograd_weights() {
   OpDef d;
   d.name = "winograd_weights";
-  d.doc = "Weights f32[3, 3, C, K] as winograd_conv takes them: u[e, c, k] with G w G' of each c and k as its (tile + 2)^2 elements e. `turned`: of the "
-          "gradient in the image, whose kernels are turned by half a turn and whose channels are exchanged, u[e, k, c].";
+  d.doc = "Weights f32[r, r, C/groups, K] as winograd_conv takes them: u[e, c, k] with G w G' of each c and k as its side^2 elements e. `turned`: of the gradient in "
+          "the image, whose kernels are turned by half a turn and whose channels are exchanged within each group, u[e, k, c].";
   d.kind = Kind::gather;
   d.inputs = 1;
   d.no_gradient = "it is put in after gradients are";
   d.cost = per_element(30);
   d.shape = [](Types in, const Attrs& a, std::vector<Type>& out, std::string& error) {
     const Type& w = in[0];
-    const int64_t m = a.i("tile");
-    if (w.dtype != DType::f32 || w.batched || w.rank() != 4 || w.dims[0] != 3 || w.dims[1] != 3 || !is_tile(m)) {
-      error = fmt::format("winograd_weights needs f32[3, 3, C, K] and a tile of 2, 4 or 6, not {} and {}", list_types(in), m);
+    const TileSize size(a);
+    const int64_t groups = a.i("groups");
+    if (!is_kernel(w) || w.dims[0] != size.taps() || w.dims[1] != size.taps() || !size.known() || w.dims[3] % groups != 0) {
+      error = fmt::format("winograd_weights needs f32[{0}, {0}, C, K] and a tile that is known, not {1} and {2}", size.taps(), list_types(in), size.m);
       return false;
     }
-    const bool turned = a.b("turned");
-    out = {f32({(m + 2) * (m + 2), w.dims[turned ? 3 : 2], w.dims[turned ? 2 : 3]}, false)};
+    out = {a.b("turned") ? f32({size.elements(), w.dims[3] / groups, w.dims[2] * groups}, false) : f32({size.elements(), w.dims[2], w.dims[3]}, false)};
     return true;
   };
   d.lower = [](const LowerContext& ctx) {
-    const int64_t m = ctx.node.attrs.i("tile");
-    const bool turned = ctx.node.attrs.b("turned");
-    const int t = static_cast<int>(m + 2);
+    const TileSize size(ctx.node.attrs);
+    const int t = static_cast<int>(size.side), r = static_cast<int>(size.taps());
     Var k("k"), c("c"), e("e");
     Func u("winograd_weights");
     Lowered l;
     Func w = ctx.in[0];
-    if (turned) {
+    if (ctx.node.attrs.b("turned")) {
+      const int groups = static_cast<int>(ctx.node.attrs.i("groups")), channels = static_cast<int>(ctx.in_type(0).dims[2]);
+      const int filters = static_cast<int>(ctx.in_type(0).dims[3]) / groups;
       w = Func("winograd_turned");
       Var x("x"), y("y");
-      w(k, c, x, y) = ctx.in[0](c, k, 2 - x, 2 - y);
+      w(k, c, x, y) = groups == 1 ? ctx.in[0](c, k, r - 1 - x, r - 1 - y) : ctx.in[0]((k / channels) * filters + c, k % channels, r - 1 - x, r - 1 - y);
       l.padded = {w};
     }
     const auto factor = [&](const Expr& row, int column) {  // of a matrix's element: e is an outer loop's
       Exprs all;
-      for (const auto& r : transforms(m).g) all.push_back(lit(r[static_cast<size_t>(column)]));
+      for (const auto& g : size.by().g) all.push_back(lit(g[static_cast<size_t>(column)]));
       return Halide::mux(row, all);
     };
     Expr sum;
-    for (int y = 0; y < 3; ++y) {
+    for (int y = 0; y < r; ++y) {
       Expr row;
-      for (int x = 0; x < 3; ++x) {
+      for (int x = 0; x < r; ++x) {
         const Expr term = factor(e % t, x) * w(k, c, x, y);
         row = row.defined() ? row + term : term;
       }
@@ -168,42 +185,47 @@ OpDef winograd_weights() {
     return l;
   };
   d.reference = [](const Node& n, const Graph& graph, const Tensors& in, int64_t) {
-    const int64_t m = n.attrs.i("tile"), t = m + 2, C = in[0].dims[2], K = in[0].dims[3];
+    const TileSize size(n.attrs);
+    const int64_t t = size.side, r = size.taps(), C = in[0].dims[2], K = in[0].dims[3], filters = K / n.attrs.i("groups");
     const bool turned = n.attrs.b("turned");
-    const Matrix& g = transforms(m).g;
+    const Matrix& g = size.by().g;
     RefTensor u = ref_zeros(graph.type(n.results[0]), 1);
+    const int64_t rows = u.dims[1], columns = u.dims[2];
     for (int64_t e = 0; e < t * t; ++e)
       for (int64_t c = 0; c < C; ++c)
-        for (int64_t k = 0; k < K; ++k)
-          for (int64_t y = 0; y < 3; ++y)
-            for (int64_t x = 0; x < 3; ++x) {
-              const double w = in[0].data[((turned ? (2 - y) * 3 + 2 - x : y * 3 + x) * C + c) * K + k];
-              u.data[e * C * K + (turned ? k * C + c : c * K + k)] += g[e / t][y] * g[e % t][x] * w;
+        for (int64_t k = 0; k < K; ++k) {
+          const int64_t row = turned ? k % filters : c, column = turned ? k / filters * C + c : k;
+          for (int64_t y = 0; y < r; ++y)
+            for (int64_t x = 0; x < r; ++x) {
+              const double w = in[0].data[((turned ? (r - 1 - y) * r + r - 1 - x : y * r + x) * C + c) * K + k];
+              u.data[(e * rows + row) * columns + column] += g[e / t][y] * g[e % t][x] * w;
             }
+        }
     return Tensors{u};
   };
   return d;
 }
 
 struct Geometry {
-  int64_t m, t, tx, ty;
-  Geometry(const Node& n, const Type& y) : m(n.attrs.i("tile")), t(m + 2), tx(tiles(y.dims[1], m)), ty(tiles(y.dims[0], m)) {}
+  int64_t m, t, tx, ty, groups;
+  Geometry(const Node& n, const Type& y) : m(n.attrs.i("tile")), t(n.attrs.i("side")), tx(tiles(y.dims[1], m)), ty(tiles(y.dims[0], m)), groups(n.attrs.i("groups")) {}
 };
 
 Lowered lower_conv(const LowerContext& ctx) {
   const ConvGeometry pad(ctx.node.attrs);
   const Geometry geometry(ctx.node, ctx.out_type());
   const int m = static_cast<int>(geometry.m), t = static_cast<int>(geometry.t), columns = static_cast<int>(geometry.tx);
-  const Transforms& a = transforms(geometry.m);
+  const Transforms& a = TileSize(ctx.node.attrs).by();
   Var c("c"), k("k"), x("x"), y("y"), n("n"), q("q"), ex("ex"), ey("ey"), i("i");
   Func in = zero_padded(ctx.in[0], ctx.in_type(0), "winograd_padded");
   // q counts tiles: row by row. Columns of a tile first, then its rows.
   Func half("winograd_half"), v("winograd_tiles"), sums("winograd_sums"), products("winograd_products"), back("winograd_back"), result("winograd_conv");
   half(c, ex, i, q, n) = row_times(a.bt, ex, [&](int j) { return in(c, (q % columns) * m + j - pad.left, (q / columns) * m + i - pad.top, n); });
   v(c, q, ex, ey, n) = row_times(a.bt, ey, [&](int j) { return half(c, ex, j, q, n); });
-  RDom r(0, static_cast<int>(ctx.in_type(1).dims[1]), "r");
+  const int channels = static_cast<int>(ctx.in_type(1).dims[1]), filters = static_cast<int>(ctx.in_type(1).dims[2] / geometry.groups);  // of a group
+  RDom r(0, channels, "r");
   sums(k, q, ex, ey, n) = 0.0f;
-  sums(k, q, ex, ey, n) += v(r, q, ex, ey, n) * ctx.in[1](k, r, ey * t + ex);
+  sums(k, q, ex, ey, n) += v(geometry.groups == 1 ? Expr(r) : (k / filters) * channels + r, q, ex, ey, n) * ctx.in[1](k, r, ey * t + ex);
   products(k, q, ex, ey, n) = sums(k, q, ex, ey, n);
   back(k, i, ex, q, n) = row_times(a.at, i, [&](int j) { return products(k, q, ex, j, n); });
   result(k, x, y, n) = row_times(a.at, x % m, [&](int j) { return back(k, y % m, j, (y / m) * columns + x / m, n); });
@@ -213,7 +235,7 @@ Lowered lower_conv(const LowerContext& ctx) {
 Tensors reference_conv(const Node& n, const Graph& graph, const Tensors& in, int64_t batch) {
   const ConvGeometry pad(n.attrs);
   const Geometry g(n, graph.type(n.results[0]));
-  const Transforms& a = transforms(g.m);
+  const Transforms& a = TileSize(n.attrs).by();
   RefTensor y = ref_zeros(graph.type(n.results[0]), batch);
   const int64_t H = in[0].dims[1], W = in[0].dims[2], C = in[0].dims[3], OH = y.dims[1], OW = y.dims[2], K = y.dims[3], t = g.t;
   std::vector<double> v(static_cast<size_t>(t * t * C)), sums(static_cast<size_t>(t * t * K));
@@ -229,9 +251,10 @@ Tensors reference_conv(const Node& n, const Graph& graph, const Tensors& in, int
           if (weight == 0 || iy < 0 || iy >= H || ix < 0 || ix >= W) continue;
           for (int64_t c = 0; c < C; ++c) v[e * C + c] += weight * in[0].data[((b * H + iy) * W + ix) * C + c];
         }
+    const int64_t channels = C / g.groups, filters = K / g.groups;
     for (int64_t e = 0; e < t * t; ++e)
-      for (int64_t c = 0; c < C; ++c)
-        for (int64_t k = 0; k < K; ++k) sums[e * K + k] += v[e * C + c] * in[1].data[(e * C + c) * K + k];
+      for (int64_t c = 0; c < channels; ++c)
+        for (int64_t k = 0; k < K; ++k) sums[e * K + k] += v[e * C + k / filters * channels + c] * in[1].data[(e * channels + c) * K + k];
     for (int64_t oy = row; oy < std::min(row + g.m, OH); ++oy)
       for (int64_t ox = column; ox < std::min(column + g.m, OW); ++ox)
         for (int64_t e = 0; e < t * t; ++e)
@@ -243,27 +266,28 @@ Tensors reference_conv(const Node& n, const Graph& graph, const Tensors& in, int
 OpDef winograd_conv() {
   OpDef d;
   d.name = "winograd_conv";
-  d.doc = "Convolution of 3 x 3 and stride 1 with weights that winograd_weights transformed, in tiles of `tile` x `tile` results.";
+  d.doc = "Convolution of stride 1, in groups, with weights that winograd_weights transformed, in tiles of `tile` x `tile` results.";
   d.kind = Kind::contraction;
   d.transforms_tiles = true;
   d.inputs = 2;
   d.no_gradient = "it is put in after gradients are";
   d.forms = {packed_form(0)};
   d.shape = [](Types in, const Attrs& a, std::vector<Type>& out, std::string& error) {
-    const int64_t m = a.i("tile");
-    if (!is_image(in[0]) || in[1].dtype != DType::f32 || in[1].batched || in[1].rank() != 3 || !is_tile(m) || in[1].dims[0] != (m + 2) * (m + 2) ||
-        in[1].dims[1] != in[0].dims[2]) {
-      error = fmt::format("winograd_conv needs f32[N, H, W, C] and f32[{}, C, K], not {}", (m + 2) * (m + 2), list_types(in));
+    const TileSize size(a);
+    const int64_t groups = a.i("groups");
+    if (!is_image(in[0]) || in[1].dtype != DType::f32 || in[1].batched || in[1].rank() != 3 || !size.known() || in[1].dims[0] != size.elements() ||
+        in[1].dims[1] * groups != in[0].dims[2] || in[1].dims[2] % groups != 0) {
+      error = fmt::format("winograd_conv needs f32[N, H, W, C] and f32[{}, C/groups, K] with groups = {}, not {}", size.elements(), groups, list_types(in));
       return false;
     }
     out.resize(1);
-    return convolved(in[0], f32({3, 3, in[1].dims[1], in[1].dims[2]}, false), ConvGeometry(a), out[0], error, "winograd_conv");
+    return convolved(in[0], f32({size.taps(), size.taps(), in[1].dims[1], in[1].dims[2]}, false), ConvGeometry(a), out[0], error, "winograd_conv");
   };
   d.cost = [](const Node& n, const Graph& g) {
     const Type& y = g.type(n.results[0]);
     const Geometry at(n, y);
     const double elements = static_cast<double>(at.t * at.t * at.tx * at.ty), c = static_cast<double>(g.type(n.inputs[1]).dims[1]), k = static_cast<double>(y.dims[2]);
-    return Cost{elements * c * k, 2 * elements * c * k + 16 * elements * (c + k)};
+    return Cost{elements * c * k, 2 * elements * c * k + 16 * elements * (c * static_cast<double>(at.groups) + k)};
   };
   d.lower = lower_conv;
   d.reference = reference_conv;
@@ -279,33 +303,31 @@ const OpDef& conv_op() {
   return op;
 }
 
-bool fits(const Node& n, const Graph& g, bool turned) {
-  const ConvGeometry at(n.attrs);
-  if (turned && std::max({at.top, at.bottom, at.left, at.right}) > 2) return false;
-  const Type& w = g.type(n.inputs[1]);
-  return !w.batched && has_tiles(at, w.dims[0], w.dims[1]);
-}
-
 }  // namespace
 
-Form winograd_form(int64_t m, bool turned) {
+Form winograd_form(int64_t m, int64_t r, bool turned) {
   Form f;
-  f.name = fmt::format("winograd{}", m);
-  f.cost = [m, turned](const Node& n, const Graph& g, const Target& target) -> std::optional<double> {
-    if (!fits(n, g, turned)) return std::nullopt;
+  f.name = fmt::format("winograd{}of{}", m, r);
+  f.cost = [m, r, turned](const Node& n, const Graph& g, const Target& target) -> std::optional<double> {
     const Type &w = g.type(n.inputs[1]), &y = g.type(n.results[0]);
-    const int64_t C = w.dims[turned ? 3 : 2], K = y.dims[2], ty = tiles(y.dims[0], m), tx = tiles(y.dims[1], m), t2 = (m + 2) * (m + 2);
-    if (block_of(K, target) == 0 || C % target.lanes != 0 || C < 2 * target.lanes || ty * tx < 4) return std::nullopt;
+    const ConvGeometry at(n.attrs);
+    if (w.batched || !has_tiles(at, w.dims[0], w.dims[1], r) || (turned && std::max({at.top, at.bottom, at.left, at.right}) >= r)) return std::nullopt;
+    const int64_t C = turned ? w.dims[3] / at.groups : w.dims[2], K = y.dims[2], ty = tiles(y.dims[0], m), tx = tiles(y.dims[1], m), t2 = (m + r - 1) * (m + r - 1);
+    if (block_of(K / at.groups, target) == 0 || C * at.groups % target.lanes != 0 || C < 2 * target.lanes || ty * tx < 4) return std::nullopt;
     const double elements = static_cast<double>(t2 * tx * ty), c = static_cast<double>(C), k = static_cast<double>(K);
-    // The transforms move as much as they compute; and the weights, t2 / 9 times as many, come from far for each sample.
-    return 2 * elements * c * k + 40 * elements * (c + k) + 15 * static_cast<double>(t2) * c * k;
+    // The transforms move as much as they compute; and the weights, t2 / r2 times as many, come from far for each sample.
+    return 2 * elements * c * k + 40 * elements * (c * at.groups + k) + 15 * static_cast<double>(t2) * c * k;
   };
-  f.rewrite = [m, turned](Graph& g, NodeId id, const Target& target) {
+  f.rewrite = [m, r, turned](Graph& g, NodeId id, const Target& target) {
     const Node n = g.nodes[id];
-    const ValueId u = added_once(g, weights_op(), n.inputs[1], {{"tile", m}, {"turned", turned}}, n.layer, ".transformed");
-    const ValueId stored = packed(g, u, 0, block_of(g.type(u).dims[2], target), n.layer);
-    Attrs a = {{"tile", m}, {"stride_h", int64_t{1}}, {"stride_w", int64_t{1}}};
-    for (const char* side : {"pad_top", "pad_bottom", "pad_left", "pad_right"}) a.set(side, turned ? 2 - n.attrs.i(side) : n.attrs.i(side));
+    const int64_t groups = ConvGeometry(n.attrs).groups;
+    const Attrs size = {{"tile", m}, {"side", m + r - 1}, {"groups", groups}};
+    Attrs of_weights = size, a = size;
+    of_weights.set("turned", turned);
+    const ValueId u = added_once(g, weights_op(), n.inputs[1], of_weights, n.layer, ".transformed");
+    const ValueId stored = packed(g, u, 0, block_of(g.type(u).dims[2] / groups, target), n.layer);
+    a.set("stride_h", int64_t{1}), a.set("stride_w", int64_t{1});
+    for (const char* side : {"pad_top", "pad_bottom", "pad_left", "pad_right"}) a.set(side, turned ? r - 1 - n.attrs.i(side) : n.attrs.i(side));
     g.nodes[id].op = &conv_op();
     g.nodes[id].inputs[1] = stored;
     g.nodes[id].attrs = a;

@@ -22,8 +22,8 @@ struct Cut {
   int64_t columns, rows, left, top, step, side;  // side: of a transformed tile
   Matrix by;
   Cut(const Attrs& a, bool image)
-      : columns(a.i("columns")), rows(a.i("rows")), left(image ? a.i("pad_left") : 0), top(image ? a.i("pad_top") : 0), step(a.i("tile")), side(step + 2),
-        by(image ? transforms(step).bt : transposed(transforms(step).at)) {}
+      : columns(a.i("columns")), rows(a.i("rows")), left(image ? a.i("pad_left") : 0), top(image ? a.i("pad_top") : 0), step(a.i("tile")), side(a.i("side")),
+        by(image ? TileSize(a).by().bt : transposed(TileSize(a).by().at)) {}
 };
 
 OpDef cut(const char* name, const char* doc, bool image) {
@@ -77,21 +77,23 @@ OpDef cut(const char* name, const char* doc, bool image) {
 OpDef sums() {
   OpDef d;
   d.name = "winograd_sums";
-  d.doc = "Sums over tiles and batch: s[e, c, k] = sum v[n, e, q, c] * z[n, e, q, k].";
+  d.doc = "Sums over tiles and batch: s[e, c, k] = sum v[n, e, q, g*C/groups + c] * z[n, e, q, k], where k is of group g.";
   d.kind = Kind::contraction;
   d.inputs = 2;
   d.no_gradient = "it is put in after gradients are";
-  d.shape = [](Types in, const Attrs&, std::vector<Type>& out, std::string& error) {
+  d.shape = [](Types in, const Attrs& a, std::vector<Type>& out, std::string& error) {
+    const int64_t groups = a.i("groups");
     const auto is_cut = [](const Type& t) { return t.dtype == DType::f32 && t.batched && t.rank() == 3; };
-    if (!is_cut(in[0]) || !is_cut(in[1]) || in[0].dims[0] != in[1].dims[0] || in[0].dims[1] != in[1].dims[1]) {
-      error = fmt::format("winograd_sums needs f32[N, E, Q, C] and f32[N, E, Q, K], not {}", list_types(in));
+    if (!is_cut(in[0]) || !is_cut(in[1]) || in[0].dims[0] != in[1].dims[0] || in[0].dims[1] != in[1].dims[1] || in[0].dims[2] % groups != 0 ||
+        in[1].dims[2] % groups != 0) {
+      error = fmt::format("winograd_sums needs f32[N, E, Q, C] and f32[N, E, Q, K] with groups = {}, not {}", groups, list_types(in));
       return false;
     }
-    out = {f32({in[0].dims[0], in[0].dims[2], in[1].dims[2]}, false)};
+    out = {f32({in[0].dims[0], in[0].dims[2] / groups, in[1].dims[2]}, false)};
     return true;
   };
   d.cost = [](const Node& n, const Graph& g) {
-    const double m = static_cast<double>(g.type(n.inputs[0]).elements()) * static_cast<double>(g.type(n.inputs[1]).dims[2]);
+    const double m = static_cast<double>(g.type(n.inputs[1]).elements()) * static_cast<double>(g.type(n.results[0]).dims[1]);
     return Cost{m, 2 * m};
   };
   d.lower = [](const LowerContext& ctx) {
@@ -99,15 +101,17 @@ OpDef sums() {
     RDom r(0, static_cast<int>(ctx.in_type(0).dims[1]), 0, ctx.batch, "r");
     Func s("winograd_sums");
     s(k, c, e) = 0.0f;
-    s(k, c, e) += ctx.in[0](c, r.x, e, r.y) * ctx.in[1](k, r.x, e, r.y);
+    const int groups = static_cast<int>(ctx.node.attrs.i("groups")), channels = static_cast<int>(ctx.in_type(0).dims[2]) / groups;
+    const int filters = static_cast<int>(ctx.in_type(1).dims[2]) / groups;
+    s(k, c, e) += ctx.in[0](groups == 1 ? Expr(c) : (k / filters) * channels + c, r.x, e, r.y) * ctx.in[1](k, r.x, e, r.y);
     return Lowered{{s}, s, r, {}, {}};
   };
   d.reference = [](const Node& n, const Graph& graph, const Tensors& in, int64_t batch) {
-    const int64_t E = in[0].dims[1], Q = in[0].dims[2], C = in[0].dims[3], K = in[1].dims[3];
+    const int64_t E = in[0].dims[1], Q = in[0].dims[2], all = in[0].dims[3], C = all / n.attrs.i("groups"), K = in[1].dims[3], filters = K / n.attrs.i("groups");
     RefTensor s = ref_zeros(graph.type(n.results[0]), 1);
     for (int64_t at = 0; at < batch * E * Q; ++at)
       for (int64_t c = 0; c < C; ++c)
-        for (int64_t k = 0; k < K; ++k) s.data[(at / Q % E * C + c) * K + k] += in[0].data[at * C + c] * in[1].data[at * K + k];
+        for (int64_t k = 0; k < K; ++k) s.data[(at / Q % E * C + c) * K + k] += in[0].data[at * all + k / filters * C + c] * in[1].data[at * K + k];
     return Tensors{s};
   };
   return d;
@@ -116,25 +120,25 @@ OpDef sums() {
 OpDef taps() {
   OpDef d;
   d.name = "winograd_taps";
-  d.doc = "G' s G of each c and k: f32[(tile + 2)^2, C, K] to f32[3, 3, C, K].";
+  d.doc = "G' s G of each c and k: f32[side^2, C, K] to f32[r, r, C, K].";
   d.kind = Kind::window;
   d.transforms_tiles = true;
   d.no_gradient = "it is put in after gradients are";
   d.overlapping = [](const Attrs&) { return true; };
   d.cost = per_element(30);
   d.shape = [](Types in, const Attrs& a, std::vector<Type>& out, std::string& error) {
-    const int64_t side = a.i("tile") + 2;
-    if (in[0].dtype != DType::f32 || in[0].batched || in[0].rank() != 3 || in[0].dims[0] != side * side) {
-      error = fmt::format("winograd_taps needs f32[{}, C, K], not {}", side * side, list_types(in));
+    const TileSize size(a);
+    if (in[0].dtype != DType::f32 || in[0].batched || in[0].rank() != 3 || in[0].dims[0] != size.elements() || !size.known()) {
+      error = fmt::format("winograd_taps needs f32[{}, C, K], not {}", size.elements(), list_types(in));
       return false;
     }
-    out = {f32({3, 3, in[0].dims[1], in[0].dims[2]}, false)};
+    out = {f32({size.taps(), size.taps(), in[0].dims[1], in[0].dims[2]}, false)};
     return true;
   };
   d.lower = [](const LowerContext& ctx) {
-    const int64_t m = ctx.node.attrs.i("tile");
-    const int side = static_cast<int>(m + 2);
-    const Matrix gt = transposed(transforms(m).g);
+    const TileSize size(ctx.node.attrs);
+    const int side = static_cast<int>(size.side);
+    const Matrix gt = transposed(size.by().g);
     Var k("k"), c("c"), x("x"), y("y"), ey("ey");
     Func half("winograd_half"), dw("winograd_taps");
     half(k, c, x, ey) = row_times(gt, x, [&](int j) { return ctx.in[0](k, c, ey * side + j); });
@@ -142,19 +146,20 @@ OpDef taps() {
     return Lowered{{dw}, dw, {}, {}, {half}};
   };
   d.reference = [](const Node& n, const Graph& graph, const Tensors& in, int64_t) {
-    const int64_t side = n.attrs.i("tile") + 2, CK = in[0].dims[1] * in[0].dims[2];
-    const Matrix& g = transforms(side - 2).g;
+    const TileSize size(n.attrs);
+    const int64_t side = size.side, r = size.taps(), CK = in[0].dims[1] * in[0].dims[2];
+    const Matrix& g = size.by().g;
     RefTensor dw = ref_zeros(graph.type(n.results[0]), 1);
     for (int64_t e = 0; e < side * side; ++e)
-      for (int64_t tap = 0; tap < 9; ++tap)
-        for (int64_t i = 0; i < CK; ++i) dw.data[tap * CK + i] += g[e / side][tap / 3] * g[e % side][tap % 3] * in[0].data[e * CK + i];
+      for (int64_t tap = 0; tap < r * r; ++tap)
+        for (int64_t i = 0; i < CK; ++i) dw.data[tap * CK + i] += g[e / side][tap / r] * g[e % side][tap % r] * in[0].data[e * CK + i];
     return Tensors{dw};
   };
   return d;
 }
 
 const OpDef& image_op() {
-  static const OpDef op = cut("winograd_image", "The tiles of an image, (tile + 2) x (tile + 2) and `tile` apart, each d as B' d B: f32[N, E, Q, C], tile q row by row.", true);
+  static const OpDef op = cut("winograd_image", "The tiles of an image, side x side and `tile` apart, each d as B' d B: f32[N, E, Q, C], tile q row by row.", true);
   return op;
 }
 const OpDef& result_op() {
@@ -172,31 +177,33 @@ const OpDef& taps_op() {
 
 }  // namespace
 
-Form winograd_gradient_form(int64_t m) {
+Form winograd_gradient_form(int64_t m, int64_t r) {
   Form f;
-  f.name = fmt::format("winograd{}", m);
-  f.cost = [m](const Node& n, const Graph& g, const Target& target) -> std::optional<double> {
+  f.name = fmt::format("winograd{}of{}", m, r);
+  f.cost = [m, r](const Node& n, const Graph& g, const Target& target) -> std::optional<double> {
     const ConvGeometry at(n.attrs);
     const Type &x = g.type(n.inputs[0]), &dy = g.type(n.inputs[1]);
-    if (!has_tiles(at, n.attrs.i("kh"), n.attrs.i("kw"))) return std::nullopt;
-    const int64_t C = x.dims[2], K = dy.dims[2], q = tiles(dy.dims[0], m) * tiles(dy.dims[1], m);
-    if (C % target.lanes != 0 || K % target.lanes != 0 || C < 2 * target.lanes || q < 4) return std::nullopt;
-    const double elements = static_cast<double>((m + 2) * (m + 2) * q), c = static_cast<double>(C), k = static_cast<double>(K);
-    const double cost = 2 * elements * c * k + 80 * elements * (c + k);  // tiles go through memory
+    if (!has_tiles(at, n.attrs.i("kh"), n.attrs.i("kw"), r)) return std::nullopt;
+    const int64_t C = x.dims[2] / at.groups, K = dy.dims[2], q = tiles(dy.dims[0], m) * tiles(dy.dims[1], m);
+    if (C * at.groups % target.lanes != 0 || K / at.groups % target.lanes != 0 || C < 2 * target.lanes || q < 4) return std::nullopt;
+    const double elements = static_cast<double>((m + r - 1) * (m + r - 1) * q), c = static_cast<double>(C), k = static_cast<double>(K);
+    const double cost = 2 * elements * c * k + 80 * elements * (c * at.groups + k);  // tiles go through memory
     if (cost > 0.8 * n.op->cost(n, g).flops) return std::nullopt;
     return cost;
   };
-  f.rewrite = [m](Graph& g, NodeId id, const Target&) {
+  f.rewrite = [m, r](Graph& g, NodeId id, const Target&) {
     const Node n = g.nodes[id];
     const Type dy = g.type(n.inputs[1]);
-    const Attrs grid = {{"tile", m}, {"rows", tiles(dy.dims[0], m)}, {"columns", tiles(dy.dims[1], m)}};
+    const Attrs size = {{"tile", m}, {"side", m + r - 1}};
+    Attrs grid = size;
+    grid.set("rows", tiles(dy.dims[0], m)), grid.set("columns", tiles(dy.dims[1], m));
     Attrs image = grid;
     for (const char* side : {"pad_top", "pad_left"}) image.set(side, n.attrs.i(side));
     const ValueId v = g.add(image_op(), {n.inputs[0]}, image, n.layer, "tiles"), z = g.add(result_op(), {n.inputs[1]}, grid, n.layer, "tiles");
-    const ValueId s = g.add(sums_op(), {v, z}, {}, n.layer, "sums");
+    const ValueId s = g.add(sums_op(), {v, z}, {{"groups", static_cast<int64_t>(ConvGeometry(n.attrs).groups)}}, n.layer, "sums");
     g.nodes[id].op = &taps_op();
     g.nodes[id].inputs = {s};
-    g.nodes[id].attrs = {{"tile", m}};
+    g.nodes[id].attrs = size;
   };
   return f;
 }

@@ -297,12 +297,12 @@ struct Chooser {
     s.name = "winograd";
     const ir::Node& node = p.graph->nodes[k.anchor];
     const Type &a = anchor_type(), &o = out().type;
-    const int64_t tile = node.attrs.i("tile"), C = p.graph->type(node.inputs[0]).dims[2], step_y = tile / pool_y;
+    const int64_t tile = node.attrs.i("tile"), side = node.attrs.i("side"), C = p.graph->type(node.inputs[0]).dims[2], step_y = tile / pool_y;
     const auto [lanes, vectors] = lanes_of_result(a.dims[2], 2);
     s.vector = lanes;
     const int64_t rows = (o.dims[0] + step_y - 1) / step_y, columns = (a.dims[1] + tile - 1) / tile;
     // Tile rows of a task: their transforms fit a core's cache, and a sample that is worth it keeps all cores busy.
-    int64_t most = std::max<int64_t>(1, m.l2 / ((tile + 2) * (tile + 2) * C * 4 * columns));
+    int64_t most = std::max<int64_t>(1, m.l2 / (side * side * C * 4 * columns));
     int64_t task_rows = largest_divisor(rows, most);
     if (flops() >= kSplitSampleFlops) {
       const auto busiest = [&](int64_t r) { return (rows / r + m.cores - 1) / m.cores * r; };
@@ -416,7 +416,7 @@ struct Chooser {
     const Type& t = anchor_type();
     s.name = t.batched ? "tiles" : "taps_back";
     s.vector = lanes_for(t.dims.back(), m.vector_floats, 1, true).first;
-    set("side", p.graph->nodes[k.anchor].attrs.i("tile") + 2);
+    set("side", p.graph->nodes[k.anchor].attrs.i("side"));
   }
 
   void tile_sums() {

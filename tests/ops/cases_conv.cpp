@@ -56,19 +56,27 @@ void packed(std::vector<Case>& c) {
 
 void transformed(std::vector<Case>& c) {
   struct Image { int64_t h, w, top, bottom, left, right; };
-  for (const int64_t m : {2, 4, 6}) {
-    for (const auto& [in, out] : {std::pair<int64_t, int64_t>{1, 1}, {3, 5}, {16, 32}, {8, 24}}) {
-      for (const bool turned : {false, true}) c.push_back({"winograd_weights", {fixed({3, 3, in, out})}, {{"tile", m}, {"turned", turned}}});
-      for (const Image& i : {Image{7, 6, 1, 1, 1, 1}, {3, 3, 0, 0, 0, 0}, {13, 14, 0, 2, 2, 1}})
-        c.push_back({"winograd_conv", {batched({i.h, i.w, in}), fixed({(m + 2) * (m + 2), in, out})},
-                     with(window({i.h, 3, 1, i.top, i.bottom}, {i.w, 3, 1, i.left, i.right}), {{"tile", m}})});
-      const Attrs grid = {{"tile", m}, {"rows", int64_t{2}}, {"columns", int64_t{3}}};
+  struct Channels { int64_t in, out, groups; };
+  for (const auto& [m, r] : {std::pair<int64_t, int64_t>{2, 3}, {4, 3}, {6, 3}, {2, 5}, {4, 5}})
+    for (const auto& [in, out, groups] : {Channels{1, 1, 1}, {3, 5, 1}, {16, 32, 1}, {8, 24, 1}, {16, 32, 2}}) {
+      const int64_t side = m + r - 1;
+      const Attrs size = {{"tile", m}, {"side", side}}, grouped = with(size, {{"groups", groups}});
+      for (const bool turned : {false, true}) {
+        Attrs a = grouped;
+        a.set("turned", turned);
+        c.push_back({"winograd_weights", {fixed({r, r, in / groups, out})}, a});
+      }
+      for (const Image& i : {Image{7, 6, 1, 1, 1, 1}, {5, 5, 0, 0, 0, 0}, {13, 14, 0, 2, 2, 1}}) {
+        Attrs a = window({i.h, r, 1, i.top, i.bottom}, {i.w, r, 1, i.left, i.right});
+        for (const auto& [key, value] : grouped) a.set(key, value);
+        c.push_back({"winograd_conv", {batched({i.h, i.w, in}), fixed({side * side, in / groups, out})}, a});
+      }
+      const Attrs grid = with(size, {{"rows", int64_t{2}}, {"columns", int64_t{3}}});
       c.push_back({"winograd_image", {batched({2 * m + 1, 3 * m, in})}, with(grid, {{"pad_top", int64_t{1}}, {"pad_left", int64_t{0}}})});
       c.push_back({"winograd_result", {batched({2 * m - 1, 3 * m, out})}, grid});
-      c.push_back({"winograd_sums", {batched({(m + 2) * (m + 2), 6, in}), batched({(m + 2) * (m + 2), 6, out})}, {}});
-      c.push_back({"winograd_taps", {fixed({(m + 2) * (m + 2), in, out})}, {{"tile", m}}});
+      c.push_back({"winograd_sums", {batched({side * side, 6, in}), batched({side * side, 6, out})}, {{"groups", groups}}});
+      c.push_back({"winograd_taps", {fixed({side * side, in / groups, out})}, size});
     }
-  }
 }
 
 void depthwise(std::vector<Case>& c) {

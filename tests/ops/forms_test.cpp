@@ -52,12 +52,14 @@ double distance(const RefTensor& a, const RefTensor& b) {
   return worst;
 }
 
-Case convolution(const char* op, int64_t h, int64_t w, int64_t c, int64_t k, int64_t before, int64_t after) {
-  const Type x{DType::f32, true, {h, w, c}}, kernel{DType::f32, false, {3, 3, c, k}}, y{DType::f32, true, {h + before + after - 2, w + before + after - 2, k}};
+Case convolution(const char* op, int64_t h, int64_t w, int64_t c, int64_t k, int64_t before, int64_t after, int64_t r = 3, int64_t groups = 1) {
+  const Type x{DType::f32, true, {h, w, c}}, kernel{DType::f32, false, {r, r, c / groups, k}};
+  const Type y{DType::f32, true, {h + before + after - r + 1, w + before + after - r + 1, k}};
   Attrs a = {{"stride_h", int64_t{1}}, {"stride_w", int64_t{1}}, {"pad_top", before}, {"pad_bottom", after}, {"pad_left", before}, {"pad_right", after}};
+  if (groups > 1) a.set("groups", groups);
   if (std::string(op) == "conv") return {op, {x, kernel}, a};
   if (std::string(op) == "conv_weight_grad") {
-    a.set("kh", int64_t{3}), a.set("kw", int64_t{3});
+    a.set("kh", r), a.set("kw", r);
     return {op, {x, y}, a};
   }
   a.set("in_h", h), a.set("in_w", w);
@@ -70,7 +72,8 @@ TEST_CASE("every form of an operator is the operator") {
   int forms = 0;
   std::vector<Case> all = cases();
   for (const char* op : {"conv", "conv_data_grad", "conv_weight_grad"})
-    for (const auto& [before, after] : {std::pair<int64_t, int64_t>{1, 1}, {0, 0}, {2, 1}}) all.push_back(convolution(op, 9, 10, 16, 32, before, after));
+    for (const auto& [before, after] : {std::pair<int64_t, int64_t>{1, 1}, {0, 0}, {2, 1}})
+      for (const auto& [r, groups] : {std::pair<int64_t, int64_t>{3, 1}, {5, 1}, {3, 2}, {5, 2}}) all.push_back(convolution(op, 9, 10, 32, 64, before, after, r, groups));
   for (const Case& c : all)
     for (const Form& form : ops::registry().ops.at(c.op).forms)
       for (const Target target : {Target{8, 16}, Target{16, 32}}) {
@@ -82,17 +85,18 @@ TEST_CASE("every form of an operator is the operator") {
         CHECK_MESSAGE(distance(got, net.want) < 1e-9, fmt::format("{} as {}", name_of(c), form.name));
         ++forms;
       }
-  CHECK(forms > 80);
+  CHECK(forms > 160);
 }
 
 // In float32, against sums in double, relative to the largest result: the bounds that winograd.cpp states.
 TEST_CASE("tiles of Winograd keep the bound of their error, whatever the image leaves of the last tile") {
-  for (const auto& [m, bound] : {std::pair<int64_t, double>{2, 2e-6}, {4, 2e-5}, {6, 2e-4}})
+  struct Tile { int64_t m, r; double bound; };
+  for (const auto& [m, r, bound] : {Tile{2, 3, 2e-6}, {4, 3, 2e-5}, {6, 3, 2e-4}, {2, 5, 2e-5}, {4, 5, 2e-4}})
     for (const auto& [h, w] : {std::pair<int64_t, int64_t>{13, 15}, {12, 12}, {5, 28}, {28, 3}})
       for (const char* op : {"conv", "conv_data_grad", "conv_weight_grad"})
         for (const Form& form : ops::registry().ops.at(op).forms) {
-          if (form.name != fmt::format("winograd{}", m)) continue;
-          const Case c = convolution(op, h, w, 32, 48, 1, 1);
+          if (form.name != fmt::format("winograd{}of{}", m, r)) continue;
+          const Case c = convolution(op, h, w, 32, 48, r / 2, r / 2, r, h == w ? 2 : 1);
           Net net = net_of(c, 3);
           form.rewrite(net.g, 0, Target{8, 16});
           passes::restore_order(net.g);
