@@ -157,8 +157,9 @@ void Applier::scatter() {
   b.out.vectorize(b.vars[0], s.vector, TailStrategy::GuardWithIf);
 }
 
-// Weights into blocks.
+// Weights into blocks. The elements of a transformed tile are computed together, from taps that are read once.
 void Applier::blocks() {
+  if (num("elements") > 1) b.out.reorder({b.vars[0], b.vars[2], b.vars[1], b.vars[3]}).unroll(b.vars[2]);
   b.out.vectorize(b.vars[0], s.vector).parallel(b.vars.back());
   stage_padding(b.out, Var::outermost());
 }

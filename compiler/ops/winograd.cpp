@@ -137,6 +137,7 @@ OpDef winograd_weights() {
   d.doc = "Weights f32[r, r, C/groups, K] as winograd_conv takes them: u[e, c, k] with G w G' of each c and k as its side^2 elements e. `turned`: of the gradient in "
           "the image, whose kernels are turned by half a turn and whose channels are exchanged within each group, u[e, k, c].";
   d.kind = Kind::gather;
+  d.transforms_tiles = true;
   d.inputs = 1;
   d.no_gradient = "it is put in after gradients are";
   d.cost = per_element(30);

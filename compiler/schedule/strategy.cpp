@@ -115,6 +115,7 @@ struct Chooser {
   void pack() {
     s.name = "blocks";
     s.vector = lanes_for(out().block, m.vector_floats, 1, true).first;
+    if (k.anchor != ir::kNone && p.graph->nodes[k.anchor].op->transforms_tiles) set("elements", anchor_type().dims[0]);
   }
 
   void map() {
