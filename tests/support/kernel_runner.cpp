@@ -120,10 +120,12 @@ std::map<ir::ValueId, ir::RefTensor> run_kernels(const ir::Graph& g, const sched
     auto f = reinterpret_cast<Kernel>(dlsym(so.handle, (objects[k].symbol + "_argv").c_str()));
     if (!f) { error = "no symbol " + objects[k].symbol; return {}; }
     void* user = context.get();
+    const size_t before = context->heap_blocks();
     std::vector<void*> args = {&user};
     for (int b : plan.kernels[k].inputs) args.push_back(&buffers[b]);
     for (int b : plan.kernels[k].outputs) args.push_back(&buffers[b]);
     if (int r = f(args.data())) { error = fmt::format("{} returned {}: {}", plan.kernels[k].name, r, context->last_error()); return {}; }
+    if (plan.kernels[k].phase != schedule::Phase::ingest && context->heap_blocks() > before) { error = fmt::format("{} asks for more scratch memory than the {} bytes it was to need", plan.kernels[k].name, scratch); return {}; }
   }
   std::map<ir::ValueId, ir::RefTensor> results;
   auto fetch = [&](ir::ValueId v) {
