@@ -61,6 +61,7 @@ class Pool final : public Context {
   }
   int threads() const override { return threads_; }
   const char* last_error() const override { return error_; }
+  size_t heap_blocks() const override { return heap_blocks_.load(std::memory_order_relaxed); }
 
   void fail(const char* message) { std::snprintf(error_, sizeof error_, "%s", message); }
 
@@ -92,7 +93,10 @@ class Pool final : public Context {
   void* scratch(size_t bytes) {
     Scratch& s = scratch_[owner_ == this ? slot_ : 0];
     size_t need = kHeader + (bytes + 63) / 64 * 64;
-    if (s.top + need > s.size) return nullptr;
+    if (s.top + need > s.size) {
+      heap_blocks_.fetch_add(1, std::memory_order_relaxed);
+      return nullptr;
+    }
     const ScratchBlock block{s.last, false};
     uint8_t* p = s.base + s.top;
     std::memcpy(p, &block, sizeof block);
@@ -169,6 +173,7 @@ class Pool final : public Context {
   alignas(64) std::atomic<int> done_{0};
   std::atomic<int> sleepers_{0}, failed_{0};
   std::atomic<bool> stop_{false};
+  std::atomic<size_t> heap_blocks_{0};
   Task task_ = nullptr;
   uint8_t* closure_ = nullptr;
   int min_ = 0, size_ = 0;

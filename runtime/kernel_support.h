@@ -16,6 +16,8 @@ class Context {
   virtual int threads() const = 0;
   /// Message of the last error a kernel reported, or "".
   virtual const char* last_error() const = 0;
+  /// How many blocks the heap gave because the scratch memory was too small for a kernel. 0, or the compiler's bound is wrong.
+  virtual size_t heap_blocks() const = 0;
 };
 
 /// Zeroed memory aligned to 64 bytes (2 MiB pages asked for when large); null when there is none.

@@ -19,11 +19,11 @@
 namespace netc::lower {
 namespace {
 
-constexpr char kMagic[8] = {'n', 'e', 't', 'c', 'k', 'r', 'n', '1'};
+constexpr char kMagic[8] = {'n', 'e', 't', 'c', 'k', 'r', 'n', '2'};
 
 struct Header {
   char magic[8];
-  int64_t scratch;
+  int64_t scratch, scratch_batch;
   uint64_t symbol_bytes, object_bytes, checksum;
 };
 
@@ -84,7 +84,7 @@ std::string content_key(const schedule::Plan& p, const schedule::Kernel& k, cons
   return key;
 }
 
-bool load_cached(const std::string& dir, const std::string& key, Object& out) {
+bool load_cached(const std::string& dir, const std::string& key, int max_batch, Object& out) {
   if (dir.empty()) return false;
   std::ifstream f(path_of(dir, key), std::ios::binary);
   if (!f) return false;
@@ -94,11 +94,13 @@ bool load_cached(const std::string& dir, const std::string& key, Object& out) {
   std::memcpy(&h, bytes.data(), sizeof h);
   size_t body = bytes.size() - sizeof h;
   if (std::memcmp(h.magic, kMagic, sizeof kMagic) != 0 || h.symbol_bytes > body || h.object_bytes != body - h.symbol_bytes || h.scratch < 0) return false;
+  if (h.scratch_batch != 0 && h.scratch_batch != max_batch) return false;
   llvm::ArrayRef<uint8_t> payload(reinterpret_cast<const uint8_t*>(bytes.data()) + sizeof h, body);
   if (llvm::xxh3_64bits(payload) != h.checksum) return false;
   out.symbol = bytes.substr(sizeof h, h.symbol_bytes);
   out.object = bytes.substr(sizeof h + h.symbol_bytes);
   out.scratch = h.scratch;
+  out.scratch_batch = static_cast<int>(h.scratch_batch);
   out.from_cache = true;
   return true;
 }
@@ -113,6 +115,7 @@ void store_cached(const std::string& dir, const std::string& key, const Object& 
   Header h{};
   std::memcpy(h.magic, kMagic, sizeof kMagic);
   h.scratch = o.scratch;
+  h.scratch_batch = o.scratch_batch;
   h.symbol_bytes = o.symbol.size();
   h.object_bytes = o.object.size();
   h.checksum = llvm::xxh3_64bits(llvm::ArrayRef<uint8_t>(reinterpret_cast<const uint8_t*>(body.data()), body.size()));

@@ -15,26 +15,10 @@
 #include "compiler/lower/apply.h"
 #include "compiler/lower/build.h"
 #include "compiler/lower/cache.h"
+#include "compiler/lower/scratch.h"
 
 namespace netc::lower {
 namespace {
-
-// The bytes that a kernel asks of halide_malloc per thread: the largest sum along one nest of allocations, each with the runtime's header.
-class ScratchBound : public Halide::Internal::IRVisitor {
- public:
-  int64_t most = 0;
-
- private:
-  using IRVisitor::visit;
-  void visit(const Halide::Internal::Allocate* op) override {
-    int64_t bytes = op->constant_allocation_size() * op->type.bytes();
-    held_ += 128 + (bytes + 63) / 64 * 64;
-    most = std::max(most, held_);
-    IRVisitor::visit(op);
-    held_ -= 128 + (bytes + 63) / 64 * 64;
-  }
-  int64_t held_ = 0;
-};
 
 // Halide's errors become exceptions of this file's; its warnings are for its developers.
 class Reporter : public Halide::CompileTimeErrorReporter {
@@ -68,15 +52,11 @@ void compile(const schedule::Plan& p, const schedule::Kernel& k, const schedule:
   std::vector<Halide::Argument> args(b.params.begin(), b.params.end());
   Halide::Pipeline pipeline(b.out);
   for (const auto& pass : b.passes) pipeline.add_custom_lowering_pass(pass.get(), nullptr);
+  ScratchPass scratch(p, k, b);
+  pipeline.add_custom_lowering_pass(&scratch, nullptr);
   Halide::Module module = pipeline.compile_to_module(args, o.symbol, target, Halide::LinkageType::ExternalPlusArgv);
-  int64_t kernel = 0, task = 0;  // what the kernel itself holds while its tasks run on the same thread, and what one of these holds
-  for (auto& f : module.functions()) {
-    ScratchBound bound;
-    f.body.accept(&bound);
-    int64_t& most = f.linkage == Halide::LinkageType::Internal ? task : kernel;
-    most = std::max(most, bound.most);
-  }
-  o.scratch = kernel + task;
+  o.scratch = scratch.found().bytes;
+  o.scratch_batch = scratch.found().by_batch ? p.max_batch : 0;
   std::map<Halide::OutputFileType, std::string> files;
   if (options.want_halide_text) files[Halide::OutputFileType::stmt] = stem + ".stmt";
   if (options.want_cpp) files[Halide::OutputFileType::c_source] = stem + ".cpp";
@@ -101,7 +81,7 @@ bool lower_all(const schedule::Plan& p, const schedule::Machine& m, const Option
     auto [it, fresh] = first.try_emplace(keys[i], i);
     same_as[i] = it->second;
     bool must_compile = options.want_halide_text || options.want_cpp;
-    if (fresh && (must_compile || !load_cached(options.cache_dir, keys[i], objects[i]))) todo.push_back(i);
+    if (fresh && (must_compile || !load_cached(options.cache_dir, keys[i], p.max_batch, objects[i]))) todo.push_back(i);
   }
   // Halide would run on a stack of its own, which exceptions cannot leave; kernels are small enough for a thread's.
   Halide::set_compiler_stack_size(0);

@@ -19,6 +19,7 @@ struct Object {
   std::string symbol;             // "netc_k_0123456789abcdef": int symbol(void* context, halide_buffer_t* in..., halide_buffer_t* out...)
   std::string object;             // the ELF file's bytes
   int64_t scratch = 0;            // bound on the bytes that one call asks of halide_malloc per thread
+  int scratch_batch = 0;          // the largest batch that `scratch` holds for; 0: any
   std::string halide_text;
   std::string cpp_source;         // a complete C++ function definition set, without the runtime preamble repeated
   bool from_cache = false;

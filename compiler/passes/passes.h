@@ -37,4 +37,13 @@ void add_updates(ir::Graph&, const ir::Registry&, const ir::OptimizerDef&, const
 /// Inference: affine maps after a contraction go into its weights and one offset; other affine maps become x * scale + shift with both known at load.
 [[nodiscard]] ir::Graph fold_affine(ir::Graph, const ir::Registry&);
 
+/// What becomes of a value of the forward pass once the backward pass wants it.
+enum class Fate : uint8_t {
+  kept,     // it was stored
+  inlined,  // it never is: computed in its readers' kernels
+  dropped,  // it was stored for the forward pass only: the backward pass computes it again
+};
+/// A training graph whose backward pass computes dropped values again, from kept ones, right before it reads them. `fates`: by value. Values keep their numbers.
+[[nodiscard]] ir::Graph recompute(ir::Graph, const std::vector<Fate>& fates);
+
 }  // namespace netc::passes

@@ -4,10 +4,11 @@
 
 namespace netc::schedule {
 
-ir::Graph choose_forms(ir::Graph g, const Machine& m) {
+ir::Graph choose_forms(ir::Graph g, const Machine& m, const std::set<ir::ValueId>& as_they_are) {
   const ir::Target target{m.vector_floats, m.vector_registers};
   const ir::NodeId nodes = static_cast<ir::NodeId>(g.nodes.size());
   for (ir::NodeId n = 0; n < nodes; ++n) {
+    if (as_they_are.count(g.nodes[n].results.front())) continue;
     const ir::Form* best = nullptr;
     double least = 0;
     for (const ir::Form& form : g.nodes[n].op->forms)

@@ -36,7 +36,7 @@ bool is_loss(const std::string& output) { return output == "loss" || output.rfin
 
 class Planner {
  public:
-  Planner(const Graph& g, const Machine& m, int max_batch) : graph_(std::make_shared<Graph>(choose_forms(g, m))), g_(*graph_), m_(m) {
+  Planner(Graph g, const Machine& m, int max_batch) : graph_(std::make_shared<Graph>(std::move(g))), g_(*graph_), m_(m) {
     plan_.graph = graph_;
     plan_.max_batch = max_batch;
   }
@@ -244,7 +244,8 @@ std::vector<StoredDim> stored_dims(const Buffer& b) {
   return s;
 }
 
-Plan make_plan(const Graph& g, const Machine& m, int max_batch) { return Planner(g, m, max_batch).run(); }
+Plan plan_chosen(Graph g, const Machine& m, int max_batch) { return Planner(std::move(g), m, max_batch).run(); }
+Plan make_plan(const Graph& g, const Machine& m, int max_batch) { return plan_chosen(choose_forms(g, m), m, max_batch); }
 
 namespace {
 std::string layout_text(const Buffer& b) {

@@ -17,6 +17,7 @@
 #include "compiler/passes/pipeline.h"
 #include "compiler/report/report.h"
 #include "compiler/schedule/plan.h"
+#include "compiler/tool/limit.h"
 
 namespace netc::tool {
 namespace {
@@ -69,12 +70,13 @@ struct Compilation {
   schedule::Plan train, infer;
   emit::Unit unit;
   emit::BuildOptions build;
+  LimitCost limit_cost;
   std::vector<std::pair<std::string, double>> timings;
   Clock::time_point start = Clock::now();
 
   bool has_training() const { return !o.inference_only && !model.train.losses.empty() && model.train.optimizer; }
 
-  void prepare() {
+  bool prepare(std::string& error) {
     passes::PipelineOptions how;
     how.print_after = o.print_after;
     how.on_print = [](const std::string& pass, const ir::Graph& g) { fmt::print(stderr, "// after {}\n{}\n", pass, print(g)); };
@@ -91,9 +93,10 @@ struct Compilation {
     build.lower.threads = o.threads > 0 ? o.threads : std::max(1u, std::thread::hardware_concurrency());
     if (!o.no_cache) build.lower.cache_dir = cache_folder();
     build.timings = o.timings ? &timings : nullptr;
+    return o.memory_limit == 0 || limit_memory(unit, program, train, o.memory_limit, limit_cost, error);
   }
 
-  std::string plans_text() const { return (unit.train ? print(train) + "\n" : "") + print(infer); }
+  std::string plans_text() const { return text(limit_cost, true) + (unit.train ? print(train) + "\n" : "") + print(infer); }
 
   int emit_halide() {
     build.lower.want_halide_text = true;
@@ -156,6 +159,7 @@ struct Compilation {
     fmt::print("inference takes {} bytes: weights {}, arena {}, data {}, scratch {} for each of {} threads (batch {})\n",
                grouped(inference_bytes(m, threads())), grouped(m.weights), grouped(m.infer_arena), grouped(m.data), grouped(m.scratch_per_thread), threads(),
                infer.max_batch);
+    fmt::print("{}", text(limit_cost, o.report));
   }
 
   /// Equal kernels are one.
@@ -175,6 +179,10 @@ struct Compilation {
     j["memory"] = {{"threads", threads()}, {"weights", m.weights}, {"optimiser", m.slots}, {"training_arena", unit.train ? training_arena(m) : 0},
                    {"inference_arena", m.infer_arena}, {"data", m.data}, {"scratch_per_thread", m.scratch_per_thread},
                    {"training_total", unit.train ? training_bytes(m, threads()) : 0}, {"inference_total", inference_bytes(m, threads())}};
+    if (limit_cost.arena > 0) {
+      j["memory_limit"] = {{"bytes", o.memory_limit}, {"recomputed", limit_cost.layers}, {"plain", limit_cost.plain}, {"flops", limit_cost.flops},
+                           {"unlimited_flops", limit_cost.unlimited_flops}, {"unlimited_training_arena", limit_cost.unlimited_arena}};
+    }
     if (o.report) j["report"] = nlohmann::json::parse(report::json(rows));
     fmt::print("{}\n", j.dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
   }
@@ -190,7 +198,7 @@ std::string default_output(const std::string& path) {
 int compile(const CompileOptions& o) {
   auto model = load_model(o.path, o.file);
   if (!model) return kFailed;
-  Compilation c{.o = o, .model = std::move(*model), .program = {}, .machine = {}, .train = {}, .infer = {}, .unit = {}, .build = {}, .timings = {}};
+  Compilation c{.o = o, .model = std::move(*model), .program = {}, .machine = {}, .train = {}, .infer = {}, .unit = {}, .build = {}, .limit_cost = {}, .timings = {}};
   if (!schedule::machine_for(o.target, c.machine)) {
     print_error(fmt::format("unknown target {}; there are host, x86-64-avx2, x86-64-avx512", o.target));
     return kUsage;
@@ -201,7 +209,7 @@ int compile(const CompileOptions& o) {
     print_error(fmt::format("{} is no file that can be replaced; name another output", out));
     return kFailed;
   }
-  c.prepare();
+  if (std::string error; !c.prepare(error)) return print_error(error), kFailed;
   c.unit.name = fs::path(out).filename().string();
   if (o.emit != "program" || c.unit.name.empty() || c.unit.name == "." || c.unit.name == "..") c.unit.name = fs::path(o.path).stem().string();
   int code = kDone;

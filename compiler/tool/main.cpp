@@ -2,10 +2,12 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <charconv>
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
 #include <filesystem>
+#include <map>
 #include <new>
 #include <set>
 #include <string>
@@ -43,6 +45,17 @@ void add_file_options(CLI::App& app, FileOptions& f) {
   app.add_option("--net", f.net, "the net to take, when the file has several")->type_name("NAME");
   app.add_flag("--Werror", f.warnings_are_errors, "warnings are errors");
   add_output_options(app, f);
+}
+
+/// "800MB", "1.5GiB", "4096": bytes; 0 where it says none.
+int64_t bytes_of(const std::string& size) {
+  static const std::map<std::string, double> units = {{"", 1},      {"b", 1},        {"kb", 1e3},      {"mb", 1e6},      {"gb", 1e9},
+                                                      {"tb", 1e12}, {"kib", 0x1p10}, {"mib", 0x1p20}, {"gib", 0x1p30}, {"tib", 0x1p40}};
+  double number = 0;
+  const auto [end, wrong] = std::from_chars(size.data(), size.data() + size.size(), number);
+  const auto unit = units.find(CLI::detail::to_lower(size.substr(static_cast<size_t>(end - size.data()))));
+  const bool good = wrong == std::errc() && unit != units.end() && number > 0 && number * unit->second < 0x1p62;
+  return good ? static_cast<int64_t>(number * unit->second) : 0;
 }
 
 /// What the design names and this version lacks: the message for the user, or "".
@@ -102,6 +115,9 @@ int run(int argc, char** argv) {
   app.add_option("--emit", o.emit, "what to make")->check(CLI::IsMember({"program", "library", "cpp", "objects", "graph", "ir", "schedule", "halide"}));
   app.add_option("--target", o.target, "host, x86-64-avx2 or x86-64-avx512");
   app.add_option("--max-batch", o.max_batch, "the largest batch of the product")->check(CLI::Range(1, 65536));
+  app.add_option_function<std::string>("--memory-limit", [&o](const std::string& v) { o.memory_limit = bytes_of(v); },
+                                       "what an instance may take, as 800MB or 2GiB: training computes again what it cannot keep")
+      ->check([](const std::string& v) { return bytes_of(v) > 0 ? std::string() : v + " is no size; write 800MB or 1.5GiB"; })->type_name("SIZE");
   app.add_option("--threads", o.threads, "threads that compile")->check(CLI::Range(1, 1024));
   app.add_flag("--inference-only", o.inference_only, "without training");
   app.add_flag("--no-cache", o.no_cache, "compile every kernel again");

@@ -49,7 +49,10 @@ const ir::Registry& registry() {
 
 namespace {
 
-std::unique_ptr<Net> compile(const std::string& name, const std::string& source, int max_batch, bool training, const schedule::Machine* machine) {
+using Defines = std::vector<std::pair<std::string, std::string>>;
+
+std::unique_ptr<Net> compile(const std::string& name, const std::string& source, int max_batch, bool training, const schedule::Machine* machine,
+                             const Defines& defines) {
   std::string text = source;
   if (source.size() > 4 && source.substr(source.size() - 4) == ".net") {
     std::ifstream f(std::string(NETC_SOURCE_DIR "/") + source);
@@ -60,7 +63,7 @@ std::unique_ptr<Net> compile(const std::string& name, const std::string& source,
   Diagnostics diagnostics(file);
   auto tree = parse(file, diagnostics);
   REQUIRE_MESSAGE(tree.has_value(), diagnostics.render(false));
-  auto model = sema::analyse(*tree, {}, registry(), diagnostics);
+  auto model = sema::analyse(*tree, {"", defines}, registry(), diagnostics);
   REQUIRE_MESSAGE(model.has_value(), diagnostics.render(false));
   net->model = std::move(*model);
   net->program = passes::run_pipeline(net->model, registry(), [] { passes::PipelineOptions o; o.verify = true; return o; }());
@@ -80,13 +83,14 @@ std::unique_ptr<Net> compile(const std::string& name, const std::string& source,
 
 }  // namespace
 
-std::unique_ptr<Net> load(const std::string& name, const std::string& source, int max_batch, bool training, const schedule::Machine* machine) {
-  auto net = compile(name, source, max_batch, training, machine);
+std::unique_ptr<Net> load(const std::string& name, const std::string& source, int max_batch, bool training, const schedule::Machine* machine,
+                          const Defines& defines) {
+  auto net = compile(name, source, max_batch, training, machine, defines);
   REQUIRE(emit::unsupported(net->unit) == "");
   return net;
 }
 
-std::string refused(const std::string& source) { return emit::unsupported(compile("refused", source, 4, false, nullptr)->unit); }
+std::string refused(const std::string& source) { return emit::unsupported(compile("refused", source, 4, false, nullptr, {})->unit); }
 
 emit::BuildOptions options() {
   emit::BuildOptions o;

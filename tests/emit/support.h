@@ -2,6 +2,8 @@
 #pragma once
 #include <memory>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "compiler/emit/link.h"
 #include "compiler/passes/pipeline.h"
@@ -22,8 +24,9 @@ struct Net {
 const netc::ir::Registry& registry();
 
 /// From source text or, when it ends in .net, from that file of the repository. `training`: false compiles inference only. `machine`: this one by default.
+/// `defines`: hyperparameters.
 std::unique_ptr<Net> load(const std::string& name, const std::string& source, int max_batch, bool training = true,
-                          const netc::schedule::Machine* machine = nullptr);
+                          const netc::schedule::Machine* machine = nullptr, const std::vector<std::pair<std::string, std::string>>& defines = {});
 
 /// What emit::unsupported says of a net's inference form.
 std::string refused(const std::string& source);

@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <random>
 
 #include <fmt/format.h>
 
@@ -11,6 +10,7 @@
 #include "compiler/ops/ops.h"
 #include "compiler/passes/passes.h"
 #include "compiler/passes/pipeline.h"
+#include "tests/models/contents.h"
 #include "tests/support/kernel_runner.h"
 #include "tests/support/model_file.h"
 
@@ -19,11 +19,8 @@ using namespace netc::ir;
 
 namespace {
 
-constexpr int kBatch = 3, kClasses = 3;
+constexpr int kBatch = 3;
 constexpr double kTolerance = 2e-2;   // of the largest element of a tensor: float32 through dozens of layers
-
-// Biases, so that few arguments of a ReLU lie near 0, of most channels above and of some below.
-constexpr double kFarFromZero = 3;
 
 // A ReLU whose argument is as near to 0 as float32's error passes its gradient here and not there. That changes one channel by its share, of a dozen pixels, and
 // nothing else much: so of many channels one may differ.
@@ -49,37 +46,8 @@ const Small kSmall[] = {
     {"autoencoder.net", {{"size", "12"}, {"width", "3"}}},
 };
 
-std::map<std::string, RefTensor> contents(const Graph& g) {
-  std::mt19937 random(7);
-  std::normal_distribution<double> normal;
-  std::uniform_real_distribution<double> uniform;
-  std::map<std::string, RefTensor> out;
-  for (const Variable& v : g.variables) {
-    if (v.role == Role::constant) continue;
-    const Type& t = g.type(v.value);
-    RefTensor r{t.dims, {}};
-    if (t.batched) r.dims.insert(r.dims.begin(), kBatch);
-    int64_t n = 1;
-    for (const int64_t d : r.dims) n *= d;
-    const int64_t fan = v.init.fan_in;
-    for (int64_t i = 0; i < n; ++i) {
-      double x = normal(random);
-      if (v.role == Role::scalar) x = t.dtype == DType::f32 ? 0.01 : 3;
-      else if (t.dtype == DType::u8) x = static_cast<double>(random() % 256);
-      else if (t.dtype == DType::i32) x = static_cast<double>(random() % kClasses);
-      else if (v.role == Role::input && t.rank() == 3) x = 120 + 60 * x;  // a photograph
-      else if (v.role == Role::label) x = uniform(random);
-      else if (v.role == Role::slot || v.role == Role::state) x = 0.5 + std::abs(x);
-      else if (v.role == Role::weight) x = v.init.kind == "ones" ? 1 + 0.2 * x : fan > 0 ? x * std::sqrt(2.0 / static_cast<double>(fan)) : 0.2 * x + (i % 4 == 0 ? -kFarFromZero : kFarFromZero);
-      r.data.push_back(static_cast<float>(x));
-    }
-    out[v.name] = std::move(r);
-  }
-  return out;
-}
-
 void agree(const Graph& g, const std::string& what) {
-  const auto variables = contents(g);
+  const auto variables = test::contents(g, kBatch);
   const auto want = interpret(g, variables, kBatch);
   std::string error;
   const auto got = run_kernels(g, schedule::host_machine(), variables, kBatch, 4, 2, error);

@@ -27,3 +27,17 @@ TEST_CASE("a scratch block that is freed before later ones leaves them alone") {
   halide_free(c, second);
   CHECK(halide_malloc(c, 4096) == first);  // all of it is free again
 }
+
+TEST_CASE("what does not fit the scratch memory comes from the heap, and is counted") {
+  std::string error;
+  auto context = rt::Context::create(1, 4096, error);
+  REQUIRE(context);
+  void* small = halide_malloc(context.get(), 4096);
+  CHECK(context->heap_blocks() == 0);
+  void* large = halide_malloc(context.get(), 1 << 20);
+  REQUIRE(large);
+  CHECK(context->heap_blocks() == 1);
+  std::memset(large, 1, 1 << 20);
+  halide_free(context.get(), large);
+  halide_free(context.get(), small);
+}

@@ -26,6 +26,7 @@ refuse 2 "program,library" "$NETC" "$models/lenet5.net" --emit nothing
 refuse 2 "x86-64-avx512" "$NETC" "$models/lenet5.net" --target z80
 refuse 2 "autodiff" "$NETC" "$models/lenet5.net" --print-after nothing
 refuse 2 "range" "$NETC" "$models/lenet5.net" --max-batch 0
+for size in much -3MB 0 3XB 1e30GB MB nan; do refuse 2 "is no size; write" "$NETC" "$models/lenet5.net" --memory-limit=$size; done
 refuse 2 "machine code" "$NETC" "$models/lenet5.net" --emit schedule --report
 refuse 2 "always" "$NETC" "$models/lenet5.net" --color sometimes
 for later in import lsp; do refuse 2 "not in this version yet" "$NETC" $later x; done
@@ -152,6 +153,28 @@ done
 grep -q '^graph "LeNet5"' ir.txt || fail "--emit ir: $(head -1 ir.txt)"
 expect 0 "training/autodiff" "$NETC" "$models/lenet5.net" --emit ir --print-after autodiff
 expect 0 " ms " "$NETC" "$models/lenet5.net" --emit ir --timings
+
+at "a memory limit"
+lenet="$models/lenet5.net"
+expect 0 "" "$NETC" "$lenet" --emit schedule
+cp out unlimited
+for size in 1GB 0.5GiB 100000000; do "$NETC" "$lenet" --emit schedule --memory-limit $size | cmp -s - unlimited || fail "a limit of $size for a small net changes its plan"; done
+refuse 1 "not even a batch of 1 would fit" "$NETC" "$lenet" --emit schedule --memory-limit 1KiB
+least=$(sed 's/.* takes \([0-9,]*\) bytes.*/\1/; s/,//g' err)
+expect 0 "computed again in the backward pass" "$NETC" "$lenet" --emit schedule --memory-limit "$least"
+[ "$(grep -m1 ^plan out | grep -o 'arena [0-9]*' | cut -d' ' -f2)" -lt "$(grep -m1 ^plan unlimited | grep -o 'arena [0-9]*' | cut -d' ' -f2)" ] || fail "the limited plan is no smaller"
+refuse 1 "a batch of " "$NETC" "$lenet" --emit schedule --memory-limit $((least - 1))
+fits=$(sed 's/.*--max-batch \([0-9]*\).*/\1/' err)
+expect 0 "" "$NETC" "$lenet" --emit schedule --memory-limit $((least - 1)) --max-batch "$fits"
+"$NETC" "$lenet" --memory-limit "$least" -o limited --json >limited.json || fail "a program within a limit"
+python3 - "$least" <<'PY' || fail "--memory-limit --json: $(cat limited.json)"
+import json, sys
+j = json.load(open("limited.json"))
+m, l = j["memory"], j["memory_limit"]
+assert m["training_total"] - m["threads"] * m["scratch_per_thread"] <= int(sys.argv[1]) == l["bytes"], m
+assert l["recomputed"] and l["flops"] > l["unlimited_flops"] and l["unlimited_training_arena"] > m["training_arena"]
+PY
+./limited train --data synthetic:digits:200 --epochs 1 --batch 32 --quiet --out limited.run >/dev/null || fail "a program within a limit does not train"
 
 at "a product, its figures and its report"
 expect 0 "lenet5: 61,706 parameters" "$NETC" "$models/lenet5.net" -o lenet5 -MD

@@ -66,7 +66,13 @@ halide_type_t type_of(ir::DType t) {
 
 std::map<ir::ValueId, ir::RefTensor> run_kernels(const ir::Graph& g, const schedule::Machine& m, const std::map<std::string, ir::RefTensor>& variables, int batch, int max_batch,
                                                  int threads, std::string& error) {
-  schedule::Plan plan = schedule::make_plan(g, m, max_batch);
+  return run_plan(schedule::make_plan(g, m, max_batch), m, variables, batch, threads, error);
+}
+
+std::map<ir::ValueId, ir::RefTensor> run_plan(const schedule::Plan& plan, const schedule::Machine& m, const std::map<std::string, ir::RefTensor>& variables,
+                                              int batch, int threads, std::string& error) {
+  const ir::Graph& g = *plan.graph;
+  const int max_batch = plan.max_batch;
   std::vector<lower::Object> objects;
   lower::Options options;
   options.threads = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
@@ -120,10 +126,15 @@ std::map<ir::ValueId, ir::RefTensor> run_kernels(const ir::Graph& g, const sched
     auto f = reinterpret_cast<Kernel>(dlsym(so.handle, (objects[k].symbol + "_argv").c_str()));
     if (!f) { error = "no symbol " + objects[k].symbol; return {}; }
     void* user = context.get();
+    const size_t before = context->heap_blocks();
     std::vector<void*> args = {&user};
     for (int b : plan.kernels[k].inputs) args.push_back(&buffers[b]);
     for (int b : plan.kernels[k].outputs) args.push_back(&buffers[b]);
     if (int r = f(args.data())) { error = fmt::format("{} returned {}: {}", plan.kernels[k].name, r, context->last_error()); return {}; }
+    if (plan.kernels[k].phase != schedule::Phase::ingest && context->heap_blocks() > before) {
+      error = fmt::format("{} asks for more scratch memory than the {} bytes it was to need", plan.kernels[k].name, scratch);
+      return {};
+    }
   }
   std::map<ir::ValueId, ir::RefTensor> results;
   auto fetch = [&](ir::ValueId v) {
