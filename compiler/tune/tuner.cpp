@@ -1,0 +1,364 @@
+#include "compiler/tune/tuner.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <list>
+#include <map>
+#include <set>
+
+#include <fmt/format.h>
+
+#include "compiler/schedule/candidates.h"
+#include "compiler/schedule/forms.h"
+#include "compiler/tune/measure.h"
+#include "compiler/tune/ranking.h"
+
+namespace netc::tune {
+namespace {
+
+using schedule::Kernel;
+using schedule::Phase;
+using schedule::Plan;
+using schedule::Strategy;
+using schedule::Tuning;
+using schedule::form_key;
+using schedule::forms_of;
+using schedule::TuningEntry;
+using Clock = std::chrono::steady_clock;
+
+constexpr double kFormsShare = 0.4;       // of the budget
+constexpr double kWorthIt = 0.97;         // of the time of what is left for it: less is noise
+constexpr double kLeastShare = 0.002;     // of all time, for a kernel to be tuned
+constexpr int kValues = 3;                // that are tried of each number, around what it is
+constexpr int kAtOnce = 8;                // ways that are compiled and measured together
+
+bool runs_each_time(const Kernel& k) { return k.phase != Phase::ingest && k.phase != Phase::prepare; }
+
+/// Of the times at all batches that count, relative to `base`'s: their geometric mean.
+double ratio(const std::vector<double>& us, const std::vector<double>& base) {
+  double sum = 0;
+  for (size_t i = 0; i < us.size(); ++i) sum += std::log(us[i] / base[i]);
+  return us.empty() ? 1 : std::exp(sum / static_cast<double>(us.size()));
+}
+
+std::string one_word(std::string name) {
+  std::replace(name.begin(), name.end(), ' ', '_');
+  return name.empty() ? "unnamed" : name;
+}
+
+/// Equal kernels of one plan.
+struct Work {
+  const Job* job;
+  const Plan* plan;
+  const Kernel* kernel;
+  std::string key;
+  int count = 0;
+  std::vector<double> default_us = {}, us = {};  // by batch; empty: not measured yet
+  Strategy best = {};
+  std::set<std::string> tried = {};
+  bool known = false;                     // measured by an earlier run
+  bool settled = false;                   // nothing near is faster
+  double total() const { return default_us.empty() ? kernel->strategy.cost_us * count : default_us.front() * count; }
+};
+
+class Tuner {
+ public:
+  Tuner(const std::vector<Job>& jobs, const schedule::Machine& m, const Options& o, Tuning& tuning, Outcome& outcome)
+      : jobs_(jobs), m_(m), o_(o), tuning_(tuning), outcome_(outcome), machine_(schedule::machine_key(m)) {}
+
+  bool run(std::string& error) {
+    if (!forms(error)) return false;
+    gather();
+    if (!defaults(error)) return false;
+    bool found = true;
+    for (int round = 0; found && round < o_.rounds && spent() < o_.seconds; ++round) {
+      found = false;
+      double all = 0;
+      for (const Work& w : works_) all += w.total();
+      for (Work* w : by_time()) {
+        if (w->known || w->settled || w->default_us.empty() || w->total() < kLeastShare * all) continue;
+        if (spent() >= o_.seconds) break;
+        if (!improve(*w, error)) return false;
+        found |= !w->settled;
+      }
+    }
+    for (Work& w : works_)
+      if (!confirm(w, error)) return false;
+    report();
+    return true;
+  }
+
+ private:
+  double spent() const { return std::chrono::duration<double>(Clock::now() - start_).count(); }
+  void say(const std::string& what) const {
+    if (o_.progress) o_.progress(fmt::format("{:.0f} of {:.0f} s, {}", spent(), o_.seconds, what));
+  }
+  How how(const Job& job, double seconds) const { return {.batches = job.batches, .seconds = seconds}; }
+
+  TuningEntry entry(const Job& job, const std::string& key, const std::string& name, const std::string& choice, const std::vector<double>& us,
+                    const std::vector<double>& default_us) const {
+    TuningEntry e{machine_, key, one_word(name), choice, {}};
+    for (size_t i = 0; i < us.size(); ++i) e.timings.push_back({job.batches[i], us[i], default_us[i]});
+    return e;
+  }
+
+  // --- forms: each in a graph of the node alone, with the strategies that the compiler chooses for it.
+
+  struct Node { const Job* job; ir::NodeId id; std::string key; int count; double flops; };
+
+  bool forms(std::string& error) {
+    std::map<std::string, Node> nodes;
+    for (const Job& job : jobs_)
+      for (ir::NodeId n = 0; n < static_cast<ir::NodeId>(job.graph->nodes.size()); ++n) {
+        const ir::Node& node = job.graph->nodes[static_cast<size_t>(n)];
+        if (node.op->forms.empty() || forms_of(*job.graph, n, m_).size() < 2) continue;
+        const std::string key = form_key(*job.graph, n, job.max_batch);
+        const double flops = node.op->cost ? node.op->cost(node, *job.graph).flops * job.max_batch : 0;
+        ++nodes.try_emplace(key, Node{&job, n, key, 0, flops}).first->second.count;
+      }
+    std::vector<const Node*> order;
+    for (const auto& [key, node] : nodes) order.push_back(&node);
+    std::stable_sort(order.begin(), order.end(), [](const Node* a, const Node* b) { return a->flops * a->count > b->flops * b->count; });
+    for (const Node* n : order) {
+      if (const TuningEntry* known = tuning_.find(machine_, n->key)) {
+        outcome_.rows.push_back({.job = n->job->name, .name = known->name, .choice = known->choice, .default_choice = forms_of(*n->job->graph, n->id, m_).front(), .form = true,
+                                 .known = true, .count = n->count, .default_us = known->timings.front().default_us, .us = known->timings.front().us});
+        continue;
+      }
+      if (spent() >= kFormsShare * o_.seconds) {
+        ++outcome_.left;
+        continue;
+      }
+      if (!form(*n, error)) return false;
+    }
+    return true;
+  }
+
+  bool form(const Node& n, std::string& error) {
+    const ir::Graph& g = *n.job->graph;
+    const std::vector<std::string> names = forms_of(g, n.id, m_);
+    const std::string name = g.values[static_cast<size_t>(g.nodes[static_cast<size_t>(n.id)].results[0])].name;
+    say(fmt::format("forms of {}", name));
+    std::vector<double> default_us, best_us;
+    std::string best;
+    for (const std::string& choice : names) {
+      std::vector<double> us;
+      if (!form_time(n, choice, us, error)) return false;
+      if (us.empty()) continue;
+      if (default_us.empty()) default_us = best_us = us, best = choice;
+      else if (ratio(us, best_us) < kWorthIt) best_us = us, best = choice;
+    }
+    if (best.empty()) return true;
+    TuningEntry e = entry(*n.job, n.key, name, best, best_us, default_us);
+    e.form = true;
+    outcome_.rows.push_back({.job = n.job->name, .name = e.name, .choice = best, .default_choice = names.front(), .form = true, .count = n.count,
+                             .tried = static_cast<int>(names.size()) - 1, .default_us = default_us.front(), .us = best_us.front()});
+    tuning_.set(std::move(e));
+    return true;
+  }
+
+  /// Nothing in `us` where this form cannot be measured.
+  bool form_time(const Node& n, const std::string& choice, std::vector<double>& us, std::string& error) {
+    const ir::Graph& g = *n.job->graph;
+    const ir::Node& node = g.nodes[static_cast<size_t>(n.id)];
+    ir::Graph alone;
+    alone.name = "form";
+    std::map<ir::ValueId, ir::ValueId> inputs;
+    for (ir::ValueId v : node.inputs) {
+      if (inputs.count(v)) continue;
+      ir::Variable variable;
+      variable.name = fmt::format("in{}", inputs.size());
+      variable.role = g.type(v).batched ? ir::Role::input : ir::Role::weight;
+      inputs[v] = alone.add_variable(variable, g.type(v));
+    }
+    std::vector<ir::ValueId> operands;
+    for (ir::ValueId v : node.inputs) operands.push_back(inputs[v]);
+    alone.outputs.push_back({"out", alone.add(*node.op, operands, node.attrs)});
+    Tuning forced;
+    forced.set({machine_, form_key(alone, 0, n.job->max_batch), "form", choice, {{1, 1, 1}}, true});
+    const Plan plan = make_plan(alone, m_, n.job->max_batch, &forced);
+    std::vector<lower::Object> objects;
+    std::string ignored;
+    lower::Options lower = o_.lower;
+    lower.skip_failures = true;
+    if (!lower_all(plan, m_, lower, objects, ignored)) return true;
+    std::vector<double> sum(n.job->batches.size());
+    for (size_t k = 0; k < plan.kernels.size(); ++k) {
+      if (plan.kernels[k].phase == Phase::prepare && g.updates.empty()) continue;  // once, at load; in a training step each time
+      std::vector<Measured> measured;
+      if (objects[k].object.empty()) return true;
+      if (!measure(plan, plan.kernels[k], {objects[k]}, how(*n.job, 0.1), o_.toolchain, measured, error)) return false;
+      for (size_t b = 0; b < sum.size(); ++b) sum[b] += measured[0].us[b];
+    }
+    us = sum;
+    return true;
+  }
+
+  // --- strategies
+
+  void gather() {
+    Tuning forms_only;
+    for (const auto& [key, e] : tuning_.entries)
+      if (e.form) forms_only.set(e);
+    std::map<std::string, Work*> first;
+    for (const Job& job : jobs_) {
+      plans_.push_back(make_plan(*job.graph, m_, job.max_batch, &forms_only));
+      for (const Kernel& k : plans_.back().kernels) {
+        if (!runs_each_time(k)) continue;
+        const std::string key = kernel_key(plans_.back(), k);
+        auto& w = first[key];
+        if (!w) {
+          works_.push_back({&job, &plans_.back(), &k, key});
+          w = &works_.back();
+          w->best = k.strategy;
+        }
+        ++w->count;
+      }
+    }
+    for (Work& w : works_)
+      if (const TuningEntry* e = tuning_.find(machine_, w.key); e && !e->form)
+        if (const auto s = schedule::strategy_of(e->choice); s && can_take(*w.plan, *w.kernel, m_, *s)) w.best = *s, w.known = true;
+  }
+
+  std::vector<Work*> by_time() {
+    std::vector<Work*> order;
+    for (Work& w : works_) order.push_back(&w);
+    std::stable_sort(order.begin(), order.end(), [](const Work* a, const Work* b) { return a->total() > b->total(); });
+    return order;
+  }
+
+  /// The kernel in these strategies, compiled and run; the first is the compiler's own.
+  bool run(const Work& w, const std::vector<Strategy>& ways, double seconds, std::vector<Measured>& measured, std::string& error) {
+    Plan some = *w.plan;
+    some.kernels.clear();
+    for (const Strategy& s : ways) {
+      some.kernels.push_back(*w.kernel);
+      some.kernels.back().strategy = s;
+    }
+    lower::Options lower = o_.lower;
+    lower.skip_failures = true;
+    std::vector<lower::Object> objects;
+    return lower_all(some, m_, lower, objects, error) && measure(*w.plan, *w.kernel, objects, how(*w.job, seconds), o_.toolchain, measured, error);
+  }
+
+  bool defaults(std::string& error) {
+    for (Work* w : by_time()) {
+      if (spent() >= o_.seconds) return true;
+      say(w->kernel->name);
+      std::vector<Measured> measured;
+      std::vector<Strategy> ways = {w->kernel->strategy};
+      if (w->known) ways.push_back(w->best);
+      if (!run(*w, ways, 0.1, measured, error)) return false;
+      w->default_us = measured[0].us;
+      w->us = measured.back().works ? measured.back().us : measured[0].us;
+    }
+    return true;
+  }
+
+  bool improve(Work& w, std::string& error) {
+    say(w.kernel->name);
+    w.tried.insert(w.best.text());
+    std::vector<Strategy> near;
+    for (Strategy& s : neighbours(*w.plan, *w.kernel, m_, w.best, kValues))
+      if (w.tried.insert(s.text()).second) near.push_back(std::move(s));
+    const Strategy before = w.best;
+    for (size_t at = 0; at < near.size() && spent() < o_.seconds; at += kAtOnce) {
+      std::vector<Strategy> ways = {w.kernel->strategy};
+      if (w.best.text() != ways[0].text()) ways.push_back(w.best);
+      const size_t present = ways.size() - 1;
+      for (size_t i = at; i < std::min(near.size(), at + kAtOnce); ++i) ways.push_back(near[i]);
+      std::vector<Measured> measured;
+      if (!run(w, ways, 0.3, measured, error)) return false;
+      if (!measured[present].works) continue;
+      for (size_t b = 0; b < w.default_us.size(); ++b) w.default_us[b] = std::min(w.default_us[b], measured[0].us[b]);
+      size_t best = present;
+      for (size_t i = present + 1; i < ways.size(); ++i)
+        if (measured[i].works && ratio(measured[i].us, measured[best].us) < (best == present ? kWorthIt : 1)) best = i;
+      w.best = ways[best];
+    }
+    w.settled = w.best.text() == before.text();
+    return true;
+  }
+
+  /// Once more side by side with the compiler's own: the fastest of many is so partly by chance. Then it is kept.
+  bool confirm(Work& w, std::string& error) {
+    if (w.tried.empty()) return true;
+    if (w.best.text() != w.kernel->strategy.text()) {
+      say(w.kernel->name);
+      std::vector<Measured> measured;
+      if (!run(w, {w.kernel->strategy, w.best}, 0.4, measured, error)) return false;
+      const bool faster = measured[1].works && ratio(measured[1].us, measured[0].us) < kWorthIt;
+      if (!faster) w.best = w.kernel->strategy;
+      w.default_us = measured[0].us;
+      w.us = measured[faster].us;
+    } else {
+      w.us = w.default_us;
+    }
+    tuning_.set(entry(*w.job, w.key, w.kernel->name, w.best.text(), w.us, w.default_us));
+    return true;
+  }
+
+  void report() {
+    for (Work* w : by_time()) {
+      if (w->default_us.empty()) {
+        ++outcome_.left;
+        continue;
+      }
+      outcome_.rows.push_back({.job = w->job->name, .name = w->kernel->name, .choice = w->best.text(), .default_choice = w->kernel->strategy.text(), .known = w->known,
+                               .count = w->count, .tried = std::max(0, static_cast<int>(w->tried.size()) - 1), .estimated_us = w->kernel->strategy.cost_us,
+                               .default_us = w->default_us.front(), .us = w->us.front()});
+    }
+    std::stable_sort(outcome_.rows.begin(), outcome_.rows.end(), [](const Row& a, const Row& b) { return std::pair(!a.form, a.job) < std::pair(!b.form, b.job); });
+    outcome_.seconds = spent();
+  }
+
+  const std::vector<Job>& jobs_;
+  const schedule::Machine& m_;
+  const Options& o_;
+  Tuning& tuning_;
+  Outcome& outcome_;
+  const std::string machine_;
+  const Clock::time_point start_ = Clock::now();
+  std::list<Plan> plans_;
+  std::list<Work> works_;
+};
+
+}  // namespace
+
+bool tune(const std::vector<Job>& jobs, const schedule::Machine& m, const Options& o, Tuning& tuning, Outcome& outcome, std::string& error) {
+  return Tuner(jobs, m, o, tuning, outcome).run(error);
+}
+
+std::string text(const Outcome& o) {
+  std::string s, job;
+  std::vector<std::pair<double, double>> pairs;
+  int searched = 0, best = 0;
+  double before = 0, after = 0, off = 0;
+  for (const Row& r : o.rows) {
+    if (r.job + (r.form ? "f" : "k") != job) {
+      s += fmt::format("{}{}, {}\n{:>9}  {:>9}  {:>9}  {:>6}  {:>5}  {:>5}  \n", job.empty() ? "" : "\n", r.job, r.form ? "forms" : "kernels", r.form ? "" : "estimate", "own", "best",
+                       "faster", "tried", "equal");
+      job = r.job + (r.form ? "f" : "k");
+    }
+    s += fmt::format("{:>9}  {:>9.1f}  {:>9.1f}  {:>5.2f}x  {:>5}  {:>5}  {}: {}{}\n", r.form ? "" : fmt::format("{:.1f}", r.estimated_us), r.default_us, r.us,
+                     r.default_us / r.us, r.tried, r.count, r.name, r.choice, r.choice == r.default_choice ? "" : fmt::format(" (own: {})", r.default_choice));
+    if (r.form) continue;
+    pairs.push_back({r.estimated_us, r.default_us});
+    before += r.default_us * r.count, after += r.us * r.count;
+    if (r.tried == 0) continue;
+    ++searched;
+    best += r.choice == r.default_choice;
+    off += std::log(r.default_us / r.us);
+  }
+  s += fmt::format("\nMicroseconds of a call at the largest batch: as estimated, of the compiler's own choice, of the fastest.\n"
+                   "Estimates rank {} kernels by measured time with Kendall's tau {:.2f}, Spearman's rho {:.2f}.\n", pairs.size(), kendall(pairs), spearman(pairs));
+  if (searched > 0)
+    s += fmt::format("Of {} kernels that were tried in other ways the compiler's own was the fastest for {}; the fastest are {:.1f} % faster in the mean.\n", searched, best,
+                     100 * (std::exp(off / searched) - 1));
+  s += fmt::format("All kernels together: {:.0f} us by the compiler's own choice, {:.0f} us tuned. {:.1f} s{}\n", before, after, o.seconds,
+                   o.left > 0 ? fmt::format("; {} are left, which more time or another run would reach.", o.left) : ".");
+  return s;
+}
+
+}  // namespace netc::tune
