@@ -29,7 +29,9 @@ using schedule::Storage;
 
 constexpr double kTurnUs = 200;           // calls of one way before the next way's turn
 constexpr int kLeastRounds = 3, kMostRounds = 60;
-constexpr double kHopeless = 1.3;         // times the fastest, after the first round: such a way has no further turns
+constexpr double kHopeless = 1.4;         // times the fastest, after two rounds: such a way has no further turns
+constexpr double kAgain = 1.03;           // times its fastest turn: as good as that
+constexpr double kPatience = 8;           // times the planned time, at most, until times repeat
 
 double us_since(Clock::time_point t) { return std::chrono::duration<double, std::micro>(Clock::now() - t).count(); }
 
@@ -232,21 +234,32 @@ class Child {
   }
 
  private:
+  // Rounds go on until the fastest turn of each way was nearly reached by another one: what other processes take makes turns slower, never faster.
   void time(const std::vector<Function>& functions, std::vector<void*>& args, std::vector<double>& best) {
     const double limit = how_.seconds * 1e6 / static_cast<double>(how_.batches.size());
     const bool restores = bench_.overwrites();
+    std::vector<double> second = best;
+    const auto hopeless = [&](size_t i) { return i > 0 && best[i] > kHopeless * *std::min_element(best.begin(), best.end()); };
+    const auto unsure = [&] {
+      for (size_t i = 0; i < best.size(); ++i)
+        if (!hopeless(i) && second[i] > kAgain * best[i]) return true;
+      return false;
+    };
     const auto start = Clock::now();
-    for (int round = 0; round < kMostRounds && (round < kLeastRounds || us_since(start) < limit); ++round)
+    for (int round = 0; round < kMostRounds && (round < kLeastRounds || us_since(start) < (unsure() ? kPatience : 1) * limit); ++round)
       for (size_t i = 0; i < functions.size(); ++i) {
-        if (round > 0 && i > 0 && best[i] > kHopeless * *std::min_element(best.begin(), best.end())) continue;
+        if (round > 1 && hopeless(i)) continue;
         if (restores) bench_.restore();
+        double turn = 1e12;
         for (double spent = 0; spent < kTurnUs;) {
           const auto before = Clock::now();
           functions[i](args.data());
           const double us = us_since(before);
-          best[i] = std::min(best[i], us);
+          turn = std::min(turn, us);
           spent += us;
         }
+        second[i] = std::min(second[i], std::max(turn, best[i]));
+        best[i] = std::min(best[i], turn);
       }
   }
 

@@ -27,7 +27,7 @@ using schedule::forms_of;
 using schedule::TuningEntry;
 using Clock = std::chrono::steady_clock;
 
-constexpr double kFormsShare = 0.4;       // of the budget
+constexpr double kFormsShare = 0.3;       // of the budget
 constexpr double kWorthIt = 0.97;         // of the time of what is left for it: less is noise
 constexpr double kLeastShare = 0.002;     // of all time, for a kernel to be tuned
 constexpr int kValues = 3;                // that are tried of each number, around what it is
@@ -70,14 +70,13 @@ class Tuner {
   bool run(std::string& error) {
     if (!forms(error)) return false;
     gather();
-    if (!defaults(error)) return false;
+    if (!defaults(kLeastShare, error)) return false;
     bool found = true;
     for (int round = 0; found && round < o_.rounds && spent() < o_.seconds; ++round) {
       found = false;
-      double all = 0;
-      for (const Work& w : works_) all += w.total();
+      const double least = kLeastShare * all();
       for (Work* w : by_time()) {
-        if (w->known || w->settled || w->default_us.empty() || w->total() < kLeastShare * all) continue;
+        if (w->known || w->settled || w->default_us.empty() || w->total() < least) continue;
         if (spent() >= o_.seconds) break;
         if (!improve(*w, error)) return false;
         found |= !w->settled;
@@ -85,6 +84,7 @@ class Tuner {
     }
     for (Work& w : works_)
       if (!confirm(w, error)) return false;
+    if (!defaults(0, error)) return false;
     report();
     return true;
   }
@@ -142,12 +142,23 @@ class Tuner {
     say(fmt::format("forms of {}", name));
     std::vector<double> default_us, best_us;
     std::string best;
+    std::map<std::string, std::vector<double>> times;
+    std::vector<double> fastest;
+    for (int turn = 0; turn < 2; ++turn)  // in turn, as ways of a kernel are
+      for (const std::string& choice : names) {
+        std::vector<double> us;
+        if (turn > 0 && (times[choice].empty() || ratio(times[choice], fastest) > 1.5)) continue;
+        if (!form_time(n, choice, us, error)) return false;
+        std::vector<double>& least = times[choice];
+        if (least.empty()) least = us;
+        for (size_t b = 0; b < us.size(); ++b) least[b] = std::min(least[b], us[b]);
+        if (!least.empty() && (fastest.empty() || ratio(least, fastest) < 1)) fastest = least;
+      }
     for (const std::string& choice : names) {
-      std::vector<double> us;
-      if (!form_time(n, choice, us, error)) return false;
+      const std::vector<double>& us = times[choice];
       if (us.empty()) continue;
-      if (default_us.empty()) default_us = best_us = us, best = choice;
-      else if (ratio(us, best_us) < kWorthIt) best_us = us, best = choice;
+      if (default_us.empty()) default_us = us;
+      if (best.empty() || ratio(us, best_us) < (best == names.front() ? kWorthIt : 1)) best_us = us, best = choice;
     }
     if (best.empty()) return true;
     TuningEntry e = entry(*n.job, n.key, name, best, best_us, default_us);
@@ -242,8 +253,17 @@ class Tuner {
     return lower_all(some, m_, lower, objects, error) && measure(*w.plan, *w.kernel, objects, how(*w.job, seconds), o_.toolchain, measured, error);
   }
 
-  bool defaults(std::string& error) {
+  double all() const {
+    double us = 0;
+    for (const Work& w : works_) us += w.total();
+    return us;
+  }
+
+  /// The compiler's own choices, of kernels that take this share of all time, as far as is known.
+  bool defaults(double share, std::string& error) {
+    const double least = share * all();
     for (Work* w : by_time()) {
+      if (!w->default_us.empty() || w->total() < least) continue;
       if (spent() >= o_.seconds) return true;
       say(w->kernel->name);
       std::vector<Measured> measured;
@@ -333,29 +353,33 @@ bool tune(const std::vector<Job>& jobs, const schedule::Machine& m, const Option
 std::string text(const Outcome& o) {
   std::string s, job;
   std::vector<std::pair<double, double>> pairs;
-  int searched = 0, best = 0;
-  double before = 0, after = 0, off = 0;
+  int searched = 0, best = 0, small = 0;
+  double before = 0, after = 0, off = 0, small_us = 0;
+  for (const Row& r : o.rows)
+    if (!r.form) before += r.default_us * r.count, after += r.us * r.count;
   for (const Row& r : o.rows) {
-    if (r.job + (r.form ? "f" : "k") != job) {
-      s += fmt::format("{}{}, {}\n{:>9}  {:>9}  {:>9}  {:>6}  {:>5}  {:>5}  \n", job.empty() ? "" : "\n", r.job, r.form ? "forms" : "kernels", r.form ? "" : "estimate", "own", "best",
-                       "faster", "tried", "equal");
-      job = r.job + (r.form ? "f" : "k");
+    if (!r.form) {
+      pairs.push_back({r.estimated_us, r.default_us});
+      if (r.tried > 0) ++searched, best += r.choice == r.default_choice, off += std::log(r.default_us / r.us);
+      if (r.tried == 0 && r.choice == r.default_choice && r.default_us * r.count < kLeastShare * before) {
+        ++small, small_us += r.default_us * r.count;
+        continue;
+      }
     }
-    s += fmt::format("{:>9}  {:>9.1f}  {:>9.1f}  {:>5.2f}x  {:>5}  {:>5}  {}: {}{}\n", r.form ? "" : fmt::format("{:.1f}", r.estimated_us), r.default_us, r.us,
+    const std::string head = fmt::format("{}, {}", r.job, r.form ? "forms" : "kernels");
+    if (head != job) {
+      s += fmt::format("{}{}\n{:>9}  {:>9}  {:>9}  {:>7}  {:>5}  {:>5}\n", job.empty() ? "" : "\n", head, r.form ? "" : "estimate", "own", "best", "faster", "tried", "equal");
+      job = head;
+    }
+    s += fmt::format("{:>9}  {:>9.1f}  {:>9.1f}  {:>6.2f}x  {:>5}  {:>5}  {}: {}{}\n", r.form ? "" : fmt::format("{:.1f}", r.estimated_us), r.default_us, r.us,
                      r.default_us / r.us, r.tried, r.count, r.name, r.choice, r.choice == r.default_choice ? "" : fmt::format(" (own: {})", r.default_choice));
-    if (r.form) continue;
-    pairs.push_back({r.estimated_us, r.default_us});
-    before += r.default_us * r.count, after += r.us * r.count;
-    if (r.tried == 0) continue;
-    ++searched;
-    best += r.choice == r.default_choice;
-    off += std::log(r.default_us / r.us);
   }
+  if (small > 0) s += fmt::format("\n{} more kernels take {:.0f} us together, less than {} % of all time each.\n", small, small_us, 100 * kLeastShare);
   s += fmt::format("\nMicroseconds of a call at the largest batch: as estimated, of the compiler's own choice, of the fastest.\n"
                    "Estimates rank {} kernels by measured time with Kendall's tau {:.2f}, Spearman's rho {:.2f}.\n", pairs.size(), kendall(pairs), spearman(pairs));
   if (searched > 0)
-    s += fmt::format("Of {} kernels that were tried in other ways the compiler's own was the fastest for {}; the fastest are {:.1f} % faster in the mean.\n", searched, best,
-                     100 * (std::exp(off / searched) - 1));
+    s += fmt::format("Of {} kernels that were tried in other ways the compiler's own was the fastest for {}; the fastest are {:.1f} % faster in the geometric mean.\n",
+                     searched, best, 100 * (std::exp(off / searched) - 1));
   s += fmt::format("All kernels together: {:.0f} us by the compiler's own choice, {:.0f} us tuned. {:.1f} s{}\n", before, after, o.seconds,
                    o.left > 0 ? fmt::format("; {} are left, which more time or another run would reach.", o.left) : ".");
   return s;
