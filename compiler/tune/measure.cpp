@@ -25,6 +25,7 @@ namespace {
 using Clock = std::chrono::steady_clock;
 using Function = int (*)(void**);  // Halide's _argv form: a pointer to each argument
 using schedule::Buffer;
+using schedule::Kernel;
 using schedule::Storage;
 
 constexpr double kTurnUs = 200;           // calls of one way before the next way's turn
@@ -43,96 +44,111 @@ struct Message {
   char text[160] = "";
 };
 
-/// The tensors of one kernel in this process. Those that share memory in the plan share it here.
+/// The tensors of a subject in this process, where the plan has them.
 class Bench {
  public:
-  Bench(const schedule::Plan& p, const schedule::Kernel& k) : p_(p), k_(k) {}
+  explicit Bench(const Subject& s) : s_(s), p_(*s.plan) {}
 
   bool allocate() {
-    for (const auto* list : {&k_.inputs, &k_.outputs})
-      for (int b : *list) {
-        const Buffer& buffer = p_.buffers[b];
-        Memory& m = memory_[place_of(buffer)];
-        m.bytes = std::max(m.bytes, bytes_of(buffer));
-        (list == &k_.inputs ? m.read : m.written) = true;
-        if (m.first < 0) m.first = b;
+    arena_ = rt::allocate_aligned(static_cast<size_t>(p_.arena_bytes));  // only what is touched takes memory
+    if (!arena_) return false;
+    for (const auto* kernels : {&s_.once, &s_.each})
+      for (const Kernel* k : *kernels) {
+        for (int b : k->inputs) {
+          Memory& m = memory(p_.buffers[b]);
+          if (m.first < 0 && !m.written) m.first = b;
+        }
+        for (int b : k->outputs) memory(p_.buffers[b]).written = true;
       }
     for (auto& [place, m] : memory_) {
-      m.contents = rt::allocate_aligned(m.bytes + 64);
-      m.start = m.read && m.written ? rt::allocate_aligned(m.bytes) : nullptr;
-      if (!m.contents || (m.read && m.written && !m.start)) return false;
-      fill(p_.buffers[m.first], m.contents.get(), m.bytes);
-      if (m.start) std::memcpy(m.start.get(), m.contents.get(), m.bytes);
+      if (place.first != kArena) m.own = rt::allocate_aligned(m.bytes + 64);
+      m.at = place.first == kArena ? static_cast<uint8_t*>(arena_.get()) + place.second : static_cast<uint8_t*>(m.own.get());
+      if (!m.at) return false;
+      if (m.first < 0) continue;
+      fill(p_.buffers[m.first], m.at, m.bytes);
+      if (!m.written) continue;
+      m.start = rt::allocate_aligned(m.bytes);
+      if (!m.start) return false;
+      std::memcpy(m.start.get(), m.at, m.bytes);
     }
     return true;
   }
 
-  /// What the kernel overwrites is again as it was.
+  /// What was filled and is overwritten is again as it was.
   void restore() {
     for (auto& [place, m] : memory_)
-      if (m.start) std::memcpy(m.contents.get(), m.start.get(), m.bytes);
+      if (m.start) std::memcpy(m.at, m.start.get(), m.bytes);
   }
   bool overwrites() const {
     return std::any_of(memory_.begin(), memory_.end(), [](const auto& m) { return m.second.start != nullptr; });
   }
 
-  /// The arguments of a call, after the context. They live as long as the bench.
-  std::vector<void*> arguments(int batch) {
+  /// The arguments of each kernel's call, `once` then `each`.
+  std::vector<std::vector<void*>> arguments(void** context, int batch) {
     tensors_.clear();
-    std::vector<void*> args;
-    for (const auto* list : {&k_.inputs, &k_.outputs})
-      for (int b : *list) {
-        const Buffer& buffer = p_.buffers[b];
-        auto t = std::make_unique<Tensor>();
-        for (const schedule::StoredDim& d : stored_dims(buffer)) t->dims.emplace_back(0, static_cast<int32_t>(d.extent), static_cast<int32_t>(d.stride));
-        if (buffer.type.batched) t->dims.back().extent = batch;
-        t->buffer.host = static_cast<uint8_t*>(memory_.at(place_of(buffer)).contents.get());
-        t->buffer.type = element(buffer.type.dtype);
-        t->buffer.dimensions = static_cast<int>(t->dims.size());
-        t->buffer.dim = t->dims.data();
-        args.push_back(&t->buffer);
-        tensors_.push_back(std::move(t));
+    std::vector<std::vector<void*>> all;
+    for (const auto* kernels : {&s_.once, &s_.each})
+      for (const Kernel* k : *kernels) {
+        all.push_back({context});
+        for (const auto* list : {&k->inputs, &k->outputs})
+          for (int b : *list) all.back().push_back(tensor(p_.buffers[b], batch));
       }
-    return args;
+    return all;
   }
 
-  /// Sets results to what no kernel leaves, where they are not its operands too.
+  /// Sets the results to what no kernel leaves, where they are not operands too.
   void spoil() {
-    for (auto& [place, m] : memory_)
-      if (m.written && !m.read) std::memset(m.contents.get(), 0xff, m.bytes);
+    for (int b : s_.each.back()->outputs)
+      if (Memory& m = memory(p_.buffers[b]); m.first < 0) std::memset(m.at, 0xff, m.bytes);
   }
-  std::vector<std::string> results(int batch) const {
+  std::vector<std::string> results(int batch) {
     std::vector<std::string> all;
-    for (int b : k_.outputs) {
+    for (int b : s_.each.back()->outputs) {
       const Buffer& buffer = p_.buffers[b];
-      const auto* data = static_cast<const char*>(memory_.at(place_of(buffer)).contents.get());
-      all.emplace_back(data, static_cast<size_t>(buffer.type.bytes() * (buffer.type.batched ? batch : 1)));
+      all.emplace_back(reinterpret_cast<const char*>(memory(buffer).at), static_cast<size_t>(buffer.type.bytes() * (buffer.type.batched ? batch : 1)));
     }
     return all;
   }
   bool same(const std::vector<std::string>& a, const std::vector<std::string>& b, double tolerance) const {
-    for (size_t i = 0; i < a.size(); ++i)
-      if (p_.buffers[k_.outputs[i]].type.dtype == ir::DType::f32 ? !close(a[i], b[i], tolerance) : !nearly_all(a[i], b[i])) return false;
+    if (a.size() != b.size()) return false;
+    for (size_t i = 0; i < a.size(); ++i) {
+      if (a[i].size() != b[i].size()) return false;
+      if (p_.buffers[s_.each.back()->outputs[i]].type.dtype == ir::DType::f32 ? !close(a[i], b[i], tolerance) : !nearly_all(a[i], b[i])) return false;
+    }
     return true;
   }
 
  private:
   struct Memory {
-    rt::AlignedMemory contents{nullptr, {}}, start{nullptr, {}};
+    rt::AlignedMemory own{nullptr, {}}, start{nullptr, {}};
+    uint8_t* at = nullptr;
     size_t bytes = 0;
-    int first = -1;               // the buffer that it is filled for
-    bool read = false, written = false;
+    int first = -1;               // the buffer that it is filled for: it is read before anything is written there
+    bool written = false;
   };
   struct Tensor {
     halide_buffer_t buffer{};
     std::vector<halide_dimension_t> dims;
   };
   using Place = std::pair<int, int64_t>;
+  static constexpr int kArena = 0, kVariable = 1;
 
-  static Place place_of(const Buffer& b) {
-    return b.storage == Storage::arena ? Place{0, b.offset} : Place{b.storage == Storage::input && b.variable == ir::kNone ? 2 : 1, b.variable};
+  Memory& memory(const Buffer& b) {
+    Memory& m = memory_[b.storage == Storage::arena ? Place{kArena, b.offset} : Place{kVariable, b.variable}];
+    m.bytes = std::max(m.bytes, static_cast<size_t>(b.type.bytes() * (b.type.batched ? p_.max_batch : 1)));
+    return m;
   }
-  size_t bytes_of(const Buffer& b) const { return static_cast<size_t>(b.type.bytes() * (b.type.batched ? p_.max_batch : 1)); }
+  void* tensor(const Buffer& b, int batch) {
+    auto t = std::make_unique<Tensor>();
+    for (const schedule::StoredDim& d : stored_dims(b)) t->dims.emplace_back(0, static_cast<int32_t>(d.extent), static_cast<int32_t>(d.stride));
+    if (b.type.batched) t->dims.back().extent = batch;
+    t->buffer.host = memory(b).at;
+    t->buffer.type = element(b.type.dtype);
+    t->buffer.dimensions = static_cast<int>(t->dims.size());
+    t->buffer.dim = t->dims.data();
+    tensors_.push_back(std::move(t));
+    return &tensors_.back()->buffer;
+  }
   static halide_type_t element(ir::DType t) {
     switch (t) {
       case ir::DType::u8: return {halide_type_uint, 8};
@@ -182,8 +198,9 @@ class Bench {
     return other <= a.size() / 100;
   }
 
+  const Subject& s_;
   const schedule::Plan& p_;
-  const schedule::Kernel& k_;
+  rt::AlignedMemory arena_{nullptr, {}};
   std::map<Place, Memory> memory_;
   std::vector<std::unique_ptr<Tensor>> tensors_;
 };
@@ -191,54 +208,74 @@ class Bench {
 /// The child: never returns.
 class Child {
  public:
-  Child(const schedule::Plan& p, const schedule::Kernel& k, const How& how, int pipe) : bench_(p, k), p_(p), how_(how), pipe_(pipe) {}
+  Child(const std::vector<Way>& ways, const How& how, int pipe) : ways_(ways), how_(how), pipe_(pipe) {}
 
-  [[noreturn]] void run(const std::string& library, const std::vector<std::string>& symbols, const std::vector<int>& ways, size_t scratch) {
+  [[noreturn]] void run(const std::string& library, const std::vector<int>& running, size_t scratch) {
     void* loaded = dlopen(library.c_str(), RTLD_NOW);
     if (!loaded) stop(dlerror());
     std::string error;
     const auto context = rt::Context::create(0, scratch, error);
     if (!context) stop(error);
-    if (!bench_.allocate()) stop("out of memory for the kernel's tensors");
     void* user = context.get();
+    for (int way : running) {
+      auto& bench = benches_[ways_[static_cast<size_t>(way)].subject];
+      if (bench) continue;
+      bench = std::make_unique<Bench>(*ways_[static_cast<size_t>(way)].subject);
+      if (!bench->allocate()) stop("out of memory for the kernels' tensors");
+    }
     for (int batch : how_.batches) {
-      std::vector<void*> args = bench_.arguments(batch);
-      args.insert(args.begin(), &user);
-      std::vector<Function> functions;
-      std::vector<int> running;
+      std::map<const Subject*, std::vector<std::vector<void*>>> arguments;
+      for (auto& [subject, bench] : benches_) arguments[subject] = bench->arguments(&user, batch);
       std::vector<std::string> want;
-      std::vector<double> best;
-      for (int way : ways) {
+      std::vector<Calls> timed;
+      for (int way : running) {
         say({Message::begins, way, batch});
-        const auto f = reinterpret_cast<Function>(dlsym(loaded, symbols[static_cast<size_t>(way)].c_str()));
-        if (!f) stop("a kernel's symbol is missing");
-        bench_.spoil();
-        bench_.restore();
-        const bool failed = f(args.data()) != 0;
-        std::vector<std::string> got = bench_.results(batch);
-        if (way == ways.front()) {
-          if (failed) stop(context->last_error());
-          want = std::move(got);
-        } else if (failed || !bench_.same(want, got, how_.tolerance)) {
+        Calls calls{way, benches_[ways_[static_cast<size_t>(way)].subject].get(), {}};
+        const bool works = first_run(calls, loaded, arguments[ways_[static_cast<size_t>(way)].subject]);
+        if (way == running.front()) {
+          if (!works) stop(context->last_error());
+          want = calls.bench->results(batch);
+        } else if (!works || !calls.bench->same(want, calls.bench->results(batch), how_.tolerance)) {
           say({Message::differs, way, batch});
           continue;
         }
-        functions.push_back(f);
-        running.push_back(way);
-        best.push_back(1e12);
+        timed.push_back(std::move(calls));
       }
-      time(functions, args, best);
-      for (size_t i = 0; i < running.size(); ++i) say({Message::time, running[i], batch, best[i]});
+      const std::vector<double> best = time(timed);
+      for (size_t i = 0; i < timed.size(); ++i) say({Message::time, timed[i].way, batch, best[i]});
     }
     _exit(0);
   }
 
  private:
+  struct Calls {
+    int way = 0;
+    Bench* bench = nullptr;
+    std::vector<std::pair<Function, void**>> each;
+    bool run() const {
+      for (const auto& [f, args] : each)
+        if (f(args) != 0) return false;
+      return true;
+    }
+  };
+
+  bool first_run(Calls& calls, void* loaded, std::vector<std::vector<void*>>& arguments) {
+    const Way& way = ways_[static_cast<size_t>(calls.way)];
+    calls.bench->spoil();
+    calls.bench->restore();
+    for (size_t i = 0; i < way.objects.size(); ++i) {
+      const auto f = reinterpret_cast<Function>(dlsym(loaded, (way.objects[i].symbol + "_argv").c_str()));
+      if (!f) stop("a kernel's symbol is missing");
+      if (i >= way.subject->once.size()) calls.each.push_back({f, arguments[i].data()});
+      else if (f(arguments[i].data()) != 0) return false;
+    }
+    return calls.run();
+  }
+
   // Rounds go on until the fastest turn of each way was nearly reached by another one: what other processes take makes turns slower, never faster.
-  void time(const std::vector<Function>& functions, std::vector<void*>& args, std::vector<double>& best) {
+  std::vector<double> time(const std::vector<Calls>& ways) {
     const double limit = how_.seconds * 1e6 / static_cast<double>(how_.batches.size());
-    const bool restores = bench_.overwrites();
-    std::vector<double> second = best;
+    std::vector<double> best(ways.size(), 1e12), second = best;
     const auto hopeless = [&](size_t i) { return i > 0 && best[i] > kHopeless * *std::min_element(best.begin(), best.end()); };
     const auto unsure = [&] {
       for (size_t i = 0; i < best.size(); ++i)
@@ -247,13 +284,13 @@ class Child {
     };
     const auto start = Clock::now();
     for (int round = 0; round < kMostRounds && (round < kLeastRounds || us_since(start) < (unsure() ? kPatience : 1) * limit); ++round)
-      for (size_t i = 0; i < functions.size(); ++i) {
+      for (size_t i = 0; i < ways.size(); ++i) {
         if (round > 1 && hopeless(i)) continue;
-        if (restores) bench_.restore();
+        if (ways[i].bench->overwrites()) ways[i].bench->restore();
         double turn = 1e12;
         for (double spent = 0; spent < kTurnUs;) {
           const auto before = Clock::now();
-          functions[i](args.data());
+          ways[i].run();
           const double us = us_since(before);
           turn = std::min(turn, us);
           spent += us;
@@ -261,6 +298,7 @@ class Child {
         second[i] = std::min(second[i], std::max(turn, best[i]));
         best[i] = std::min(best[i], turn);
       }
+    return best;
   }
 
   void say(const Message& m) {
@@ -273,21 +311,26 @@ class Child {
     _exit(1);
   }
 
-  Bench bench_;
-  const schedule::Plan& p_;
+  const std::vector<Way>& ways_;
   const How& how_;
   const int pipe_;
+  std::map<const Subject*, std::unique_ptr<Bench>> benches_;
 };
 
-bool link(const std::vector<lower::Object>& ways, const emit::TempFolder& temp, const emit::Toolchain& tools, const std::string& library, std::string& error) {
+bool has_code(const Way& w) {
+  return std::all_of(w.objects.begin(), w.objects.end(), [](const lower::Object& o) { return !o.object.empty(); });
+}
+
+bool link(const std::vector<Way>& ways, const emit::TempFolder& temp, const emit::Toolchain& tools, const std::string& library, std::string& error) {
   std::vector<std::string> command = emit::split_words(tools.cxx);
   command.insert(command.end(), {"-shared", "-nostdlib", "-o", library});
   std::set<std::string> seen;
-  for (const lower::Object& o : ways) {
-    if (o.object.empty() || !seen.insert(o.symbol).second) continue;
-    command.push_back(temp.file(o.symbol + ".o"));
-    if (!emit::write_file(command.back(), o.object, error)) return false;
-  }
+  for (const Way& w : ways)
+    for (const lower::Object& o : w.objects) {
+      if (o.object.empty() || !seen.insert(o.symbol).second) continue;
+      command.push_back(temp.file(o.symbol + ".o"));
+      if (!emit::write_file(command.back(), o.object, error)) return false;
+    }
   if (!emit::run_process(command, error)) {
     error = "linking kernels to measure them: " + error;
     return false;
@@ -297,18 +340,16 @@ bool link(const std::vector<lower::Object>& ways, const emit::TempFolder& temp, 
 
 }  // namespace
 
-bool measure(const schedule::Plan& p, const schedule::Kernel& k, const std::vector<lower::Object>& ways, const How& how, const emit::Toolchain& tools,
-             std::vector<Measured>& measured, std::string& error) {
+bool measure(const std::vector<Way>& ways, const How& how, const emit::Toolchain& tools, std::vector<Measured>& measured, std::string& error) {
   measured.assign(ways.size(), {});
   std::vector<int> running;
-  std::vector<std::string> symbols;
   size_t scratch = 0;
   for (size_t i = 0; i < ways.size(); ++i) {
-    symbols.push_back(ways[i].symbol + "_argv");
-    scratch = std::max(scratch, static_cast<size_t>(ways[i].scratch));
-    if (!ways[i].object.empty()) running.push_back(static_cast<int>(i));
+    for (const lower::Object& o : ways[i].objects) scratch = std::max(scratch, static_cast<size_t>(o.scratch));
+    if (has_code(ways[i])) running.push_back(static_cast<int>(i));
   }
-  if (running.empty() || running.front() != 0) return error = fmt::format("kernel {} has no code to compare with", k.name), false;
+  const std::string name = ways.empty() ? "" : ways[0].subject->each.back()->name;
+  if (running.empty() || running.front() != 0) return error = fmt::format("kernel {} has no code to compare with", name), false;
   emit::TempFolder temp;
   const std::string library = temp.file("kernels.so");
   if (!temp.ok(error) || !link(ways, temp, tools, library, error)) return false;
@@ -319,7 +360,7 @@ bool measure(const schedule::Plan& p, const schedule::Kernel& k, const std::vect
     if (child < 0) return close(pipes[0]), close(pipes[1]), error = fmt::format("cannot measure kernels: {}", std::strerror(errno)), false;
     if (child == 0) {
       close(pipes[0]);
-      Child(p, k, how, pipes[1]).run(library, symbols, running, scratch);
+      Child(ways, how, pipes[1]).run(library, running, scratch);
     }
     close(pipes[1]);
     std::map<std::pair<int, int>, double> times;  // by way and batch
@@ -348,7 +389,7 @@ bool measure(const schedule::Plan& p, const schedule::Kernel& k, const std::vect
     }
     if (begun == 0 || !why.empty()) {  // a crash while several are timed is laid to the last one that began
       if (why.empty()) why = WIFSIGNALED(status) ? strsignal(WTERMSIG(status)) : "it stopped";
-      error = fmt::format("kernel {} cannot be run on this machine: {}", k.name, why);
+      error = fmt::format("kernel {} cannot be run on this machine: {}", name, why);
       return false;
     }
     running.erase(std::remove(running.begin(), running.end(), begun), running.end());

@@ -9,9 +9,21 @@
 
 namespace netc::tune {
 
-/// One way to compute a kernel. `us[b]` is the least time that a call took at the b-th batch.
+/// Kernels of a plan that run one after another: `once` before anything is timed, `each` time after time. What they read and none of them wrote is filled with numbers.
+struct Subject {
+  const schedule::Plan* plan = nullptr;
+  std::vector<const schedule::Kernel*> once, each;
+};
+
+/// A subject's code: an object for each kernel of `once`, then of `each`. Without one of them the way does not work.
+struct Way {
+  const Subject* subject = nullptr;
+  std::vector<lower::Object> objects;
+};
+
+/// `us[b]` is the least time that the kernels took together at the b-th batch.
 struct Measured {
-  bool works = false;             // it ran, and gave what the first way gave, within float32's rounding
+  bool works = false;             // they ran, and the last one gave what the first way's gave, within float32's rounding
   std::vector<double> us;
 };
 
@@ -21,9 +33,8 @@ struct How {
   double tolerance = 1e-3;        // of the largest element of a result
 };
 
-/// Measures ways[i] of the plan's kernel (those without an object do not work), call after call in turn, with threads and scratch memory as products have them.
-/// `measured[i]` is ways[i]'s. False and `error` when nothing can be measured: no linker, no memory, or the first way fails.
-bool measure(const schedule::Plan&, const schedule::Kernel&, const std::vector<lower::Object>& ways, const How&, const emit::Toolchain&, std::vector<Measured>& measured,
-             std::string& error);
+/// Measures ways in turn, with threads and scratch memory as products have them; all of them give the same results. False and `error` when nothing can be measured: no
+/// linker, no memory, or the first way fails.
+bool measure(const std::vector<Way>&, const How&, const emit::Toolchain&, std::vector<Measured>&, std::string& error);
 
 }  // namespace netc::tune

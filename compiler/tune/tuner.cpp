@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <iterator>
 #include <list>
 #include <map>
 #include <set>
@@ -140,70 +141,60 @@ class Tuner {
     const std::vector<std::string> names = forms_of(g, n.id, m_);
     const std::string name = g.values[static_cast<size_t>(g.nodes[static_cast<size_t>(n.id)].results[0])].name;
     say(fmt::format("forms of {}", name));
-    std::vector<double> default_us, best_us;
-    std::string best;
-    std::map<std::string, std::vector<double>> times;
-    std::vector<double> fastest;
-    for (int turn = 0; turn < 2; ++turn)  // in turn, as ways of a kernel are
-      for (const std::string& choice : names) {
-        std::vector<double> us;
-        if (turn > 0 && (times[choice].empty() || ratio(times[choice], fastest) > 1.5)) continue;
-        if (!form_time(n, choice, us, error)) return false;
-        std::vector<double>& least = times[choice];
-        if (least.empty()) least = us;
-        for (size_t b = 0; b < us.size(); ++b) least[b] = std::min(least[b], us[b]);
-        if (!least.empty() && (fastest.empty() || ratio(least, fastest) < 1)) fastest = least;
-      }
+    const ir::Graph one = alone(g, n.id);
+    std::list<Plan> plans;
+    std::list<Subject> subjects;
+    std::vector<Way> ways;
     for (const std::string& choice : names) {
-      const std::vector<double>& us = times[choice];
-      if (us.empty()) continue;
-      if (default_us.empty()) default_us = us;
-      if (best.empty() || ratio(us, best_us) < (best == names.front() ? kWorthIt : 1)) best_us = us, best = choice;
+      Tuning forced;
+      TuningEntry e = entry(*n.job, form_key(one, 0, n.job->max_batch), name, choice, {1}, {1});
+      e.form = true;
+      forced.set(std::move(e));
+      plans.push_back(make_plan(one, m_, n.job->max_batch, &forced));
+      Subject& s = subjects.emplace_back();
+      s.plan = &plans.back();
+      std::vector<lower::Object> objects, once, each;
+      if (!compiled(plans.back(), objects, error)) return false;
+      for (size_t k = 0; k < objects.size(); ++k) {  // weights are prepared once, at load; in a training step each time
+        const bool prepares = plans.back().kernels[k].phase == Phase::prepare && g.updates.empty();
+        (prepares ? s.once : s.each).push_back(&plans.back().kernels[k]);
+        (prepares ? once : each).push_back(std::move(objects[k]));
+      }
+      once.insert(once.end(), std::make_move_iterator(each.begin()), std::make_move_iterator(each.end()));
+      ways.push_back({&s, std::move(once)});
     }
-    if (best.empty()) return true;
-    TuningEntry e = entry(*n.job, n.key, name, best, best_us, default_us);
+    std::vector<Measured> measured;
+    if (!measure(ways, how(*n.job, 0.3), o_.toolchain, measured, error)) return false;
+    size_t best = 0;
+    int work = 0;
+    for (size_t i = 1; i < ways.size(); ++i)
+      if (work += measured[i].works; measured[i].works && ratio(measured[i].us, measured[best].us) < (best == 0 ? kWorthIt : 1)) best = i;
+    TuningEntry e = entry(*n.job, n.key, name, names[best], measured[best].us, measured[0].us);
     e.form = true;
-    outcome_.rows.push_back({.job = n.job->name, .name = e.name, .choice = best, .default_choice = names.front(), .form = true, .count = n.count,
-                             .tried = static_cast<int>(names.size()) - 1, .default_us = default_us.front(), .us = best_us.front()});
+    outcome_.rows.push_back({.job = n.job->name, .name = e.name, .choice = names[best], .default_choice = names[0], .form = true, .count = n.count,
+                             .tried = work, .default_us = measured[0].us[0], .us = measured[best].us[0]});
     tuning_.set(std::move(e));
     return true;
   }
 
-  /// Nothing in `us` where this form cannot be measured.
-  bool form_time(const Node& n, const std::string& choice, std::vector<double>& us, std::string& error) {
-    const ir::Graph& g = *n.job->graph;
-    const ir::Node& node = g.nodes[static_cast<size_t>(n.id)];
-    ir::Graph alone;
-    alone.name = "form";
+  /// A graph of this node.
+  static ir::Graph alone(const ir::Graph& g, ir::NodeId n) {
+    const ir::Node& node = g.nodes[static_cast<size_t>(n)];
+    ir::Graph one;
+    one.name = "form";
     std::map<ir::ValueId, ir::ValueId> inputs;
-    for (ir::ValueId v : node.inputs) {
-      if (inputs.count(v)) continue;
-      ir::Variable variable;
-      variable.name = fmt::format("in{}", inputs.size());
-      variable.role = g.type(v).batched ? ir::Role::input : ir::Role::weight;
-      inputs[v] = alone.add_variable(variable, g.type(v));
-    }
     std::vector<ir::ValueId> operands;
-    for (ir::ValueId v : node.inputs) operands.push_back(inputs[v]);
-    alone.outputs.push_back({"out", alone.add(*node.op, operands, node.attrs)});
-    Tuning forced;
-    forced.set({machine_, form_key(alone, 0, n.job->max_batch), "form", choice, {{1, 1, 1}}, true});
-    const Plan plan = make_plan(alone, m_, n.job->max_batch, &forced);
-    std::vector<lower::Object> objects;
-    std::string ignored;
-    lower::Options lower = o_.lower;
-    lower.skip_failures = true;
-    if (!lower_all(plan, m_, lower, objects, ignored)) return true;
-    std::vector<double> sum(n.job->batches.size());
-    for (size_t k = 0; k < plan.kernels.size(); ++k) {
-      if (plan.kernels[k].phase == Phase::prepare && g.updates.empty()) continue;  // once, at load; in a training step each time
-      std::vector<Measured> measured;
-      if (objects[k].object.empty()) return true;
-      if (!measure(plan, plan.kernels[k], {objects[k]}, how(*n.job, 0.1), o_.toolchain, measured, error)) return false;
-      for (size_t b = 0; b < sum.size(); ++b) sum[b] += measured[0].us[b];
+    for (ir::ValueId v : node.inputs) {
+      if (!inputs.count(v)) {
+        ir::Variable variable;
+        variable.name = fmt::format("in{}", inputs.size());
+        variable.role = g.type(v).batched ? ir::Role::input : ir::Role::weight;
+        inputs[v] = one.add_variable(variable, g.type(v));
+      }
+      operands.push_back(inputs[v]);
     }
-    us = sum;
-    return true;
+    one.outputs.push_back({"out", one.add(*node.op, operands, node.attrs)});
+    return one;
   }
 
   // --- strategies
@@ -239,18 +230,26 @@ class Tuner {
     return order;
   }
 
+  bool compiled(const Plan& plan, std::vector<lower::Object>& objects, std::string& error) const {
+    lower::Options lower = o_.lower;
+    lower.skip_failures = true;
+    return lower_all(plan, m_, lower, objects, error);
+  }
+
   /// The kernel in these strategies, compiled and run; the first is the compiler's own.
-  bool run(const Work& w, const std::vector<Strategy>& ways, double seconds, std::vector<Measured>& measured, std::string& error) {
+  bool run(const Work& w, const std::vector<Strategy>& strategies, double seconds, std::vector<Measured>& measured, std::string& error) {
     Plan some = *w.plan;
     some.kernels.clear();
-    for (const Strategy& s : ways) {
+    for (const Strategy& s : strategies) {
       some.kernels.push_back(*w.kernel);
       some.kernels.back().strategy = s;
     }
-    lower::Options lower = o_.lower;
-    lower.skip_failures = true;
     std::vector<lower::Object> objects;
-    return lower_all(some, m_, lower, objects, error) && measure(*w.plan, *w.kernel, objects, how(*w.job, seconds), o_.toolchain, measured, error);
+    if (!compiled(some, objects, error)) return false;
+    const Subject subject{w.plan, {}, {w.kernel}};
+    std::vector<Way> ways;
+    for (lower::Object& o : objects) ways.push_back({&subject, {std::move(o)}});
+    return measure(ways, how(*w.job, seconds), o_.toolchain, measured, error);
   }
 
   double all() const {

@@ -35,6 +35,13 @@ std::vector<lower::Object> objects_of(const Plan& p, const Kernel& k, const std:
   return objects;
 }
 
+bool measure(const Plan& p, const Kernel& k, const std::vector<lower::Object>& objects, const tune::How& how, std::vector<tune::Measured>& measured, std::string& error) {
+  const tune::Subject subject{&p, {}, {&k}};
+  std::vector<tune::Way> ways;
+  for (const lower::Object& o : objects) ways.push_back({&subject, {o}});
+  return tune::measure(ways, how, toolchain(), measured, error);
+}
+
 /// Strategies that differ from the kernel's own in one number, and in all of them.
 std::vector<Strategy> ways_of(const Plan& p, const Kernel& k, const Machine& m) {
   std::vector<Strategy> ways = {k.strategy};
@@ -58,7 +65,7 @@ std::map<std::string, int> check(const std::string& net, bool training, int batc
     if (ways.size() < 2) continue;
     std::vector<tune::Measured> measured;
     std::string error;
-    REQUIRE_MESSAGE(tune::measure(p, k, objects_of(p, k, ways, m), {.batches = {batch, 1}, .seconds = 0}, toolchain(), measured, error), error);
+    REQUIRE_MESSAGE(measure(p, k, objects_of(p, k, ways, m), {.batches = {batch, 1}, .seconds = 0}, measured, error), error);
     for (size_t i = 0; i < ways.size(); ++i) CHECK_MESSAGE(measured[i].works, fmt::format("{}: {}", k.name, ways[i].text()));
     tried[k.strategy.name] += static_cast<int>(ways.size()) - 1;
   }
@@ -97,12 +104,12 @@ TEST_CASE("a way without code, or with other results, does not work; without a f
   ways.push_back(objects_of(p, other, {other.strategy}, m)[0]);  // another function of another operand
   std::vector<tune::Measured> measured;
   std::string error;
-  REQUIRE_MESSAGE(tune::measure(p, first, ways, {.batches = {4}, .seconds = 0}, toolchain(), measured, error), error);
+  REQUIRE_MESSAGE(measure(p, first, ways, {.batches = {4}, .seconds = 0}, measured, error), error);
   CHECK(measured[0].works);
   CHECK(!measured[1].works);
   CHECK(!measured[2].works);
   ways[0].object.clear();
-  CHECK(!tune::measure(p, first, ways, {.batches = {4}, .seconds = 0}, toolchain(), measured, error));
+  CHECK(!measure(p, first, ways, {.batches = {4}, .seconds = 0}, measured, error));
   CHECK(error.find(first.name) != std::string::npos);
 }
 
@@ -118,6 +125,8 @@ TEST_CASE("the tuner fills a tuning that the next plan uses whole, and measures 
   std::string error;
   REQUIRE_MESSAGE(tune::tune(jobs, m, options, tuning, first, error), error);
   CHECK(tuning.entries.size() >= 3);
+  REQUIRE(first.rows[0].form);
+  CHECK(first.rows[0].tried >= 4);  // in blocks, tiles of three sizes, as it is: all but one besides the compiler's own, and all give the same
   CHECK(make_plan(program.inference, m, 4, &tuning).tuned == static_cast<int>(tuning.entries.size()));
   const std::string before = print(tuning);
   REQUIRE_MESSAGE(tune::tune(jobs, m, options, tuning, second, error), error);
