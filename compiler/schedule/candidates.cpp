@@ -1,5 +1,5 @@
-// What may vary follows from lower/: whatever has to divide does, tiles fit the registers, a sample is split one way or not at all. strategy.cpp says what the numbers
-// are for.
+// What may vary follows from lower/: whatever has to divide does, tiles fit the registers, a sample is split one way or not at all. strategy.cpp says what the
+// numbers are for.
 #include "compiler/schedule/candidates.h"
 
 #include <algorithm>

@@ -1,4 +1,4 @@
-// The larger of what the arithmetic and what the memory takes, at the machine's limits (Limits), each limit times the share of it that a strategy's loops reach.
+// The larger of what the arithmetic and what the memory takes, at the machine's limits (Limits), of which a strategy's loops reach a share.
 #include "compiler/schedule/cost.h"
 
 #include <algorithm>

@@ -46,8 +46,8 @@ template <class T> bool number(std::string_view text, T& out) {
 bool parse_timing(std::string_view text, Timing& t) {
   const size_t colon = text.find(':'), slash = text.find('/');
   if (colon == std::string_view::npos || slash == std::string_view::npos || slash < colon) return false;
-  return number(text.substr(0, colon), t.batch) && number(text.substr(colon + 1, slash - colon - 1), t.us) && number(text.substr(slash + 1), t.default_us) && t.batch > 0 &&
-         std::isfinite(t.us) && std::isfinite(t.default_us) && t.us > 0 && t.default_us > 0;
+  return number(text.substr(0, colon), t.batch) && number(text.substr(colon + 1, slash - colon - 1), t.us) && number(text.substr(slash + 1), t.default_us) &&
+         t.batch > 0 && std::isfinite(t.us) && std::isfinite(t.default_us) && t.us > 0 && t.default_us > 0;
 }
 
 /// What is wrong with the line, or "".
@@ -124,7 +124,8 @@ std::string print(const Tuning& tuning) {
 }
 
 std::string machine_key(const Machine& m) {
-  return fmt::format("{},{}x{},{},{}K,{}K,{}K", m.cpu.empty() ? "unknown" : m.cpu, m.vector_floats, m.vector_registers, m.cores, m.l1 >> 10, m.l2 >> 10, m.l3 >> 10);
+  const std::string cpu = m.cpu.empty() ? "unknown" : m.cpu;
+  return fmt::format("{},{}x{},{},{}K,{}K,{}K", cpu, m.vector_floats, m.vector_registers, m.cores, m.l1 >> 10, m.l2 >> 10, m.l3 >> 10);
 }
 
 std::string content_of(const Plan& p, const Kernel& k) {

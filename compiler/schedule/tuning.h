@@ -1,5 +1,6 @@
-// What was measured: for each kernel its fastest strategy, for each node its fastest form. A text file that lies beside a model, one entry a line, for any number of
-// machines. An entry counts only while its key fits and its choice is one that this compiler would try: a file that is old changes nothing, and none can break a kernel.
+// What was measured: for each kernel its fastest strategy, for each node its fastest form. A text file that lies beside a model, one entry a line, for any number
+// of machines. An entry counts only while its key fits and its choice is one that this compiler would try: a file that is old changes nothing, and none can break a
+// kernel.
 #pragma once
 #include <map>
 #include <optional>

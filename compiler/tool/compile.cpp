@@ -118,8 +118,8 @@ struct Compilation {
     has_tuning = true;
     const schedule::Limits& l = machine.limits;
     if (o.emit == "tuning")
-      fmt::print("{}Limits of this machine: {:.0f} GFLOP/s a core, {:.0f} GB/s from a core's cache, {:.0f} GB/s from memory. Written to {}\n", text(outcome), l.gflops,
-                 l.cache_gbytes, l.memory_gbytes, path);
+      fmt::print("{}Limits of this machine: {:.0f} GFLOP/s a core, {:.0f} GB/s from a core's cache, {:.0f} GB/s from memory. Written to {}\n",
+                 text(outcome), l.gflops, l.cache_gbytes, l.memory_gbytes, path);
     return true;
   }
 
@@ -192,7 +192,8 @@ struct Compilation {
   int tuned() const { return infer.tuned + (unit.train ? train.tuned : 0); }
   void print_tuning() const {
     const std::string path = tuning_path(o.path, o.tuning);
-    if (has_tuning) fmt::print("tuning: {} of {} entries of {} fit this machine, and chose for {} kernels and nodes\n", fitting(), tuning.entries.size(), path, tuned());
+    const size_t all = tuning.entries.size();
+    if (has_tuning) fmt::print("tuning: {} of {} entries of {} fit this machine, and chose for {} kernels and nodes\n", fitting(), all, path, tuned());
     else fmt::print("tuning: there is no {}; --tune makes it\n", path);
   }
   /// Entries of this machine.

@@ -114,7 +114,8 @@ int run(int argc, char** argv) {
   std::string precision;
   app.add_option("--precision", precision, "of the arithmetic: f32")->check(CLI::IsMember({"f32"}));
   app.add_flag("--json", o.json, "sizes, memory and the report as JSON");
-  app.add_flag("--tune{60}", o.tune, "measures which loops are fastest on this machine, for --tune=SECONDS (60), and keeps them in MODEL.tune")->check(CLI::Range(0.1, 1e6));
+  app.add_flag("--tune{60}", o.tune, "measures which loops are fastest on this machine, for --tune=SECONDS (60), and keeps them in MODEL.tune")
+      ->check(CLI::Range(0.1, 1e6));
   app.add_option("--tuning", o.tuning, "the tuning file, instead of MODEL.tune beside the model")->type_name("FILE");
   app.add_flag("--MD", o.depfile, "-MD writes PATH.d for make and ninja");
   add_file_options(app, o.file);
@@ -164,7 +165,8 @@ int run(int argc, char** argv) {
   tune_app->add_flag("--inference-only", tune_options.inference_only, "without training");
   tune_app->add_flag("--no-cache", tune_options.no_cache, "compile every kernel again");
   add_file_options(*tune_app, tune_options.file);
-  for (CLI::App* command : {check_app, summary_app, fmt_app, graph_app, explain_app, layers_app, tune_app}) command->set_version_flag("--version", "netc " NETC_VERSION);
+  for (CLI::App* command : {check_app, summary_app, fmt_app, graph_app, explain_app, layers_app, tune_app})
+    command->set_version_flag("--version", "netc " NETC_VERSION);
   std::vector<std::string> arguments(argv + 1, argv + argc);
   if (const std::string lacking = not_yet(arguments); !lacking.empty()) return print_error(lacking), kUsage;
   std::reverse(arguments.begin(), arguments.end());                            // as CLI11 takes them

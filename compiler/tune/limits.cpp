@@ -90,7 +90,7 @@ schedule::Limits measure_limits(const schedule::Machine& m) {
   limits.cache_gbytes = 4.0 * static_cast<double>(half_of_l2) / cached / 1e9;
   const double streamed = fastest(3, [&] {
     std::vector<std::thread> threads;
-    for (int t = 0; t < m.cores; ++t) threads.emplace_back([&, t] { volatile float mine = read(memory.data() + each * static_cast<size_t>(t), each); (void)mine; });
+    for (int t = 0; t < m.cores; ++t) threads.emplace_back([&, t] { read(memory.data() + each * static_cast<size_t>(t), each); });
     for (std::thread& t : threads) t.join();
   });
   limits.memory_gbytes = 4.0 * static_cast<double>(memory.size()) / streamed / 1e9;
@@ -111,7 +111,10 @@ bool load_limits(const std::string& cache_dir, schedule::Machine& m) {
 
 void update_limits(const std::string& cache_dir, schedule::Machine& m) {
   schedule::Limits l = measure_limits(m);
-  if (load_limits(cache_dir, m)) l = {std::max(l.gflops, m.limits.gflops), std::max(l.cache_gbytes, m.limits.cache_gbytes), std::max(l.memory_gbytes, m.limits.memory_gbytes)};
+  if (load_limits(cache_dir, m)) {
+    const schedule::Limits& before = m.limits;
+    l = {std::max(l.gflops, before.gflops), std::max(l.cache_gbytes, before.cache_gbytes), std::max(l.memory_gbytes, before.memory_gbytes)};
+  }
   m.limits = l;
   std::string error;
   if (!cache_dir.empty()) emit::replace_file(path_of(cache_dir, m), fmt::format("{:.1f} {:.1f} {:.1f}\n", l.gflops, l.cache_gbytes, l.memory_gbytes), error);

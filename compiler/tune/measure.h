@@ -9,7 +9,7 @@
 
 namespace netc::tune {
 
-/// Kernels of a plan that run one after another: `once` before anything is timed, `each` time after time. What they read and none of them wrote is filled with numbers.
+/// Kernels of a plan that run one after another: `once` before anything is timed, `each` time after time.
 struct Subject {
   const schedule::Plan* plan = nullptr;
   std::vector<const schedule::Kernel*> once, each;
@@ -33,8 +33,8 @@ struct How {
   double tolerance = 1e-3;        // of the largest element of a result
 };
 
-/// Measures ways in turn, with threads and scratch memory as products have them; all of them give the same results. False and `error` when nothing can be measured: no
-/// linker, no memory, or the first way fails.
+/// Measures ways in turn, with threads and scratch memory as products have them; all of them are to give the same results. False and `error` when nothing can be
+/// measured: no linker, no memory, or the first way fails.
 bool measure(const std::vector<Way>&, const How&, const emit::Toolchain&, std::vector<Measured>&, std::string& error);
 
 }  // namespace netc::tune

@@ -13,7 +13,6 @@
 #include "compiler/schedule/candidates.h"
 #include "compiler/schedule/forms.h"
 #include "compiler/tune/measure.h"
-#include "compiler/tune/ranking.h"
 
 namespace netc::tune {
 namespace {
@@ -30,7 +29,6 @@ using Clock = std::chrono::steady_clock;
 
 constexpr double kFormsShare = 0.3;       // of the budget
 constexpr double kWorthIt = 0.97;         // of the time of what is left for it: less is noise
-constexpr double kLeastShare = 0.002;     // of all time, for a kernel to be tuned
 constexpr int kValues = 3;                // that are tried of each number, around what it is
 constexpr int kAtOnce = 8;                // ways that are compiled and measured together
 
@@ -123,8 +121,8 @@ class Tuner {
     std::stable_sort(order.begin(), order.end(), [](const Node* a, const Node* b) { return a->flops * a->count > b->flops * b->count; });
     for (const Node* n : order) {
       if (const TuningEntry* known = tuning_.find(machine_, n->key)) {
-        outcome_.rows.push_back({.job = n->job->name, .name = known->name, .choice = known->choice, .default_choice = forms_of(*n->job->graph, n->id, m_).front(), .form = true,
-                                 .known = true, .count = n->count, .default_us = known->timings.front().default_us, .us = known->timings.front().us});
+        outcome_.rows.push_back({.job = n->job->name, .name = known->name, .choice = known->choice,
+                                 .default_choice = forms_of(*n->job->graph, n->id, m_).front(), .form = true, .known = true, .count = n->count, .default_us = known->timings.front().default_us, .us = known->timings.front().us});
         continue;
       }
       if (spent() >= kFormsShare * o_.seconds) {
@@ -324,11 +322,12 @@ class Tuner {
         ++outcome_.left;
         continue;
       }
-      outcome_.rows.push_back({.job = w->job->name, .name = w->kernel->name, .choice = w->best.text(), .default_choice = w->kernel->strategy.text(), .known = w->known,
-                               .count = w->count, .tried = std::max(0, static_cast<int>(w->tried.size()) - 1), .estimated_us = w->kernel->strategy.cost_us,
+      outcome_.rows.push_back({.job = w->job->name, .name = w->kernel->name, .choice = w->best.text(), .default_choice = w->kernel->strategy.text(),
+                               .known = w->known, .count = w->count, .tried = std::max(0, static_cast<int>(w->tried.size()) - 1), .estimated_us = w->kernel->strategy.cost_us,
                                .default_us = w->default_us.front(), .us = w->us.front()});
     }
-    std::stable_sort(outcome_.rows.begin(), outcome_.rows.end(), [](const Row& a, const Row& b) { return std::pair(!a.form, a.job) < std::pair(!b.form, b.job); });
+    const auto before = [](const Row& a, const Row& b) { return std::pair(!a.form, a.job) < std::pair(!b.form, b.job); };
+    std::stable_sort(outcome_.rows.begin(), outcome_.rows.end(), before);
     outcome_.seconds = spent();
   }
 
@@ -347,41 +346,6 @@ class Tuner {
 
 bool tune(const std::vector<Job>& jobs, const schedule::Machine& m, const Options& o, Tuning& tuning, Outcome& outcome, std::string& error) {
   return Tuner(jobs, m, o, tuning, outcome).run(error);
-}
-
-std::string text(const Outcome& o) {
-  std::string s, job;
-  std::vector<std::pair<double, double>> pairs;
-  int searched = 0, best = 0, small = 0;
-  double before = 0, after = 0, off = 0, small_us = 0;
-  for (const Row& r : o.rows)
-    if (!r.form) before += r.default_us * r.count, after += r.us * r.count;
-  for (const Row& r : o.rows) {
-    if (!r.form) {
-      pairs.push_back({r.estimated_us, r.default_us});
-      if (r.tried > 0) ++searched, best += r.choice == r.default_choice, off += std::log(r.default_us / r.us);
-      if (r.tried == 0 && r.choice == r.default_choice && r.default_us * r.count < kLeastShare * before) {
-        ++small, small_us += r.default_us * r.count;
-        continue;
-      }
-    }
-    const std::string head = fmt::format("{}, {}", r.job, r.form ? "forms" : "kernels");
-    if (head != job) {
-      s += fmt::format("{}{}\n{:>9}  {:>9}  {:>9}  {:>7}  {:>5}  {:>5}\n", job.empty() ? "" : "\n", head, r.form ? "" : "estimate", "own", "best", "faster", "tried", "equal");
-      job = head;
-    }
-    s += fmt::format("{:>9}  {:>9.1f}  {:>9.1f}  {:>6.2f}x  {:>5}  {:>5}  {}: {}{}\n", r.form ? "" : fmt::format("{:.1f}", r.estimated_us), r.default_us, r.us,
-                     r.default_us / r.us, r.tried, r.count, r.name, r.choice, r.choice == r.default_choice ? "" : fmt::format(" (own: {})", r.default_choice));
-  }
-  if (small > 0) s += fmt::format("\n{} more kernels take {:.0f} us together, less than {} % of all time each.\n", small, small_us, 100 * kLeastShare);
-  s += fmt::format("\nMicroseconds of a call at the largest batch: as estimated, of the compiler's own choice, of the fastest.\n"
-                   "Estimates rank {} kernels by measured time with Kendall's tau {:.2f}, Spearman's rho {:.2f}.\n", pairs.size(), kendall(pairs), spearman(pairs));
-  if (searched > 0)
-    s += fmt::format("Of {} kernels that were tried in other ways the compiler's own was the fastest for {}; the fastest are {:.1f} % faster in the geometric mean.\n",
-                     searched, best, 100 * (std::exp(off / searched) - 1));
-  s += fmt::format("All kernels together: {:.0f} us by the compiler's own choice, {:.0f} us tuned. {:.1f} s{}\n", before, after, o.seconds,
-                   o.left > 0 ? fmt::format("; {} are left, which more time or another run would reach.", o.left) : ".");
-  return s;
 }
 
 }  // namespace netc::tune

@@ -10,6 +10,8 @@
 
 namespace netc::tune {
 
+constexpr double kLeastShare = 0.002;     // of all time, for a kernel to be tuned, and to have a line of its own in the table
+
 /// A graph that products of the model are planned from.
 struct Job {
   std::string name;               // "training", "inference"

@@ -35,7 +35,8 @@ std::vector<lower::Object> objects_of(const Plan& p, const Kernel& k, const std:
   return objects;
 }
 
-bool measure(const Plan& p, const Kernel& k, const std::vector<lower::Object>& objects, const tune::How& how, std::vector<tune::Measured>& measured, std::string& error) {
+bool measure(const Plan& p, const Kernel& k, const std::vector<lower::Object>& objects, const tune::How& how, std::vector<tune::Measured>& measured,
+             std::string& error) {
   const tune::Subject subject{&p, {}, {&k}};
   std::vector<tune::Way> ways;
   for (const lower::Object& o : objects) ways.push_back({&subject, {o}});
@@ -77,13 +78,14 @@ const std::string kTrain = "train { loss = sparse_categorical_crossentropy(y, la
 }  // namespace
 
 TEST_CASE("small convolutions and dense layers, with their gradients") {
-  auto tried = check("net A { input x: f32[13, 12, 3]  output y = x -> Conv(6, 3, padding = same) -> ReLU -> MaxPool(2) -> Conv(16, 3) -> ReLU -> Flatten -> Dense(24) -> ReLU"
-                     " -> Dense(5) -> Softmax }\n" + kTrain, true, 5);
+  auto tried = check("net A { input x: f32[13, 12, 3]  output y = x -> Conv(6, 3, padding = same) -> ReLU -> MaxPool(2) -> Conv(16, 3) -> ReLU -> Flatten"
+                     " -> Dense(24) -> ReLU -> Dense(5) -> Softmax }\n" + kTrain, true, 5);
   for (const char* strategy : {"conv_planes", "conv_lanes", "gemm", "dot", "outer", "taps_lanes"}) CHECK_MESSAGE(tried[strategy] > 0, strategy);
 }
 
 TEST_CASE("Winograd's tiles, and large weights") {
-  auto tried = check("net B { input x: f32[12, 12, 16]  output y = x -> Conv(32, 3, padding = same) -> ReLU -> Conv(16, 5) -> Flatten -> Dense(5) -> Softmax }\n", false, 3);
+  auto tried = check("net B { input x: f32[12, 12, 16]  output y = x -> Conv(32, 3, padding = same) -> ReLU -> Conv(16, 5) -> Flatten -> Dense(5) -> Softmax }\n",
+                     false, 3);
   for (const char* strategy : {"winograd", "conv_lanes", "gemm"}) CHECK_MESSAGE(tried[strategy] > 0, strategy);
 }
 
@@ -114,7 +116,8 @@ TEST_CASE("a way without code, or with other results, does not work; without a f
 }
 
 TEST_CASE("the tuner fills a tuning that the next plan uses whole, and measures nothing twice") {
-  const passes::Program program = support::program("net E { input x: f32[8, 8, 16]  output y = x -> Conv(16, 3, padding = same) -> ReLU -> Flatten -> Dense(5) -> Softmax }\n");
+  const passes::Program program =
+      support::program("net E { input x: f32[8, 8, 16]  output y = x -> Conv(16, 3, padding = same) -> ReLU -> Flatten -> Dense(5) -> Softmax }\n");
   const Machine m = support::machine();
   const std::vector<tune::Job> jobs = {{"inference", &program.inference, 4, {4, 1}}};
   tune::Options options{.seconds = 1e6, .rounds = 1, .lower = {}, .toolchain = toolchain(), .progress = {}};

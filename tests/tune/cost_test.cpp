@@ -15,8 +15,8 @@ namespace {
 
 const char* kNet = R"(
 net N { input x: f32[32, 32, 3]
-  output y = x -> Conv(6, 3, padding = same) -> MaxPool(2) -> Conv(32, 3) -> BatchNorm -> ReLU -> DepthwiseConv(3) -> Conv(32, 3, padding = same) -> Flatten -> Dense(100)
-    -> Dropout(0.5) -> Dense(10) -> Softmax }
+  output y = x -> Conv(6, 3, padding = same) -> MaxPool(2) -> Conv(32, 3) -> BatchNorm -> ReLU -> DepthwiseConv(3) -> Conv(32, 3, padding = same)
+    -> Flatten -> Dense(100) -> Dropout(0.5) -> Dense(10) -> Softmax }
 train { loss = sparse_categorical_crossentropy(y, label)  optimizer = adam(lr = 1e-3)  batch = 8  epochs = 1 }
 )";
 
