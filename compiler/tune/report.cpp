@@ -26,8 +26,8 @@ std::string text(const Outcome& o) {
     }
     const std::string head = fmt::format("{}, {}", r.job, r.form ? "forms" : "kernels");
     if (head != job) {
-      s += fmt::format("{}{}\n{:>9}  {:>9}  {:>9}  {:>7}  {:>5}  {:>5}\n", job.empty() ? "" : "\n", head, r.form ? "" : "estimate", "own", "best", "faster", "tried",
-                       "equal");
+      const char* estimate = r.form ? "" : "estimate";
+      s += fmt::format("{}{}\n{:>9}  {:>9}  {:>9}  {:>7}  {:>5}  {:>5}\n", job.empty() ? "" : "\n", head, estimate, "own", "best", "faster", "tried", "equal");
       job = head;
     }
     s += fmt::format("{:>9}  {:>9.1f}  {:>9.1f}  {:>6.2f}x  {:>5}  {:>5}  {}: {}{}\n", r.form ? "" : fmt::format("{:.1f}", r.estimated_us), r.default_us, r.us,
@@ -43,6 +43,7 @@ std::string text(const Outcome& o) {
                      searched, best, 100 * (std::exp(off / searched) - 1));
   s += fmt::format("All kernels together: {:.0f} us by the compiler's own choice, {:.0f} us tuned. {:.1f} s{}\n", before, after, o.seconds,
                    o.left > 0 ? fmt::format("; {} are left, which more time or another run would reach.", o.left) : ".");
+  if (o.failed > 0) s += fmt::format("{} could not be measured; the first: {}\n", o.failed, o.why);
   return s;
 }
 

@@ -58,6 +58,7 @@ struct Work {
   std::set<std::string> tried = {};
   bool known = false;                     // measured by an earlier run
   bool settled = false;                   // nothing near is faster
+  bool fails = false;                     // cannot be measured
   double total() const { return default_us.empty() ? kernel->strategy.cost_us * count : default_us.front() * count; }
 };
 
@@ -67,9 +68,9 @@ class Tuner {
       : jobs_(jobs), m_(m), o_(o), tuning_(tuning), outcome_(outcome), machine_(schedule::machine_key(m)) {}
 
   bool run(std::string& error) {
-    if (!forms(error)) return false;
+    forms();
     gather();
-    if (!defaults(kLeastShare, error)) return false;
+    defaults(kLeastShare);
     bool found = true;
     for (int round = 0; found && round < o_.rounds && spent() < o_.seconds; ++round) {
       found = false;
@@ -77,18 +78,23 @@ class Tuner {
       for (Work* w : by_time()) {
         if (w->known || w->settled || w->default_us.empty() || w->total() < least) continue;
         if (spent() >= o_.seconds) break;
-        if (!improve(*w, error)) return false;
+        improve(*w);
         found |= !w->settled;
       }
     }
-    for (Work& w : works_)
-      if (!confirm(w, error)) return false;
-    if (!defaults(0, error)) return false;
+    for (Work& w : works_) confirm(w);
+    defaults(0);
     report();
-    return true;
+    error = outcome_.why;
+    return outcome_.failed == 0 || !outcome_.rows.empty();
   }
 
  private:
+  /// What cannot be measured is passed over.
+  void failed(const std::string& why) {
+    if (outcome_.failed++ == 0) outcome_.why = why;
+  }
+
   double spent() const { return std::chrono::duration<double>(Clock::now() - start_).count(); }
   void say(const std::string& what) const {
     if (o_.progress) o_.progress(fmt::format("{:.0f} of {:.0f} s, {}", spent(), o_.seconds, what));
@@ -106,7 +112,7 @@ class Tuner {
 
   struct Node { const Job* job; ir::NodeId id; std::string key; int count; double flops; };
 
-  bool forms(std::string& error) {
+  void forms() {
     std::map<std::string, Node> nodes;
     for (const Job& job : jobs_)
       for (ir::NodeId n = 0; n < static_cast<ir::NodeId>(job.graph->nodes.size()); ++n) {
@@ -122,19 +128,19 @@ class Tuner {
     for (const Node* n : order) {
       if (const TuningEntry* known = tuning_.find(machine_, n->key)) {
         outcome_.rows.push_back({.job = n->job->name, .name = known->name, .choice = known->choice,
-                                 .default_choice = forms_of(*n->job->graph, n->id, m_).front(), .form = true, .known = true, .count = n->count, .default_us = known->timings.front().default_us, .us = known->timings.front().us});
+                                 .default_choice = forms_of(*n->job->graph, n->id, m_).front(), .form = true, .known = true,
+                                 .count = n->count, .default_us = known->timings.front().default_us, .us = known->timings.front().us});
         continue;
       }
       if (spent() >= kFormsShare * o_.seconds) {
         ++outcome_.left;
         continue;
       }
-      if (!form(*n, error)) return false;
+      form(*n);
     }
-    return true;
   }
 
-  bool form(const Node& n, std::string& error) {
+  void form(const Node& n) {
     const ir::Graph& g = *n.job->graph;
     const std::vector<std::string> names = forms_of(g, n.id, m_);
     const std::string name = g.values[static_cast<size_t>(g.nodes[static_cast<size_t>(n.id)].results[0])].name;
@@ -143,6 +149,7 @@ class Tuner {
     std::list<Plan> plans;
     std::list<Subject> subjects;
     std::vector<Way> ways;
+    std::string error;
     for (const std::string& choice : names) {
       Tuning forced;
       TuningEntry e = entry(*n.job, form_key(one, 0, n.job->max_batch), name, choice, {1}, {1});
@@ -152,7 +159,7 @@ class Tuner {
       Subject& s = subjects.emplace_back();
       s.plan = &plans.back();
       std::vector<lower::Object> objects, once, each;
-      if (!compiled(plans.back(), objects, error)) return false;
+      if (!compiled(plans.back(), objects, error)) return failed(error);
       for (size_t k = 0; k < objects.size(); ++k) {  // weights are prepared once, at load; in a training step each time
         const bool prepares = plans.back().kernels[k].phase == Phase::prepare && g.updates.empty();
         (prepares ? s.once : s.each).push_back(&plans.back().kernels[k]);
@@ -162,7 +169,7 @@ class Tuner {
       ways.push_back({&s, std::move(once)});
     }
     std::vector<Measured> measured;
-    if (!measure(ways, how(*n.job, 0.3), o_.toolchain, measured, error)) return false;
+    if (!measure(ways, how(*n.job, 0.3), o_.toolchain, measured, error)) return failed(error);
     size_t best = 0;
     int work = 0;
     for (size_t i = 1; i < ways.size(); ++i)
@@ -172,7 +179,6 @@ class Tuner {
     outcome_.rows.push_back({.job = n.job->name, .name = e.name, .choice = names[best], .default_choice = names[0], .form = true, .count = n.count,
                              .tried = work, .default_us = measured[0].us[0], .us = measured[best].us[0]});
     tuning_.set(std::move(e));
-    return true;
   }
 
   /// A graph of this node.
@@ -234,8 +240,8 @@ class Tuner {
     return lower_all(plan, m_, lower, objects, error);
   }
 
-  /// The kernel in these strategies, compiled and run; the first is the compiler's own.
-  bool run(const Work& w, const std::vector<Strategy>& strategies, double seconds, std::vector<Measured>& measured, std::string& error) {
+  /// The kernel in these strategies, compiled and run; the first is the compiler's own. False when it cannot be measured.
+  bool run(Work& w, const std::vector<Strategy>& strategies, double seconds, std::vector<Measured>& measured) {
     Plan some = *w.plan;
     some.kernels.clear();
     for (const Strategy& s : strategies) {
@@ -243,11 +249,14 @@ class Tuner {
       some.kernels.back().strategy = s;
     }
     std::vector<lower::Object> objects;
-    if (!compiled(some, objects, error)) return false;
+    std::string error;
     const Subject subject{w.plan, {}, {w.kernel}};
     std::vector<Way> ways;
+    bool done = compiled(some, objects, error);
     for (lower::Object& o : objects) ways.push_back({&subject, {std::move(o)}});
-    return measure(ways, how(*w.job, seconds), o_.toolchain, measured, error);
+    done = done && measure(ways, how(*w.job, seconds), o_.toolchain, measured, error);
+    if (!done) failed(error), w.fails = true;
+    return done;
   }
 
   double all() const {
@@ -257,23 +266,22 @@ class Tuner {
   }
 
   /// The compiler's own choices, of kernels that take this share of all time, as far as is known.
-  bool defaults(double share, std::string& error) {
+  void defaults(double share) {
     const double least = share * all();
     for (Work* w : by_time()) {
-      if (!w->default_us.empty() || w->total() < least) continue;
-      if (spent() >= o_.seconds) return true;
+      if (w->fails || !w->default_us.empty() || w->total() < least) continue;
+      if (spent() >= o_.seconds) return;
       say(w->kernel->name);
       std::vector<Measured> measured;
       std::vector<Strategy> ways = {w->kernel->strategy};
       if (w->known) ways.push_back(w->best);
-      if (!run(*w, ways, 0.1, measured, error)) return false;
+      if (!run(*w, ways, 0.1, measured)) continue;
       w->default_us = measured[0].us;
       w->us = measured.back().works ? measured.back().us : measured[0].us;
     }
-    return true;
   }
 
-  bool improve(Work& w, std::string& error) {
+  void improve(Work& w) {
     say(w.kernel->name);
     w.tried.insert(w.best.text());
     std::vector<Strategy> near;
@@ -286,7 +294,7 @@ class Tuner {
       const size_t present = ways.size() - 1;
       for (size_t i = at; i < std::min(near.size(), at + kAtOnce); ++i) ways.push_back(near[i]);
       std::vector<Measured> measured;
-      if (!run(w, ways, 0.3, measured, error)) return false;
+      if (!run(w, ways, 0.3, measured)) break;
       if (!measured[present].works) continue;
       for (size_t b = 0; b < w.default_us.size(); ++b) w.default_us[b] = std::min(w.default_us[b], measured[0].us[b]);
       size_t best = present;
@@ -295,36 +303,35 @@ class Tuner {
       w.best = ways[best];
     }
     w.settled = w.best.text() == before.text();
-    return true;
   }
 
   /// Once more side by side with the compiler's own: the fastest of many is so partly by chance. Then it is kept.
-  bool confirm(Work& w, std::string& error) {
-    if (w.tried.empty()) return true;
-    if (w.best.text() != w.kernel->strategy.text()) {
-      say(w.kernel->name);
-      std::vector<Measured> measured;
-      if (!run(w, {w.kernel->strategy, w.best}, 0.4, measured, error)) return false;
+  void confirm(Work& w) {
+    if (w.tried.empty()) return;
+    const bool other = w.best.text() != w.kernel->strategy.text();
+    if (other) say(w.kernel->name);
+    std::vector<Measured> measured;
+    if (other && run(w, {w.kernel->strategy, w.best}, 0.4, measured)) {
       const bool faster = measured[1].works && ratio(measured[1].us, measured[0].us) < kWorthIt;
       if (!faster) w.best = w.kernel->strategy;
       w.default_us = measured[0].us;
       w.us = measured[faster].us;
     } else {
+      w.best = w.kernel->strategy;
       w.us = w.default_us;
     }
     tuning_.set(entry(*w.job, w.key, w.kernel->name, w.best.text(), w.us, w.default_us));
-    return true;
   }
 
   void report() {
     for (Work* w : by_time()) {
       if (w->default_us.empty()) {
-        ++outcome_.left;
+        outcome_.left += !w->fails;
         continue;
       }
       outcome_.rows.push_back({.job = w->job->name, .name = w->kernel->name, .choice = w->best.text(), .default_choice = w->kernel->strategy.text(),
-                               .known = w->known, .count = w->count, .tried = std::max(0, static_cast<int>(w->tried.size()) - 1), .estimated_us = w->kernel->strategy.cost_us,
-                               .default_us = w->default_us.front(), .us = w->us.front()});
+                               .known = w->known, .count = w->count, .tried = std::max(0, static_cast<int>(w->tried.size()) - 1),
+                               .estimated_us = w->kernel->strategy.cost_us, .default_us = w->default_us.front(), .us = w->us.front()});
     }
     const auto before = [](const Row& a, const Row& b) { return std::pair(!a.form, a.job) < std::pair(!b.form, b.job); };
     std::stable_sort(outcome_.rows.begin(), outcome_.rows.end(), before);

@@ -39,10 +39,12 @@ struct Row {
 struct Outcome {
   std::vector<Row> rows;
   int left = 0;                   // kernels and nodes that the budget did not reach
+  int failed = 0;                 // that could not be measured
+  std::string why;                // of the first one
   double seconds = 0;
 };
 
-/// Adds what it finds to `tuning`, whose entries are not measured again. False and `error` when nothing can be measured on this machine.
+/// Adds what it finds to `tuning`, whose entries are not measured again. What cannot be measured is passed over; false and `error` when nothing can.
 bool tune(const std::vector<Job>&, const schedule::Machine&, const Options&, schedule::Tuning& tuning, Outcome&, std::string& error);
 
 /// A table for people, and how well the estimates rank what was measured.
