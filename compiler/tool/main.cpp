@@ -115,7 +115,7 @@ int run(int argc, char** argv) {
   app.add_option("--precision", precision, "of the arithmetic: f32")->check(CLI::IsMember({"f32"}));
   app.add_flag("--json", o.json, "sizes, memory and the report as JSON");
   app.add_flag("--tune{60}", o.tune, "measures which loops are fastest on this machine, for --tune=SECONDS (60), and keeps them in MODEL.tune")
-      ->check(CLI::Range(0.1, 1e6));
+      ->check(CLI::Range(1, 1000000));
   app.add_option("--tuning", o.tuning, "the tuning file, instead of MODEL.tune beside the model")->type_name("FILE");
   app.add_flag("--MD", o.depfile, "-MD writes PATH.d for make and ninja");
   add_file_options(app, o.file);

@@ -24,6 +24,7 @@ bool read_tuning(const std::string& path, bool must_exist, schedule::Tuning& tun
   exists = fs::exists(path, ec);
   if (!exists && !must_exist) return true;
   std::string text;
+  if (fs::is_directory(path, ec)) return error = fmt::format("{} is a folder; a tuning file is a file", path), false;
   if (!emit::read_whole(path, text, error)) return false;
   auto read = schedule::parse_tuning(text, error);
   if (!read) {

@@ -194,9 +194,11 @@ expect 0 "0 from cache" "$NETC" "$models/lenet5.net" -o lenet5 --no-cache --infe
 at "tuning: beside the model, read by later compilations; a broken file is an error with its line"
 cp "$models/lenet5.net" tuned.net
 refuse 2 "range" "$NETC" tuned.net --tune=-1
+refuse 2 "range" "$NETC" tuned.net --tune=0.5
 refuse 2 "range" "$NETC" tune tuned.net --seconds 0
 mkdir empty
 refuse 1 "no .net file" "$NETC" tune empty
+refuse 1 "is a folder" "$NETC" tuned.net --tuning empty --emit schedule
 refuse 1 "cannot read nowhere.tune" "$NETC" tuned.net --tuning nowhere.tune --emit schedule
 expect 0 "Kendall's tau" "$NETC" tune tuned.net --seconds 2 --inference-only --max-batch 4
 [ "$(head -1 tuned.tune)" = "netc-tuning 1" ] || fail "no tuning file: $(ls)"
