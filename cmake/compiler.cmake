@@ -1,6 +1,6 @@
 # One static library per stage, in the order in which they may depend on each other, and the compiler itself.
 find_package(antlr4-runtime QUIET)
-set(netc_stages base ast ir parse ops sema passes schedule picture lower report emit)
+set(netc_stages base ast ir parse ops sema passes schedule picture lower report emit tune)
 set(netc_libraries "")
 add_library(netc_flags INTERFACE)
 target_include_directories(netc_flags INTERFACE ${PROJECT_SOURCE_DIR})
@@ -32,6 +32,9 @@ endif()
 if(TARGET netc_parse)
   target_link_libraries(netc_parse PUBLIC netc_grammar)
 endif()
+if(TARGET netc_tune)  # measures kernels with the threads and the memory that products have
+  target_link_libraries(netc_tune PUBLIC netc_runtime_core)
+endif()
 # One archive group: the stages' own dependency rule is held by tests/structure, not by the linker.
 add_library(netc_all INTERFACE)
 target_link_libraries(netc_all INTERFACE -Wl,--start-group ${netc_libraries} -Wl,--end-group netc_flags)
@@ -40,6 +43,9 @@ file(GLOB sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/compiler/tool/*.cpp)
 if(sources)
   add_executable(netc ${sources})
   target_link_libraries(netc PRIVATE netc_all CLI11::CLI11)
+  foreach(name halide_malloc halide_free halide_do_par_for halide_error halide_error_out_of_memory)  # for the kernels that it loads to measure them
+    target_link_options(netc PRIVATE -Wl,--export-dynamic-symbol=${name})
+  endforeach()
   target_compile_definitions(netc PRIVATE NETC_VERSION="${PROJECT_VERSION}")
   set_target_properties(netc PROPERTIES INSTALL_RPATH "$ORIGIN/../lib")
 endif()

@@ -9,12 +9,13 @@
 #include <cstring>
 #include <filesystem>
 #include <fstream>
-#include <map>
 
 #include <fmt/format.h>
 #include <llvm/ADT/ArrayRef.h>
 #include <llvm/Support/SHA256.h>
 #include <llvm/Support/xxhash.h>
+
+#include "compiler/schedule/tuning.h"
 
 namespace netc::lower {
 namespace {
@@ -46,38 +47,12 @@ uint64_t hash_of_this_compiler() {
   return hash;
 }
 
-std::string attr_text(const ir::Attr& a) {
-  return std::visit([](const auto& v) -> std::string {
-    using T = std::decay_t<decltype(v)>;
-    if constexpr (std::is_same_v<T, std::vector<int64_t>>) return fmt::format("[{}]", fmt::join(v, ","));
-    else if constexpr (std::is_same_v<T, double>) return fmt::format("{:a}", v);
-    else return fmt::format("{}", v);
-  }, a);
-}
-
 std::string path_of(const std::string& dir, const std::string& key) { return dir + "/kernels/" + key.substr(0, 2) + "/" + key; }
 
 }  // namespace
 
 std::string content_key(const schedule::Plan& p, const schedule::Kernel& k, const schedule::Machine& m) {
-  const ir::Graph& g = *p.graph;
-  std::string text = fmt::format("{:x}\n{}\n{}\n", hash_of_this_compiler(), m.halide_target, k.strategy.text());
-  std::map<ir::ValueId, int> number;  // values renamed in order of appearance: equal kernels of different blocks have equal text
-  auto name = [&](ir::ValueId v) { return number.try_emplace(v, static_cast<int>(number.size())).first->second; };
-  auto buffer = [&](const char* what, int b, ir::ValueId v) {
-    const schedule::Buffer& f = p.buffers[b];
-    text += fmt::format("{} %{} {} {} {}/{} {}\n", what, name(v), to_string(f.type), f.planar, f.block_dim, f.block, f.storage == schedule::Storage::arena);
-  };
-  for (size_t i = 0; i < k.inputs.size(); ++i) buffer("in", k.inputs[i], k.input_values[i]);
-  for (ir::NodeId n : k.nodes) {
-    const ir::Node& node = g.nodes[n];
-    text += node.op->name;
-    for (ir::ValueId v : node.inputs) text += fmt::format(" %{}", name(v));
-    for (auto& [key, value] : node.attrs) text += fmt::format(" {}={}", key, attr_text(value));
-    for (ir::ValueId v : node.results) text += fmt::format(" -> %{} {}", name(v), to_string(g.type(v)));
-    text += '\n';
-  }
-  for (size_t i = 0; i < k.outputs.size(); ++i) buffer("out", k.outputs[i], k.output_values[i]);
+  const std::string text = fmt::format("{:x}\n{}\n{}\n{}", hash_of_this_compiler(), m.halide_target, k.strategy.text(), content_of(p, k));
   auto digest = llvm::SHA256::hash(llvm::ArrayRef<uint8_t>(reinterpret_cast<const uint8_t*>(text.data()), text.size()));
   std::string key;
   for (int i = 0; i < 16; ++i) key += fmt::format("{:02x}", digest[i]);

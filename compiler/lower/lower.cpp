@@ -100,6 +100,7 @@ bool lower_all(const schedule::Plan& p, const schedule::Machine& m, const Option
         if (objects[i].object.empty()) throw std::runtime_error("no object file was written (is the disk full?)");
         store_cached(options.cache_dir, keys[i], objects[i]);
       } catch (const std::exception& e) {
+        if (options.skip_failures) continue;
         std::lock_guard lock(mutex);
         if (error.empty()) error = fmt::format("kernel {} ({}): {}", p.kernels[i].name, p.kernels[i].strategy.text(), e.what());
         next = static_cast<int>(todo.size());

@@ -10,6 +10,7 @@ namespace netc::lower {
 struct Options {
   std::string cache_dir;          // empty: no cache
   int threads = 2;
+  bool skip_failures = false;     // a kernel that cannot be compiled has an empty object, and is no error
   bool want_halide_text = false;  // fill halide_text
   bool want_cpp = false;          // fill cpp_source through Halide's C++ backend instead of objects
 };

@@ -1,22 +1,51 @@
 #include "compiler/schedule/forms.h"
 
+#include <algorithm>
+
 #include "compiler/passes/rewrite.h"
+#include "compiler/schedule/tuning.h"
 
 namespace netc::schedule {
+namespace {
 
-ir::Graph choose_forms(ir::Graph g, const Machine& m, const std::set<ir::ValueId>& as_they_are) {
+constexpr const char* kAsIs = "as_is";
+
+const ir::Form* find(const ir::OpDef& op, const std::string& name) {
+  for (const ir::Form& form : op.forms)
+    if (form.name == name) return &form;
+  return nullptr;
+}
+
+}  // namespace
+
+std::vector<std::string> forms_of(const ir::Graph& g, ir::NodeId n, const Machine& m) {
   const ir::Target target{m.vector_floats, m.vector_registers};
+  std::vector<std::pair<double, std::string>> costs;
+  for (const ir::Form& form : g.nodes[n].op->forms)
+    if (const auto cost = form.cost(g.nodes[n], g, target)) costs.push_back({*cost, form.name});
+  std::stable_sort(costs.begin(), costs.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
+  std::vector<std::string> names;
+  for (const auto& [cost, name] : costs) names.push_back(name);
+  names.push_back(kAsIs);
+  return names;
+}
+
+ChosenForms choose_forms(ir::Graph of, const Machine& m, const FormRules& rules) {
+  ChosenForms chosen{std::move(of), 0};
+  ir::Graph& g = chosen.graph;
+  const ir::Target target{m.vector_floats, m.vector_registers};
+  const std::string machine = machine_key(m);
   const ir::NodeId nodes = static_cast<ir::NodeId>(g.nodes.size());
   for (ir::NodeId n = 0; n < nodes; ++n) {
-    if (as_they_are.count(g.nodes[n].results.front())) continue;
-    const ir::Form* best = nullptr;
-    double least = 0;
-    for (const ir::Form& form : g.nodes[n].op->forms)
-      if (const auto cost = form.cost(g.nodes[n], g, target); cost && (best == nullptr || *cost < least)) best = &form, least = *cost;
-    if (best != nullptr) best->rewrite(g, n, target);
+    if (g.nodes[n].op->forms.empty() || rules.as_they_are.count(g.nodes[n].results.front())) continue;
+    const std::vector<std::string> names = forms_of(g, n, m);
+    std::string name = names.front();
+    if (const TuningEntry* known = rules.tuning && names.size() > 1 ? rules.tuning->find(machine, form_key(g, n, rules.max_batch)) : nullptr)
+      if (std::find(names.begin(), names.end(), known->choice) != names.end()) name = known->choice, ++chosen.tuned;
+    if (const ir::Form* form = find(*g.nodes[n].op, name)) form->rewrite(g, n, target);
   }
   passes::restore_order(g);
-  return g;
+  return chosen;
 }
 
 }  // namespace netc::schedule

@@ -6,10 +6,22 @@
 
 namespace netc::schedule {
 
-/// The graph with each node in the form that costs least on this machine (ir::Form). Nodes whose first result is in `as_they_are` stay so.
-ir::Graph choose_forms(ir::Graph, const Machine&, const std::set<ir::ValueId>& as_they_are = {});
+/// The forms that a node may take on this machine, by name, that of least cost first; "as_is" is none. Of a node that has but one: that one.
+std::vector<std::string> forms_of(const ir::Graph&, ir::NodeId, const Machine&);
+
+struct FormRules {
+  int max_batch = 1;
+  const Tuning* tuning = nullptr;           // what was found fastest; may be null
+  std::set<ir::ValueId> as_they_are = {};   // nodes with these as first results keep their operators
+};
+struct ChosenForms {
+  ir::Graph graph;
+  int tuned = 0;  // nodes whose form the tuning knew
+};
+/// The graph with each node in the form that was found fastest, else in that of least cost on this machine (ir::Form).
+ChosenForms choose_forms(ir::Graph, const Machine&, const FormRules&);
 
 /// make_plan of a graph whose forms are chosen.
-Plan plan_chosen(ir::Graph, const Machine&, int max_batch);
+Plan plan_chosen(ChosenForms, const Machine&, int max_batch, const Tuning* = nullptr);
 
 }  // namespace netc::schedule

@@ -72,10 +72,11 @@ struct Occupancy {
 /// The search, with one choice of forms.
 class Limiter {
  public:
-  Limiter(Graph g, const Machine& m, int max_batch, int64_t most) : g_(std::move(g)), m_(m), batch_(max_batch), most_(most) {}
+  Limiter(Graph g, const Machine& m, int max_batch, const Tuning* tuning, int64_t most)
+      : g_(std::move(g)), m_(m), batch_(max_batch), tuning_(tuning), most_(most) {}
 
   Plan run() {
-    Plan now = plan_chosen(g_, m_, batch_), best = now;
+    Plan now = plan_chosen({g_}, m_, batch_, tuning_), best = now;
     find_fates(now);
     while (now.arena_bytes > most_) {
       const Occupancy full(now);
@@ -127,7 +128,7 @@ class Limiter {
     for (const ir::Output& o : g_.outputs) droppable_[root_of(g_, o.value)] = false;  // they are read after the step
   }
 
-  Plan planned() const { return plan_chosen(passes::recompute(g_, fates_), m_, batch_); }
+  Plan planned() const { return plan_chosen({passes::recompute(g_, fates_)}, m_, batch_, tuning_); }
 
   /// A value to drop, and what must be dropped with it since it no longer lives when it would be read again.
   struct Candidate { std::vector<ValueId> values; int64_t bytes = 0; double us = 0; };
@@ -173,6 +174,7 @@ class Limiter {
   const Graph g_;                          // in the forms that were chosen
   const Machine& m_;
   const int batch_;
+  const Tuning* tuning_;
   const int64_t most_;
   std::vector<Fate> fates_;                // by value of g_
   std::vector<bool> droppable_;
@@ -189,14 +191,14 @@ ValueId served_by(const Graph& g, ValueId v, ValueId values) {
 
 }  // namespace
 
-LimitedPlan plan_within(const Graph& g, const Machine& m, int max_batch, int64_t arena_bytes) {
+LimitedPlan plan_within(const Graph& g, const Machine& m, int max_batch, int64_t arena_bytes, const Tuning* tuning) {
   const ValueId values = static_cast<ValueId>(g.values.size());
   std::set<ValueId> as_they_are;
   LimitedPlan best;
   for (;;) {
-    const Graph chosen = choose_forms(g, m, as_they_are);
+    const Graph chosen = choose_forms(g, m, {max_batch, tuning, as_they_are}).graph;
     const ValueId of_forms = static_cast<ValueId>(chosen.values.size());
-    Limiter limiter(chosen, m, max_batch, arena_bytes);
+    Limiter limiter(chosen, m, max_batch, tuning, arena_bytes);
     LimitedPlan now{limiter.run(), {}, {as_they_are.begin(), as_they_are.end()}};
     for (const ValueId v : limiter.dropped())
       if (v < values) now.recomputed.push_back(v);

@@ -13,6 +13,6 @@ struct LimitedPlan {
 };
 
 /// Drops values of the forward pass, which the backward pass computes again, until the arena takes at most `arena_bytes`; else the least that was found.
-LimitedPlan plan_within(const ir::Graph&, const Machine&, int max_batch, int64_t arena_bytes);
+LimitedPlan plan_within(const ir::Graph&, const Machine&, int max_batch, int64_t arena_bytes, const Tuning* = nullptr);
 
 }  // namespace netc::schedule

@@ -11,6 +11,7 @@
 #include "compiler/schedule/forms.h"
 #include "compiler/schedule/fuse.h"
 #include "compiler/schedule/strategy.h"
+#include "compiler/schedule/tuning.h"
 
 namespace netc::schedule {
 namespace {
@@ -36,7 +37,8 @@ bool is_loss(const std::string& output) { return output == "loss" || output.rfin
 
 class Planner {
  public:
-  Planner(Graph g, const Machine& m, int max_batch) : graph_(std::make_shared<Graph>(std::move(g))), g_(*graph_), m_(m) {
+  Planner(ChosenForms chosen, const Machine& m, int max_batch) : graph_(std::make_shared<Graph>(std::move(chosen.graph))), g_(*graph_), m_(m) {
+    plan_.tuned = chosen.tuned;
     plan_.graph = graph_;
     plan_.max_batch = max_batch;
   }
@@ -199,10 +201,10 @@ class Planner {
     k.strategy = choose_strategy(plan_, k, m_);
   }
 
+  Plan plan_;
   const std::shared_ptr<const Graph> graph_;
   const Graph& g_;
   const Machine& m_;
-  Plan plan_;
   Groups groups_;
   std::map<ValueId, int> index_;
   std::map<ValueId, int32_t> home_;  // value -> the variable it is the new contents of
@@ -244,8 +246,15 @@ std::vector<StoredDim> stored_dims(const Buffer& b) {
   return s;
 }
 
-Plan plan_chosen(Graph g, const Machine& m, int max_batch) { return Planner(std::move(g), m, max_batch).run(); }
-Plan make_plan(const Graph& g, const Machine& m, int max_batch) { return plan_chosen(choose_forms(g, m), m, max_batch); }
+Plan plan_chosen(ChosenForms chosen, const Machine& m, int max_batch, const Tuning* tuning) {
+  Plan p = Planner(std::move(chosen), m, max_batch).run();
+  if (tuning) apply_tuning(p, m, *tuning);
+  return p;
+}
+
+Plan make_plan(const Graph& g, const Machine& m, int max_batch, const Tuning* tuning) {
+  return plan_chosen(choose_forms(g, m, {max_batch, tuning}), m, max_batch, tuning);
+}
 
 namespace {
 std::string layout_text(const Buffer& b) {
@@ -257,8 +266,9 @@ std::string layout_text(const Buffer& b) {
 std::string print(const Plan& p) {
   std::string s = fmt::format("plan of {}: {} kernels, {} buffers, arena {} bytes at batch {}\n", p.graph->name, p.kernels.size(), p.buffers.size(), p.arena_bytes, p.max_batch);
   for (auto& k : p.kernels) {
-    s += fmt::format("{:8} {}: {}\n           {}, {:.0f} us; a sample {:.0f} flop, {:.0f} bytes; a batch {:.0f} flop, {:.0f} bytes\n", to_string(k.phase), k.name, k.comment,
-                     k.strategy.text(), k.strategy.cost_us, k.flops, k.bytes, k.fixed_flops, k.fixed_bytes);
+    const std::string measured = k.strategy.measured_us > 0 ? fmt::format(" (measured {:.1f} us)", k.strategy.measured_us) : "";
+    s += fmt::format("{:8} {}: {}\n           {}, {:.0f} us{}; a sample {:.0f} flop, {:.0f} bytes; a batch {:.0f} flop, {:.0f} bytes\n", to_string(k.phase), k.name, k.comment,
+                     k.strategy.text(), k.strategy.cost_us, measured, k.flops, k.bytes, k.fixed_flops, k.fixed_bytes);
     auto list = [&](const char* what, const std::vector<int>& bs) {
       for (int b : bs) {
         const Buffer& f = p.buffers[b];

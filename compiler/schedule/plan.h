@@ -44,6 +44,7 @@ struct Strategy {
   int vector = 8;                 // lanes
   std::vector<std::pair<std::string, int64_t>> numbers;  // tile sizes, chunks, tasks
   double cost_us = 0;             // estimated for a full batch, all cores
+  double measured_us = 0;         // by the tuning file that chose it; 0: nobody measured
   std::string text() const;       // "gemm vector=16 tile_rows=8 tile_cols=32 split_k=16"
   int64_t get(const std::string& key, int64_t fallback) const;
 };
@@ -81,6 +82,14 @@ struct Plan {
   std::vector<int> output_buffers;  // of the net's outputs, in order
   std::vector<int> term_buffers;  // of the loss's terms, where there are several
   int loss_buffer = -1;
+  int tuned = 0;                  // kernels and nodes whose strategy or form a tuning file chose
+};
+
+/// What arithmetic and memory give at most: typical figures, until they are measured (tune/limits.h).
+struct Limits {
+  double gflops = 96;             // float32, one core
+  double cache_gbytes = 60;       // read from its second cache by one core, in GB/s
+  double memory_gbytes = 25;      // read from memory by all cores together
 };
 
 /// What a machine can do, read from the host or from a target's name.
@@ -91,13 +100,15 @@ struct Machine {
   int cores = 2;
   std::string halide_target;      // "x86-64-linux-avx-avx2-f16c-fma-sse41"
   std::string cpu;                // as LLVM names it
+  Limits limits;
 };
 Machine host_machine();
 /// "host", "x86-64-avx2", "x86-64-avx512". Returns false when unknown.
 bool machine_for(const std::string& target, Machine& out);
 
-/// Chooses forms, groups nodes into kernels (fusion), chooses strategies, plans the arena.
-Plan make_plan(const ir::Graph&, const Machine&, int max_batch);
+struct Tuning;
+/// Chooses forms, groups nodes into kernels (fusion), chooses strategies, plans the arena. What `tuning` knows of goes before what is estimated.
+Plan make_plan(const ir::Graph&, const Machine&, int max_batch, const Tuning* tuning = nullptr);
 std::string print(const Plan&);
 
 }  // namespace netc::schedule

@@ -28,6 +28,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "compiler/schedule/cost.h"
+
 namespace netc::schedule {
 namespace {
 
@@ -459,9 +461,7 @@ struct Chooser {
         default: window(); break;
       }
     }
-    // The larger of compute at 16 flop a cycle and lane and memory at 20 GB/s a core: good enough to rank, calibrated by the tuner later.
-    const double batch = p.max_batch, flops = k.flops * batch + k.fixed_flops, bytes = k.bytes * batch + k.fixed_bytes;
-    s.cost_us = std::max(flops / (m.vector_floats * 2 * 3e3 * m.cores), bytes / (20e3 * m.cores));
+    s.cost_us = estimate_us(p, k, s, m);
     return s;
   }
 };

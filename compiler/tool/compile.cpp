@@ -18,6 +18,8 @@
 #include "compiler/report/report.h"
 #include "compiler/schedule/plan.h"
 #include "compiler/tool/limit.h"
+#include "compiler/tool/tuning.h"
+#include "compiler/tune/limits.h"
 
 namespace netc::tool {
 namespace {
@@ -67,6 +69,8 @@ struct Compilation {
   sema::Model model;
   passes::Program program;
   schedule::Machine machine;
+  schedule::Tuning tuning;
+  bool has_tuning = false;
   schedule::Plan train, infer;
   emit::Unit unit;
   emit::BuildOptions build;
@@ -76,24 +80,51 @@ struct Compilation {
 
   bool has_training() const { return !o.inference_only && !model.train.losses.empty() && model.train.optimizer; }
 
-  bool prepare(std::string& error) {
+  /// False after a message.
+  bool prepare() {
     passes::PipelineOptions how;
     how.print_after = o.print_after;
     how.on_print = [](const std::string& pass, const ir::Graph& g) { fmt::print(stderr, "// after {}\n{}\n", pass, print(g)); };
     if (o.timings) how.timings = &timings;
     program = passes::run_pipeline(model, ops::registry(), how);
-    const int batch = o.max_batch > 0 ? o.max_batch : has_training() ? static_cast<int>(model.train.batch) : kDefaultBatch;
-    if (has_training()) train = schedule::make_plan(program.training, machine, batch);
-    infer = schedule::make_plan(has_training() ? program.evaluation : program.inference, machine, batch);
+    build.lower.threads = o.threads > 0 ? o.threads : std::max(1u, std::thread::hardware_concurrency());
+    if (!o.no_cache) build.lower.cache_dir = cache_folder();
+    build.timings = o.timings ? &timings : nullptr;
+    if (!tune()) return false;
+    if (has_training()) train = schedule::make_plan(program.training, machine, batch(), &tuning);
+    infer = schedule::make_plan(inferred(), machine, batch(), &tuning);
     unit.model = &model;
     unit.train = has_training() ? &train : nullptr;
     unit.infer = &infer;
     unit.machine = &machine;
     unit.version = NETC_VERSION;
-    build.lower.threads = o.threads > 0 ? o.threads : std::max(1u, std::thread::hardware_concurrency());
-    if (!o.no_cache) build.lower.cache_dir = cache_folder();
-    build.timings = o.timings ? &timings : nullptr;
-    return o.memory_limit == 0 || limit_memory(unit, program, train, o.memory_limit, limit_cost, error);
+    std::string error;
+    if (o.memory_limit == 0 || limit_memory(unit, program, tuning, train, o.memory_limit, limit_cost, error)) return true;
+    return print_error(error), false;
+  }
+
+  int batch() const { return o.max_batch > 0 ? o.max_batch : has_training() ? static_cast<int>(model.train.batch) : kDefaultBatch; }
+  const ir::Graph& inferred() const { return has_training() ? program.evaluation : program.inference; }
+
+  /// Reads the tuning file, and measures what it lacks where that was asked for.
+  bool tune() {
+    const std::string path = tuning_path(o.path, o.tuning);
+    std::string error;
+    if (!read_tuning(path, !o.tuning.empty() && o.tune == 0, tuning, has_tuning, error)) return print_error(error), false;
+    if (o.tune == 0) return tune::load_limits(cache_folder(), machine), true;
+    tune::update_limits(cache_folder(), machine);
+    std::vector<tune::Job> jobs;
+    if (has_training()) jobs.push_back({"training", &program.training, batch(), {batch()}});
+    jobs.push_back({"inference", &inferred(), batch(), batch() > 1 ? std::vector<int>{batch(), 1} : std::vector<int>{1}});
+    tune::Options how{.seconds = o.tune, .lower = build.lower, .toolchain = {}, .progress = {}};
+    tune::Outcome outcome;
+    if (!find_toolchain(how.toolchain, error) || !tune_into(path, jobs, machine, how, tuning, outcome, error)) return print_error(error), false;
+    has_tuning = true;
+    const schedule::Limits& l = machine.limits;
+    if (o.emit == "tuning")
+      fmt::print("{}Limits of this machine: {:.0f} GFLOP/s a core, {:.0f} GB/s from a core's cache, {:.0f} GB/s from memory. Written to {}\n",
+                 text(outcome), l.gflops, l.cache_gbytes, l.memory_gbytes, path);
+    return true;
   }
 
   std::string plans_text() const { return text(limit_cost, true) + (unit.train ? print(train) + "\n" : "") + print(infer); }
@@ -129,6 +160,7 @@ struct Compilation {
     if (o.report && !report::add_rows("inference", infer, machine, built.infer, rows, error)) return print_error(error), kFailed;
     if (o.json) return print_json(out, built, rows), kDone;
     print_result(out, built);
+    if (o.report || o.timings || o.tune > 0) print_tuning();
     if (o.report) fmt::print("\n{}", report::text(rows));
     return kDone;
   }
@@ -162,6 +194,19 @@ struct Compilation {
     fmt::print("{}", text(limit_cost, o.report));
   }
 
+  int tuned() const { return infer.tuned + (unit.train ? train.tuned : 0); }
+  void print_tuning() const {
+    const std::string path = tuning_path(o.path, o.tuning);
+    const size_t all = tuning.entries.size();
+    if (has_tuning) fmt::print("tuning: {} of {} entries of {} fit this machine, and chose for {} kernels and nodes\n", fitting(), all, path, tuned());
+    else fmt::print("tuning: there is no {}; --tune makes it\n", path);
+  }
+  /// Entries of this machine.
+  size_t fitting() const {
+    const std::string key = machine_key(machine);
+    return static_cast<size_t>(std::count_if(tuning.entries.begin(), tuning.entries.end(), [&](const auto& e) { return e.first.first == key; }));
+  }
+
   /// Equal kernels are one.
   static int distinct(const emit::Built& built) {
     std::set<std::string> symbols;
@@ -176,6 +221,7 @@ struct Compilation {
                         {"seconds", seconds_since(start)}, {"batch", infer.max_batch}, {"target", machine.halide_target}};
     j["kernels"] = {{"training", unit.train ? train.kernels.size() : 0}, {"inference", infer.kernels.size()}, {"distinct", distinct(built)},
                     {"from_cache", built.from_cache}};
+    j["tuning"] = {{"entries", tuning.entries.size()}, {"of_this_machine", fitting()}, {"used", tuned()}};
     j["memory"] = {{"threads", threads()}, {"weights", m.weights}, {"optimiser", m.slots}, {"training_arena", unit.train ? training_arena(m) : 0},
                    {"inference_arena", m.infer_arena}, {"data", m.data}, {"scratch_per_thread", m.scratch_per_thread},
                    {"training_total", unit.train ? training_bytes(m, threads()) : 0}, {"inference_total", inference_bytes(m, threads())}};
@@ -198,18 +244,19 @@ std::string default_output(const std::string& path) {
 int compile(const CompileOptions& o) {
   auto model = load_model(o.path, o.file);
   if (!model) return kFailed;
-  Compilation c{.o = o, .model = std::move(*model), .program = {}, .machine = {}, .train = {}, .infer = {}, .unit = {}, .build = {}, .limit_cost = {}, .timings = {}};
+  Compilation c{.o = o, .model = std::move(*model), .program = {}, .machine = {}, .tuning = {}, .train = {}, .infer = {}, .unit = {}, .build = {}, .limit_cost = {},
+                .timings = {}};
   if (!schedule::machine_for(o.target, c.machine)) {
     print_error(fmt::format("unknown target {}; there are host, x86-64-avx2, x86-64-avx512", o.target));
     return kUsage;
   }
   const std::string out = o.out.empty() ? default_output(o.path) : o.out;
-  const bool text = o.emit == "ir" || o.emit == "graph" || o.emit == "schedule" || o.emit == "halide";
+  const bool text = o.emit == "ir" || o.emit == "graph" || o.emit == "schedule" || o.emit == "halide" || o.emit == "tuning";
   if (!text && is_special(out)) {
     print_error(fmt::format("{} is no file that can be replaced; name another output", out));
     return kFailed;
   }
-  if (std::string error; !c.prepare(error)) return print_error(error), kFailed;
+  if (!c.prepare()) return kFailed;
   c.unit.name = fs::path(out).filename().string();
   if (o.emit != "program" || c.unit.name.empty() || c.unit.name == "." || c.unit.name == "..") c.unit.name = fs::path(o.path).stem().string();
   int code = kDone;
@@ -217,10 +264,11 @@ int compile(const CompileOptions& o) {
   else if (o.emit == "graph") code = write_text(o.out, print(c.model.graph));
   else if (o.emit == "schedule") code = write_text(o.out, c.plans_text());
   else if (o.emit == "halide") code = c.emit_halide();
-  else code = c.emit_product(out);
+  else if (o.emit != "tuning") code = c.emit_product(out);
   if (code == kDone && o.depfile) {
     std::string files = make_name(o.path);
     for (const std::string& f : c.model.imported_files) files += " " + make_name(f);
+    if (c.has_tuning) files += " " + make_name(tuning_path(o.path, o.tuning));
     code = write_text(out + ".d", fmt::format("{}: {}\n", make_name(out), files));
   }
   for (const auto& [what, ms] : c.timings) fmt::print(stderr, "{:>9.2f} ms  {}\n", ms, what);

@@ -11,6 +11,8 @@ struct CompileOptions {
   std::string path, out;             // out empty: the file's name without .net
   std::string emit = "program";
   std::string target = "host", print_after;
+  std::string tuning;                // the tuning file; empty: MODEL.tune beside the model, where there is one
+  double tune = 0;                   // seconds to measure for what that file lacks; 0: nothing is measured
   int max_batch = 0;                 // 0: the train section's batch, or 32
   int64_t memory_limit = 0;          // bytes of an instance, scratch apart; 0: none
   int threads = 0;                   // of the compiler; 0: as many as the machine has cores

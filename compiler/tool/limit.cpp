@@ -46,7 +46,7 @@ int largest_batch(emit::Unit u, const ir::Graph& inference, int64_t limit) {
   for (int too_many = u.infer->max_batch; too_many - fits > 1;) {
     const int batch = (fits + too_many) / 2;
     schedule::Plan train, infer = schedule::make_plan(inference, *u.machine, batch);
-    if (training) train = schedule::plan_chosen(*training->graph, *u.machine, batch);
+    if (training) train = schedule::plan_chosen({*training->graph}, *u.machine, batch);
     u.infer = &infer;
     u.train = training ? &train : nullptr;
     (bytes_of(u) <= limit ? fits : too_many) = batch;
@@ -56,14 +56,16 @@ int largest_batch(emit::Unit u, const ir::Graph& inference, int64_t limit) {
 
 }  // namespace
 
-bool limit_memory(emit::Unit& unit, const passes::Program& program, schedule::Plan& train, int64_t limit, LimitCost& cost, std::string& error) {
+bool limit_memory(emit::Unit& unit, const passes::Program& program, const schedule::Tuning& tuning, schedule::Plan& train, int64_t limit, LimitCost& cost,
+                  std::string& error) {
   if (bytes_of(unit) <= limit) return true;
   if (unit.train) {
     const int64_t others = bytes_of(unit) - std::max(train.arena_bytes, unit.infer->arena_bytes);
     cost.unlimited_arena = train.arena_bytes;
     cost.unlimited_flops = flops_of(train);
     // Evaluation, in the same arena, takes what it takes.
-    schedule::LimitedPlan within = schedule::plan_within(program.training, *unit.machine, train.max_batch, std::max(limit - others, unit.infer->arena_bytes));
+    schedule::LimitedPlan within = schedule::plan_within(program.training, *unit.machine, train.max_batch, std::max(limit - others, unit.infer->arena_bytes),
+                                                          &tuning);
     train = std::move(within.plan);
     cost.layers = names(program.training, within.recomputed);
     cost.plain = names(program.training, within.plain);

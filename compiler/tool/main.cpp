@@ -24,6 +24,7 @@
 #include "compiler/tool/graph.h"
 #include "compiler/tool/layers.h"
 #include "compiler/tool/summary.h"
+#include "compiler/tool/tuning.h"
 
 namespace netc::tool {
 namespace {
@@ -60,7 +61,7 @@ int64_t bytes_of(const std::string& size) {
 
 /// What the design names and this version lacks: the message for the user, or "".
 std::string not_yet(const std::vector<std::string>& arguments) {
-  static const std::set<std::string> commands = {"import", "lsp"}, options = {"--tune", "--weights"};
+  static const std::set<std::string> commands = {"import", "lsp"}, options = {"--weights"};
   const auto lacks = [](const std::string& what) { return what + " is not in this version yet; netc --help lists what is"; };
   for (size_t i = 0; i < arguments.size(); ++i) {
     const std::string name = arguments[i].substr(0, arguments[i].find('='));
@@ -129,6 +130,9 @@ int run(int argc, char** argv) {
   std::string precision;
   app.add_option("--precision", precision, "of the arithmetic: f32")->check(CLI::IsMember({"f32"}));
   app.add_flag("--json", o.json, "sizes, memory and the report as JSON");
+  app.add_flag("--tune{60}", o.tune, "measures which loops are fastest on this machine, for --tune=SECONDS (60), and keeps them in MODEL.tune")
+      ->check(CLI::Range(1, 1000000));
+  app.add_option("--tuning", o.tuning, "the tuning file, instead of MODEL.tune beside the model")->type_name("FILE");
   app.add_flag("--MD", o.depfile, "-MD writes PATH.d for make and ninja");
   add_file_options(app, o.file);
   CLI::App* check_app = app.add_subcommand("check", "diagnostics only");
@@ -164,7 +168,21 @@ int run(int argc, char** argv) {
   bool layers_json = false;
   layers_app->add_option("NAME", layer, "one layer, loss or optimiser");
   layers_app->add_flag("--json", layers_json, "as JSON");
-  for (CLI::App* command : {check_app, summary_app, fmt_app, graph_app, explain_app, layers_app}) command->set_version_flag("--version", "netc " NETC_VERSION);
+  CLI::App* tune_app = app.add_subcommand("tune", "measures which loops are fastest on this machine, and keeps them in MODEL.tune beside each model");
+  std::vector<std::string> tune_paths;
+  CompileOptions tune_options;
+  tune_options.tune = 60;
+  tune_app->add_option("FILE_OR_FOLDER", tune_paths, "models, or folders of models")->required();
+  tune_app->add_option("--seconds", tune_options.tune, "to measure, for each model")->check(CLI::Range(0.1, 1e6));
+  tune_app->add_option("--tuning", tune_options.tuning, "one tuning file for all of them")->type_name("FILE");
+  tune_app->add_option("--max-batch", tune_options.max_batch, "the largest batch of the product")->check(CLI::Range(1, 65536));
+  tune_app->add_option("--target", tune_options.target, "host, x86-64-avx2 or x86-64-avx512");
+  tune_app->add_option("--threads", tune_options.threads, "threads that compile")->check(CLI::Range(1, 1024));
+  tune_app->add_flag("--inference-only", tune_options.inference_only, "without training");
+  tune_app->add_flag("--no-cache", tune_options.no_cache, "compile every kernel again");
+  add_file_options(*tune_app, tune_options.file);
+  for (CLI::App* command : {check_app, summary_app, fmt_app, graph_app, explain_app, layers_app, tune_app})
+    command->set_version_flag("--version", "netc " NETC_VERSION);
   std::vector<std::string> arguments(argv + 1, argv + argc);
   if (const std::string lacking = not_yet(arguments); !lacking.empty()) return print_error(lacking), kUsage;
   std::reverse(arguments.begin(), arguments.end());                            // as CLI11 takes them
@@ -181,6 +199,7 @@ int run(int argc, char** argv) {
   if (graph_app->parsed()) return graph(graph_file, graph_out, graph_options);
   if (summary_app->parsed()) return summary(summary_file, summary_options, summary_json);
   if (explain_app->parsed()) return explain(id);
+  if (tune_app->parsed()) return tune_models(tune_paths, tune_options);
   if (layers_app->parsed()) return layers(layer, layers_json);
   if (o.path.empty()) {
     print_error("no model given; netc FILE.net -o PROGRAM compiles one, netc --help lists the rest");

@@ -14,7 +14,7 @@ refuse() {
 at "usage"
 expect 0 "Subcommands" "$NETC" --help
 expect 0 "netc " "$NETC" --version
-for command in check fmt graph summary explain layers; do
+for command in check fmt graph summary explain layers tune; do
   expect 0 "Usage" "$NETC" $command --help
   expect 0 "netc " "$NETC" $command --version
 done
@@ -30,7 +30,7 @@ for size in much -3MB 0 3XB 1e30GB MB nan; do refuse 2 "is no size; write" "$NET
 refuse 2 "machine code" "$NETC" "$models/lenet5.net" --emit schedule --report
 refuse 2 "always" "$NETC" "$models/lenet5.net" --color sometimes
 for later in import lsp; do refuse 2 "not in this version yet" "$NETC" $later x; done
-for later in --tune --tune=3 "--weights w" "--precision bf16" "--target cuda" "--target=aarch64" "--emit onnx"; do
+for later in "--weights w" "--precision bf16" "--target cuda" "--target=aarch64" "--emit onnx"; do
   refuse 2 "not in this version yet" "$NETC" "$models/lenet5.net" $later
 done
 
@@ -214,4 +214,22 @@ cp lenet5 before
 expect 0 "0 compiled" "$NETC" "$models/lenet5.net" -o lenet5
 expect 0 "0 from cache" "$NETC" "$models/lenet5.net" -o lenet5 --no-cache --inference-only
 ! grep -q "training" out || fail "--inference-only speaks of training: $(cat out)"
+at "tuning: beside the model, read by later compilations; a broken file is an error with its line"
+cp "$models/lenet5.net" tuned.net
+refuse 2 "range" "$NETC" tuned.net --tune=-1
+refuse 2 "range" "$NETC" tuned.net --tune=0.5
+refuse 2 "range" "$NETC" tune tuned.net --seconds 0
+mkdir empty
+refuse 1 "no .net file" "$NETC" tune empty
+refuse 1 "is a folder" "$NETC" tuned.net --tuning empty --emit schedule
+refuse 1 "cannot read nowhere.tune" "$NETC" tuned.net --tuning nowhere.tune --emit schedule
+expect 0 "Kendall's tau" "$NETC" tune tuned.net --seconds 2 --inference-only --max-batch 4
+[ "$(head -1 tuned.tune)" = "netc-tuning 1" ] || fail "no tuning file: $(ls)"
+expect 0 "entries of tuned.tune fit" "$NETC" tuned.net -o tuned --inference-only --max-batch 4 --timings -MD
+grep -qF "tuned.tune" tuned.d || fail "-MD lacks the tuning file: $(cat tuned.d)"
+echo "kernel here" >>tuned.tune
+refuse 1 "tuned.tune, line " "$NETC" tuned.net -o tuned --inference-only
+mkdir -p folder && cp "$models/mlp.net" "$models/two_outputs.net" folder
+expect 0 "folder/two_outputs.net" "$NETC" tune folder --seconds 0.1 --inference-only --tuning all.tune
+[ -s all.tune ] && [ ! -e folder/mlp.tune ] || fail "--tuning: $(ls folder)"
 echo "tool: ok in $SECONDS s"

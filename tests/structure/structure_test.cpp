@@ -63,7 +63,8 @@ const std::map<std::string, std::set<std::string>>& allowed() {
       {"lower", {"base", "ir", "schedule"}},
       {"report", {"base", "ir", "schedule", "lower"}},
       {"emit", {"base", "ir", "sema", "schedule", "lower"}},
-      {"tool", {"base", "ast", "ir", "parse", "ops", "sema", "passes", "schedule", "picture", "lower", "report", "emit"}},
+      {"tune", {"base", "ir", "schedule", "lower", "emit", "runtime"}},
+      {"tool", {"base", "ast", "ir", "parse", "ops", "sema", "passes", "schedule", "picture", "lower", "report", "emit", "tune"}},
       {"runtime", {}},
       {"runtime/core", {"runtime"}},
       {"runtime/data", {"runtime", "runtime/core"}},
@@ -78,7 +79,7 @@ const std::vector<std::pair<std::string, std::set<std::string>>>& packages() {
   static const std::vector<std::pair<std::string, std::set<std::string>>> table = {
       {"antlr4", {"parse"}},
       {"CLI/", {"tool", "runtime/cli"}},
-      {"Halide", {"ir", "ops", "schedule", "lower", "emit"}},
+      {"Halide", {"ir", "ops", "schedule", "lower", "emit", "tune"}},
       {"llvm", {"schedule", "lower", "report", "emit", "tool"}},
       {"png", {"runtime/data", "runtime/train"}},
       {"turbojpeg", {"runtime/data"}},
