@@ -8,6 +8,7 @@ void Applier::conv_lanes() {
   const int tile = s.vector * num("vectors");
   const int64_t panels = extent(0) / tile;
   const bool by_panel = num("task_panels") < panels, by_row = num("task_rows") < num("image_rows"), phased = num("phases_x") * num("phases_y") > 1;
+  const int blocked = num("task_panels") % num("block_panels") == 0 ? num("block_panels") : 1;
   Stage st(o);
   std::vector<VarOrRVar> loops = {ci, xi};
   if (phased) {
@@ -15,12 +16,12 @@ void Applier::conv_lanes() {
     x = xq, y = yq;
     loops.insert(loops.end(), {px, py});
   }
-  const Var tile_level = num("block_panels") > 1 ? block : xo;
-  if (num("block_panels") > 1) loops.push_back(block);
+  const Var tile_level = blocked > 1 ? block : xo;
+  if (blocked > 1) loops.push_back(block);
   loops.push_back(xo);
   st.split(c, co, ci, tile, TailStrategy::ShiftInwards).split(x, xo, xi, num("rows"), TailStrategy::ShiftInwards);
   if (by_panel) st.split(co, group, panel, num("task_panels"), TailStrategy::ShiftInwards);
-  if (num("block_panels") > 1) st.split(by_panel ? panel : co, by_panel ? panel : co, block, num("block_panels"));
+  if (blocked > 1) st.split(by_panel ? panel : co, by_panel ? panel : co, block, blocked);
   if (by_row) st.split(y, yo, yi, num("task_rows"), TailStrategy::ShiftInwards);
   loops.insert(loops.end(), {by_row ? yi : y, by_panel ? panel : co});
   const Var part = by_panel ? group : yo;  // of a sample, where it is split
@@ -47,21 +48,18 @@ void Applier::conv_lanes() {
   }
 }
 
+// No padded copy: Halide cuts the loops where the image ends, so that pixels inside are read as they lie.
 void Applier::conv_depth() {
   Func acc = b.anchor.anchor, o = b.out;
   Var c = b.vars[0], x = b.vars[1], y = b.vars[2];
   Stage st(o);
   st.split(c, co, ci, s.vector, TailStrategy::ShiftInwards).split(x, xo, xi, num("rows"), TailStrategy::ShiftInwards);
-  VarOrRVar level = task, row = yi;
   if (num("task_rows") < num("image_rows")) {
     st.split(y, yo, yi, num("task_rows"), TailStrategy::ShiftInwards).reorder({ci, xi, co, xo, yi, yo, n()}).fuse(yo, n(), task).parallel(task);
   } else {
     st.reorder({ci, xi, co, xo, y, n()}).split(n(), no, ni, num("task_samples"), TailStrategy::GuardWithIf).parallel(no);
-    level = ni, row = y;
   }
   st.vectorize(ci).unroll(xi);
-  if (getenv("NETC_SLIDE")) for (Func pad : b.anchor.padded)
-    pad.store_at(o, Var(level.name())).compute_at(o, Var(row.name())).vectorize(pad.args()[0], s.vector, TailStrategy::GuardWithIf);
   const auto a = acc.args();
   acc.compute_at(o, co).vectorize(a[0], s.vector).unroll(a[1]).unroll(a[2]);
   acc.update().reorder(inner_to_reduction(acc, {a[0], a[1], a[2]})).vectorize(a[0], s.vector).unroll(a[1]).unroll(a[2]);

@@ -29,6 +29,7 @@ class Chooser {
     else if (n == "outer") outer();
     else if (n == "tokens") tokens();
     else if (n == "conv_lanes") conv_lanes();
+    else if (n == "conv_depth") conv_depth();
     else if (n == "conv_planes") conv_planes();
     else if (n == "winograd") winograd();
     else if (n == "taps_lanes" || n == "taps_planes" || n == "taps_panels") taps();
@@ -139,7 +140,15 @@ class Chooser {
     const bool by_panel = now("task_panels") < panels, by_row = now("task_rows") < rows;
     if (!by_panel) pieces("task_rows", rows);
     if (!by_row) pieces("task_panels", panels);
+    add("block_panels", 1, 16, [&](int64_t v) { return now("task_panels") % v == 0; });
     if (!by_panel && !by_row) samples();
+  }
+
+  void conv_depth() {
+    const Type& o = out().type;
+    add("rows", 1, std::min<int64_t>(o.dims[1], m_.vector_registers / 2));
+    pieces("task_rows", o.dims[0]);
+    if (now("task_rows") >= o.dims[0]) samples();
   }
 
   void conv_planes() {

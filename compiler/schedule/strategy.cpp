@@ -6,8 +6,7 @@
 //   dot          y[n, k]:        both operands contiguous along the reduction: lanes along it, a tile of k x n accumulators
 //   outer        dw[k, u]:       lanes along u, rows along k; the reduction is the batch; the optimiser follows in registers
 //   conv_lanes   y[n, y, x, c]:  lanes along channels, rows along x; a panel of weights meets all pixels of a task before the next
-//   conv_depth   y[n, y, x, c]:  each channel its own kernel: lanes along channels, rows along x; all channels of a tile of pixels before the next, rows of the
-//                                image slide through the cache
+//   conv_depth   y[n, y, x, c]:  each channel its own kernel: lanes along channels, rows along x; all channels of a tile of pixels before the next
 //   conv_planes  y[n, y, x, c]:  few channels: lanes along x, all channels in the tile
 //   taps_lanes   dw[ky,kx,c,k]:  lanes along k, a tile of taps; tasks are slices of image rows
 //   taps_panels  dw[ky,kx,c,k]:  the same for many weights; tasks are groups of channels c, over the whole batch
@@ -245,13 +244,28 @@ struct Chooser {
     } else {
       s.name = "conv_planes";
       s.vector = lanes_for(W, m.vector_floats, 1, false).first;
-      int64_t tile_c = std::clamp<int64_t>(accumulators() / area, 1, C);
-      set("channels", largest_divisor(C, tile_c));
-      set("vectors", std::clamp<int64_t>(accumulators() / (area * s.get("channels", 1)), 1, std::max<int64_t>(1, W / s.vector)));
-      const int64_t lines = accumulators() / (area * s.get("channels", 1) * s.get("vectors", 1));
-      set("lines", area > 1 ? 1 : std::clamp<int64_t>(lines, 1, o.dims[0]));
+      planes_tile(C, W, o.dims[0], area);
     }
     tasks(o.dims[0], flops(), kGrainFlops, s.get("lines", 1));
+  }
+
+  // Channels, vectors along a row and rows of a tile. Pixels of several rows have nothing in common that stays in registers: fewer of them.
+  void planes_tile(int64_t C, int64_t W, int64_t H, int64_t area) {
+    const int64_t fit = std::max<int64_t>(1, W / s.vector);
+    double best = -1;
+    int64_t channels = 1, vectors = 1, lines = 1;
+    for (int64_t c = 1; c <= C; ++c)
+      for (int64_t v = 1; v <= std::min<int64_t>(fit, 2); ++v)
+        for (int64_t l = 1; l <= (area > 1 || v < fit ? 1 : H); ++l) {
+          const int64_t pixels = v * l * area, most = v > 1 && area == 1 ? accumulators() : accumulators() * 3 / 4;
+          if (C % c != 0 || c * pixels > std::max(most, area)) continue;
+          const double useful = static_cast<double>(W) / static_cast<double>((W + v * s.vector - 1) / (v * s.vector) * v * s.vector);
+          const double score = useful * std::min(1.0, static_cast<double>(c * pixels) / kLatency) / (1.0 + static_cast<double>(c + pixels) / static_cast<double>(c * pixels));
+          if (score > best + 1e-9) best = score, channels = c, vectors = v, lines = l;
+        }
+    set("channels", channels);
+    set("vectors", vectors);
+    set("lines", lines);
   }
 
   // Pixels of a tile along a row of this extent: as many as there are registers for, unless fewer leave less of the last tile empty.
