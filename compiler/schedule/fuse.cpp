@@ -66,7 +66,8 @@ class Fuser {
     NodeId u = users_[v][0];
     const Node& n = g_.nodes[u];
     if (n.op->kind == Kind::elementwise) return same_shape(v, n.results[0]) ? u : kNone;
-    bool pools = n.op->kind == Kind::window && n.inputs.size() == 1 && !n.op->overlaps(n.attrs) && whole_windows(anchor, v, n.results[0]);
+    bool pools = n.op->kind == Kind::window && n.inputs.size() == 1 && !n.op->overlaps(n.attrs) && g_.type(n.results[0]).elements() <= g_.type(v).elements() &&
+                 whole_windows(anchor, v, n.results[0]);
     if (pools && anchor.op->kind == Kind::contraction && !pooled) { pooled = true; return u; }
     return kNone;
   }

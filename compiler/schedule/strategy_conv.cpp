@@ -1,0 +1,197 @@
+// Loops of convolutions and their gradients.
+#include "compiler/schedule/chooser.h"
+
+namespace netc::schedule {
+
+void Chooser::conv() {
+  const Type& a = anchor_type();  // f32[N, H, W, C], before pooling
+  const Type& o = out().type;
+  int64_t pool_y = std::max<int64_t>(1, a.dims[0] / std::max<int64_t>(1, o.dims[0])), pool_x = std::max<int64_t>(1, a.dims[1] / std::max<int64_t>(1, o.dims[1]));
+  int64_t C = a.dims[2], W = o.dims[1], area = pool_x * pool_y;
+  if (p.graph->nodes[k.anchor].op->transforms_tiles) return winograd(pool_x, pool_y);
+  const ir::Node& node = p.graph->nodes[k.anchor];
+  const auto [phases_y, phases_x] = node.op->phases ? node.op->phases(node.attrs) : std::pair<int, int>{1, 1};
+  const Type &in = p.graph->type(node.inputs[0]), &w = p.graph->type(node.inputs[1]);
+  if (w.dims[2] == 1 && in.dims[2] == C && C >= m.vector_floats && area == 1 && phases_x * phases_y == 1) {
+    s.name = "conv_depth";
+    s.vector = lanes_for(C, m.vector_floats, 1, false).first;
+    set("rows", rows_for(W, 7));
+    set("unrolled", w.dims[0] * w.dims[1] <= kFewTaps ? 1 : 0);
+    return conv_tasks(o.dims[0], C, s.vector, 4 * flops());  // bound by memory
+  }
+  if (C >= m.vector_floats || W < 4 || phases_x * phases_y > 1) {
+    s.name = "conv_lanes";
+    auto [lanes, vectors] = lanes_of_result(C, area > 1 ? 1 : 2);
+    s.vector = lanes;
+    set("vectors", vectors);
+    set("rows", rows_for((W + phases_x - 1) / phases_x, accumulators() / (vectors * area)));
+    set("phases_x", phases_x);
+    set("phases_y", phases_y);
+    return conv_tasks((o.dims[0] + phases_y - 1) / phases_y, C, lanes * vectors, flops());
+  } else {
+    s.name = "conv_planes";
+    s.vector = lanes_for(W, m.vector_floats, 1, false).first;
+    planes_tile(C, W, o.dims[0], area);
+  }
+  tasks(o.dims[0], flops(), kGrainFlops, s.get("lines", 1));
+}
+
+// Channels, vectors along a row and rows of a tile. Pixels of several rows have nothing in common that stays in registers: fewer of them.
+void Chooser::planes_tile(int64_t C, int64_t W, int64_t H, int64_t area) {
+  const int64_t fit = std::max<int64_t>(1, W / s.vector);
+  double best = -1;
+  int64_t channels = 1, vectors = 1, lines = 1;
+  for (int64_t c = 1; c <= C; ++c)
+    for (int64_t v = 1; v <= std::min<int64_t>(fit, 2); ++v)
+      for (int64_t l = 1; l <= (area > 1 || v < fit ? 1 : H); ++l) {
+        const int64_t pixels = v * l * area, most = v > 1 && area == 1 ? accumulators() : accumulators() * 3 / 4;
+        if (C % c != 0 || c * pixels > std::max(most, area)) continue;
+        const double useful = static_cast<double>(W) / static_cast<double>((W + v * s.vector - 1) / (v * s.vector) * v * s.vector);
+        const double score = useful * std::min(1.0, static_cast<double>(c * pixels) / kLatency) / (1.0 + static_cast<double>(c + pixels) / static_cast<double>(c * pixels));
+        if (score > best + 1e-9) best = score, channels = c, vectors = v, lines = l;
+      }
+  set("channels", channels);
+  set("vectors", vectors);
+  set("lines", lines);
+}
+
+// Pixels of a tile along a row of this extent: as many as there are registers for, unless fewer leave less of the last tile empty.
+int64_t Chooser::rows_for(int64_t extent, int64_t most) {
+  int64_t best = 1;
+  double best_score = 0;
+  for (int64_t r = 1; r <= std::min(extent, std::max<int64_t>(most, 1)); ++r) {
+    const double useful = static_cast<double>(extent) / static_cast<double>((extent + r - 1) / r * r);
+    const double score = useful * static_cast<double>(r) / (static_cast<double>(r) + 0.5);
+    if (score >= best_score) best_score = score, best = r;
+  }
+  return best;
+}
+
+// Of `extent` things, how many a task takes when the sample is cut into about `tasks`: what keeps the cores equally busy, in few tasks.
+int64_t Chooser::even_share(int64_t extent, int64_t tasks) const {
+  if (tasks <= 1) return extent;
+  int64_t best = extent;
+  double least = 0;
+  for (int64_t share = 1; share <= extent; ++share) {
+    const int64_t n = (extent + share - 1) / share, longest = (n + m.cores - 1) / m.cores * share;
+    const double apart = static_cast<double>(n) / static_cast<double>(tasks);
+    const double cost = static_cast<double>(longest * m.cores) / static_cast<double>(extent) + 0.02 * std::max(apart, 1 / apart);
+    if (least == 0 || cost < least - 1e-9) least = cost, best = share;
+  }
+  return best;
+}
+
+// Tasks: samples together until they are worth a thread. A sample that is worth several is split into rows of the image, which share the weights, or, where
+// these are larger than the image, into panels of channels. For a tile of pixels `block_panels` panels follow one another, whose weights stay in cache: so
+// results are written, and what is added to them is read, in longer pieces.
+void Chooser::conv_tasks(int64_t rows, int64_t channels, int64_t panel, double work) {
+  const ir::Node& node = p.graph->nodes[k.anchor];
+  const int64_t weights = p.graph->type(node.inputs[1]).bytes(), panels = channels / panel;
+  const bool by_panel = weights > 4 * p.graph->type(node.inputs[0]).bytes() && panels > 1;
+  const int64_t tasks = work >= kSplitSampleFlops ? 4 * m.cores : 1;
+  const int64_t task_panels = by_panel ? even_share(panels, tasks) : panels;
+  set("image_rows", rows);
+  set("task_rows", by_panel ? rows : even_share(rows, tasks));
+  set("task_panels", task_panels);
+  set("block_panels", channels % panel != 0 ? 1 : largest_divisor(task_panels, std::max<int64_t>(1, m.l2 / 8 / std::max<int64_t>(1, weights / panels))));
+  set("task_samples", chunk_of(work, kGrainFlops, 1 << 10));
+}
+
+void Chooser::winograd(int64_t pool_x, int64_t pool_y) {
+  s.name = "winograd";
+  const ir::Node& node = p.graph->nodes[k.anchor];
+  const Type &a = anchor_type(), &o = out().type;
+  const int64_t tile = node.attrs.i("tile"), side = node.attrs.i("side"), C = p.graph->type(node.inputs[0]).dims[2], step_y = tile / pool_y;
+  const auto [lanes, vectors] = lanes_of_result(a.dims[2], 2);
+  s.vector = lanes;
+  const int64_t rows = (o.dims[0] + step_y - 1) / step_y, columns = (a.dims[1] + tile - 1) / tile;
+  // Tile rows of a task: their transforms fit a core's cache, and a sample that is worth it keeps all cores busy.
+  int64_t most = std::max<int64_t>(1, m.l2 / (side * side * C * 4 * columns));
+  int64_t task_rows = largest_divisor(rows, most);
+  if (flops() >= kSplitSampleFlops) {
+    const auto busiest = [&](int64_t r) { return (rows / r + m.cores - 1) / m.cores * r; };
+    for (int64_t r = task_rows = 1; r <= most; ++r)
+      if (rows % r == 0 && busiest(r) <= busiest(task_rows)) task_rows = r;
+  }
+  set("tile", tile);
+  set("step_x", tile / pool_x);
+  set("step_y", step_y);
+  set("columns", columns);
+  set("vectors", vectors);
+  set("rows", rows_for(task_rows * columns, accumulators() / vectors));
+  set("task_rows", task_rows);
+  set("tile_rows", rows);
+  set("task_samples", chunk_of(flops(), kGrainFlops, 1 << 10));
+}
+
+// Lanes along a row: a short row is cut into equal vectors, so that none is partly empty.
+int64_t Chooser::row_vector(int64_t W) const {
+  if (W <= m.vector_floats) return W;
+  if (W < 4 * m.vector_floats)
+    for (int64_t lanes = m.vector_floats; lanes > m.vector_floats / 2; --lanes)
+      if (W % lanes == 0) return lanes;
+  return m.vector_floats;
+}
+
+// Rows of about `slices` slices; a divisor where one is near, so that no slice needs a guard.
+int64_t Chooser::slice_of(int64_t rows, int64_t slices) {
+  const int64_t want = (rows + slices - 1) / slices;
+  for (int64_t r = want; r <= want + want / 2; ++r)
+    if (rows % r == 0) return r;
+  return want;
+}
+
+void Chooser::taps() {
+  const Type& w = anchor_type();  // f32[KH, KW, C, K]
+  const Type& dy = p.graph->type(p.graph->nodes[k.anchor].inputs[1]);
+  int64_t K = w.dims[3], H = dy.dims[0], W = dy.dims[1];
+  bool planes = K < m.vector_floats && W >= m.vector_floats / 2;
+  s.name = planes ? "taps_planes" : "taps_lanes";
+  const int64_t KW = w.dims[1], C = w.dims[2];
+  int64_t held_of = K;  // filters, or vectors of them
+  if (planes) s.vector = static_cast<int>(row_vector(W));
+  else s.vector = lanes_for(K, m.vector_floats, 1, true).first, held_of = K / s.vector;
+  // A tile of `held` filters (or vectors of them) x `taps` along a kernel's row x `channels`: all must divide, as the sums are added into.
+  double best = 0;
+  int64_t held = 1, taps = 1, channels = 1;
+  for (int64_t h = 1; h <= std::min<int64_t>(held_of, 8); ++h)
+    for (int64_t q = 1; q <= KW; ++q)
+      for (int64_t c = 1; c <= std::min<int64_t>(C, 8) && (c == 1 || q == KW); ++c) {  // whole rows of taps first: they read the same pixels
+        const int64_t each = registers_of(s.vector);
+        if (held_of % h || KW % q || C % c || h * q * c * each > accumulators() || (h * q * c + h) * each + 1 > m.vector_registers - 1) continue;
+        const double score = std::min(1.0, static_cast<double>(h * q * c) / kLatency) / (1.0 + static_cast<double>(h + q * c) / static_cast<double>(h * q * c));
+        if (score > best + 1e-9) best = score, held = h, taps = q, channels = c;
+      }
+  set(planes ? "filters" : "vectors", held);
+  set("taps", taps);
+  set("channels", channels);
+  int64_t task_rows = slice_of(H, 8);
+  if (!planes && w.bytes() > kLargeWeights) {  // one copy of dw for each slice would be too much
+    s.name = "taps_panels";
+    task_rows = H;
+    set("task_channels", channels * largest_divisor(C / channels, std::max<int64_t>(1, C / channels / (4 * m.cores))));
+  }
+  set("task_rows", task_rows);
+  const int64_t steps = planes ? (W + s.vector - 1) / s.vector : W;  // of the innermost loop along a row
+  set("block_rows", largest_divisor(task_rows, std::max<int64_t>(1, 16 / steps)));
+}
+
+// Tiles of an image, or taps of sums, transformed: all elements of one at once.
+void Chooser::tiles() {
+  const Type& t = anchor_type();
+  s.name = t.batched ? "tiles" : "taps_back";
+  s.vector = lanes_for(t.dims.back(), m.vector_floats, 1, true).first;
+  set("side", p.graph->nodes[k.anchor].attrs.i("side"));
+}
+
+void Chooser::tile_sums() {
+  s.name = "tile_sums";
+  const Type& t = anchor_type();  // f32[E, C, K]
+  s.vector = lanes_for(t.dims[2], m.vector_floats, 1, true).first;
+  const int64_t vectors = largest_divisor(t.dims[2] / s.vector, 2), Q = p.graph->type(p.graph->nodes[k.anchor].inputs[0]).dims[1];
+  set("vectors", vectors);
+  set("channels", largest_divisor(t.dims[1], accumulators() / vectors));
+  set("samples", std::max<int64_t>(1, 64 / Q));
+}
+
+}  // namespace netc::schedule

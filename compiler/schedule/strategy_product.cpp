@@ -1,0 +1,111 @@
+// Loops of matrix products.
+#include "compiler/schedule/chooser.h"
+
+namespace netc::schedule {
+
+// The tile of `vectors` by `rows` that feeds the most multiply-adds from each load without leaving the registers, and wastes the least of `extent` (in vectors).
+// `exact`: it must divide the extent.
+Chooser::Tile Chooser::tile_for(int64_t extent, int64_t rows_limit, int64_t vectors_limit, bool exact, bool exact_rows) const {
+  Tile best;
+  double best_score = 0;
+  for (int64_t v = 1; v <= std::min(extent, vectors_limit); ++v) {
+    if (exact && extent % v != 0) continue;
+    for (int64_t r = 1; r <= rows_limit; ++r) {
+      if (v * r + v + 1 > m.vector_registers - 1 || v * r > accumulators()) break;
+      if (exact_rows && rows_limit % r != 0) continue;
+      const double useful = static_cast<double>(extent) / static_cast<double>((extent + v - 1) / v * v);
+      const double busy = std::min(1.0, static_cast<double>(v * r) / kLatency);              // enough independent sums to hide the latency of one
+      const double fed = 1.0 / (1.0 + static_cast<double>(v + r) / static_cast<double>(v * r));  // loads compete with the multiply-adds
+      const double score = useful * busy * fed;
+      if (score > best_score + 1e-9) best_score = score, best = {v, r};
+    }
+  }
+  return best;
+}
+
+void Chooser::gemm() {
+  const Type& t = anchor_type();
+  const Type& w = p.graph->type(p.graph->nodes[k.anchor].inputs[1]);
+  const int64_t K = w.dims[0], U = t.dims[0];
+  if (w.bytes() > m.l2 * 2 && K >= 4096 && U % 4 == 0 && split_of(K).first > 1) return stream_gemm(K, U);
+  s.name = "gemm";
+  int lanes = lanes_for(U, m.vector_floats, 1, false).first;
+  if (U < m.vector_floats) lanes = static_cast<int>(U);
+  s.vector = lanes;
+  const int64_t vectors = (U + lanes - 1) / lanes, fit = std::max<int64_t>(1, U / lanes);
+  Tile tile = tile_for(vectors, std::min<int64_t>(12, std::max(p.max_batch, 1)), std::min<int64_t>(fit, 4), false);
+  set("vectors", std::min(tile.vectors, fit));
+  set("rows", tile.rows);
+  set("vectors_1", std::min<int64_t>(fit, accumulators() / 2));
+  set("tasks", k.flops * p.max_batch >= 2 * kGrainFlops ? 1 : 0);
+  set("tasks_1", w.bytes() > 256 << 10 ? 1 : 0);
+}
+
+// Slices of K, and blocks of a slice: both must divide.
+std::pair<int64_t, int64_t> Chooser::split_of(int64_t K) {
+  for (int64_t slices : {16, 15, 14, 18, 20, 12, 24, 10, 8, 31, 32})
+    if (K % slices == 0) {
+      const int64_t block = largest_divisor(K / slices, 96);
+      if (block >= 16) return {slices, block};
+    }
+  return {1, K};
+}
+
+void Chooser::stream_gemm(int64_t K, int64_t U) {
+  s.name = "gemm_stream";
+  int lanes = m.vector_floats;
+  while (U % lanes != 0) lanes /= 2;
+  s.vector = lanes;
+  Tile tile = tile_for(U / lanes, 8, 8, true, true);
+  set("vectors", tile.vectors);
+  set("rows", tile.rows);
+  set("vectors_1", largest_divisor(U / lanes, m.l1 / 4 / (4 * lanes)));
+  set("many", 8);  // samples, from which on a task keeps weights for all of them
+  set("split_k", split_of(K).first);
+  set("block_k", split_of(K).second);
+}
+
+void Chooser::dot() {
+  s.name = "dot";
+  const Type& w = p.graph->type(p.graph->nodes[k.anchor].inputs[1]);
+  int64_t K = anchor_type().dims[0], U = w.dims[1];
+  s.vector = static_cast<int>(std::min<int64_t>(m.vector_floats, U));
+  const int64_t tile = largest_divisor(K, 4);
+  set("tile", tile);
+  set("rows", 4);
+  set("task_tiles", std::max<int64_t>(1, largest_near(K / tile, std::max<int64_t>(1, chunk_of(2.0 * U * 8 * tile, kGrainFlops, K / tile)))));
+}
+
+void Chooser::outer() {
+  s.name = "outer";
+  const Type& t = anchor_type();  // f32[K, U]
+  auto [lanes, unused] = lanes_for(t.dims[1], m.vector_floats, 1, true);
+  s.vector = lanes;
+  const int64_t vectors = largest_divisor(t.dims[1] / lanes, accumulators() / 2);  // long pieces of few rows: memory is read and written in few streams
+  set("vectors", vectors);
+  const int64_t row = vectors * registers_of(lanes), room = std::min<int64_t>(accumulators(), m.vector_registers - 2 - row);
+  set("rows", largest_divisor(t.dims[0], std::max<int64_t>(1, room / row)));
+  int64_t tiles = t.dims[0] / s.get("rows", 1);
+  set("task_tiles", largest_divisor(tiles, chunk_of(2.0 * 16 * s.get("rows", 1) * t.dims[1], kGrainFlops, tiles)));
+}
+
+void Chooser::tokens() {
+  s.name = "tokens";
+  const Type& a = anchor_type();
+  const int64_t U = a.dims.back(), T = a.dims[a.rank() - 2];
+  if (weight_block() > 0) {
+    const auto [lanes, vectors] = lanes_of_result(U, 1);
+    s.vector = lanes;
+    set("vectors", vectors);
+    set("rows", rows_for(T, accumulators() / vectors));
+    return;
+  }
+  s.vector = lanes_for(U, m.vector_floats, 1, false).first;
+  if (U < m.vector_floats) s.vector = static_cast<int>(U);
+  const int64_t fit = std::max<int64_t>(1, U / s.vector);
+  const Tile tile = tile_for(fit, std::min<int64_t>(12, T), std::min<int64_t>(fit, 4), false);
+  set("vectors", tile.vectors);
+  set("rows", tile.rows);
+}
+
+}  // namespace netc::schedule
