@@ -152,9 +152,23 @@ class Writer {
       return;
     }
     function("prepare", "What depends on the weights alone: once after they change.", prepare, Phase::prepare);
-    function("forward", "The net's outputs.", first, Phase::forward);
+    if (p_.slice > 0) slices();
+    function(p_.slice > 0 ? "forward_slice" : "forward", "The net's outputs.", first, Phase::forward);
     second.insert(second.end(), third.begin(), third.end());
     function("loss", "The loss of the labels, penalties included.", second, Phase::loss);
+  }
+
+  // The forward phase for some samples at a time. Tensors that have all samples are moved on after each slice.
+  void slices() {
+    std::string on, back;
+    each([&](const Buffer& b, const std::string& name) {
+      if (!b.type.batched || b.type.has_any_extent() || (b.storage != Storage::input && !b.whole)) return;
+      on += fmt::format("      {}.host += {} * n;\n", name, b.type.bytes());
+      back += fmt::format("    {}.host -= {} * all;\n", name, b.type.bytes());
+    });
+    s_ += "\n  /// The net's outputs, some samples at a time: what they take stays in the caches.\n  void forward() {\n    const int64_t all = batch;\n";
+    s_ += fmt::format("    for (int64_t first = 0; first < all; first += {}) {{\n      const int64_t n = all - first < {} ? all - first : {};\n", p_.slice, p_.slice, p_.slice);
+    s_ += "      set_batch(static_cast<int>(n));\n      forward_slice();\n" + on + "    }\n" + back + "    set_batch(static_cast<int>(all));\n  }\n";
   }
 
   void run_kernel() {
@@ -184,7 +198,7 @@ std::vector<std::string> tensor_names(const Plan& p) {
   for (const std::vector<int>& outputs : {p.output_buffers, p.term_buffers, {p.loss_buffer}})
     for (int b : outputs)
       if (b >= 0) wanted[static_cast<size_t>(b)] = true;
-  std::set<std::string> used = {"context", "batch", "failed", "describe", "place", "place_data", "set_batch", "check", "prepare", "forward", "backward", "update", "run_kernel", "m", "n"};
+  std::set<std::string> used = {"context", "batch", "failed", "describe", "place", "place_data", "set_batch", "check", "prepare", "forward", "forward_slice", "backward", "update", "run_kernel", "m", "n"};
   used.insert({"loss", "index", "code", "rt", "Memory", "Training", "Inference"});
   std::vector<std::string> names(p.buffers.size());
   for (size_t b = 0; b < p.buffers.size(); ++b) {

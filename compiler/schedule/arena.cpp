@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 
 namespace netc::schedule {
 namespace {
@@ -69,6 +70,21 @@ void plan_arena(Plan& plan, const std::vector<ir::ValueId>& root) {
     blocks[from].last = std::max(blocks[from].last, blocks[to].last);
     blocks[to].buffers.clear();
     blocks[to].bytes = 0;
+  }
+
+  // In slices: what is read when all samples are through must not be what a later slice works in.
+  if (plan.slice > 0) {
+    std::set<ir::ValueId> read_after;
+    for (auto& o : plan.graph->outputs) read_after.insert(root[o.value]);
+    for (const Kernel& k : plan.kernels)
+      if (k.phase != Phase::forward && k.phase != Phase::prepare && k.phase != Phase::ingest)
+        for (int b : k.inputs) read_after.insert(root[plan.buffers[b].value]);
+    for (Block& block : blocks) {
+      const auto is_read = [&](int b) { return plan.buffers[b].type.batched && read_after.count(root[plan.buffers[b].value]); };
+      if (!std::any_of(block.buffers.begin(), block.buffers.end(), is_read)) continue;
+      block.first = 0;
+      for (int b : block.buffers) plan.buffers[b].whole = true;
+    }
   }
 
   std::vector<int> by_size(blocks.size());

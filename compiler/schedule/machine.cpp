@@ -5,6 +5,8 @@
 #include <llvm/ADT/StringMap.h>
 #include <llvm/TargetParser/Host.h>
 
+#include <fstream>
+#include <string>
 #include <thread>
 
 #include "compiler/schedule/plan.h"
@@ -12,8 +14,20 @@
 namespace netc::schedule {
 namespace {
 
-int64_t cache(int name, int64_t fallback) {
-  long bytes = sysconf(name);
+// The kernel's word goes before sysconf's, which on some processors adds up the last caches of all sockets.
+int64_t cache(int level, int name, int64_t fallback) {
+  for (int i = 0; i < 8; ++i) {
+    const std::string folder = "/sys/devices/system/cpu/cpu0/cache/index" + std::to_string(i) + "/";
+    std::ifstream level_file(folder + "level"), type_file(folder + "type"), size_file(folder + "size");
+    int at = 0;
+    int64_t size = 0;
+    char unit = 0;
+    std::string type;
+    if (!(level_file >> at >> std::ws) && at == 0) break;
+    if (at == level && type_file >> type && type != "Instruction" && size_file >> size && size > 0)
+      return size * (size_file >> unit && unit == 'M' ? 1 << 20 : unit == 'K' ? 1 << 10 : 1);
+  }
+  const long bytes = sysconf(name);
   return bytes > 0 ? bytes : fallback;
 }
 
@@ -33,9 +47,9 @@ Machine host_machine() {
   Halide::Target host = Halide::get_host_target();
   m.halide_target = host.to_string();
   set_vectors(m, has("avx512f") && host.has_feature(Halide::Target::AVX512_Skylake));
-  m.l1 = cache(_SC_LEVEL1_DCACHE_SIZE, m.l1);
-  m.l2 = cache(_SC_LEVEL2_CACHE_SIZE, m.l2);
-  m.l3 = cache(_SC_LEVEL3_CACHE_SIZE, m.l3);
+  m.l1 = cache(1, _SC_LEVEL1_DCACHE_SIZE, m.l1);
+  m.l2 = cache(2, _SC_LEVEL2_CACHE_SIZE, m.l2);
+  m.l3 = cache(3, _SC_LEVEL3_CACHE_SIZE, m.l3);
   m.cores = std::max(1u, std::thread::hardware_concurrency());
   return m;
 }

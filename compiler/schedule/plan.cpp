@@ -51,6 +51,7 @@ class Planner {
     choose_layouts();
     assign_phases();
     name_kernels();
+    plan_.slice = choose_slice();
     plan_arena(plan_, groups_.root);
     for (auto& k : plan_.kernels) describe(k);
     return std::move(plan_);
@@ -161,6 +162,23 @@ class Planner {
     }
   }
 
+  // Where the weights leave room in the last cache but a batch's activations do not, samples go through the net a few at a time. 0: all at once.
+  int choose_slice() const {
+    if (!g_.updates.empty()) return 0;
+    int64_t weights = 0, activations = 0;  // bytes: of all kernels, and of a sample at the kernel that has most
+    for (const Kernel& k : plan_.kernels) {
+      if (k.phase != Phase::forward) continue;
+      int64_t of_sample = 0;
+      for (const std::vector<int>* list : {&k.inputs, &k.outputs})
+        for (int b : *list) (plan_.buffers[b].type.batched ? of_sample : weights) += plan_.buffers[b].type.bytes();
+      activations = std::max(activations, of_sample);
+    }
+    const int64_t room = m_.l3 * 3 / 4 - weights;
+    if (weights > m_.l3 / 2 || activations * plan_.max_batch <= room) return 0;
+    const int64_t slice = std::max<int64_t>(1, room / activations);
+    return slice < plan_.max_batch ? static_cast<int>(slice) : 0;
+  }
+
   void name_kernels() {
     std::map<std::string, int> used;
     for (auto& k : plan_.kernels) {
@@ -264,7 +282,8 @@ std::string layout_text(const Buffer& b) {
 }  // namespace
 
 std::string print(const Plan& p) {
-  std::string s = fmt::format("plan of {}: {} kernels, {} buffers, arena {} bytes at batch {}\n", p.graph->name, p.kernels.size(), p.buffers.size(), p.arena_bytes, p.max_batch);
+  std::string s = fmt::format("plan of {}: {} kernels, {} buffers, arena {} bytes at batch {}{}\n", p.graph->name, p.kernels.size(), p.buffers.size(), p.arena_bytes, p.max_batch,
+                              p.slice > 0 ? fmt::format(", {} {} at a time", p.slice, p.slice == 1 ? "sample" : "samples") : "");
   for (auto& k : p.kernels) {
     const std::string measured = k.strategy.measured_us > 0 ? fmt::format(" (measured {:.1f} us)", k.strategy.measured_us) : "";
     s += fmt::format("{:8} {}: {}\n           {}, {:.0f} us{}; a sample {:.0f} flop, {:.0f} bytes; a batch {:.0f} flop, {:.0f} bytes\n", to_string(k.phase), k.name, k.comment,

@@ -25,6 +25,7 @@ struct Buffer {
   int32_t variable = ir::kNone;   // storage variable, constant, scalar, input, label: index into Graph::variables
   int64_t offset = 0;             // storage arena: bytes from its start, for the plan's max_batch
   bool planar = false;            // a batched f32[H, W, C] stored as C planes of H x W (few channels: loops run along W)
+  bool whole = false;             // storage arena, of a plan in slices: has all samples of the batch while the forward phase works on some
   int block_dim = 0;              // `block` > 0: stored in blocks along this dim, 0 the innermost
   int64_t block = 0;
   bool stored_as(const Buffer& b) const { return type == b.type && planar == b.planar && block_dim == b.block_dim && block == b.block; }
@@ -77,6 +78,7 @@ struct Plan {
   std::vector<Buffer> buffers;
   std::vector<Kernel> kernels;    // in execution order
   int max_batch = 1;
+  int slice = 0;                  // inference: so many samples at a time go through the forward phase, so that what it keeps stays in the caches. 0: all
   int64_t arena_bytes = 0;        // for max_batch
   std::vector<InputPort> inputs;  // one for each variable of role input, in the graph's order
   std::vector<int> output_buffers;  // of the net's outputs, in order

@@ -1,101 +1,25 @@
 #include "compiler/tune/limits.h"
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
-#include <filesystem>
 #include <fstream>
-#include <thread>
-#include <vector>
 
 #include <fmt/format.h>
 
 #include "compiler/emit/process.h"
 #include "compiler/schedule/tuning.h"
-
-#if defined(__x86_64__)
-#include <immintrin.h>
-#endif
+#include "runtime/core/limits.h"
 
 namespace netc::tune {
 namespace {
-
-using Clock = std::chrono::steady_clock;
-
-double seconds_since(Clock::time_point t) { return std::chrono::duration<double>(Clock::now() - t).count(); }
-
-/// The least of some runs, as seconds.
-template <class F> double fastest(int runs, F f) {
-  double best = 1e9;
-  for (int r = 0; r < runs; ++r) {
-    const auto start = Clock::now();
-    f();
-    best = std::min(best, seconds_since(start));
-  }
-  return best;
-}
-
-#if defined(__x86_64__)
-constexpr int kSteps = 100000, kSums = 10;  // more sums than the latency of a multiply-add asks for
-
-// Each sum is x * a + b over and over. noipa: what gives the same each time would be called once.
-[[gnu::noipa, gnu::target("avx2,fma")]] float multiply_add_8() {
-  __m256 sum[kSums];
-  for (int i = 0; i < kSums; ++i) sum[i] = _mm256_set1_ps(static_cast<float>(i));
-  const __m256 a = _mm256_set1_ps(0.5f), b = _mm256_set1_ps(1.0f);
-  for (int s = 0; s < kSteps; ++s)
-#pragma GCC unroll 10
-    for (int i = 0; i < kSums; ++i) sum[i] = _mm256_fmadd_ps(sum[i], a, b);
-  for (int i = 1; i < kSums; ++i) sum[0] = _mm256_add_ps(sum[0], sum[i]);
-  return _mm256_cvtss_f32(sum[0]);
-}
-
-[[gnu::noipa, gnu::target("avx512f")]] float multiply_add_16() {
-  __m512 sum[kSums];
-  for (int i = 0; i < kSums; ++i) sum[i] = _mm512_set1_ps(static_cast<float>(i));
-  const __m512 a = _mm512_set1_ps(0.5f), b = _mm512_set1_ps(1.0f);
-  for (int s = 0; s < kSteps; ++s)
-#pragma GCC unroll 10
-    for (int i = 0; i < kSums; ++i) sum[i] = _mm512_fmadd_ps(sum[i], a, b);
-  for (int i = 1; i < kSums; ++i) sum[0] = _mm512_add_ps(sum[0], sum[i]);
-  return _mm512_cvtss_f32(sum[0]);
-}
-
-[[gnu::noipa, gnu::target("avx2")]] float read(const float* p, size_t floats) {
-  __m256 sum[4] = {_mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps()};
-  for (size_t i = 0; i + 32 <= floats; i += 32)
-#pragma GCC unroll 4
-    for (size_t j = 0; j < 4; ++j) sum[j] = _mm256_add_ps(sum[j], _mm256_loadu_ps(p + i + 8 * j));
-  return _mm256_cvtss_f32(_mm256_add_ps(_mm256_add_ps(sum[0], sum[1]), _mm256_add_ps(sum[2], sum[3])));
-}
-#endif
 
 std::string path_of(const std::string& cache_dir, const schedule::Machine& m) { return cache_dir + "/limits/" + schedule::machine_key(m); }
 
 }  // namespace
 
 schedule::Limits measure_limits(const schedule::Machine& m) {
-  schedule::Limits limits = m.limits;
-#if defined(__x86_64__)
-  if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma")) return limits;
-  volatile float sink = 0;
-  const bool wide = m.vector_floats == 16 && __builtin_cpu_supports("avx512f");
-  const double arithmetic = fastest(8, [&] { sink = wide ? multiply_add_16() : multiply_add_8(); });
-  limits.gflops = 2.0 * kSteps * kSums * (wide ? 16 : 8) / arithmetic / 1e9;
-
-  const size_t half_of_l2 = static_cast<size_t>(std::max<int64_t>(m.l2 / 2, 64 << 10)) / 4;
-  const size_t each = static_cast<size_t>(std::clamp<int64_t>(2 * m.l3, 16 << 20, 64 << 20)) / 4;  // of a core, from memory
-  std::vector<float> memory(each * static_cast<size_t>(m.cores), 1.0f);
-  const double cached = fastest(20, [&] { sink = read(memory.data(), half_of_l2); });
-  limits.cache_gbytes = 4.0 * static_cast<double>(half_of_l2) / cached / 1e9;
-  const double streamed = fastest(3, [&] {
-    std::vector<std::thread> threads;
-    for (int t = 0; t < m.cores; ++t) threads.emplace_back([&, t] { read(memory.data() + each * static_cast<size_t>(t), each); });
-    for (std::thread& t : threads) t.join();
-  });
-  limits.memory_gbytes = 4.0 * static_cast<double>(memory.size()) / streamed / 1e9;
-#endif
-  return limits;
+  const auto limits = rt::measure_limits(m.cores);
+  return limits ? schedule::Limits{limits->gflops, limits->cache_gbytes, limits->memory_gbytes} : m.limits;
 }
 
 bool load_limits(const std::string& cache_dir, schedule::Machine& m) {

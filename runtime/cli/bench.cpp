@@ -2,12 +2,15 @@
 #include <chrono>
 #include <cstring>
 #include <fstream>
+#include <optional>
 #include <random>
+#include <thread>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
 #include "runtime/cli/commands.h"
+#include "runtime/core/limits.h"
 #include "runtime/core/weights.h"
 #include "runtime/data/loader.h"
 #include "runtime/train/metrics.h"
@@ -66,6 +69,18 @@ size_t peak_memory() {
   return 0;
 }
 
+/// How near a kernel comes to what the machine's arithmetic and memory allow, whichever takes longer for it. Above 1: its data came from a cache.
+struct Roof { double gflops = 0, gbytes = 0, share = 0; const char* bound = ""; };
+Roof roof(const KernelInfo& k, int batch, double ms, const std::optional<MachineLimits>& limits, int threads) {
+  const double flops = k.flops * batch + k.fixed_flops, bytes = k.bytes * batch + k.fixed_bytes;
+  Roof r{flops / ms / 1e6, bytes / ms / 1e6};
+  if (!limits) return r;
+  const double arithmetic = r.gflops / (limits->gflops * threads), memory = r.gbytes / limits->memory_gbytes;
+  r.share = std::max(arithmetic, memory);
+  r.bound = arithmetic >= memory ? "compute" : "memory";
+  return r;
+}
+
 /// Random inputs and labels, the same each time.
 void fill(Model& model, int batch) {
   const ModelInfo& info = model.info();
@@ -87,6 +102,7 @@ void fill(Model& model, int batch) {
 int run_bench(const ModelInfo& info, CreateFn create, const BenchOptions& o) {
   const bool train = o.what == "train";
   if (train && !info.has_training) return fail(info, "was compiled for inference only");
+  const int threads = o.threads > 0 ? o.threads : static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
   const int batch = o.batch > 0 ? o.batch : train ? static_cast<int>(info.batch) : 1;
   std::string error;
   const Clock::time_point begin = Clock::now();
@@ -131,23 +147,26 @@ int run_bench(const ModelInfo& info, CreateFn create, const BenchOptions& o) {
                flops / s.median / 1e6, bytes / s.median / 1e6, first_ms, static_cast<double>(peak_memory()) / 1e6);
   }
   if (o.kernels) {
-    if (!o.json) fmt::print("\n{:>10}  {:>6}  {:>8}  {:>7}  {:<9} {}\n", "us", "share", "GFLOP/s", "GB/s", "phase", "kernel, strategy");
+    const auto limits = measure_limits(threads);
+    if (limits && o.json) j["limits"] = {{"gflops", limits->gflops * threads}, {"memory_gbytes_per_s", limits->memory_gbytes}};
+    if (!o.json && limits) fmt::print("this machine, {} threads: {:.0f} GFLOP/s, {:.1f} GB/s from memory\n", threads, limits->gflops * threads, limits->memory_gbytes);
+    if (!o.json) fmt::print("\n{:>10}  {:>6}  {:>8}  {:>7}  {:>12}  {:<9} {}\n", "us", "share", "GFLOP/s", "GB/s", "of its limit", "phase", "kernel, strategy");
     const std::vector<double> each = measure_kernels(*model, o.seconds, batch, in_phase);
     for (size_t i = 0; i < info.kernels.size(); ++i) {
       const KernelInfo& k = info.kernels[i];
       if (!in_phase(k)) continue;
-      const double ms = each[i];
-      const double kernel_flops = k.flops * batch + k.fixed_flops, kernel_bytes = k.bytes * batch + k.fixed_bytes;
+      const Roof r = roof(k, batch, each[i], limits, threads);
       if (o.json) {
         j["kernels"].push_back({{"name", k.name},
                                 {"phase", k.phase},
                                 {"strategy", k.strategy},
-                                {"us", ms * 1e3},
-                                {"gflops", kernel_flops / ms / 1e6},
-                                {"gbytes_per_s", kernel_bytes / ms / 1e6}});
+                                {"us", each[i] * 1e3},
+                                {"gflops", r.gflops},
+                                {"gbytes_per_s", r.gbytes}});
+        if (limits) j["kernels"].back()["of_limit"] = r.share, j["kernels"].back()["bound"] = r.bound;
       } else {
-        fmt::print("{:>10.1f}  {:>5.1f}%  {:>8.1f}  {:>7.1f}  {:<9} {}  [{}]\n", ms * 1e3, 100 * ms / s.median, kernel_flops / ms / 1e6,
-                   kernel_bytes / ms / 1e6, k.phase, k.name, k.strategy);
+        fmt::print("{:>10.1f}  {:>5.1f}%  {:>8.1f}  {:>7.1f}  {:>12}  {:<9} {}  [{}]\n", each[i] * 1e3, 100 * each[i] / s.median, r.gflops, r.gbytes,
+                   limits ? fmt::format("{:.0f}% {}", 100 * r.share, r.bound) : "", k.phase, k.name, k.strategy);
       }
     }
   }

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstring>
 #include <map>
+#include <set>
 #include <random>
 
 #include <fmt/format.h>
@@ -142,6 +143,20 @@ TEST_CASE("a training step and evaluation of LeNet-5") { against_the_interpreter
 TEST_CASE("a training step and evaluation: dropout, penalty") { against_the_interpreter(*load("tiny", support::kTinyNet, 8), 8); }
 TEST_CASE("a training step and evaluation: two inputs, two outputs, two labels") { against_the_interpreter(*load("two", support::kTwoNet, 8), 5); }
 TEST_CASE("a training step and evaluation: an autoencoder") { against_the_interpreter(*load("auto_", support::kAutoNet, 8), 7); }
+
+TEST_CASE("evaluation in slices of a batch, the last of them smaller, is that of the batch") {
+  for (const char* name : {"two", "auto_"}) {
+    const char* source = std::string(name) == "two" ? support::kTwoNet : support::kAutoNet;
+    netc::schedule::Machine small = netc::schedule::host_machine();
+    std::set<int> slices;
+    for (small.l3 = 64; small.l3 < 1 << 20 && slices.size() < 2; small.l3 += small.l3 / 2) {
+      const auto net = load(name, source, 8, true, &small);
+      if (net->infer.slice == 0 || 7 % net->infer.slice == 0 || !slices.insert(net->infer.slice).second) continue;
+      against_the_interpreter(*net, 7);
+    }
+    CHECK_MESSAGE(!slices.empty(), name);
+  }
+}
 
 TEST_CASE("a net of many ports: what info() says, and buffers of others") {
   auto net = load("two", support::kTwoNet, 4);
