@@ -3,6 +3,10 @@ file(GLOB core CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/runtime/core/*.cpp)
 list(APPEND core ${PROJECT_SOURCE_DIR}/runtime/kernel_support.cpp)
 file(GLOB data CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/runtime/data/*.cpp)
 file(GLOB rest CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/runtime/train/*.cpp ${PROJECT_SOURCE_DIR}/runtime/cli/*.cpp)
+# What reads and writes weights: small, since an application carries it.
+file(GLOB weights ${PROJECT_SOURCE_DIR}/runtime/core/*.cpp)
+list(REMOVE_ITEM weights ${PROJECT_SOURCE_DIR}/runtime/core/limits.cpp)
+set_source_files_properties(${weights} PROPERTIES COMPILE_OPTIONS -Os)
 add_library(netc_runtime_data OBJECT ${data})  # by itself for its tests under sanitizers
 add_library(netc_runtime_core STATIC ${core})
 add_library(netc_runtime STATIC ${rest} $<TARGET_OBJECTS:netc_runtime_core> $<TARGET_OBJECTS:netc_runtime_data>)

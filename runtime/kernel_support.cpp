@@ -123,7 +123,9 @@ class Pool final : public Context {
 
  private:
   // A range in one word: the job's number, 16 bits, and the first task and the one after the last, 24 bits each.
-  static uint64_t range(uint32_t job, int64_t first, int64_t end) { return uint64_t{job & 0xffff} << 48 | static_cast<uint64_t>(first) << 24 | static_cast<uint64_t>(end); }
+  static uint64_t range(uint32_t job, int64_t first, int64_t end) {
+    return uint64_t{job & 0xffff} << 48 | static_cast<uint64_t>(first) << 24 | static_cast<uint64_t>(end);
+  }
   static int64_t first_of(uint64_t r) { return r >> 24 & kMostTasks; }
   static int64_t end_of(uint64_t r) { return r & kMostTasks; }
 
@@ -133,7 +135,8 @@ class Pool final : public Context {
       uint64_t left = open.load(std::memory_order_acquire);
       while (left >> 48 == (job & 0xffff) && first_of(left) < end_of(left)) {
         const int64_t first = first_of(left), end = end_of(left), task = i == 0 ? first : end - 1;
-        if (!open.compare_exchange_weak(left, i == 0 ? range(job, first + 1, end) : range(job, first, end - 1), std::memory_order_acq_rel, std::memory_order_acquire)) continue;
+        const uint64_t rest = i == 0 ? range(job, first + 1, end) : range(job, first, end - 1);
+        if (!open.compare_exchange_weak(left, rest, std::memory_order_acq_rel, std::memory_order_acquire)) continue;
         // The task is this thread's: until it is done, the job stays.
         if (int r = task_(this, min_ + static_cast<int>(task), closure_)) failed_.store(r, std::memory_order_relaxed);
         done_.fetch_add(1, std::memory_order_release);

@@ -85,7 +85,7 @@ void Chooser::scatter() {
 }
 
 void Chooser::window() {
-  if (p.graph->nodes[k.anchor].op->transforms_tiles) return tiles();
+  if (const ir::OpDef& op = *p.graph->nodes[k.anchor].op; op.kind == Kind::window && op.transforms_tiles) return tiles();
   map();
   s.name = "window";
 }

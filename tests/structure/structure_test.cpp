@@ -63,7 +63,7 @@ const std::map<std::string, std::set<std::string>>& allowed() {
       {"lower", {"base", "ir", "schedule"}},
       {"report", {"base", "ir", "schedule", "lower"}},
       {"emit", {"base", "ir", "sema", "schedule", "lower"}},
-      {"tune", {"base", "ir", "schedule", "lower", "emit", "runtime"}},
+      {"tune", {"base", "ir", "schedule", "lower", "emit", "runtime", "runtime/core"}},
       {"tool", {"base", "ast", "ir", "parse", "ops", "sema", "passes", "schedule", "picture", "lower", "report", "emit", "tune"}},
       {"runtime", {}},
       {"runtime/core", {"runtime"}},
