@@ -10,6 +10,7 @@
 
 #include "compiler/lower/build.h"
 #include "compiler/lower/fetch_ahead.h"
+#include "compiler/schedule/strategy.h"
 
 namespace netc::lower {
 
@@ -41,9 +42,6 @@ struct Applier {
   void fold(Func f, VarOrRVar level);
   void map();
   void stage_padding(Func at, VarOrRVar level, bool planes = false);
-  /// Where the anchor's operand 1 is among the kernel's inputs; their number when it is computed here.
-  size_t weights_index() const;
-  int64_t weights_block() const { return weights_index() < k.inputs.size() ? p.buffers[k.inputs[weights_index()]].block : 0; }
   void fetch_ahead(Func sums, int64_t elements, std::vector<FetchAhead::Round> rounds);
   void gemm();
   void gemm_stream();

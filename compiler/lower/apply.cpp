@@ -139,13 +139,9 @@ std::vector<VarOrRVar> Applier::inner_to_reduction(Func f, std::vector<Var> tile
   return order;
 }
 
-size_t Applier::weights_index() const {
-  return static_cast<size_t>(std::find(k.input_values.begin(), k.input_values.end(), p.graph->nodes[k.anchor].inputs[1]) - k.input_values.begin());
-}
-
 void Applier::fetch_ahead(Func sums, int64_t elements, std::vector<FetchAhead::Round> rounds) {
-  if (weights_index() < k.inputs.size())
-    b.passes.push_back(std::make_unique<FetchAhead>(sums.name(), b.params[weights_index()].name(), elements, std::move(rounds)));
+  if (const size_t weights = weights_index(p, k); weights < k.inputs.size())
+    b.passes.push_back(std::make_unique<FetchAhead>(sums.name(), b.params[weights].name(), elements, std::move(rounds)));
 }
 
 // In the order of the batch: sums are the same each time, whatever the threads.

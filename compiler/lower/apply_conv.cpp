@@ -53,13 +53,9 @@ void Applier::conv_depth() {
   Func acc = b.anchor.anchor, o = b.out;
   Var c = b.vars[0], x = b.vars[1], y = b.vars[2];
   Stage st(o);
-  st.split(c, co, ci, s.vector, TailStrategy::ShiftInwards).split(x, xo, xi, num("rows"), TailStrategy::ShiftInwards);
-  if (num("task_rows") < num("image_rows")) {
-    st.split(y, yo, yi, num("task_rows"), TailStrategy::ShiftInwards).reorder({ci, xi, co, xo, yi, yo, n()}).fuse(yo, n(), task).parallel(task);
-  } else {
-    st.reorder({ci, xi, co, xo, y, n()}).split(n(), no, ni, num("task_samples"), TailStrategy::GuardWithIf).parallel(no);
-  }
-  st.vectorize(ci).unroll(xi);
+  st.split(c, co, ci, s.vector, TailStrategy::ShiftInwards).split(x, xo, xi, num("rows"), TailStrategy::ShiftInwards).reorder({ci, xi, co, xo, y, n()})
+      .vectorize(ci).unroll(xi);
+  tasks(st, y, TailStrategy::ShiftInwards);
   const auto a = acc.args();
   acc.compute_at(o, co).vectorize(a[0], s.vector).unroll(a[1]).unroll(a[2]);
   acc.update().reorder(inner_to_reduction(acc, {a[0], a[1], a[2]})).vectorize(a[0], s.vector).unroll(a[1]).unroll(a[2]);
@@ -94,7 +90,7 @@ void Applier::winograd() {
   sums.compute_at(products, qo).vectorize(a[0], s.vector).unroll(a[0]).unroll(a[1]);
   sums.update().reorder(inner_to_reduction(sums, {a[0], a[1]})).vectorize(a[0], s.vector).unroll(a[0]).unroll(a[1]);
   const int64_t C = p.graph->type(p.graph->nodes[k.anchor].inputs[1]).dims[1];
-  if (weights_block() > 0) fetch_ahead(sums, C * weights_block(), {{"r$x", C}, {"qo", held / rows}});
+  if (const int64_t block = weights_block(p, k); block > 0) fetch_ahead(sums, C * block, {{"r$x", C}, {"qo", held / rows}});
   auto z = back.args();  // k, i, ex, q, n
   back.compute_at(o, ci).vectorize(z[0], s.vector).unroll(z[1]).unroll(z[2]);
 }

@@ -55,7 +55,7 @@ void Applier::stream(Func acc, RVar r, int rows, int vectors) {
   if (rows > 1) {
     reg.unroll(au);
     reg.update().reorder(au, an, kk).vectorize(au, s.vector).unroll(au).unroll(an);
-    Func copy = b.params[weights_index()].in(reg);
+    Func copy = b.params[weights_index(p, k)].in(reg);
     copy.compute_at(part, co).vectorize(copy.args()[0], s.vector);
     fetch_ahead(reg, num("block_k") * w.dims[1], {{".kk", num("block_k")}, {".yo", 32 / rows}, {".co", w.dims[1] / (s.vector * vectors)}});
   } else {

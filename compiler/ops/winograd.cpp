@@ -207,16 +207,16 @@ OpDef winograd_weights() {
   return d;
 }
 
-struct Geometry {
-  int64_t m, t, tx, ty, groups;
-  Geometry(const Node& n, const Type& y) : m(n.attrs.i("tile")), t(n.attrs.i("side")), tx(tiles(y.dims[1], m)), ty(tiles(y.dims[0], m)), groups(n.attrs.i("groups")) {}
+struct Geometry : TileSize {
+  int64_t tx, ty, groups;
+  Geometry(const Node& n, const Type& y) : TileSize(n.attrs), tx(tiles(y.dims[1], m)), ty(tiles(y.dims[0], m)), groups(n.attrs.i("groups")) {}
 };
 
 Lowered lower_conv(const LowerContext& ctx) {
   const ConvGeometry pad(ctx.node.attrs);
   const Geometry geometry(ctx.node, ctx.out_type());
-  const int m = static_cast<int>(geometry.m), t = static_cast<int>(geometry.t), columns = static_cast<int>(geometry.tx);
-  const Transforms& a = TileSize(ctx.node.attrs).by();
+  const int m = static_cast<int>(geometry.m), t = static_cast<int>(geometry.side), columns = static_cast<int>(geometry.tx);
+  const Transforms& a = geometry.by();
   Var c("c"), k("k"), x("x"), y("y"), n("n"), q("q"), ex("ex"), ey("ey"), i("i");
   Func in = zero_padded(ctx.in[0], ctx.in_type(0), "winograd_padded");
   // q counts tiles: row by row. Columns of a tile first, then its rows.
@@ -236,9 +236,9 @@ Lowered lower_conv(const LowerContext& ctx) {
 Tensors reference_conv(const Node& n, const Graph& graph, const Tensors& in, int64_t batch) {
   const ConvGeometry pad(n.attrs);
   const Geometry g(n, graph.type(n.results[0]));
-  const Transforms& a = TileSize(n.attrs).by();
+  const Transforms& a = g.by();
   RefTensor y = ref_zeros(graph.type(n.results[0]), batch);
-  const int64_t H = in[0].dims[1], W = in[0].dims[2], C = in[0].dims[3], OH = y.dims[1], OW = y.dims[2], K = y.dims[3], t = g.t;
+  const int64_t H = in[0].dims[1], W = in[0].dims[2], C = in[0].dims[3], OH = y.dims[1], OW = y.dims[2], K = y.dims[3], t = g.side;
   std::vector<double> v(static_cast<size_t>(t * t * C)), sums(static_cast<size_t>(t * t * K));
   for (int64_t tile = 0; tile < batch * g.ty * g.tx; ++tile) {
     const int64_t b = tile / (g.ty * g.tx), row = tile / g.tx % g.ty * g.m, column = tile % g.tx * g.m;
@@ -287,7 +287,7 @@ OpDef winograd_conv() {
   d.cost = [](const Node& n, const Graph& g) {
     const Type& y = g.type(n.results[0]);
     const Geometry at(n, y);
-    const double elements = static_cast<double>(at.t * at.t * at.tx * at.ty), c = static_cast<double>(g.type(n.inputs[1]).dims[1]), k = static_cast<double>(y.dims[2]);
+    const double elements = static_cast<double>(at.elements() * at.tx * at.ty), c = static_cast<double>(g.type(n.inputs[1]).dims[1]), k = static_cast<double>(y.dims[2]);
     return Cost{elements * c * k, 2 * elements * c * k + 16 * elements * (c * static_cast<double>(at.groups) + k)};
   };
   d.lower = lower_conv;

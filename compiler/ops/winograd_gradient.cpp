@@ -17,13 +17,13 @@ Matrix transposed(const Matrix& a) {
   return t;
 }
 
-/// What tiles are cut from: `step` apart, the first `left` and `top` outside, `columns` in a row; and the matrix that each is multiplied with on both sides.
-struct Cut {
-  int64_t columns, rows, left, top, step, side;  // side: of a transformed tile
-  Matrix by;
+/// What tiles are cut from: m apart, the first `left` and `top` outside, `columns` in a row; and the matrix that each is multiplied with on both sides.
+struct Cut : TileSize {
+  int64_t columns, rows, left, top;
+  Matrix matrix;
   Cut(const Attrs& a, bool image)
-      : columns(a.i("columns")), rows(a.i("rows")), left(image ? a.i("pad_left") : 0), top(image ? a.i("pad_top") : 0), step(a.i("tile")), side(a.i("side")),
-        by(image ? TileSize(a).by().bt : transposed(TileSize(a).by().at)) {}
+      : TileSize(a), columns(a.i("columns")), rows(a.i("rows")), left(image ? a.i("pad_left") : 0), top(image ? a.i("pad_top") : 0),
+        matrix(image ? by().bt : transposed(by().at)) {}
 };
 
 OpDef cut(const char* name, const char* doc, bool image) {
@@ -42,29 +42,29 @@ OpDef cut(const char* name, const char* doc, bool image) {
       return false;
     }
     const Cut c(a, image);
-    out = {f32({c.side * c.side, c.rows * c.columns, in[0].dims[2]}, true)};
+    out = {f32({c.elements(), c.rows * c.columns, in[0].dims[2]}, true)};
     return true;
   };
   d.lower = [image](const LowerContext& ctx) {
     const Cut cut(ctx.node.attrs, image);
-    const int side = static_cast<int>(cut.side), columns = static_cast<int>(cut.columns), step = static_cast<int>(cut.step);
+    const int side = static_cast<int>(cut.side), columns = static_cast<int>(cut.columns), step = static_cast<int>(cut.m);
     const int left = static_cast<int>(cut.left), top = static_cast<int>(cut.top);
     Var c("c"), q("q"), e("e"), n("n"), ex("ex"), i("i");
     Func in = zero_padded(ctx.in[0], ctx.in_type(0), "winograd_padded"), half("winograd_half"), v("winograd_cut");
-    half(c, ex, i, q, n) = row_times(cut.by, ex, [&](int j) { return in(c, (q % columns) * step + j - left, (q / columns) * step + i - top, n); });
-    v(c, q, e, n) = row_times(cut.by, e / side, [&](int j) { return half(c, e % side, j, q, n); });
+    half(c, ex, i, q, n) = row_times(cut.matrix, ex, [&](int j) { return in(c, (q % columns) * step + j - left, (q / columns) * step + i - top, n); });
+    v(c, q, e, n) = row_times(cut.matrix, e / side, [&](int j) { return half(c, e % side, j, q, n); });
     return Lowered{{v}, v, {}, {in}, {half}};
   };
   d.reference = [image](const Node& n, const Graph& g, const Tensors& in, int64_t batch) {
     const Cut cut(n.attrs, image);
     RefTensor y = ref_zeros(g.type(n.results[0]), batch);
-    const int64_t H = in[0].dims[1], W = in[0].dims[2], C = in[0].dims[3], Q = cut.rows * cut.columns, width = static_cast<int64_t>(cut.by[0].size());
-    for (int64_t at = 0; at < batch * cut.side * cut.side * Q; ++at) {
-      const int64_t b = at / (cut.side * cut.side * Q), e = at / Q % (cut.side * cut.side), q = at % Q;
+    const int64_t H = in[0].dims[1], W = in[0].dims[2], C = in[0].dims[3], Q = cut.rows * cut.columns, width = static_cast<int64_t>(cut.matrix[0].size());
+    for (int64_t at = 0; at < batch * cut.elements() * Q; ++at) {
+      const int64_t b = at / (cut.elements() * Q), e = at / Q % cut.elements(), q = at % Q;
       for (int64_t i = 0; i < width; ++i)
         for (int64_t j = 0; j < width; ++j) {
-          const int64_t iy = q / cut.columns * cut.step + i - cut.top, ix = q % cut.columns * cut.step + j - cut.left;
-          const double weight = cut.by[e / cut.side][i] * cut.by[e % cut.side][j];
+          const int64_t iy = q / cut.columns * cut.m + i - cut.top, ix = q % cut.columns * cut.m + j - cut.left;
+          const double weight = cut.matrix[e / cut.side][i] * cut.matrix[e % cut.side][j];
           if (weight == 0 || iy < 0 || iy >= H || ix < 0 || ix >= W) continue;
           for (int64_t c = 0; c < C; ++c) y.data[at * C + c] += weight * in[0].data[((b * H + iy) * W + ix) * C + c];
         }

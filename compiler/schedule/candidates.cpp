@@ -7,6 +7,8 @@
 #include <cmath>
 #include <functional>
 
+#include "compiler/schedule/strategy.h"
+
 namespace netc::schedule {
 namespace {
 
@@ -45,11 +47,6 @@ class Chooser {
   const Type& result() const { return p_.graph->type(p_.graph->nodes[k_.anchor].results[0]); }
   const Type& operand(size_t i) const { return p_.graph->type(p_.graph->nodes[k_.anchor].inputs[i]); }
   const Buffer& out() const { return p_.buffers[k_.outputs[0]]; }
-  bool weights_in_blocks() const {
-    for (int b : k_.inputs)
-      if (p_.buffers[b].block > 0) return true;
-    return false;
-  }
   /// Registers of a vector.
   int64_t each() const { return (s_.vector + m_.vector_floats - 1) / m_.vector_floats; }
   /// `held` vectors times `rows` of sums leave room for what they are made of.
@@ -124,7 +121,7 @@ class Chooser {
     const Type& t = result();
     const int64_t fit = std::max<int64_t>(1, t.dims.back() / s_.vector);
     add("rows", 1, std::min<int64_t>(16, t.dims[t.rank() - 2]), [&](int64_t v) { return in_registers(now("vectors"), v); });
-    if (!weights_in_blocks()) add("vectors", 1, std::min<int64_t>(fit, 8), [&](int64_t v) { return in_registers(v, now("rows")); });
+    if (weights_block(p_, k_) == 0) add("vectors", 1, std::min<int64_t>(fit, 8), [&](int64_t v) { return in_registers(v, now("rows")); });
   }
 
   /// Pixels of the convolution for one of the result, where it is pooled.

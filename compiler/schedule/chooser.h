@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "compiler/schedule/plan.h"
+#include "compiler/schedule/strategy.h"
 
 namespace netc::schedule {
 
@@ -57,16 +58,9 @@ struct Chooser {
     return (rows + tasks - 1) / tasks;
   }
 
-  /// The block in which the anchor's operand 1 is stored, 0 when it is not. A tile then has one block.
-  int64_t weight_block() const {
-    const ir::ValueId w = p.graph->nodes[k.anchor].inputs[1];
-    for (size_t i = 0; i < k.inputs.size(); ++i)
-      if (k.input_values[i] == w) return p.buffers[k.inputs[i]].block;
-    return 0;
-  }
-  /// Lanes and vectors of a tile along the result's innermost dim of this extent.
+  /// Lanes and vectors of a tile along the result's innermost dim of this extent. Where weights are in blocks a tile has one block.
   std::pair<int, int> lanes_of_result(int64_t extent, int max_vectors) const {
-    const int64_t block = weight_block();
+    const int64_t block = weights_block(p, k);
     return block > 0 ? lanes_for(block, m.vector_floats, static_cast<int>(block), true) : lanes_for(extent, m.vector_floats, max_vectors, false);
   }
 

@@ -23,7 +23,7 @@ int64_t cache(int level, int name, int64_t fallback) {
     int64_t size = 0;
     char unit = 0;
     std::string type;
-    if (!(level_file >> at >> std::ws) && at == 0) break;
+    if (!(level_file >> at)) break;
     if (at == level && type_file >> type && type != "Instruction" && size_file >> size && size > 0)
       return size * (size_file >> unit && unit == 'M' ? 1 << 20 : unit == 'K' ? 1 << 10 : 1);
   }

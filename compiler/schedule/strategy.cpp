@@ -24,6 +24,8 @@
 //   scatter      in order along the batch, lanes along the innermost dim
 #include "compiler/schedule/strategy.h"
 
+#include <algorithm>
+
 #include "compiler/schedule/chooser.h"
 #include "compiler/schedule/cost.h"
 
@@ -115,6 +117,15 @@ Strategy Chooser::run() {
   }
   s.cost_us = estimate_us(p, k, s, m);
   return s;
+}
+
+size_t weights_index(const Plan& p, const Kernel& k) {
+  return static_cast<size_t>(std::find(k.input_values.begin(), k.input_values.end(), p.graph->nodes[k.anchor].inputs[1]) - k.input_values.begin());
+}
+
+int64_t weights_block(const Plan& p, const Kernel& k) {
+  const size_t at = weights_index(p, k);
+  return at < k.inputs.size() ? p.buffers[k.inputs[at]].block : 0;
 }
 
 Strategy choose_strategy(const Plan& p, const Kernel& k, const Machine& m) { return Chooser{p, k, m, {}}.run(); }

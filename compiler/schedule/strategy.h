@@ -6,4 +6,9 @@ namespace netc::schedule {
 
 Strategy choose_strategy(const Plan&, const Kernel&, const Machine&);
 
+/// Where operand 1 of the kernel's anchor is among the kernel's inputs; their number when it is computed in the kernel.
+size_t weights_index(const Plan&, const Kernel&);
+/// The block in which it is stored, 0 when it is not.
+int64_t weights_block(const Plan&, const Kernel&);
+
 }  // namespace netc::schedule

@@ -93,7 +93,7 @@ void Chooser::tokens() {
   s.name = "tokens";
   const Type& a = anchor_type();
   const int64_t U = a.dims.back(), T = a.dims[a.rank() - 2];
-  if (weight_block() > 0) {
+  if (weights_block(p, k) > 0) {
     const auto [lanes, vectors] = lanes_of_result(U, 1);
     s.vector = lanes;
     set("vectors", vectors);

@@ -4,8 +4,8 @@
 #include <cmath>
 #include <cstring>
 #include <map>
-#include <set>
 #include <random>
+#include <set>
 
 #include <fmt/format.h>
 
