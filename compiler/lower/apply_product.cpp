@@ -57,7 +57,7 @@ void Applier::stream(Func acc, RVar r, int rows, int vectors) {
     reg.update().reorder(au, an, kk).vectorize(au, s.vector).unroll(au).unroll(an);
     Func copy = b.params[weights_index(p, k)].in(reg);
     copy.compute_at(part, co).vectorize(copy.args()[0], s.vector);
-    fetch_ahead(reg, num("block_k") * w.dims[1], {{".kk", num("block_k")}, {".yo", 32 / rows}, {".co", w.dims[1] / (s.vector * vectors)}});
+    fetch_ahead(reg, 1, num("block_k") * w.dims[1], {{".kk", num("block_k")}, {".yo", 32 / rows}, {".co", w.dims[1] / (s.vector * vectors)}});
   } else {
     RVar kko("kko"), kki("kki");
     reg.update().split(kk, kko, kki, 2).reorder(kki, au, an, kko).vectorize(au, s.vector).unroll(kki);
@@ -83,7 +83,7 @@ void Applier::dot() {
   acc.compute_at(o, no).unroll(ak).unroll(an);
   acc.update().unroll(ak).unroll(an).atomic().vectorize(ri);
   const int64_t row = p.graph->type(p.graph->nodes[k.anchor].inputs[1]).dims[1];
-  fetch_ahead(part, row * tile_k, {{".ro", row / s.vector}, {".no", std::max(1, p.max_batch / rows)}});
+  fetch_ahead(part, 1, row * tile_k, {{".ro", row / s.vector}, {".no", std::max(1, p.max_batch / rows)}});
   part.compute_at(o, no).reorder_storage(lane, ak, an).reorder(lane, ak, an).vectorize(lane).unroll(ak).unroll(an);
   part.update().reorder(lane, ak, an, ro).vectorize(lane).unroll(ak).unroll(an);
 }
@@ -121,6 +121,7 @@ void Applier::tokens() {
   auto a = acc.args();
   acc.compute_at(o, xo).vectorize(a[0], s.vector).unroll(a[0]).unroll(a[1]);
   acc.update().reorder(inner_to_reduction(acc, {a[0], a[1]})).vectorize(a[0], s.vector).unroll(a[0]).unroll(a[1]);
+  fetch_operands(acc);
 }
 
 }  // namespace netc::lower
