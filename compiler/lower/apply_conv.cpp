@@ -71,21 +71,26 @@ void Applier::conv_depth() {
 void Applier::winograd() {
   Func sums = b.anchor.anchor, o = b.out, half = b.anchor.helpers[0], tiles = b.anchor.helpers[1], products = b.anchor.helpers[2], back = b.anchor.helpers[3];
   Var c = b.vars[0], x = b.vars[1], y = b.vars[2], lane("lane"), yr("yr"), yt("yt"), qo("qo"), qi("qi");
-  const int rows = num("rows"), held = (num("task_rows") * num("columns") + rows - 1) / rows * rows;
+  const bool by_panel = num("by_panel", 0) != 0;
+  const int rows = num("rows"), held = (num(by_panel ? "tile_rows" : "task_rows") * num("columns") + rows - 1) / rows * rows;
   Stage st(o);
   st.split(c, co, ci, s.vector * num("vectors"), TailStrategy::ShiftInwards).split(ci, ci, lane, s.vector).split(x, xo, xi, num("step_x"), TailStrategy::GuardWithIf)
       .split(y, yo, yi, num("step_y"), TailStrategy::GuardWithIf);
   VarOrRVar level = task;
-  if (num("task_rows") < num("tile_rows")) {
+  if (by_panel) {
+    st.reorder({lane, xi, yi, ci, xo, yo, co, n()}).parallel(co);
+    level = n();
+  } else if (num("task_rows") < num("tile_rows")) {
     st.split(yo, yt, yr, num("task_rows"), TailStrategy::GuardWithIf).reorder({lane, xi, yi, ci, xo, yr, co, yt, n()}).fuse(yt, n(), task).parallel(task);
   } else {
     st.reorder({lane, xi, yi, ci, xo, yo, co, n()}).split(n(), no, ni, num("task_samples"), TailStrategy::GuardWithIf).parallel(no);
     level = ni;
   }
   st.vectorize(lane).unroll(xi).unroll(yi);
-  stage_padding(o, level);
   auto v = tiles.args();  // c, q, ex, ey, n
   tiles.compute_at(o, Var(level.name())).bound_storage(v[1], held).split(v[0], co, ci, s.vector).reorder({ci, v[2], v[3], co, v[1], v[4]}).vectorize(ci).unroll(v[2]).unroll(v[3]);
+  if (by_panel) tiles.split(v[1], qo, qi, num("columns"), TailStrategy::GuardWithIf).parallel(qo);
+  by_panel ? stage_padding(tiles, qo) : stage_padding(o, level);
   auto h = half.args();  // c, ex, i, q, n
   half.compute_at(tiles, co).vectorize(h[0], s.vector).unroll(h[1]).unroll(h[2]);
   auto m = products.args();  // k, q, ex, ey, n

@@ -113,12 +113,16 @@ void Chooser::winograd(int64_t pool_x, int64_t pool_y) {
     for (int64_t r = task_rows = 1; r <= most; ++r)
       if (rows % r == 0 && busiest(r) <= busiest(task_rows)) task_rows = r;
   }
+  // Where weights are larger than the tiles of a sample, tasks are panels of channels: each reads its weights once, and all the tiles.
+  const int64_t tiles = (a.dims[0] + tile - 1) / tile * columns, panels = a.dims[2] / (lanes * vectors);
+  const bool by_panel = flops() >= kSplitSampleFlops && panels >= m.cores && p.graph->type(node.inputs[1]).bytes() > side * side * tiles * C * 4;
   set("tile", tile);
   set("step_x", tile / pool_x);
   set("step_y", step_y);
   set("columns", columns);
   set("vectors", vectors);
-  set("rows", rows_for(task_rows * columns, accumulators() / vectors));
+  set("rows", rows_for((by_panel ? rows : task_rows) * columns, accumulators() / vectors));
+  set("by_panel", by_panel ? 1 : 0);
   set("task_rows", task_rows);
   set("tile_rows", rows);
   set("task_samples", chunk_of(flops(), kGrainFlops, 1 << 10));
