@@ -101,6 +101,7 @@ void Applier::winograd() {
   sums.update().reorder(inner_to_reduction(sums, {a[0], a[1]})).vectorize(a[0], s.vector).unroll(a[0]).unroll(a[1]);
   const int64_t C = p.graph->type(p.graph->nodes[k.anchor].inputs[1]).dims[1];
   if (const int64_t block = weights_block(p, k); block > 0) fetch_ahead(sums, 1, C * block, {{"r$x", C}, {"qo", held / rows}});
+  b.passes.push_back(std::make_unique<FetchAhead>(sums.name(), tiles.name(), rows * C, std::vector<FetchAhead::Round>{{"r$x", C}}));
   auto z = back.args();  // k, i, ex, q, n
   back.compute_at(o, ci).vectorize(z[0], s.vector).unroll(z[1]).unroll(z[2]);
 }
