@@ -118,7 +118,7 @@ void Chooser::winograd(int64_t pool_x, int64_t pool_y) {
   // fit a core's cache.
   const int64_t tiles = (a.dims[0] + tile - 1) / tile * columns;
   const bool by_panel = flops() >= kSplitSampleFlops && a.dims[2] / panel >= m.cores && p.graph->type(node.inputs[1]).bytes() > of_tile * tiles * C &&
-                        of_tile * tiles * panel <= m.l2 / 2;
+                        of_tile * tiles * panel <= m.l2;
   set("tile", tile);
   set("step_x", tile / pool_x);
   set("step_y", step_y);

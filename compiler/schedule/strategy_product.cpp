@@ -70,9 +70,10 @@ void Chooser::dot() {
   const Type& w = p.graph->type(p.graph->nodes[k.anchor].inputs[1]);
   int64_t K = anchor_type().dims[0], U = w.dims[1];
   s.vector = static_cast<int>(std::min<int64_t>(m.vector_floats, U));
-  const int64_t tile = largest_divisor(K, 4);
+  // Rows of the weights stay in the first cache for all samples, whose rows come from the second: the more rows of weights in a tile, the less often.
+  const int64_t tile = largest_divisor(K, std::clamp<int64_t>(m.l1 * 2 / 3 / std::max<int64_t>(1, w.dims[1] * 4), 4, accumulators() / 3));
   set("tile", tile);
-  set("rows", 4);
+  set("rows", accumulators() / tile);
   set("task_tiles", std::max<int64_t>(1, largest_near(K / tile, std::max<int64_t>(1, chunk_of(2.0 * U * 8 * tile, kGrainFlops, K / tile)))));
 }
 
