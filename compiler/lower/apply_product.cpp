@@ -100,6 +100,7 @@ void Applier::outer() {
   auto au = acc.args()[0], ak = acc.args()[1];
   o.split(u, co, ci, s.vector * num("vectors")).split(kv, kt, yi, num("rows")).split(kt, kto, kti, num("task_tiles")).reorder({ci, yi, co, kti, kto})
       .vectorize(ci, s.vector).unroll(yi).parallel(kto);
+  fetch_operands(acc);
   acc.compute_at(o, co).vectorize(au, s.vector).unroll(au).unroll(ak);
   acc.update().reorder(inner_to_reduction(acc, {au, ak})).vectorize(au, s.vector).unroll(au).unroll(ak);
 }

@@ -36,7 +36,9 @@ struct FirstRead : IRVisitor {
   void visit(const Load* op) override {
     if (op->name != name || base.defined()) return IRVisitor::visit(op);
     const Ramp* ramp = op->index.as<Ramp>();
-    base = ramp ? ramp->base : op->index;
+    const Expr first = ramp ? ramp->base : op->index;
+    if (first.type().is_vector()) return;
+    base = first;
     for (auto let = lets.rbegin(); let != lets.rend(); ++let) base = substitute((*let)->name, (*let)->value, base);
     for (const For* loop : loops) base = substitute(loop->name, 0, base);
   }
@@ -63,7 +65,7 @@ struct AllReads : IRVisitor {
   void visit(const Load* op) override {
     IRVisitor::visit(op);
     const Ramp* ramp = op->index.as<Ramp>();
-    if (op->name != name || !ramp) return;
+    if (op->name != name || !ramp || ramp->base.type().is_vector()) return;
     Expr base = ramp->base;
     for (auto let = lets.rbegin(); let != lets.rend(); ++let) base = substitute((*let)->name, (*let)->value, base);
     add(base, 0);

@@ -82,7 +82,7 @@ void Chooser::outer() {
   const Type& t = anchor_type();  // f32[K, U]
   auto [lanes, unused] = lanes_for(t.dims[1], m.vector_floats, 1, true);
   s.vector = lanes;
-  const int64_t vectors = largest_divisor(t.dims[1] / lanes, accumulators() / 2);  // long pieces of few rows: memory is read and written in few streams
+  const int64_t vectors = largest_divisor(t.dims[1] / lanes, 4);  // pieces long enough for memory, and rows enough that an operand is seldom read again
   set("vectors", vectors);
   const int64_t row = vectors * registers_of(lanes), room = std::min<int64_t>(accumulators(), m.vector_registers - 2 - row);
   set("rows", largest_divisor(t.dims[0], std::max<int64_t>(1, room / row)));
