@@ -254,6 +254,7 @@ void Applier::run() {
   else if (s.name == "conv_lanes") conv_lanes();
   else if (s.name == "conv_depth") conv_depth();
   else if (s.name == "conv_planes") conv_planes();
+  else if (s.name == "conv_dot") conv_dot();
   else if (s.name == "taps_lanes") taps(false);
   else if (s.name == "taps_planes") taps(true);
   else if (s.name == "taps_panels") taps_panels();

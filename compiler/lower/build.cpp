@@ -103,7 +103,8 @@ class Builder {
 
   void add_node(ir::NodeId id) {
     const ir::Node& node = g_.nodes[id];
-    ir::LowerContext ctx{.node = node, .graph = g_, .in = {}, .batch = b_.batch.defined() ? b_.batch : Expr(1), .extents = extents_};
+    ir::LowerContext ctx{.node = node, .graph = g_, .in = {}, .batch = b_.batch.defined() ? b_.batch : Expr(1), .extents = extents_, .by_row = k_.strategy.name == "conv_dot",
+                          .row_multiple = k_.strategy.name == "taps_planes" ? k_.strategy.vector : 1};
     for (ValueId v : node.inputs) ctx.in.push_back(value_.at(v));
     if (node.op->kind == Kind::elementwise) {
       std::vector<Var> vars = make_vars(g_.type(node.results[0]));
@@ -122,7 +123,6 @@ class Builder {
       }
       return;
     }
-    ir::Lowered l = node.op->lower(ctx);
     Func staged;
     if (id == k_.anchor && node.op->kind == Kind::contraction && !stored(node.inputs[0])) {  // computed once for a task
       const std::vector<Var> vars = make_vars(g_.type(node.inputs[0]));
@@ -130,8 +130,9 @@ class Builder {
       staged(vars) = ctx.in[0](vars);
       ctx.in[0] = staged;
     }
-    for (size_t i = 0; i < node.results.size(); ++i) value_[node.results[i]] = l.funcs[i];
+    ir::Lowered l = node.op->lower(ctx);
     if (staged.defined() && l.padded.empty()) l.padded = {staged};
+    for (size_t i = 0; i < node.results.size(); ++i) value_[node.results[i]] = l.funcs[i];
     if (id == k_.anchor) {
       b_.anchor = l;
       b_.has_anchor = true;

@@ -79,13 +79,12 @@ struct Chooser {
   void outer();
   void tokens();
   void conv();
-  void planes_tile(int64_t C, int64_t W, int64_t H, int64_t area);
+  void planes_tile(const Type& a, const Type& o);
+  void dot_tile(int64_t C, int64_t W);
   static int64_t rows_for(int64_t extent, int64_t most);
   int64_t even_share(int64_t extent, int64_t tasks) const;
   void conv_tasks(int64_t rows, int64_t channels, int64_t panel, double work);
   void winograd(int64_t pool_x, int64_t pool_y);
-  int64_t row_vector(int64_t W) const;
-  static int64_t slice_of(int64_t rows, int64_t slices);
   void taps();
   void tiles();
   void tile_sums();
