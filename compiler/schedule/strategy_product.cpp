@@ -82,6 +82,7 @@ void Chooser::dot() {
   const Type& w = p.graph->type(p.graph->nodes[k.anchor].inputs[1]);
   int64_t K = anchor_type().dims[0], U = w.dims[1];
   s.vector = static_cast<int>(std::min<int64_t>(m.vector_floats, U));
+  if (U % s.vector != 0 && U % (s.vector / 2) == 0 && U < 16 * s.vector) s.vector /= 2;  // a guard of the last vector costs more in a short sum
   // Rows of the weights stay in the first cache for all samples, whose rows come from the second: the more rows of weights in a tile, the less often.
   const int64_t tile = largest_divisor(K, std::clamp<int64_t>(m.l1 * 2 / 3 / std::max<int64_t>(1, w.dims[1] * 4), 4, accumulators() / 3));
   set("tile", tile);
