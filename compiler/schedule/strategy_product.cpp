@@ -117,7 +117,7 @@ void Chooser::tokens() {
   s.vector = lanes_for(U, m.vector_floats, 1, false).first;
   if (U < m.vector_floats) s.vector = static_cast<int>(U);
   const int64_t fit = std::max<int64_t>(1, U / s.vector);
-  const Tile tile = tile_for(fit, std::min<int64_t>(12, T), std::min<int64_t>(fit, 4), false);
+  const Tile tile = tile_for((U + s.vector - 1) / s.vector, std::min<int64_t>(12, T), std::min<int64_t>(fit, 4), false);
   set("vectors", tile.vectors);
   set("rows", tile.rows);
 }
