@@ -43,8 +43,8 @@ void Applier::conv_lanes() {
     const auto a = f.args();
     f.compute_at(o, tile_level).vectorize(a[0], s.vector).unroll(a[0]).unroll(a[1]).unroll(a[2]);
     if (phased) f.bound_extent(a[1], num("rows")).bound_extent(a[2], 1);  // the last pixel of an odd row has one phase only
-    f.update().reorder(inner_to_reduction(f, {a[0], a[1], a[2]})).vectorize(a[0], s.vector).unroll(a[0]).unroll(a[1]).unroll(a[2]);
-    if (thin) f.update().unroll(f.rvars(0)[0]);
+    Stage sums = accumulate(f, {a[0], a[1], a[2]});
+    if (thin) sums.unroll(num("pairs", 0) ? RVar("pair") : f.rvars(0)[0]);
   }
 }
 

@@ -176,7 +176,7 @@ OpDef winograd_weights() {
     for (int y = 0; y < r; ++y) {
       Expr row;
       for (int x = 0; x < r; ++x) {
-        const Expr term = factor(e % t, x) * w(k, c, x, y);
+        const Expr term = factor(e % t, x) * cast<float>(w(k, c, x, y));
         row = row.defined() ? row + term : term;
       }
       sum = sum.defined() ? sum + factor(e / t, y) * row : factor(e / t, y) * row;
@@ -221,7 +221,7 @@ Lowered lower_conv(const LowerContext& ctx) {
   Func in = zero_padded(ctx.in[0], ctx.in_type(0), "winograd_padded");
   // q counts tiles: row by row. Columns of a tile first, then its rows.
   Func half("winograd_half"), v("winograd_tiles"), sums("winograd_sums"), products("winograd_products"), back("winograd_back"), result("winograd_conv");
-  half(c, ex, i, q, n) = row_times(a.bt, ex, [&](int j) { return in(c, (q % columns) * m + j - pad.left, (q / columns) * m + i - pad.top, n); });
+  half(c, ex, i, q, n) = row_times(a.bt, ex, [&](int j) { return cast<float>(in(c, (q % columns) * m + j - pad.left, (q / columns) * m + i - pad.top, n)); });
   v(c, q, ex, ey, n) = row_times(a.bt, ey, [&](int j) { return half(c, ex, j, q, n); });
   const int channels = static_cast<int>(ctx.in_type(1).dims[1]), filters = static_cast<int>(ctx.in_type(1).dims[2] / geometry.groups);  // of a group
   RDom r(0, channels, "r");
@@ -272,7 +272,7 @@ OpDef winograd_conv() {
   d.transforms_tiles = true;
   d.inputs = 2;
   d.no_gradient = "it is put in after gradients are";
-  d.forms = {packed_form(0)};
+  d.forms = {packed_form({0, 1})};
   d.shape = [](Types in, const Attrs& a, std::vector<Type>& out, std::string& error) {
     const TileSize size(a);
     const int64_t groups = a.i("groups");
@@ -326,7 +326,7 @@ Form winograd_form(int64_t m, int64_t r, bool turned) {
     Attrs of_weights = size, a = size;
     of_weights.set("turned", turned);
     const ValueId u = added_once(g, weights_op(), n.inputs[1], of_weights, n.layer, ".transformed");
-    const ValueId stored = packed(g, u, 0, block_of(g.type(u).dims[2] / groups, target), n.layer);
+    const ValueId stored = packed(g, u, {0, 1}, block_of(g.type(u).dims[2] / groups, target), false, n.layer);
     a.set("stride_h", int64_t{1}), a.set("stride_w", int64_t{1});
     for (const char* side : {"pad_top", "pad_bottom", "pad_left", "pad_right"}) a.set(side, turned ? r - 1 - n.attrs.i(side) : n.attrs.i(side));
     g.nodes[id].op = &conv_op();

@@ -27,6 +27,7 @@ void Chooser::conv() {
     set("rows", rows_for((W + phases_x - 1) / phases_x, accumulators() / (vectors * area)));
     set("phases_x", phases_x);
     set("phases_y", phases_y);
+    if (weights_in_pairs(p, k)) set("pairs", 1);
     return conv_tasks((o.dims[0] + phases_y - 1) / phases_y, C, lanes * vectors, flops());
   } else {
     s.name = "conv_planes";

@@ -83,6 +83,7 @@ struct Compilation {
   /// False after a message.
   bool prepare() {
     passes::PipelineOptions how;
+    how.bf16 = o.bf16;
     how.print_after = o.print_after;
     how.on_print = [](const std::string& pass, const ir::Graph& g) { fmt::print(stderr, "// after {}\n{}\n", pass, print(g)); };
     if (o.timings) how.timings = &timings;
@@ -247,7 +248,7 @@ int compile(const CompileOptions& o) {
   Compilation c{.o = o, .model = std::move(*model), .program = {}, .machine = {}, .tuning = {}, .train = {}, .infer = {}, .unit = {}, .build = {}, .limit_cost = {},
                 .timings = {}};
   if (!schedule::machine_for(o.target, c.machine)) {
-    print_error(fmt::format("unknown target {}; there are host, x86-64-avx2, x86-64-avx512", o.target));
+    print_error(fmt::format("unknown target {}; there are host, x86-64-avx2, x86-64-avx512, x86-64-avx512-bf16", o.target));
     return kUsage;
   }
   const std::string out = o.out.empty() ? default_output(o.path) : o.out;
