@@ -35,10 +35,12 @@ class Rounder {
  private:
   const Node* def(ValueId v) const { return g_.values[v].def == kNone ? nullptr : &g_.nodes[g_.values[v].def]; }
 
-  // The net's input as it is: rounding it would be a pass over it of its own.
+  // The net's input, as it is or scaled: a few channels of pixels, which are lost in bf16 and gain nothing by it.
   bool is_input(ValueId v) const {
-    while (def(v) && def(v)->op->kind == Kind::view) v = def(v)->inputs[0];
-    return def(v) ? def(v)->op->kind == Kind::ingest : g_.variables[g_.values[v].variable].role == Role::input;
+    if (!def(v)) return g_.variables[g_.values[v].variable].role == Role::input;
+    const Node& node = *def(v);
+    if (node.op->kind != Kind::view && node.op->kind != Kind::elementwise) return node.op->kind == Kind::ingest;
+    return std::all_of(node.inputs.begin(), node.inputs.end(), [&](ValueId in) { return !g_.type(in).batched || is_input(in); }) && g_.type(v).batched;
   }
   bool rounds(NodeId n) const {
     const Node& node = g_.nodes[n];
