@@ -99,6 +99,7 @@ struct Compilation {
     unit.infer = &infer;
     unit.machine = &machine;
     unit.version = NETC_VERSION;
+    unit.bf16 = o.bf16;
     std::string error;
     if (o.memory_limit == 0 || limit_memory(unit, program, tuning, train, o.memory_limit, limit_cost, error)) return true;
     return print_error(error), false;
@@ -249,6 +250,10 @@ int compile(const CompileOptions& o) {
                 .timings = {}};
   if (!schedule::machine_for(o.target, c.machine)) {
     print_error(fmt::format("unknown target {}; there are host, x86-64-avx2, x86-64-avx512, x86-64-avx512-bf16", o.target));
+    return kUsage;
+  }
+  if (o.bf16 && o.emit == "cpp") {
+    print_error("--emit cpp writes float32 only; leave out --precision bf16, or emit a library or objects");
     return kUsage;
   }
   const std::string out = o.out.empty() ? default_output(o.path) : o.out;

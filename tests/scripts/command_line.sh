@@ -25,6 +25,7 @@ refuse 2 "name=value" "$NETC" "$models/lenet5.net" -D filters
 refuse 2 "program,library" "$NETC" "$models/lenet5.net" --emit nothing
 refuse 2 "x86-64-avx512" "$NETC" "$models/lenet5.net" --target z80
 for precision in f16 "" BF16; do refuse 2 "f32,bf16" "$NETC" "$models/lenet5.net" "--precision=$precision"; done
+refuse 2 "--emit cpp writes float32 only" "$NETC" "$models/lenet5.net" --emit cpp --precision bf16 -o cpp
 refuse 2 "f32,bf16" "$NETC" tune "$models/lenet5.net" --precision int8
 refuse 2 "autodiff" "$NETC" "$models/lenet5.net" --print-after nothing
 refuse 2 "range" "$NETC" "$models/lenet5.net" --max-batch 0
