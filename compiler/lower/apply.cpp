@@ -157,9 +157,20 @@ Stage Applier::accumulate(Func f, std::vector<Var> tile) {
   return st;
 }
 
-void Applier::fetch_ahead(Func sums, int64_t elements, std::vector<FetchAhead::Round> rounds) {
-  if (const size_t weights = weights_index(p, k); weights < k.inputs.size())
-    b.passes.push_back(std::make_unique<FetchAhead>(sums.name(), b.params[weights].name(), elements, std::move(rounds)));
+void Applier::fetch_ahead(Func sums, size_t operand, int64_t elements, std::vector<FetchAhead::Round> rounds) {
+  const ir::ValueId value = p.graph->nodes[k.anchor].inputs[operand];
+  for (size_t i = 0; i < k.inputs.size(); ++i)
+    if (k.input_values[i] == value) b.passes.push_back(std::make_unique<FetchAhead>(sums.name(), b.params[i].name(), elements, std::move(rounds)));
+}
+
+// Operands as large as the result that the sums `f` of a tile are combined with.
+void Applier::fetch_operands(Func f) {
+  const std::vector<ir::ValueId>& of_anchor = p.graph->nodes[k.anchor].inputs;
+  std::vector<std::string> operands;
+  for (size_t i = 0; i < k.inputs.size(); ++i)
+    if (p.buffers[k.inputs[i]].type.dims == out.type.dims && std::find(of_anchor.begin(), of_anchor.end(), k.input_values[i]) == of_anchor.end())
+      operands.push_back(b.params[i].name());
+  if (!operands.empty()) b.passes.push_back(std::make_unique<FetchOperands>(f.name(), std::move(operands)));
 }
 
 // In the order of the batch: sums are the same each time, whatever the threads.

@@ -46,6 +46,11 @@ void Applier::conv_lanes() {
     Stage sums = accumulate(f, {a[0], a[1], a[2]});
     if (thin) sums.unroll(num("pairs", 0) ? RVar("pair") : f.rvars(0)[0]);
   }
+  if (phased) return;
+  fetch_operands(acc);
+  const ir::Type& w = p.graph->type(p.graph->nodes[k.anchor].inputs[1]);
+  const bool as_it_lies = w.dims[0] * w.dims[1] == 1 && in.dims[0] == num("image_rows") && in.dims[1] == extent(1);  // a tile of pixels is one piece of the image
+  if (as_it_lies) fetch_ahead(acc, 0, num("rows") * in.dims[2], {num("pairs", 0) ? FetchAhead::Round{".pair", in.dims[2] / 2} : FetchAhead::Round{"r$x", in.dims[2]}, {"block", blocked}});
 }
 
 // No padded copy: Halide cuts the loops where the image ends, so that pixels inside are read as they lie.
@@ -66,21 +71,26 @@ void Applier::conv_depth() {
 void Applier::winograd() {
   Func sums = b.anchor.anchor, o = b.out, half = b.anchor.helpers[0], tiles = b.anchor.helpers[1], products = b.anchor.helpers[2], back = b.anchor.helpers[3];
   Var c = b.vars[0], x = b.vars[1], y = b.vars[2], lane("lane"), yr("yr"), yt("yt"), qo("qo"), qi("qi");
-  const int rows = num("rows"), held = (num("task_rows") * num("columns") + rows - 1) / rows * rows;
+  const bool by_panel = num("by_panel", 0) != 0;
+  const int rows = num("rows"), held = (num(by_panel ? "tile_rows" : "task_rows") * num("columns") + rows - 1) / rows * rows;
   Stage st(o);
   st.split(c, co, ci, s.vector * num("vectors"), TailStrategy::ShiftInwards).split(ci, ci, lane, s.vector).split(x, xo, xi, num("step_x"), TailStrategy::GuardWithIf)
       .split(y, yo, yi, num("step_y"), TailStrategy::GuardWithIf);
   VarOrRVar level = task;
-  if (num("task_rows") < num("tile_rows")) {
+  if (by_panel) {
+    st.reorder({lane, xi, yi, ci, xo, yo, co, n()}).parallel(co);
+    level = n();
+  } else if (num("task_rows") < num("tile_rows")) {
     st.split(yo, yt, yr, num("task_rows"), TailStrategy::GuardWithIf).reorder({lane, xi, yi, ci, xo, yr, co, yt, n()}).fuse(yt, n(), task).parallel(task);
   } else {
     st.reorder({lane, xi, yi, ci, xo, yo, co, n()}).split(n(), no, ni, num("task_samples"), TailStrategy::GuardWithIf).parallel(no);
     level = ni;
   }
   st.vectorize(lane).unroll(xi).unroll(yi);
-  stage_padding(o, level);
   auto v = tiles.args();  // c, q, ex, ey, n
   tiles.compute_at(o, Var(level.name())).bound_storage(v[1], held).split(v[0], co, ci, s.vector).reorder({ci, v[2], v[3], co, v[1], v[4]}).vectorize(ci).unroll(v[2]).unroll(v[3]);
+  if (by_panel) tiles.split(v[1], qo, qi, num("columns"), TailStrategy::GuardWithIf).parallel(qo);
+  by_panel ? stage_padding(tiles, qo) : stage_padding(o, level);
   auto h = half.args();  // c, ex, i, q, n
   half.compute_at(tiles, co).vectorize(h[0], s.vector).unroll(h[1]).unroll(h[2]);
   auto m = products.args();  // k, q, ex, ey, n
@@ -90,7 +100,8 @@ void Applier::winograd() {
   sums.compute_at(products, qo).vectorize(a[0], s.vector).unroll(a[0]).unroll(a[1]);
   sums.update().reorder(inner_to_reduction(sums, {a[0], a[1]})).vectorize(a[0], s.vector).unroll(a[0]).unroll(a[1]);
   const int64_t C = p.graph->type(p.graph->nodes[k.anchor].inputs[1]).dims[1];
-  if (const int64_t block = weights_block(p, k); block > 0) fetch_ahead(sums, C * block, {{"r$x", C}, {"qo", held / rows}});
+  if (const int64_t block = weights_block(p, k); block > 0) fetch_ahead(sums, 1, C * block, {{"r$x", C}, {"qo", held / rows}});
+  b.passes.push_back(std::make_unique<FetchAhead>(sums.name(), tiles.name(), rows * C, std::vector<FetchAhead::Round>{{"r$x", C}}));
   auto z = back.args();  // k, i, ex, q, n
   back.compute_at(o, ci).vectorize(z[0], s.vector).unroll(z[1]).unroll(z[2]);
 }

@@ -57,7 +57,12 @@ void Applier::stream(Func acc, RVar r, int rows, int vectors) {
     reg.update().reorder(au, an, kk).vectorize(au, s.vector).unroll(au).unroll(an);
     Func copy = b.params[weights_index(p, k)].in(reg);
     copy.compute_at(part, co).vectorize(copy.args()[0], s.vector);
-    fetch_ahead(reg, num("block_k") * w.dims[1], {{".kk", num("block_k")}, {".yo", 32 / rows}, {".co", w.dims[1] / (s.vector * vectors)}});
+    const auto x = std::find(k.input_values.begin(), k.input_values.end(), p.graph->nodes[k.anchor].inputs[0]);
+    if (x != k.input_values.end()) {  // rows of samples may lie a power of two apart
+      Func samples = b.params[static_cast<size_t>(x - k.input_values.begin())].in(reg);
+      samples.compute_at(part, kb).vectorize(samples.args()[0], s.vector, TailStrategy::GuardWithIf);
+    }
+    fetch_ahead(reg, 1, num("block_k") * w.dims[1], {{".kk", num("block_k")}, {".yo", 32 / rows}, {".co", w.dims[1] / (s.vector * vectors)}});
   } else {
     RVar kko("kko"), kki("kki");
     reg.update().split(kk, kko, kki, 2).reorder(kki, au, an, kko).vectorize(au, s.vector).unroll(kki);
@@ -83,7 +88,7 @@ void Applier::dot() {
   acc.compute_at(o, no).unroll(ak).unroll(an);
   acc.update().unroll(ak).unroll(an).atomic().vectorize(ri);
   const int64_t row = p.graph->type(p.graph->nodes[k.anchor].inputs[1]).dims[1];
-  fetch_ahead(part, row * tile_k, {{".ro", row / s.vector}, {".no", std::max(1, p.max_batch / rows)}});
+  fetch_ahead(part, 1, row * tile_k, {{".ro", row / s.vector}, {".no", std::max(1, p.max_batch / rows)}});
   part.compute_at(o, no).reorder_storage(lane, ak, an).reorder(lane, ak, an).vectorize(lane).unroll(ak).unroll(an);
   part.update().reorder(lane, ak, an, ro).vectorize(lane).unroll(ak).unroll(an);
 }
@@ -95,6 +100,7 @@ void Applier::outer() {
   auto au = acc.args()[0], ak = acc.args()[1];
   o.split(u, co, ci, s.vector * num("vectors")).split(kv, kt, yi, num("rows")).split(kt, kto, kti, num("task_tiles")).reorder({ci, yi, co, kti, kto})
       .vectorize(ci, s.vector).unroll(yi).parallel(kto);
+  fetch_operands(acc);
   acc.compute_at(o, co).vectorize(au, s.vector).unroll(au).unroll(ak);
   acc.update().reorder(inner_to_reduction(acc, {au, ak})).vectorize(au, s.vector).unroll(au).unroll(ak);
 }
@@ -121,6 +127,7 @@ void Applier::tokens() {
   auto a = acc.args();
   acc.compute_at(o, xo).vectorize(a[0], s.vector).unroll(a[0]).unroll(a[1]);
   accumulate(acc, {a[0], a[1]});
+  fetch_operands(acc);
 }
 
 }  // namespace netc::lower

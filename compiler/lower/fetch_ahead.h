@@ -1,4 +1,4 @@
-// Weights come from memory while others are multiplied.
+// Operands come from memory while others are multiplied.
 #pragma once
 #include <Halide.h>
 
@@ -28,6 +28,21 @@ class FetchAhead : public Halide::Internal::IRMutator {
   std::vector<Round> rounds_;
   std::vector<const Halide::Internal::For*> around_;  // the loops around the one that is visited, outermost first
   std::vector<const Halide::Internal::LetStmt*> lets_;
+};
+
+/// A lowering pass for what a tile's sums are combined with at their end, such as the image that a residual block adds: it is asked for before they are made. The
+/// sums are long enough to hide that it comes from memory, but too long for a processor to look beyond them by itself.
+class FetchOperands : public Halide::Internal::IRMutator {
+ public:
+  /// `operands`: buffers that are read where `sums` are consumed.
+  FetchOperands(std::string sums, std::vector<std::string> operands) : sums_(std::move(sums)), operands_(std::move(operands)) {}
+
+ private:
+  using IRMutator::visit;
+  Halide::Internal::Stmt visit(const Halide::Internal::Block*) override;
+
+  std::string sums_;
+  std::vector<std::string> operands_;
 };
 
 }  // namespace netc::lower

@@ -163,6 +163,8 @@ class Chooser {
   void winograd() {
     const int64_t rows = now("tile_rows"), columns = now("columns"), side = now("tile") + 2, row = side * side * operand(0).dims[2] * 4 * columns;
     add("rows", 1, std::min<int64_t>(16, now("task_rows") * columns), [&](int64_t v) { return in_registers(now("vectors"), v); });
+    add("by_panel", 0, 1, [](int64_t) { return true; });
+    if (now("by_panel") == 1) return;  // tasks have all rows
     add("task_rows", 1, rows, [&](int64_t v) { return rows % v == 0 && v * columns >= now("rows") && v * row <= 8 * m_.l2; });
     if (now("task_rows") >= rows) samples();
   }

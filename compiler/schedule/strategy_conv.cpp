@@ -106,20 +106,27 @@ void Chooser::winograd(int64_t pool_x, int64_t pool_y) {
   const auto [lanes, vectors] = lanes_of_result(a.dims[2], 2);
   s.vector = lanes;
   const int64_t rows = (o.dims[0] + step_y - 1) / step_y, columns = (a.dims[1] + tile - 1) / tile;
-  // Tile rows of a task: their transforms fit a core's cache, and a sample that is worth it keeps all cores busy.
-  int64_t most = std::max<int64_t>(1, m.l2 / (side * side * C * 4 * columns));
+  const int64_t panel = lanes * vectors, of_tile = side * side * 4;  // bytes of a channel of a tile
+  // Tile rows of a task: their transforms, and their products of a panel, fit a core's cache, and a sample that is worth it keeps all cores busy.
+  int64_t most = std::max<int64_t>(1, m.l2 / (of_tile * (C + panel) * columns));
   int64_t task_rows = largest_divisor(rows, most);
   if (flops() >= kSplitSampleFlops) {
     const auto busiest = [&](int64_t r) { return (rows / r + m.cores - 1) / m.cores * r; };
     for (int64_t r = task_rows = 1; r <= most; ++r)
       if (rows % r == 0 && busiest(r) <= busiest(task_rows)) task_rows = r;
   }
+  // Where weights are larger than the tiles of a sample, tasks are panels of channels: each reads its weights once, and all the tiles. A panel's products are to
+  // fit a core's cache.
+  const int64_t tiles = (a.dims[0] + tile - 1) / tile * columns;
+  const bool by_panel = flops() >= kSplitSampleFlops && a.dims[2] / panel >= m.cores && p.graph->type(node.inputs[1]).bytes() > of_tile * tiles * C &&
+                        of_tile * tiles * panel <= m.l2;
   set("tile", tile);
   set("step_x", tile / pool_x);
   set("step_y", step_y);
   set("columns", columns);
   set("vectors", vectors);
-  set("rows", rows_for(task_rows * columns, accumulators() / vectors));
+  set("rows", rows_for((by_panel ? rows : task_rows) * columns, accumulators() / vectors));
+  set("by_panel", by_panel ? 1 : 0);
   set("task_rows", task_rows);
   set("tile_rows", rows);
   set("task_samples", chunk_of(flops(), kGrainFlops, 1 << 10));

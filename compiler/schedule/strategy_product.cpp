@@ -70,9 +70,10 @@ void Chooser::dot() {
   const Type& w = p.graph->type(p.graph->nodes[k.anchor].inputs[1]);
   int64_t K = anchor_type().dims[0], U = w.dims[1];
   s.vector = static_cast<int>(std::min<int64_t>(m.vector_floats, U));
-  const int64_t tile = largest_divisor(K, 4);
+  // Rows of the weights stay in the first cache for all samples, whose rows come from the second: the more rows of weights in a tile, the less often.
+  const int64_t tile = largest_divisor(K, std::clamp<int64_t>(m.l1 * 2 / 3 / std::max<int64_t>(1, w.dims[1] * 4), 4, accumulators() / 3));
   set("tile", tile);
-  set("rows", 4);
+  set("rows", accumulators() / tile);
   set("task_tiles", std::max<int64_t>(1, largest_near(K / tile, std::max<int64_t>(1, chunk_of(2.0 * U * 8 * tile, kGrainFlops, K / tile)))));
 }
 
@@ -81,7 +82,7 @@ void Chooser::outer() {
   const Type& t = anchor_type();  // f32[K, U]
   auto [lanes, unused] = lanes_for(t.dims[1], m.vector_floats, 1, true);
   s.vector = lanes;
-  const int64_t vectors = largest_divisor(t.dims[1] / lanes, accumulators() / 2);  // long pieces of few rows: memory is read and written in few streams
+  const int64_t vectors = largest_divisor(t.dims[1] / lanes, 4);  // pieces long enough for memory, and rows enough that an operand is seldom read again
   set("vectors", vectors);
   const int64_t row = vectors * registers_of(lanes), room = std::min<int64_t>(accumulators(), m.vector_registers - 2 - row);
   set("rows", largest_divisor(t.dims[0], std::max<int64_t>(1, room / row)));

@@ -8,6 +8,7 @@
 
 #include "compiler/ir/interpret.h"
 #include "compiler/passes/rewrite.h"
+#include "compiler/schedule/forms.h"
 #include "tests/ops/cases.h"
 #include "tests/support/kernel_runner.h"
 
@@ -105,4 +106,22 @@ TEST_CASE("tiles of Winograd keep the bound of their error, whatever the image l
           REQUIRE_MESSAGE(error.empty(), error);
           CHECK_MESSAGE(distance(got.at(net.result), net.want) < bound, fmt::format("{} as {}: {}", name_of(c), form.name, distance(got.at(net.result), net.want)));
         }
+}
+
+TEST_CASE("where transformed weights are larger than a sample's tiles, tasks are panels of channels") {
+  schedule::Machine machine = schedule::host_machine();
+  machine.cores = 2;
+  for (const Form& form : ops::registry().ops.at("conv").forms) {
+    if (form.name.rfind("winograd", 0) != 0 || form.name.back() != '3') continue;
+    const Case c = convolution("conv", 9, 10, 64, 256, 1, 1, 3, 1);
+    Net net = net_of(c, 3);
+    form.rewrite(net.g, 0, Target{machine.vector_floats, machine.vector_registers});
+    passes::restore_order(net.g);
+    const schedule::Plan plan = schedule::plan_chosen({net.g, 0}, machine, 3, nullptr);
+    CHECK(std::any_of(plan.kernels.begin(), plan.kernels.end(), [](const schedule::Kernel& k) { return k.strategy.get("by_panel", 0) == 1; }));
+    std::string error;
+    const auto got = run_kernels(net.g, machine, net.operands, 3, 3, 2, error);
+    REQUIRE_MESSAGE(error.empty(), error);
+    CHECK_MESSAGE(distance(got.at(net.result), net.want) < 2e-4, fmt::format("{} as {}: {}", name_of(c), form.name, distance(got.at(net.result), net.want)));
+  }
 }
