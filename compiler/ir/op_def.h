@@ -126,7 +126,8 @@ struct OpDef {
   bool transforms_tiles = false;
   Meaning meaning = Meaning::any;             // of result 0
   std::vector<Form> forms;                    // besides the node as it is
-  bool stores_blocks = false;                 // the result is stored in blocks of attribute "block" along its dim "dim" (0: the innermost), of pairs along dim "pairs" if it has that
+  /// The result is stored in blocks of attribute "block" along its dim "dim" (0: the innermost), of pairs along dim "pairs" if it has that.
+  bool stores_blocks = false;
   /// How windows move over operand 0, so that one can see what they never read. Null: there are none.
   std::function<std::vector<WindowSteps>(const Node&, const Graph&)> windows;
   bool random = false;                        // depends on the seed and step scalars: never merged by CSE, never folded

@@ -8,7 +8,7 @@ namespace netc::ir {
 
 enum class DType : uint8_t {
   f32, u8, i32, u32,
-  bf16,                        // the upper half of a float32: what products are made of under --precision bf16. Never an input, an output or a weight's own type
+  bf16,                        // the upper half of a float32: what products are made of under --precision bf16. Never a variable's or an output's
 };
 
 constexpr int64_t kAnyExtent = -1;  // '*': known only per sample

@@ -50,7 +50,8 @@ void Applier::conv_lanes() {
   fetch_operands(acc);
   const ir::Type& w = p.graph->type(p.graph->nodes[k.anchor].inputs[1]);
   const bool as_it_lies = w.dims[0] * w.dims[1] == 1 && in.dims[0] == num("image_rows") && in.dims[1] == extent(1);  // a tile of pixels is one piece of the image
-  if (as_it_lies) fetch_ahead(acc, 0, num("rows") * in.dims[2], {num("pairs", 0) ? FetchAhead::Round{".pair", in.dims[2] / 2} : FetchAhead::Round{"r$x", in.dims[2]}, {"block", blocked}});
+  const FetchAhead::Round round = num("pairs", 0) ? FetchAhead::Round{".pair", in.dims[2] / 2} : FetchAhead::Round{"r$x", in.dims[2]};
+  if (as_it_lies) fetch_ahead(acc, 0, num("rows") * in.dims[2], {round, {"block", blocked}});
 }
 
 // No padded copy: Halide cuts the loops where the image ends, so that pixels inside are read as they lie.

@@ -7,8 +7,8 @@ namespace {
 OpDef pack() {
   OpDef d;
   d.name = "pack";
-  d.doc = "The same values, stored in blocks of `block` along dim `dim` (0 is the innermost): a block's elements lie side by side, the blocks one after another. With `pairs`, "
-          "a dim, each element of a block is two neighbours along it.";
+  d.doc = "The same values, stored in blocks of `block` along dim `dim` (0 is the innermost): a block's elements lie side by side, the blocks one after another. "
+          "With `pairs`, a dim, each element of a block is two neighbours along it.";
   d.inputs = 1;
   d.stores_blocks = true;
   d.no_gradient = "it only says where elements lie, and is put in after gradients are";

@@ -284,7 +284,8 @@ std::string layout_text(const Buffer& b) {
   if (b.planar) return " planar";
   if (b.block == 0) return "";
   const int rank = b.type.rank();
-  return fmt::format(" in blocks of {} along dim {}{}", b.block, rank - 1 - b.block_dim, b.pair_dim >= 0 ? fmt::format(", in pairs along dim {}", rank - 1 - b.pair_dim) : "");
+  const std::string pairs = b.pair_dim >= 0 ? fmt::format(", in pairs along dim {}", rank - 1 - b.pair_dim) : "";
+  return fmt::format(" in blocks of {} along dim {}{}", b.block, rank - 1 - b.block_dim, pairs);
 }
 }  // namespace
 

@@ -29,7 +29,9 @@ struct Buffer {
   int block_dim = 0;              // `block` > 0: stored in blocks along this dim, 0 the innermost
   int64_t block = 0;
   int pair_dim = -1;              // in blocks: each of a block's elements is two neighbours along this dim; -1: one
-  bool stored_as(const Buffer& b) const { return type == b.type && planar == b.planar && block_dim == b.block_dim && block == b.block && pair_dim == b.pair_dim; }
+  bool stored_as(const Buffer& b) const {
+    return type == b.type && planar == b.planar && block_dim == b.block_dim && block == b.block && pair_dim == b.pair_dim;
+  }
 };
 /// One dim of a tensor in memory: what a halide_buffer_t takes. Strides are in elements.
 struct StoredDim { int64_t extent = 1, stride = 1; };

@@ -151,7 +151,9 @@ void Bench::fill(const Buffer& b, void* to, size_t bytes) const {
       break;
     case ir::DType::u32: std::fill_n(static_cast<uint32_t*>(to), bytes / 4, 3u); break;  // a seed, a step
     case ir::DType::i32: break;
-    case ir::DType::bf16: std::generate_n(static_cast<uint16_t*>(to), bytes / 2, [&] { return static_cast<uint16_t>(0x3e00 + (next() >> 15)); }); break;  // 1/8 to 2
+    case ir::DType::bf16:  // between 1/8 and 1
+      std::generate_n(static_cast<uint16_t*>(to), bytes / 2, [&] { return static_cast<uint16_t>(0x3e00 + next() % 0x180); });
+      break;
   }
 }
 

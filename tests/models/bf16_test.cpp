@@ -76,8 +76,8 @@ std::vector<double> losses(const Graph& g, int steps, double lr) {
 
 }  // namespace
 
-// Each product's operands are off by 2^-8 at most, mostly by far less, and errors of a sum's terms are of both signs: two dozen layers keep within 8 times that of
-// the largest output.
+// Each product's operands are off by 2^-8 at most, mostly by far less, and errors of a sum's terms are of both signs: two dozen layers keep within 8 times that
+// of the largest output.
 TEST_CASE("inference of bf16 agrees with that of float32") {
   for (const Small& s : kSmall) {
     const Graph rounded = program(s, true).inference, whole = program(s, false).inference;

@@ -130,7 +130,8 @@ void check(void (*fill)(Net&), int batch) {
         outside = std::max(outside, std::abs(t.data[i] - exact[u].data[i]) / sum);
         if (!std::isfinite(t.data[i])) apart = INFINITY;
       }
-      INFO(fmt::format("{} {} at batch {} on {}: {} from the same products, {} from float32's", whole.g.values[u].name, to_string(whole.g.type(u)), batch, target, apart, outside));
+      const std::string what = fmt::format("{} {} at batch {} on {}", whole.g.values[u].name, to_string(whole.g.type(u)), batch, target);
+      INFO(fmt::format("{}: {} from the same products, {} from float32's", what, apart, outside));
       CHECK(apart < 1e-5);                              // float32's sums, of transformed tiles too
       CHECK(outside < 2 * 0x1p-8 + 0x1p-16 + 1e-5);     // each operand of 8 bits is off by 2^-8 at most
     }
@@ -169,7 +170,8 @@ TEST_CASE("where the target has dot products of bf16, inner loops are made of th
       if (strategy != "conv_lanes" && strategy != "tokens") continue;
       report::Code code;
       REQUIRE_MESSAGE(report::inspect(objects[k].object, m.cpu, code, error), error);
-      INFO(fmt::format("{} on {}: {} of {} are dot products, {} bits, {} spills", plan.kernels[k].name, target, code.inner.dot, code.inner.fma, code.inner.vector_bits, code.inner.spills));
+      const report::Counts& inner = code.inner;
+      INFO(fmt::format("{} on {}: {} of {} are dot products, {} bits, {} spills", plan.kernels[k].name, target, inner.dot, inner.fma, inner.vector_bits, inner.spills));
       CHECK(code.inner.fma >= 8);
       CHECK(code.inner.dot == (dots ? code.inner.fma : 0));
       CHECK(code.inner.vector_bits == (m.vector_floats == 16 ? 512 : 256));

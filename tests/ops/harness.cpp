@@ -36,7 +36,9 @@ RefTensor random_tensor(const Type& type, Fill fill, int64_t batch, int64_t clas
     if (fill == Fill::label) v = static_cast<double>(random() % static_cast<uint32_t>(classes));
     if (fill == Fill::byte) v = static_cast<double>(random() % 256);
     if (fill == Fill::counter) v = static_cast<double>(1 + random() % 100);
-    t.data.push_back(type.dtype == DType::bf16 ? static_cast<double>(support::widened(support::rounded(static_cast<float>(v)))) : type.dtype == DType::f32 ? static_cast<double>(static_cast<float>(v)) : v);
+    if (type.dtype == DType::f32) v = static_cast<float>(v);
+    if (type.dtype == DType::bf16) v = support::widened(support::rounded(static_cast<float>(v)));
+    t.data.push_back(v);
   }
   return t;
 }
@@ -81,7 +83,8 @@ std::vector<RefTensor> evaluate(const Graph& g, const std::vector<RefTensor>& va
 namespace {
 
 Halide::Type halide_type(DType t) {
-  return t == DType::bf16 ? Halide::BFloat(16) : t == DType::f32 ? Halide::Float(32) : t == DType::u8 ? Halide::UInt(8) : t == DType::i32 ? Halide::Int(32) : Halide::UInt(32);
+  if (t == DType::bf16) return Halide::BFloat(16);
+  return t == DType::f32 ? Halide::Float(32) : t == DType::u8 ? Halide::UInt(8) : t == DType::i32 ? Halide::Int(32) : Halide::UInt(32);
 }
 
 Buffer<> buffer_of(const RefTensor& t, DType dtype) {
