@@ -33,6 +33,8 @@ struct LowerContext {
   std::vector<Halide::Func> in;               // defined on all coordinates their type covers, no boundary condition
   Halide::Expr batch;                         // the run-time batch extent, int32
   std::vector<Halide::Expr> extents;          // of in[0], innermost first, for an ingest op whose type has '*'; may be empty otherwise
+  bool by_row = false;                        // the loops take one row of the result at a time: terms outside the image may be left out of its sums
+  int row_multiple = 1;                       // a reduction along rows of an image may go on to such a multiple: terms beyond are zero
   const Type& in_type(int i) const { return graph.type(node.inputs[i]); }
   const Type& out_type(int i = 0) const { return graph.type(node.results[i]); }
 };

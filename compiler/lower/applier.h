@@ -58,6 +58,7 @@ struct Applier {
   void winograd();
   void blocks();
   void conv_planes();
+  void conv_dot();
   void taps(bool planes);
   void taps_panels();
   void tiles();

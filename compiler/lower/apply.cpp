@@ -72,7 +72,8 @@ void Applier::fold(Func f, VarOrRVar level) {
     f.vectorize(args[0], s.vector, TailStrategy::GuardWithIf).update().reorder(inner_to_reduction(f, {args[0]})).vectorize(args[0], s.vector, TailStrategy::GuardWithIf);
     return;
   }
-  const Expr value = f.update_value();
+  Expr value = f.update_value();
+  while (const auto* let = value.as<Halide::Internal::Let>()) value = let->body;  // Halide names what occurs twice
   const bool joins = f.outputs() == 1 && (value.as<Halide::Internal::Add>() || value.as<Halide::Internal::Max>());
   if (!joins || r.empty()) return;
   const ir::Type& in = p.graph->type(p.graph->nodes[k.anchor].inputs[0]);
@@ -273,6 +274,7 @@ void Applier::run() {
   else if (s.name == "conv_lanes") conv_lanes();
   else if (s.name == "conv_depth") conv_depth();
   else if (s.name == "conv_planes") conv_planes();
+  else if (s.name == "conv_dot") conv_dot();
   else if (s.name == "taps_lanes") taps(false);
   else if (s.name == "taps_planes") taps(true);
   else if (s.name == "taps_panels") taps_panels();

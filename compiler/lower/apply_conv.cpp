@@ -110,14 +110,43 @@ void Applier::winograd() {
 void Applier::conv_planes() {
   Func acc = b.anchor.anchor, o = b.out;
   Var c = b.vars[0], x = b.vars[1], y = b.vars[2], line("line"), lines("lines");
+  const int64_t pool = std::max<int64_t>(1, p.graph->type(p.graph->nodes[k.anchor].results[0]).dims[1] / extent(1));
+  const int width = static_cast<int>(std::clamp<int64_t>(s.vector * num("vectors") / pool, 1, extent(1)));
+  int lanes = s.vector;  // of the convolution's row: all of them in the tile, unless a padded copy has what is beyond
+  if (b.anchor.padded.empty())
+    while (width * pool % lanes != 0) --lanes;
   Stage st(o);
-  st.split(c, co, ci, num("channels")).split(x, xo, xi, s.vector * num("vectors"), TailStrategy::ShiftInwards)
-      .split(y, lines, line, num("lines"), TailStrategy::ShiftInwards).reorder({xi, ci, line, co, xo, lines, n()}).vectorize(xi, s.vector).unroll(ci).unroll(line);
+  st.split(c, co, ci, num("channels")).split(x, xo, xi, width, TailStrategy::ShiftInwards).split(y, lines, line, num("lines"), TailStrategy::ShiftInwards)
+      .reorder({xi, ci, line, co, xo, lines, n()}).vectorize(xi, std::min(width, s.vector)).unroll(ci).unroll(line);
   VarOrRVar level = tasks(st, lines, TailStrategy::ShiftInwards);
   stage_padding(o, level, true);
   auto a = acc.args();
-  acc.compute_at(o, co).reorder(a[1], a[0], a[2], a[3]).reorder_storage(a[1], a[0], a[2], a[3]).vectorize(a[1], s.vector).unroll(a[1]).unroll(a[0]).unroll(a[2]);
-  acc.update().reorder(inner_to_reduction(acc, {a[1], a[0], a[2]})).vectorize(a[1], s.vector).unroll(a[1]).unroll(a[0]).unroll(a[2]);
+  const TailStrategy tail = width * pool % lanes != 0 ? TailStrategy::RoundUp : TailStrategy::Auto;
+  acc.compute_at(o, co).reorder(a[1], a[0], a[2], a[3]).reorder_storage(a[1], a[0], a[2], a[3]).vectorize(a[1], lanes, tail).unroll(a[1]).unroll(a[0]).unroll(a[2]);
+  acc.update().reorder(inner_to_reduction(acc, {a[1], a[0], a[2]})).vectorize(a[1], lanes, tail).unroll(a[1]).unroll(a[0]).unroll(a[2]);
+}
+
+// A row of sums in cache, each tile of which is joined from vectors in registers.
+void Applier::conv_dot() {
+  Func acc = b.anchor.anchor, o = b.out;
+  Var x = b.vars[1], y = b.vars[2], lane("lane");
+  const Var along = out.planar ? x : b.vars[0];
+  Stage st(o);
+  if (out.planar) st.reorder({x, b.vars[0], y, n()});
+  st.vectorize(along, static_cast<int>(std::min<int64_t>(s.vector, extent(out.planar ? 1 : 0))), TailStrategy::ShiftInwards);
+  const VarOrRVar level = tasks(st, y, TailStrategy::ShiftInwards);
+  stage_padding(o, level);
+  const auto a = acc.args();  // c, x, y, n
+  RVar ro("ro"), ri("ri");
+  acc.update().split(acc.rvars(0)[0], ro, ri, s.vector);
+  Func part = acc.update().rfactor(ri, lane), row = acc.in();
+  row.compute_at(o, num("task_rows") < extent(2) ? yi : y).split(a[0], co, ci, num("channels")).split(a[1], xo, xi, num("rows"), TailStrategy::ShiftInwards)
+      .reorder({ci, xi, co, xo}).unroll(ci).unroll(xi);
+  if (out.planar) row.reorder_storage(a[1], a[0], a[2], a[3]);
+  acc.compute_at(row, co).unroll(a[0]).unroll(a[1]);
+  acc.update().unroll(a[0]).unroll(a[1]).atomic().vectorize(ri);
+  part.compute_at(row, co).reorder_storage(lane, a[0], a[1], a[2], a[3]).vectorize(lane).unroll(a[0]).unroll(a[1]);
+  part.update().reorder(inner_to_reduction(part, {lane, a[0], a[1]})).vectorize(lane).unroll(a[0]).unroll(a[1]);
 }
 
 // dw(k, c, kx, ky). Three levels of sums: `reg`, of a block of image rows, in registers for a tile of dw; `part`, of a slice of rows and the batch, in cache;
@@ -162,6 +191,7 @@ void Applier::taps(bool planes) {
   for (Func pad : b.anchor.padded) {
     auto args = pad.args();
     pad.compute_at(part, block).reorder_storage(args[1], args[2], args[0], args[3]);
+    if (planes) pad.reorder(args[1], args[2], args[0], args[3]).vectorize(args[1], s.vector, TailStrategy::RoundUp);
   }
 }
 

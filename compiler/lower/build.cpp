@@ -1,5 +1,6 @@
 #include "compiler/lower/build.h"
 
+#include <algorithm>
 #include <map>
 #include <utility>
 
@@ -94,6 +95,8 @@ class Builder {
   }
   bool is_ingest() const { return k_.anchor != ir::kNone && g_.nodes[k_.anchor].op->kind == Kind::ingest; }
 
+  bool stored(ValueId v) const { return std::find(k_.input_values.begin(), k_.input_values.end(), v) != k_.input_values.end(); }
+
   // An operand of lower rank reads the leading (innermost) coordinates; one whose extent is 1 where the result's is not has one element there.
   static Expr broadcast(const Func& f, const ir::Type& from, const ir::Type& to, const std::vector<Expr>& at) {
     std::vector<Expr> args(at.begin(), at.begin() + f.dimensions());
@@ -104,7 +107,8 @@ class Builder {
 
   void add_node(ir::NodeId id) {
     const ir::Node& node = g_.nodes[id];
-    ir::LowerContext ctx{.node = node, .graph = g_, .in = {}, .batch = b_.batch.defined() ? b_.batch : Expr(1), .extents = extents_};
+    ir::LowerContext ctx{.node = node, .graph = g_, .in = {}, .batch = b_.batch.defined() ? b_.batch : Expr(1), .extents = extents_, .by_row = k_.strategy.name == "conv_dot",
+                          .row_multiple = k_.strategy.name == "taps_planes" ? k_.strategy.vector : 1};
     for (ValueId v : node.inputs) ctx.in.push_back(value_.at(v));
     if (node.op->kind == Kind::elementwise) {
       std::vector<Var> vars = make_vars(g_.type(node.results[0]));
@@ -123,7 +127,15 @@ class Builder {
       }
       return;
     }
+    Func staged;
+    if (id == k_.anchor && node.op->kind == Kind::contraction && !stored(node.inputs[0])) {  // computed once for a task
+      const std::vector<Var> vars = make_vars(g_.type(node.inputs[0]));
+      staged = Func("staged");
+      staged(vars) = ctx.in[0](vars);
+      ctx.in[0] = staged;
+    }
     ir::Lowered l = node.op->lower(ctx);
+    if (staged.defined() && l.padded.empty()) l.padded = {staged};
     for (size_t i = 0; i < node.results.size(); ++i) value_[node.results[i]] = l.funcs[i];
     if (id == k_.anchor) {
       b_.anchor = l;

@@ -196,8 +196,10 @@ OpDef conv_data_grad() {
     }
     if (!g.strided()) {
       RDom r(0, filters, 0, static_cast<int>(w.dims[1]), 0, static_cast<int>(w.dims[0]), "r");
+      const Expr row = y + g.top - tap(r.z, g.dh);
+      if (ctx.by_row) r.where(row >= 0 && row < static_cast<int>(dy.dims[0]));
       dx(c, x, y, n) = 0.0f;
-      dx(c, x, y, n) += product(in(k + r.x, x + g.left - tap(r.y, g.dw), y + g.top - tap(r.z, g.dh), n), weight(r.x, r.y, r.z));
+      dx(c, x, y, n) += product(in(k + r.x, x + g.left - tap(r.y, g.dw), row, n), weight(r.x, r.y, r.z));
       l.funcs = {dx};
       l.anchor = dx;
       l.r = r;
@@ -226,6 +228,7 @@ OpDef conv_data_grad() {
     l.funcs = {dx};
     return l;
   };
+  d.dot = true;
   d.phases = [](const Attrs& a) { return std::pair<int, int>(static_cast<int>(a.i("stride_h")), static_cast<int>(a.i("stride_w"))); };
   d.reference = ref_conv_data_grad;
   d.forms = {packed_form({1, 0}, [](const Node& n, const Graph&) { return ConvGeometry(n.attrs).groups == 1; }), winograd_form(6, 3, true), winograd_form(4, 3, true),
@@ -266,18 +269,17 @@ OpDef conv_weight_grad() {
     const ConvGeometry g(ctx.node.attrs);
     const Type &x = ctx.in_type(0), &dy = ctx.in_type(1);
     const int channels = static_cast<int>(x.dims[2]) / g.groups, filters = static_cast<int>(dy.dims[2]) / g.groups;  // of a group
+    const int columns = static_cast<int>(dy.dims[1]), all = (columns + ctx.row_multiple - 1) / ctx.row_multiple * ctx.row_multiple;
     Lowered l;
-    Func in = ctx.in[0];
-    if (g.padded()) {
-      in = zero_padded(in, x, "conv_weight_grad_padded");
-      l.padded = {in};
-    }
+    Func in = ctx.in[0], grad = ctx.in[1];
+    if (g.padded() || all > columns) l.padded.push_back(in = zero_padded(in, x, "conv_weight_grad_padded"));
+    if (all > columns) l.padded.push_back(grad = zero_padded(grad, dy, "conv_weight_grad_rows"));
     Var k("k"), c("c"), kx("kx"), ky("ky");
     Func dw("conv_weight_grad");
-    RDom r(0, static_cast<int>(dy.dims[1]), 0, static_cast<int>(dy.dims[0]), 0, ctx.batch, "r");
+    RDom r(0, all, 0, static_cast<int>(dy.dims[0]), 0, ctx.batch, "r");
     const Expr channel = g.groups == 1 ? Expr(c) : (k / filters) * channels + c;
     dw(k, c, kx, ky) = 0.0f;
-    dw(k, c, kx, ky) += product(in(channel, r.x * g.sw + tap(kx, g.dw) - g.left, r.y * g.sh + tap(ky, g.dh) - g.top, r.z), ctx.in[1](k, r.x, r.y, r.z));
+    dw(k, c, kx, ky) += product(in(channel, r.x * g.sw + tap(kx, g.dw) - g.left, r.y * g.sh + tap(ky, g.dh) - g.top, r.z), grad(k, r.x, r.y, r.z));
     l.funcs = {dw};
     l.anchor = dw;
     l.r = r;

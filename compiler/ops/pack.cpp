@@ -41,8 +41,8 @@ int64_t block_of(int64_t extent, const Target& t) {
   while (lanes > 4 && extent % lanes != 0) lanes /= 2;
   if (extent % lanes != 0) return 0;
   const int64_t vectors = extent / lanes;
-  for (int64_t v : {4, 2, 3})
-    if (vectors % v == 0 && (v < 4 || t.registers >= 32)) return v * lanes;
+  for (int64_t v : {2, 3})
+    if (vectors % v == 0) return v * lanes;
   return lanes;
 }
 

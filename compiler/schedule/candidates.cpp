@@ -33,6 +33,7 @@ class Chooser {
     else if (n == "conv_lanes") conv_lanes();
     else if (n == "conv_depth") conv_depth();
     else if (n == "conv_planes") conv_planes();
+    else if (n == "conv_dot") conv_dot();
     else if (n == "winograd") winograd();
     else if (n == "taps_lanes" || n == "taps_planes" || n == "taps_panels") taps();
     else if (n == "tile_sums") tile_sums();
@@ -150,14 +151,22 @@ class Chooser {
 
   void conv_planes() {
     const Type& o = out().type;
-    const int64_t each = area(), fit = std::max<int64_t>(1, o.dims[1] / s_.vector), rows = now("task_rows");
-    const auto held = [&](int64_t channels, int64_t vectors, int64_t lines) { return in_registers(channels, vectors * lines * each); };
+    const int64_t row = result().dims[1], pool_x = std::max<int64_t>(1, row / o.dims[1]), pool_y = area() / pool_x, rows = now("task_rows");
+    const auto held = [&](int64_t channels, int64_t vectors, int64_t lines) { return in_registers(channels, vectors * lines * pool_y); };
     add("channels", 1, o.dims[2], [&](int64_t v) { return o.dims[2] % v == 0 && held(v, now("vectors"), now("lines")); });
-    add("vectors", 1, fit, [&](int64_t v) { return held(now("channels"), v, now("lines")); });
-    if (each == 1)
+    add("vectors", 1, row / s_.vector, [&](int64_t v) { return v * s_.vector % pool_x == 0 && held(now("channels"), v, now("lines")); });
+    if (area() == 1)
       add("lines", 1, o.dims[0], [&](int64_t v) { return (rows >= o.dims[0] || rows % v == 0) && held(now("channels"), now("vectors"), v); });
     pieces("task_rows", o.dims[0], now("lines"));
     if (rows >= o.dims[0]) samples();
+  }
+
+  void conv_dot() {
+    const Type& o = out().type;
+    add("channels", 1, o.dims[2], [&](int64_t v) { return o.dims[2] % v == 0 && in_registers(v, now("rows")); });
+    add("rows", 1, std::min<int64_t>(o.dims[1], 16), [&](int64_t v) { return in_registers(now("channels"), v); });
+    pieces("task_rows", o.dims[0]);
+    if (now("task_rows") >= o.dims[0]) samples();
   }
 
   void winograd() {

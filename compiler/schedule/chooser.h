@@ -67,23 +67,24 @@ struct Chooser {
   /// Vectors and rows of a tile.
   struct Tile { int64_t vectors = 1, rows = 1; };
   static constexpr double kLatency = 8;  // independent sums that hide the latency of one
+  static constexpr double kLoads = 4;    // vectors asked for at once that keep the second cache busy
 
   void tasks(int64_t rows, double work_per_sample, double grain, int64_t multiple = 1);
   Tile tile_for(int64_t extent, int64_t rows_limit, int64_t vectors_limit, bool exact, bool exact_rows = false) const;
   void gemm();
+  static int64_t vectors_of_one(int64_t extent, int64_t lanes, int64_t most);
   static std::pair<int64_t, int64_t> split_of(int64_t K);
   void stream_gemm(int64_t K, int64_t U);
   void dot();
   void outer();
   void tokens();
   void conv();
-  void planes_tile(int64_t C, int64_t W, int64_t H, int64_t area);
+  void planes_tile(const Type& a, const Type& o);
+  void dot_tile(int64_t C, int64_t W);
   static int64_t rows_for(int64_t extent, int64_t most);
   int64_t even_share(int64_t extent, int64_t tasks) const;
   void conv_tasks(int64_t rows, int64_t channels, int64_t panel, double work);
   void winograd(int64_t pool_x, int64_t pool_y);
-  int64_t row_vector(int64_t W) const;
-  static int64_t slice_of(int64_t rows, int64_t slices);
   void taps();
   void tiles();
   void tile_sums();

@@ -2,6 +2,7 @@
 //
 //   conv -> bias_add -> relu -> normalize -> pool        one kernel: each value has one reader, the anchor's tile feeds the rest in registers
 //   a -> normalize -> {max_pool, max_pool_grad}          normalize is cheap and reads stored values: recomputed in both, never stored
+//   input -> rescale -> conv                             one kernel in inference: rescale is a part of the copy that the convolution makes of an image
 //   matmul_weight_grad -> penalty_grad -> adam_update    one kernel: the gradient of a weight is never stored
 //
 // Why it is legal: an absorbed node moves later, next to the last node of its chain. Its value has one reader, which is in the chain, so nobody misses it;
@@ -127,12 +128,23 @@ class Fuser {
     if (pinned_[v] || users_[v].empty()) return true;
     for (NodeId u : users_[v]) {
       Kind k = g_.nodes[u].op->kind;
+      if (k == Kind::contraction && copies(v, g_.nodes[u])) continue;
       if (k == Kind::contraction || k == Kind::view || k == Kind::ingest || k == Kind::scatter) return true;
       if (k == Kind::window && g_.nodes[u].op->overlaps(g_.nodes[u].attrs)) return true;
       if (k == Kind::reduction && !same_rank_reduction(u)) continue;
       if (k == Kind::elementwise && !same_shape(v, g_.nodes[u].results[0]) && g_.type(v).elements() > 1) return true;  // broadcast: computed once
     }
     return false;
+  }
+  // A convolution that alone reads what was made of the net's inputs element by element makes it in its tasks' copies of the image.
+  bool copies(ValueId v, const Node& reader) const {
+    return reader.op->windows && !reader.op->transforms_tiles && users_[v].size() == 1 && reader.inputs[0] == v && reader.inputs[1] != v && from_inputs(v);
+  }
+  bool from_inputs(ValueId v) const {
+    const NodeId d = g_.values[v].def;
+    if (d == kNone || g_.nodes[d].op->kind == Kind::ingest) return true;
+    const Node& n = g_.nodes[d];
+    return n.op->kind == Kind::elementwise && std::all_of(n.inputs.begin(), n.inputs.end(), [&](ValueId i) { return from_inputs(i); });
   }
   bool same_rank_reduction(NodeId u) const { return same_shape(g_.nodes[u].inputs[0], g_.nodes[u].results[0]); }
 

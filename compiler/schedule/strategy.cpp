@@ -8,6 +8,7 @@
 //   conv_lanes   y[n, y, x, c]:  lanes along channels, rows along x; a panel of weights meets all pixels of a task before the next
 //   conv_depth   y[n, y, x, c]:  each channel its own kernel: lanes along channels, rows along x; all channels of a tile of pixels before the next
 //   conv_planes  y[n, y, x, c]:  few channels: lanes along x, all channels in the tile
+//   conv_dot     y[n, y, x, c]:  few channels of many, both operands contiguous along those: lanes along the reduction, a tile of channels x pixels
 //   taps_lanes   dw[ky,kx,c,k]:  lanes along k, a tile of taps; tasks are slices of image rows
 //   taps_panels  dw[ky,kx,c,k]:  the same for many weights; tasks are groups of channels c, over the whole batch
 //   taps_planes  dw[ky,kx,c,k]:  few channels k: lanes along x, a reduction

@@ -19,7 +19,12 @@ void Chooser::conv() {
     set("unrolled", w.dims[0] * w.dims[1] <= kFewTaps ? 1 : 0);
     return conv_tasks(o.dims[0], C, s.vector, 4 * flops());  // bound by memory
   }
-  if (C >= m.vector_floats || W < 4 || phases_x * phases_y > 1) {
+  const int64_t terms = in.dims[2];  // that are contiguous in both operands
+  if (node.op->dot && C < m.vector_floats && terms % m.vector_floats == 0 && w.dims[2] == C && w.dims[3] == terms && phases_x * phases_y == 1 && !weights_in_pairs(p, k)) {
+    s.name = "conv_dot";
+    s.vector = m.vector_floats;
+    dot_tile(C, W);
+  } else if (C >= m.vector_floats || W < 4 || phases_x * phases_y > 1) {
     s.name = "conv_lanes";
     auto [lanes, vectors] = lanes_of_result(C, area > 1 ? 1 : 2);
     s.vector = lanes;
@@ -31,29 +36,54 @@ void Chooser::conv() {
     return conv_tasks((o.dims[0] + phases_y - 1) / phases_y, C, lanes * vectors, flops());
   } else {
     s.name = "conv_planes";
-    s.vector = lanes_for(W, m.vector_floats, 1, false).first;
-    planes_tile(C, W, o.dims[0], area);
+    planes_tile(a, o);
   }
   tasks(o.dims[0], flops(), kGrainFlops, s.get("lines", 1));
 }
 
-// Channels, vectors along a row and rows of a tile. Pixels of several rows have nothing in common that stays in registers: fewer of them.
-void Chooser::planes_tile(int64_t C, int64_t W, int64_t H, int64_t area) {
+// Channels, vectors along a row of the convolution `a` and rows of a tile of its results `o`. Pixels of several rows have nothing in common that stays in
+// registers: fewer of them. Where the image is padded the copy has what the last vector of a row reads beyond it.
+void Chooser::planes_tile(const Type& a, const Type& o) {
+  const ir::Node& node = p.graph->nodes[k.anchor];
+  bool padded = false;
+  if (node.op->windows)
+    for (const ir::WindowSteps& w : node.op->windows(node, *p.graph)) padded |= w.before > 0;
+  const int64_t C = a.dims[2], W = o.dims[1], row = a.dims[1];
+  const int64_t pool_y = std::max<int64_t>(1, a.dims[0] / o.dims[0]), pool_x = std::max<int64_t>(1, row / W), area = pool_x * pool_y;
+  s.vector = padded && row > m.vector_floats / 2 ? m.vector_floats : lanes_for(row, m.vector_floats, 1, false).first;
   const int64_t fit = std::max<int64_t>(1, W / s.vector);
   double best = -1;
   int64_t channels = 1, vectors = 1, lines = 1;
   for (int64_t c = 1; c <= C; ++c)
-    for (int64_t v = 1; v <= std::min<int64_t>(fit, 2); ++v)
-      for (int64_t l = 1; l <= (area > 1 || v < fit ? 1 : H); ++l) {
-        const int64_t pixels = v * l * area, most = v > 1 && area == 1 ? accumulators() : accumulators() * 3 / 4;
-        if (C % c != 0 || c * pixels > std::max(most, area)) continue;
-        const double useful = static_cast<double>(W) / static_cast<double>((W + v * s.vector - 1) / (v * s.vector) * v * s.vector);
+    for (int64_t v = 1; v <= (area > 1 ? 4 : 2); ++v) {
+      const int64_t width = std::min(W, v * s.vector / pool_x), computed = (width * pool_x + s.vector - 1) / s.vector * s.vector;
+      if (width == 0 || computed != v * s.vector || (!padded && computed != width * pool_x)) continue;
+      for (int64_t l = 1; l <= (area > 1 || v < fit ? 1 : o.dims[0]); ++l) {
+        const int64_t pixels = v * l * pool_y, most = v > 1 && area == 1 ? accumulators() : accumulators() * 3 / 4;
+        if (C % c != 0 || c * pixels > std::max(most, pool_y)) continue;
+        const double useful = static_cast<double>(W * pool_x) / static_cast<double>((W + width - 1) / width * computed);
         const double score = useful * std::min(1.0, static_cast<double>(c * pixels) / kLatency) / (1.0 + static_cast<double>(c + pixels) / static_cast<double>(c * pixels));
         if (score > best + 1e-9) best = score, channels = c, vectors = v, lines = l;
       }
+    }
   set("channels", channels);
   set("vectors", vectors);
   set("lines", lines);
+}
+
+// Channels and pixels of a tile, of which each sum is a vector.
+void Chooser::dot_tile(int64_t C, int64_t W) {
+  double best = -1;
+  int64_t channels = 1, pixels = 1;
+  for (int64_t c = 1; c <= C; ++c)
+    for (int64_t r = 1; r <= W; ++r) {
+      if (C % c != 0 || c * r > accumulators() || c * r + std::min(c, r) + 1 > m.vector_registers) continue;
+      const double useful = static_cast<double>(W) / static_cast<double>((W + r - 1) / r * r);
+      const double score = useful * std::min(1.0, static_cast<double>(c * r) / kLatency) / (1.0 + static_cast<double>(c + r) / static_cast<double>(c * r));
+      if (score > best + 1e-9) best = score, channels = c, pixels = r;
+    }
+  set("channels", channels);
+  set("rows", pixels);
 }
 
 // Pixels of a tile along a row of this extent: as many as there are registers for, unless fewer leave less of the last tile empty.
@@ -132,23 +162,6 @@ void Chooser::winograd(int64_t pool_x, int64_t pool_y) {
   set("task_samples", chunk_of(flops(), kGrainFlops, 1 << 10));
 }
 
-// Lanes along a row: a short row is cut into equal vectors, so that none is partly empty.
-int64_t Chooser::row_vector(int64_t W) const {
-  if (W <= m.vector_floats) return W;
-  if (W < 4 * m.vector_floats)
-    for (int64_t lanes = m.vector_floats; lanes > m.vector_floats / 2; --lanes)
-      if (W % lanes == 0) return lanes;
-  return m.vector_floats;
-}
-
-// Rows of about `slices` slices; a divisor where one is near, so that no slice needs a guard.
-int64_t Chooser::slice_of(int64_t rows, int64_t slices) {
-  const int64_t want = (rows + slices - 1) / slices;
-  for (int64_t r = want; r <= want + want / 2; ++r)
-    if (rows % r == 0) return r;
-  return want;
-}
-
 void Chooser::taps() {
   const Type& w = anchor_type();  // f32[KH, KW, C, K]
   const Type& dy = p.graph->type(p.graph->nodes[k.anchor].inputs[1]);
@@ -157,8 +170,7 @@ void Chooser::taps() {
   s.name = planes ? "taps_planes" : "taps_lanes";
   const int64_t KW = w.dims[1], C = w.dims[2];
   int64_t held_of = K;  // filters, or vectors of them
-  if (planes) s.vector = static_cast<int>(row_vector(W));
-  else s.vector = lanes_for(K, m.vector_floats, 1, true).first, held_of = K / s.vector;
+  if (!planes) s.vector = lanes_for(K, m.vector_floats, 1, true).first, held_of = K / s.vector;
   // A tile of `held` filters (or vectors of them) x `taps` along a kernel's row x `channels`: all must divide, as the sums are added into.
   double best = 0;
   int64_t held = 1, taps = 1, channels = 1;
@@ -173,7 +185,7 @@ void Chooser::taps() {
   set(planes ? "filters" : "vectors", held);
   set("taps", taps);
   set("channels", channels);
-  int64_t task_rows = slice_of(H, 8);
+  int64_t task_rows = even_share(H, planes ? 2 * m.cores : 8);  // planes: a slice reads its halo again
   if (!planes && w.bytes() > kLargeWeights) {  // one copy of dw for each slice would be too much
     s.name = "taps_panels";
     task_rows = H;
@@ -181,7 +193,7 @@ void Chooser::taps() {
   }
   set("task_rows", task_rows);
   const int64_t steps = planes ? (W + s.vector - 1) / s.vector : W;  // of the innermost loop along a row
-  set("block_rows", largest_divisor(task_rows, std::max<int64_t>(1, 16 / steps)));
+  set("block_rows", largest_divisor(task_rows, std::max<int64_t>(1, (planes ? 64 : 16) / steps)));
 }
 
 // Tiles of an image, or taps of sums, transformed: all elements of one at once.

@@ -23,6 +23,18 @@ Chooser::Tile Chooser::tile_for(int64_t extent, int64_t rows_limit, int64_t vect
   return best;
 }
 
+// Vectors of a tile of one sample: a few loads at once keep the cache that has the weights busy, and the last tile, shifted inwards, reads few of them again.
+int64_t Chooser::vectors_of_one(int64_t extent, int64_t lanes, int64_t most) {
+  int64_t best = 1;
+  double best_score = 0;
+  for (int64_t v = 1; v <= most; ++v) {
+    const double useful = static_cast<double>(extent) / static_cast<double>((extent + v * lanes - 1) / (v * lanes) * v * lanes);
+    const double score = useful * std::min(1.0, static_cast<double>(v) / kLoads);
+    if (score >= best_score) best_score = score, best = v;
+  }
+  return best;
+}
+
 void Chooser::gemm() {
   const Type& t = anchor_type();
   const Type& w = p.graph->type(p.graph->nodes[k.anchor].inputs[1]);
@@ -36,7 +48,7 @@ void Chooser::gemm() {
   Tile tile = tile_for(vectors, std::min<int64_t>(12, std::max(p.max_batch, 1)), std::min<int64_t>(fit, 4), false);
   set("vectors", std::min(tile.vectors, fit));
   set("rows", tile.rows);
-  set("vectors_1", std::min<int64_t>(fit, accumulators() / 2));
+  set("vectors_1", vectors_of_one(U, lanes, std::min<int64_t>(fit, accumulators() / 2)));
   set("tasks", k.flops * p.max_batch >= 2 * kGrainFlops ? 1 : 0);
   set("tasks_1", w.bytes() > 256 << 10 ? 1 : 0);
 }
@@ -70,6 +82,7 @@ void Chooser::dot() {
   const Type& w = p.graph->type(p.graph->nodes[k.anchor].inputs[1]);
   int64_t K = anchor_type().dims[0], U = w.dims[1];
   s.vector = static_cast<int>(std::min<int64_t>(m.vector_floats, U));
+  if (U % s.vector != 0 && U % (s.vector / 2) == 0 && U < 16 * s.vector) s.vector /= 2;  // a guard of the last vector costs more in a short sum
   // Rows of the weights stay in the first cache for all samples, whose rows come from the second: the more rows of weights in a tile, the less often.
   const int64_t tile = largest_divisor(K, std::clamp<int64_t>(m.l1 * 2 / 3 / std::max<int64_t>(1, w.dims[1] * 4), 4, accumulators() / 3));
   set("tile", tile);

@@ -83,6 +83,40 @@ TEST_CASE("convolution with bias, relu and pooling in one kernel") {
     }
 }
 
+TEST_CASE("windows of poolings that tiles of few channels do not divide by") {
+  for (auto [size, pad] : {std::pair{3, 0}, {3, 2}, {5, 0}, {5, 2}, {2, 2}})
+    for (auto [h, w] : {std::pair{24, 38}, {18, 28}}) {
+      Net n;
+      auto x = n.variable("x", Role::input, true, {h, w, 2}), f = n.variable("w", Role::weight, false, {5, 5, 2, 6});
+      Attrs a = {{"kernel_h", int64_t{size}}, {"kernel_w", int64_t{size}}, {"stride_h", int64_t{size}}, {"stride_w", int64_t{size}}};
+      for (const char* side : {"pad_top", "pad_left", "pad_bottom", "pad_right"}) a.set(side, int64_t{0});
+      n.out(n.op("max_pool", {n.op("relu", {n.op("conv", {x, f}, conv_attrs(1, pad))})}, a));
+      check(n, 2, 2);
+    }
+}
+
+TEST_CASE("what a convolution alone reads of the input is made in its copy of the image") {
+  for (int channels : {1, 3, 16})
+    for (int filters : {6, 32})
+      for (int pad : {0, 1}) {
+        Net n;
+        auto x = n.variable("x", Role::input, true, {19, 21, channels}), w = n.variable("w", Role::weight, false, {3, 3, channels, filters});
+        n.out(n.op("conv", {n.op("rescale", {x}, {{"scale", 1.0 / 255}, {"offset", -0.5}}), w}, conv_attrs(1, pad)));
+        CHECK(schedule::make_plan(n.g, schedule::host_machine(), 3).kernels.back().input_values.front() == x);
+        check(n, 2, 3);
+      }
+}
+
+TEST_CASE("the gradient in few channels, as planes") {
+  Net n;
+  auto dy = n.variable("dy", Role::input, true, {33, 35, 16}), w = n.variable("w", Role::weight, false, {3, 3, 6, 16}), x = n.variable("x", Role::weight, false, {3, 3, 6, 6});
+  Attrs a = conv_attrs(1, 0);
+  a.set("in_h", int64_t{35});
+  a.set("in_w", int64_t{37});
+  n.out(n.op("conv", {n.op("relu", {n.op("conv_data_grad", {dy, w}, a)}), x}, conv_attrs(1, 1)));
+  check(n, 2, 2);
+}
+
 TEST_CASE("convolution's gradients") {
   for (auto [c, k] : {std::pair{3, 6}, {6, 16}, {16, 33}, {1, 6}})
     for (int stride : {1, 2})

@@ -80,7 +80,7 @@ const std::string kTrain = "train { loss = sparse_categorical_crossentropy(y, la
 TEST_CASE("small convolutions and dense layers, with their gradients") {
   auto tried = check("net A { input x: f32[13, 12, 3]  output y = x -> Conv(6, 3, padding = same) -> ReLU -> MaxPool(2) -> Conv(16, 3) -> ReLU -> Flatten"
                      " -> Dense(24) -> ReLU -> Dense(5) -> Softmax }\n" + kTrain, true, 5);
-  for (const char* strategy : {"conv_planes", "conv_lanes", "gemm", "dot", "outer", "taps_lanes"}) CHECK_MESSAGE(tried[strategy] > 0, strategy);
+  for (const char* strategy : {"conv_planes", "conv_lanes", "conv_dot", "gemm", "dot", "outer", "taps_lanes", "taps_planes"}) CHECK_MESSAGE(tried[strategy] > 0, strategy);
 }
 
 TEST_CASE("Winograd's tiles, and large weights") {
