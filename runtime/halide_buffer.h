@@ -38,7 +38,7 @@ static_assert(offsetof(halide_buffer_t, host) == 16 && offsetof(halide_buffer_t,
 
 namespace netc::rt {
 
-constexpr halide_type_t kInt32{0, 32, 1}, kUint8{1, 8, 1}, kUint32{1, 32, 1}, kFloat32{2, 32, 1};
+constexpr halide_type_t kInt32{0, 32, 1}, kUint8{1, 8, 1}, kUint32{1, 32, 1}, kFloat32{2, 32, 1}, kBfloat16{4, 16, 1};
 
 struct Extent { int32_t extent, stride; };
 

@@ -67,6 +67,7 @@ struct ModelInfo {
   const char* net;                               // "LeNet"
   const char* doc;
   const char* source_path; const char* source_hash; const char* target; const char* compiler_version;
+  const char* precision = "f32";                 // of what products are made of: "f32", "bf16"
   std::span<const KeyValue> hyperparameters;
   std::span<const char* const> classes;          // empty: named by the data, or 0..n-1
   std::span<const PortInfo> inputs;              // as the user feeds them, in the net's order: at least one

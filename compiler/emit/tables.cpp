@@ -124,6 +124,7 @@ std::string info_tables(const Unit& u) {
   field("source_hash", quoted(m.source_hash));
   field("target", quoted(u.machine->halide_target));
   field("compiler_version", quoted(u.version));
+  if (u.bf16) field("precision", quoted("bf16"));
   field("hyperparameters", hypers.use());
   field("classes", classes.use());
   field("inputs", inputs.use());

@@ -72,6 +72,7 @@ std::string element_literal(ir::DType t) {
     case ir::DType::u8: return "rt::kUint8";
     case ir::DType::i32: return "rt::kInt32";
     case ir::DType::u32: return "rt::kUint32";
+    case ir::DType::bf16: return "rt::kBfloat16";
   }
   return "rt::kFloat32";
 }

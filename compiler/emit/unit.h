@@ -16,6 +16,7 @@ struct Unit {
   const schedule::Machine* machine = nullptr;
   std::string version;                        // the compiler's
   bool with_main = true;
+  bool bf16 = false;                          // the plans' contractions multiply bf16
 };
 
 /// A variable of the product: weights and state in the net's order, then the optimiser's slots. `offset` in its block (weights and state, or slots).

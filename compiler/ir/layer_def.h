@@ -144,6 +144,8 @@ struct Registry {
   const OpDef* multiply = nullptr;       // a, b -> a * b, likewise
   /// A weight's new contents, changed to what its constraint asks for.
   std::function<ValueId(Graph&, ValueId weight, const Constraint&, int32_t layer)> constrain;
+  const OpDef* round = nullptr;          // x f32 -> the nearest bf16
+  const OpDef* widen = nullptr;          // and back
   const OpDef* seed_gradient = nullptr;  // x -> a tensor of x's type, every element the attribute "value"
 };
 

@@ -77,7 +77,10 @@ struct GradContext {
 };
 
 /// What forms look at of the machine that a graph is planned for.
-struct Target { int lanes = 8, registers = 16; };
+struct Target {
+  int lanes = 8, registers = 16;
+  bool bf16_dot = false;                      // one instruction adds two products of bf16 to a float32
+};
 
 /// Another way to compute a node's results, as the schedule may want it: other operators, or operands stored otherwise.
 struct Form {
@@ -125,7 +128,8 @@ struct OpDef {
   bool transforms_tiles = false;
   Meaning meaning = Meaning::any;             // of result 0
   std::vector<Form> forms;                    // besides the node as it is
-  bool stores_blocks = false;                 // the result is stored in blocks of attribute "block" along its dim "dim" (0: the innermost)
+  /// The result is stored in blocks of attribute "block" along its dim "dim" (0: the innermost), of pairs along dim "pairs" if it has that.
+  bool stores_blocks = false;
   /// How windows move over operand 0, so that one can see what they never read. Null: there are none.
   std::function<std::vector<WindowSteps>(const Node&, const Graph&)> windows;
   bool random = false;                        // depends on the seed and step scalars: never merged by CSE, never folded

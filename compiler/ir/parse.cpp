@@ -114,7 +114,7 @@ class Reader {
     Type t;
     const std::string name = word();
     bool known = false;
-    for (DType d : {DType::f32, DType::u8, DType::i32, DType::u32}) {
+    for (DType d : {DType::f32, DType::u8, DType::i32, DType::u32, DType::bf16}) {
       if (to_string(d) == name) { t.dtype = d; known = true; }
     }
     if (!known) fail(fmt::format("unknown element type '{}'", name));

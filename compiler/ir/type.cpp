@@ -16,10 +16,10 @@ int64_t Type::elements() const {
 
 int64_t Type::bytes() const { return elements() * size_of(dtype); }
 
-int64_t size_of(DType t) { return t == DType::u8 ? 1 : 4; }
+int64_t size_of(DType t) { return t == DType::u8 ? 1 : t == DType::bf16 ? 2 : 4; }
 
 std::string to_string(DType t) {
-  constexpr const char* names[] = {"f32", "u8", "i32", "u32"};
+  constexpr const char* names[] = {"f32", "u8", "i32", "u32", "bf16"};
   return names[static_cast<int>(t)];
 }
 

@@ -6,7 +6,10 @@
 
 namespace netc::ir {
 
-enum class DType : uint8_t { f32, u8, i32, u32 };
+enum class DType : uint8_t {
+  f32, u8, i32, u32,
+  bf16,                        // the upper half of a float32: what products are made of under --precision bf16. Never a variable's or an output's
+};
 
 constexpr int64_t kAnyExtent = -1;  // '*': known only per sample
 
@@ -23,6 +26,7 @@ struct Type {
 };
 
 int64_t size_of(DType);                 // bytes
+inline bool is_real(DType t) { return t == DType::f32 || t == DType::bf16; }
 std::string to_string(DType);           // "f32"
 std::string to_string(const Type&);     // "f32[N, 28, 28, 1]" when batched, "f32[5, 5, 1, 6]" when not
 std::string shape_for_user(const Type&);  // "f32[28, 28, 1]": as the language writes it, without the batch

@@ -49,6 +49,7 @@ struct Applier {
   void stream(Func acc, RVar r, int rows, int vectors);
   void dot();
   void outer();
+  Stage accumulate(Func f, std::vector<Var> tile);
   static std::vector<VarOrRVar> inner_to_reduction(Func f, std::vector<Var> tile);
   void tokens();
   void scatter();

@@ -140,6 +140,24 @@ std::vector<VarOrRVar> Applier::inner_to_reduction(Func f, std::vector<Var> tile
   return order;
 }
 
+// What a tile in registers adds up: lanes along its first dim. Weights in pairs: each lane adds two products at a time, all lanes of the tile at once, which is
+// the shape in which Halide knows the instruction.
+Stage Applier::accumulate(Func f, std::vector<Var> tile) {
+  Stage st = f.update();
+  std::vector<VarOrRVar> order = inner_to_reduction(f, tile);
+  if (num("pairs", 0)) {
+    RVar two("two"), pair("pair");
+    st.split(f.rvars(0)[0], pair, two, 2);
+    order[tile.size()] = pair;
+    order.insert(order.begin(), two);
+    st.reorder(order).atomic().vectorize(two).vectorize(tile[0]);
+  } else {
+    st.reorder(order).vectorize(tile[0], s.vector).unroll(tile[0]);
+  }
+  for (size_t d = 1; d < tile.size(); ++d) st.unroll(tile[d]);
+  return st;
+}
+
 void Applier::fetch_ahead(Func sums, size_t operand, int64_t elements, std::vector<FetchAhead::Round> rounds) {
   const ir::ValueId value = p.graph->nodes[k.anchor].inputs[operand];
   for (size_t i = 0; i < k.inputs.size(); ++i)
@@ -168,7 +186,9 @@ void Applier::scatter() {
 // Weights into blocks. The elements of a transformed tile are computed together, from taps that are read once.
 void Applier::blocks() {
   if (num("elements") > 1) b.out.reorder({b.vars[0], b.vars[2], b.vars[1], b.vars[3]}).unroll(b.vars[2]);
-  b.out.vectorize(b.vars[0], s.vector).parallel(b.vars.back());
+  const bool pairs = out.pair_dim >= 0;
+  if (pairs) b.out.unroll(b.vars[0]);
+  b.out.vectorize(b.vars[pairs ? 1 : 0], s.vector).parallel(b.vars.back());
   stage_padding(b.out, Var::outermost());
 }
 

@@ -43,14 +43,15 @@ void Applier::conv_lanes() {
     const auto a = f.args();
     f.compute_at(o, tile_level).vectorize(a[0], s.vector).unroll(a[0]).unroll(a[1]).unroll(a[2]);
     if (phased) f.bound_extent(a[1], num("rows")).bound_extent(a[2], 1);  // the last pixel of an odd row has one phase only
-    f.update().reorder(inner_to_reduction(f, {a[0], a[1], a[2]})).vectorize(a[0], s.vector).unroll(a[0]).unroll(a[1]).unroll(a[2]);
-    if (thin) f.update().unroll(f.rvars(0)[0]);
+    Stage sums = accumulate(f, {a[0], a[1], a[2]});
+    if (thin) sums.unroll(num("pairs", 0) ? RVar("pair") : f.rvars(0)[0]);
   }
   if (phased) return;
   fetch_operands(acc);
   const ir::Type& w = p.graph->type(p.graph->nodes[k.anchor].inputs[1]);
   const bool as_it_lies = w.dims[0] * w.dims[1] == 1 && in.dims[0] == num("image_rows") && in.dims[1] == extent(1);  // a tile of pixels is one piece of the image
-  if (as_it_lies) fetch_ahead(acc, 0, num("rows") * in.dims[2], {{"r$x", in.dims[2]}, {"block", blocked}});
+  const FetchAhead::Round round = num("pairs", 0) ? FetchAhead::Round{".pair", in.dims[2] / 2} : FetchAhead::Round{"r$x", in.dims[2]};
+  if (as_it_lies) fetch_ahead(acc, 0, num("rows") * in.dims[2], {round, {"block", blocked}});
 }
 
 // No padded copy: Halide cuts the loops where the image ends, so that pixels inside are read as they lie.

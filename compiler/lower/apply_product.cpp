@@ -126,7 +126,7 @@ void Applier::tokens() {
   }
   auto a = acc.args();
   acc.compute_at(o, xo).vectorize(a[0], s.vector).unroll(a[0]).unroll(a[1]);
-  acc.update().reorder(inner_to_reduction(acc, {a[0], a[1]})).vectorize(a[0], s.vector).unroll(a[0]).unroll(a[1]);
+  accumulate(acc, {a[0], a[1]});
   fetch_operands(acc);
 }
 

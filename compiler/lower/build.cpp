@@ -19,6 +19,7 @@ Halide::Type halide_type(ir::DType t) {
     case ir::DType::u8: return Halide::UInt(8);
     case ir::DType::i32: return Halide::Int(32);
     case ir::DType::u32: return Halide::UInt(32);
+    case ir::DType::bf16: return Halide::BFloat(16);
   }
   return {};
 }
@@ -78,15 +79,18 @@ class Builder {
     const int block = static_cast<int>(b.block);
     std::vector<Expr> at = {lane % block};
     for (int d = 0; d < b.type.rank(); ++d)
-      if (d != b.block_dim) at.push_back(v[d]);
+      if (d != b.block_dim) at.push_back(d == b.pair_dim ? v[d] / 2 : Expr(v[d]));
     at.push_back(lane / block);
+    if (b.pair_dim >= 0) at.insert(at.begin(), v[b.pair_dim] % 2);
     f(v) = param(at);
     return f;
   }
   // The coordinates of the tensor's element that lies at `v` of its blocks.
   static std::vector<Expr> in_blocks(const std::vector<Var>& v, const schedule::Buffer& b) {
-    std::vector<Expr> at(v.begin() + 1, v.end() - 1);
-    at.insert(at.begin() + b.block_dim, v.back() * static_cast<int>(b.block) + v[0]);
+    const int lane = b.pair_dim >= 0 ? 1 : 0;
+    std::vector<Expr> at(v.begin() + lane + 1, v.end() - 1);
+    at.insert(at.begin() + b.block_dim, v.back() * static_cast<int>(b.block) + v[lane]);
+    if (b.pair_dim >= 0) at[b.pair_dim] = at[b.pair_dim] * 2 + v[0];
     return at;
   }
   bool is_ingest() const { return k_.anchor != ir::kNone && g_.nodes[k_.anchor].op->kind == Kind::ingest; }
@@ -152,6 +156,7 @@ class Builder {
     const schedule::Buffer& first = p_.buffers[k_.outputs[0]];
     b_.vars = make_vars(first.type);
     if (first.block > 0) b_.vars.insert(b_.vars.begin(), Var("lane"));
+    if (first.pair_dim >= 0) b_.vars.insert(b_.vars.begin(), Var("pair"));
     std::vector<Expr> at(b_.vars.begin(), b_.vars.end());
     if (first.block > 0) at = in_blocks(b_.vars, first);
     b_.out = Func("out");

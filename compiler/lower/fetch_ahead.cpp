@@ -15,8 +15,8 @@ using Lets = std::vector<const LetStmt*>;
 
 constexpr size_t kMostFetches = 64;  // of one tile
 
-Stmt fetch(const std::string& buffer, const Expr& element) {
-  return Evaluate::make(Call::make(Halide::Float(32), Call::prefetch, {Variable::make(Halide::Handle(), buffer), element, 1, 1}, Call::Intrinsic));
+Stmt fetch(const std::string& buffer, const Halide::Type& of, const Expr& element) {
+  return Evaluate::make(Call::make(of, Call::prefetch, {Variable::make(Halide::Handle(), buffer), element, 1, 1}, Call::Intrinsic));
 }
 
 // The address, in elements, of what a loop's body reads first of a buffer, without the names that are defined in the body and around it.
@@ -39,6 +39,7 @@ struct FirstRead : IRVisitor {
     const Expr first = ramp ? ramp->base : op->index;
     if (first.type().is_vector()) return;
     base = first;
+    type = op->type.element_of();
     for (auto let = lets.rbegin(); let != lets.rend(); ++let) base = substitute((*let)->name, (*let)->value, base);
     for (const For* loop : loops) base = substitute(loop->name, 0, base);
   }
@@ -46,6 +47,7 @@ struct FirstRead : IRVisitor {
   Lets lets;
   std::vector<const For*> loops;
   Expr base;
+  Halide::Type type;
 };
 
 // All addresses, in elements, that a statement reads of a buffer in vectors; loops of constant extent are gone through.
@@ -67,6 +69,7 @@ struct AllReads : IRVisitor {
     const Ramp* ramp = op->index.as<Ramp>();
     if (op->name != name || !ramp || ramp->base.type().is_vector()) return;
     Expr base = ramp->base;
+    type = op->type.element_of();
     for (auto let = lets.rbegin(); let != lets.rend(); ++let) base = substitute((*let)->name, (*let)->value, base);
     add(base, 0);
   }
@@ -84,6 +87,7 @@ struct AllReads : IRVisitor {
   Lets lets;
   std::vector<const For*> loops;
   std::vector<Expr> found;
+  Halide::Type type;
 };
 
 }  // namespace
@@ -95,7 +99,7 @@ Stmt FetchOperands::visit(const Block* op) {
   for (const std::string& operand : operands_) {
     AllReads reads(operand);
     op->rest.accept(&reads);
-    for (auto at = reads.found.rbegin(); at != reads.found.rend(); ++at) s = Block::make(fetch(operand, *at), s);
+    for (auto at = reads.found.rbegin(); at != reads.found.rend(); ++at) s = Block::make(fetch(operand, reads.type, *at), s);
   }
   return s;
 }
@@ -113,11 +117,13 @@ Stmt FetchAhead::visit(const For* op) {
   const std::vector<const For*> loops = around_;
   around_.pop_back();
   if (op->name.compare(0, sums_.size(), sums_) != 0 || !ends_with(op->name, rounds_[0].loop)) return s;
+  Halide::Type type;
   Expr base;  // where the panel begins: of what the sums read, or a copy that is made around them
   for (auto loop = loops.rbegin(); loop != loops.rend() && !base.defined(); ++loop) {
     FirstRead read(weights_, lets_);
     (*loop)->body.accept(&read);
     base = read.base;
+    type = read.type;
   }
   if (!base.defined()) return s;
   Expr done = 0;  // steps over the panel
@@ -131,7 +137,7 @@ Stmt FetchAhead::visit(const For* op) {
   }
   const int64_t shared = std::gcd(elements_, steps);
   const Expr at = simplify(base + static_cast<int>(elements_) + done * static_cast<int>(elements_ / shared) / static_cast<int>(steps / shared));
-  return For::make(op->name, op->min, op->extent, op->for_type, op->partition_policy, op->device_api, Block::make(fetch(weights_, at), op->body));
+  return For::make(op->name, op->min, op->extent, op->for_type, op->partition_policy, op->device_api, Block::make(fetch(weights_, type, at), op->body));
 }
 
 }  // namespace netc::lower

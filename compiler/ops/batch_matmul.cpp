@@ -5,7 +5,7 @@ namespace netc::ops {
 namespace {
 
 /// A stack of matrices per sample: f32[N, ..., rows, columns].
-bool matrices(const Type& t) { return t.dtype == DType::f32 && t.batched && t.rank() >= 2 && !t.has_any_extent(); }
+bool matrices(const Type& t) { return is_real(t.dtype) && t.batched && t.rank() >= 2 && !t.has_any_extent(); }
 
 bool transposed(const Attrs& a, int operand) { return a.b(operand == 0 ? "transpose_a" : "transpose_b"); }
 
@@ -41,7 +41,7 @@ OpDef batch_matmul() {
       const int r = in[0].rank();
       const Extents e(in[0], in[1], attrs);
       fits = in[1].dims[r - (transposed(attrs, 1) ? 1 : 2)] == e.k;
-      out = {in[0]};
+      out = {f32(in[0].dims, true)};
       out[0].dims[r - 2] = e.m, out[0].dims[r - 1] = e.p;
     }
     if (!fits) {
@@ -69,7 +69,7 @@ OpDef batch_matmul() {
       b(at) = ctx.in[1](element(at, at[1], at[0], true));
     }
     y(v) = 0.0f;
-    y(v) += ctx.in[0](element(v, v[1], r, transposed(attrs, 0))) * b(element(v, r, v[0], false));
+    y(v) += product(ctx.in[0](element(v, v[1], r, transposed(attrs, 0))), b(element(v, r, v[0], false)));
     return Lowered{{y}, y, r, turned ? std::vector<Func>{b} : std::vector<Func>{}, {}};
   };
   d.reference = [](const Node& n, const Graph& g, const Tensors& in, int64_t batch) {

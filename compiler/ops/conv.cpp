@@ -32,16 +32,16 @@ bool convolved_from(const Type& y, const Type& w, int64_t channels, const Attrs&
   Type back;
   x = f32({a.i("in_h"), a.i("in_w"), channels}, true);
   if (!convolved(x, w, ConvGeometry(a), back, error, name)) return false;
-  if (back != y) error = fmt::format("{}: {} under {} gives {}, not {}", name, to_string(x), to_string(w), to_string(back), to_string(y));
-  return back == y;
+  if (back.dims != y.dims) error = fmt::format("{}: {} under {} gives {}, not {}", name, to_string(x), to_string(w), to_string(back), to_string(y));
+  return back.dims == y.dims;
 }
 
 bool convolved_with(const Type& x, const Type& y, int64_t c, int64_t k, const Attrs& a, Type& w, std::string& error, const char* name) {
   Type back;
   w = f32({a.i("kh"), a.i("kw"), c, k}, false);
   if (!convolved(x, w, ConvGeometry(a), back, error, name)) return false;
-  if (back != y) error = fmt::format("{}: {} under {} gives {}, not {}", name, to_string(x), to_string(w), to_string(back), to_string(y));
-  return back == y;
+  if (back.dims != y.dims) error = fmt::format("{}: {} under {} gives {}, not {}", name, to_string(x), to_string(w), to_string(back), to_string(y));
+  return back.dims == y.dims;
 }
 
 Func zero_padded(const Func& f, const Type& t, const std::string& name) {
@@ -49,7 +49,7 @@ Func zero_padded(const Func& f, const Type& t, const std::string& name) {
   Func p(name);
   const int h = static_cast<int>(t.dims[0]), w = static_cast<int>(t.dims[1]);
   const auto inside = [](const Expr& at, int extent) { return clamp(Halide::likely(at), 0, extent - 1); };
-  p(c, x, y, n) = select(Halide::likely(x >= 0 && x < w && y >= 0 && y < h), f(c, inside(x, w), inside(y, h), n), 0.0f);
+  p(c, x, y, n) = select(Halide::likely(x >= 0 && x < w && y >= 0 && y < h), f(c, inside(x, w), inside(y, h), n), cast(f.type(), 0.0f));
   return p;
 }
 
@@ -122,14 +122,14 @@ OpDef conv() {
     RDom r(0, channels, 0, static_cast<int>(w.dims[1]), 0, static_cast<int>(w.dims[0]), "r");
     const Expr c = g.groups == 1 ? Expr(r.x) : (k / filters) * channels + r.x;
     y(k, ox, oy, n) = 0.0f;
-    y(k, ox, oy, n) += in(c, ox * g.sw + tap(r.y, g.dw) - g.left, oy * g.sh + tap(r.z, g.dh) - g.top, n) * ctx.in[1](k, r.x, r.y, r.z);
+    y(k, ox, oy, n) += product(in(c, ox * g.sw + tap(r.y, g.dw) - g.left, oy * g.sh + tap(r.z, g.dh) - g.top, n), ctx.in[1](k, r.x, r.y, r.z));
     l.funcs = {y};
     l.anchor = y;
     l.r = r;
     return l;
   };
   d.reference = ref_conv;
-  d.forms = {packed_form(0), winograd_form(6, 3, false), winograd_form(4, 3, false), winograd_form(2, 3, false), winograd_form(4, 5, false), winograd_form(2, 5, false)};
+  d.forms = {packed_form({0, 1}), winograd_form(6, 3, false), winograd_form(4, 3, false), winograd_form(2, 3, false), winograd_form(4, 5, false), winograd_form(2, 5, false)};
   d.gradient = [](const GradContext& g) {
     std::vector<ValueId> r(2, kNone);
     const Type x = g.graph.type(g.in(0)), w = g.graph.type(g.in(1));
@@ -199,7 +199,7 @@ OpDef conv_data_grad() {
       const Expr row = y + g.top - tap(r.z, g.dh);
       if (ctx.by_row) r.where(row >= 0 && row < static_cast<int>(dy.dims[0]));
       dx(c, x, y, n) = 0.0f;
-      dx(c, x, y, n) += in(k + r.x, x + g.left - tap(r.y, g.dw), row, n) * weight(r.x, r.y, r.z);
+      dx(c, x, y, n) += product(in(k + r.x, x + g.left - tap(r.y, g.dw), row, n), weight(r.x, r.y, r.z));
       l.funcs = {dx};
       l.anchor = dx;
       l.r = r;
@@ -217,7 +217,8 @@ OpDef conv_data_grad() {
         Func phase("conv_data_grad_phase");
         RDom r(0, filters, 0, tx.count, 0, ty.count, "r");
         phase(c, x, y, n) = 0.0f;
-        phase(c, x, y, n) += in(k + r.x, x + tx.at - r.y * tx.back, y + ty.at - r.z * ty.back, n) * weight(r.x, tx.first + r.y * tx.step, ty.first + r.z * ty.step);
+        const Expr of_weights = weight(r.x, tx.first + r.y * tx.step, ty.first + r.z * ty.step);
+        phase(c, x, y, n) += product(in(k + r.x, x + tx.at - r.y * tx.back, y + ty.at - r.z * ty.back, n), of_weights);
         phases.push_back(phase(c, x / g.sw, y / g.sh, n));
         l.helpers.push_back(phase);
         l.anchor = phase;
@@ -230,7 +231,7 @@ OpDef conv_data_grad() {
   d.dot = true;
   d.phases = [](const Attrs& a) { return std::pair<int, int>(static_cast<int>(a.i("stride_h")), static_cast<int>(a.i("stride_w"))); };
   d.reference = ref_conv_data_grad;
-  d.forms = {packed_form(1, [](const Node& n, const Graph&) { return ConvGeometry(n.attrs).groups == 1; }), winograd_form(6, 3, true), winograd_form(4, 3, true),
+  d.forms = {packed_form({1, 0}, [](const Node& n, const Graph&) { return ConvGeometry(n.attrs).groups == 1; }), winograd_form(6, 3, true), winograd_form(4, 3, true),
              winograd_form(2, 3, true), winograd_form(4, 5, true), winograd_form(2, 5, true)};
   d.gradient = [](const GradContext& g) {
     std::vector<ValueId> r(2, kNone);
@@ -278,7 +279,7 @@ OpDef conv_weight_grad() {
     RDom r(0, all, 0, static_cast<int>(dy.dims[0]), 0, ctx.batch, "r");
     const Expr channel = g.groups == 1 ? Expr(c) : (k / filters) * channels + c;
     dw(k, c, kx, ky) = 0.0f;
-    dw(k, c, kx, ky) += in(channel, r.x * g.sw + tap(kx, g.dw) - g.left, r.y * g.sh + tap(ky, g.dh) - g.top, r.z) * grad(k, r.x, r.y, r.z);
+    dw(k, c, kx, ky) += product(in(channel, r.x * g.sw + tap(kx, g.dw) - g.left, r.y * g.sh + tap(ky, g.dh) - g.top, r.z), grad(k, r.x, r.y, r.z));
     l.funcs = {dw};
     l.anchor = dw;
     l.r = r;

@@ -5,8 +5,8 @@
 
 namespace netc::ops {
 
-inline bool is_image(const Type& t) { return t.dtype == DType::f32 && t.batched && t.rank() == 3 && !t.has_any_extent(); }
-inline bool is_kernel(const Type& t) { return t.dtype == DType::f32 && !t.batched && t.rank() == 4; }
+inline bool is_image(const Type& t) { return is_real(t.dtype) && t.batched && t.rank() == 3 && !t.has_any_extent(); }
+inline bool is_kernel(const Type& t) { return is_real(t.dtype) && !t.batched && t.rank() == 4; }
 
 /// Attributes stride_h ... pad_right, and, where they are not 1, dilation_h, dilation_w and groups.
 struct ConvGeometry {
@@ -32,7 +32,7 @@ bool convolved_from(const Type& y, const Type& w, int64_t channels, const Attrs&
 /// f32[kh, kw, c, k] by the attributes, if x convolved with it has the extents of y.
 bool convolved_with(const Type& x, const Type& y, int64_t c, int64_t k, const Attrs& a, Type& w, std::string& error, const char* name);
 
-/// `f` with zeros outside its height and width. Reads stay inside the type's extents.
+/// `f`, of f32 or bf16, with zeros outside its height and width. Reads stay inside the type's extents.
 Func zero_padded(const Func& f, const Type& t, const std::string& name);
 
 /// Products of a convolution: the weights times the outputs' pixels.

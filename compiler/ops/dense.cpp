@@ -5,11 +5,12 @@
 namespace netc::ops {
 namespace {
 
-bool rows(const Type& t) { return t.dtype == DType::f32 && t.batched && t.rank() >= 1 && !t.has_any_extent(); }
-bool matrix(const Type& t) { return t.dtype == DType::f32 && !t.batched && t.rank() == 2; }
+bool rows(const Type& t) { return is_real(t.dtype) && t.batched && t.rank() >= 1 && !t.has_any_extent(); }
+bool matrix(const Type& t) { return is_real(t.dtype) && !t.batched && t.rank() == 2; }
 
-/// x with another last dim.
+/// The f32 rows of x with another last dim.
 Type with_last(Type x, int64_t extent) {
+  x.dtype = DType::f32;
   x.dims.back() = extent;
   return x;
 }
@@ -17,7 +18,7 @@ Type with_last(Type x, int64_t extent) {
 /// A sample of many rows reads the matrix often; one row reads it once, and packing would too.
 bool many_rows(const Node& n, const Graph& g) { return g.type(n.inputs[0]).rank() >= 2; }
 
-Cost product(const Node& n, const Graph& g) {
+Cost cost_of(const Node& n, const Graph& g) {
   // The three share x[N, ..., K], w[K, U], dy[N, ..., U]: K*U products a row; the sizes come from whichever two operands there are.
   const Type &a = g.type(n.inputs[0]), &b = g.type(n.inputs[1]);
   const double k = static_cast<double>(matrix(b) ? b.dims[0] : a.dims.back()), u = static_cast<double>(b.dims.back());
@@ -46,8 +47,8 @@ OpDef matmul() {
   d.kind = Kind::contraction;
   d.inputs = 2;
   d.scales_input = 1;
-  d.cost = product;
-  d.forms = {packed_form(0, many_rows)};
+  d.cost = cost_of;
+  d.forms = {packed_form({0, 1}, many_rows)};
   d.shape = [](Types in, const Attrs&, std::vector<Type>& out, std::string& error) {
     if (!rows(in[0]) || !matrix(in[1]) || in[0].dims.back() != in[1].dims[0]) {
       error = fmt::format("matmul needs f32[N, ..., K] and f32[K, U], not {}", list_types(in));
@@ -61,7 +62,7 @@ OpDef matmul() {
     Func y("matmul");
     RDom r(0, static_cast<int>(ctx.in_type(1).dims[0]), "k");
     y(v) = 0.0f;
-    y(v) += ctx.in[0](row_at(v, r)) * ctx.in[1](v[0], r);
+    y(v) += product(ctx.in[0](row_at(v, r)), ctx.in[1](v[0], r));
     return Lowered{{y}, y, r, {}, {}};
   };
   d.reference = [](const Node& node, const Graph& g, const Tensors& in, int64_t batch) {
@@ -88,8 +89,8 @@ OpDef matmul_data_grad() {
   d.kind = Kind::contraction;
   d.dot = true;
   d.inputs = 2;
-  d.cost = product;
-  d.forms = {packed_form(1, many_rows)};
+  d.cost = cost_of;
+  d.forms = {packed_form({1, 0}, many_rows)};
   d.no_gradient = kNoSecond;
   d.shape = [](Types in, const Attrs&, std::vector<Type>& out, std::string& error) {
     if (!rows(in[0]) || !matrix(in[1]) || in[0].dims.back() != in[1].dims[1]) {
@@ -104,7 +105,7 @@ OpDef matmul_data_grad() {
     Func dx("matmul_data_grad");
     RDom r(0, static_cast<int>(ctx.in_type(1).dims[1]), "u");
     dx(v) = 0.0f;
-    dx(v) += ctx.in[0](row_at(v, r)) * ctx.in[1](r, v[0]);
+    dx(v) += product(ctx.in[0](row_at(v, r)), ctx.in[1](r, v[0]));
     return Lowered{{dx}, dx, r, {}, {}};
   };
   d.reference = [](const Node& node, const Graph& g, const Tensors& in, int64_t batch) {
@@ -124,10 +125,10 @@ OpDef matmul_weight_grad() {
   d.doc = "Gradient of matmul in its matrix: dw[k, u] = sum x[..., k] * dy[..., u] over the rows of the whole batch.";
   d.kind = Kind::contraction;
   d.inputs = 2;
-  d.cost = product;
+  d.cost = cost_of;
   d.no_gradient = kNoSecond;
   d.shape = [](Types in, const Attrs&, std::vector<Type>& out, std::string& error) {
-    if (!rows(in[0]) || !rows(in[1]) || with_last(in[0], in[1].dims.back()) != in[1]) {
+    if (!rows(in[0]) || !rows(in[1]) || with_last(in[0], in[1].dims.back()) != with_last(in[1], in[1].dims.back())) {
       error = fmt::format("matmul_weight_grad needs f32[N, ..., K] and f32[N, ..., U], not {}", list_types(in));
       return false;
     }
@@ -141,7 +142,7 @@ OpDef matmul_weight_grad() {
     Exprs x{k}, dy{u};
     for (int i = 0; i < r.dimensions(); ++i) x.push_back(r[i]), dy.push_back(r[i]);
     dw(u, k) = 0.0f;
-    dw(u, k) += ctx.in[0](x) * ctx.in[1](dy);
+    dw(u, k) += product(ctx.in[0](x), ctx.in[1](dy));
     return Lowered{{dw}, dw, r, {}, {}};
   };
   d.reference = [](const Node&, const Graph&, const Tensors& in, int64_t) {

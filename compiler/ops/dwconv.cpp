@@ -43,7 +43,7 @@ OpDef dwconv() {
     RDom r(0, 1, 0, static_cast<int>(w.dims[1]), 0, static_cast<int>(w.dims[0]), "r");  // r.x: the one channel of a group
     const Expr c = m == 1 ? Expr(k) : k / m;
     y(k, ox, oy, n) = 0.0f;
-    y(k, ox, oy, n) += in(c, ox * g.sw + tap(r.y, g.dw) - g.left, oy * g.sh + tap(r.z, g.dh) - g.top, n) * ctx.in[1](k, r.x, r.y, r.z);
+    y(k, ox, oy, n) += product(in(c, ox * g.sw + tap(r.y, g.dw) - g.left, oy * g.sh + tap(r.z, g.dh) - g.top, n), ctx.in[1](k, r.x, r.y, r.z));
     l.funcs = {y};
     l.anchor = y;
     l.r = r;
@@ -93,9 +93,10 @@ OpDef dwconv_data_grad() {
     const Expr k = m == 1 ? c + r.x : c * m + r.x, px = x + g.left - tap(r.y, g.dw), py = y + g.top - tap(r.z, g.dh);
     dx(c, x, y, n) = 0.0f;
     if (!g.strided()) {
-      dx(c, x, y, n) += in(k, px, py, n) * ctx.in[1](k, 0, r.y, r.z);
+      dx(c, x, y, n) += product(in(k, px, py, n), ctx.in[1](k, 0, r.y, r.z));
     } else {
-      dx(c, x, y, n) += select(px % g.sw == 0 && py % g.sh == 0, in(k, px / g.sw, py / g.sh, n), 0.0f) * ctx.in[1](k, 0, r.y, r.z);
+      const Expr exact = px % g.sw == 0 && py % g.sh == 0;
+      dx(c, x, y, n) += product(select(exact, cast<float>(in(k, px / g.sw, py / g.sh, n)), 0.0f), ctx.in[1](k, 0, r.y, r.z));
     }
     return Lowered{{dx}, dx, r, {in}, {}};
   };
@@ -138,7 +139,7 @@ OpDef dwconv_weight_grad() {
     RDom r(0, static_cast<int>(dy.dims[1]), 0, static_cast<int>(dy.dims[0]), 0, ctx.batch, "r");
     const Expr c = m == 1 ? Expr(k) : k / m;
     dw(k, one, kx, ky) = 0.0f;
-    dw(k, one, kx, ky) += in(c, r.x * g.sw + tap(kx, g.dw) - g.left, r.y * g.sh + tap(ky, g.dh) - g.top, r.z) * ctx.in[1](k, r.x, r.y, r.z);
+    dw(k, one, kx, ky) += product(in(c, r.x * g.sw + tap(kx, g.dw) - g.left, r.y * g.sh + tap(ky, g.dh) - g.top, r.z), ctx.in[1](k, r.x, r.y, r.z));
     l.funcs = {dw};
     l.anchor = dw;
     l.r = r;

@@ -10,6 +10,7 @@ void add_attention(ir::Registry&);
 void add_rows(ir::Registry&);
 void add_embedding(ir::Registry&);
 void add_recurrent(ir::Registry&);
+void add_round(ir::Registry&);
 void add_pack(ir::Registry&);
 void add_winograd(ir::Registry&);
 void add_winograd_gradient(ir::Registry&);

@@ -7,15 +7,18 @@ namespace {
 OpDef pack() {
   OpDef d;
   d.name = "pack";
-  d.doc = "The same values, stored in blocks of `block` along dim `dim` (0 is the innermost): a block's elements lie side by side, the blocks one after another.";
+  d.doc = "The same values, stored in blocks of `block` along dim `dim` (0 is the innermost): a block's elements lie side by side, the blocks one after another. "
+          "With `pairs`, a dim, each element of a block is two neighbours along it.";
   d.inputs = 1;
   d.stores_blocks = true;
   d.no_gradient = "it only says where elements lie, and is put in after gradients are";
   d.cost = per_element(0);
   d.shape = [](Types in, const Attrs& a, std::vector<Type>& out, std::string& error) {
     const int64_t dim = a.i("dim"), block = a.i("block");
-    if (in[0].dtype != DType::f32 || in[0].batched || dim < 0 || dim >= in[0].rank() || block < 1 || in[0].dims[in[0].rank() - 1 - dim] % block != 0) {
-      error = fmt::format("pack needs an f32 tensor whose dim {} is a multiple of {}, not {}", dim, block, list_types(in));
+    const auto divides = [&](int64_t n, int64_t d) { return d >= 0 && d < in[0].rank() && in[0].dims[static_cast<size_t>(in[0].rank() - 1 - d)] % n == 0; };
+    if (!is_real(in[0].dtype) || in[0].batched || block < 1 || !divides(block, dim) || (a.has("pairs") && (a.i("pairs") == dim || !divides(2, a.i("pairs"))))) {
+      error = fmt::format("pack needs an f32 or bf16 tensor whose dim {} is a multiple of {}{}, not {}", dim, block,
+                          a.has("pairs") ? fmt::format(" and whose dim {} is even", a.i("pairs")) : "", list_types(in));
       return false;
     }
     out = {in[0]};
@@ -49,25 +52,39 @@ ValueId added_once(Graph& g, const OpDef& op, ValueId w, const Attrs& attrs, int
   return g.add(op, {w}, attrs, layer, g.values[w].name + suffix);
 }
 
-ValueId packed(Graph& g, ValueId w, int dim, int64_t block, int32_t layer) {
-  return added_once(g, pack_op(), w, {{"dim", static_cast<int64_t>(dim)}, {"block", block}}, layer, ".packed");
+ValueId packed(Graph& g, ValueId w, Reads reads, int64_t block, bool pairs, int32_t layer) {
+  Attrs a = {{"dim", static_cast<int64_t>(reads.lanes)}, {"block", block}};
+  if (pairs) a.set("pairs", static_cast<int64_t>(reads.sums));
+  return added_once(g, pack_op(), w, a, layer, ".packed");
 }
 
-Form packed_form(int dim, std::function<bool(const Node&, const Graph&)> fits) {
+namespace {
+
+int64_t extent(const Type& t, int dim) { return t.dims[static_cast<size_t>(t.rank() - 1 - dim)]; }
+
+}  // namespace
+
+bool in_pairs(const Node& n, const Graph& g, const Target& t, Reads reads) {
+  const Type &x = g.type(n.inputs[0]), &w = g.type(n.inputs[1]);
+  const bool neighbours = x.dims.back() == extent(w, reads.sums);  // in operand 0 too: of one group of channels
+  return t.bf16_dot && x.dtype == DType::bf16 && w.dtype == DType::bf16 && neighbours && extent(w, reads.sums) % 2 == 0;
+}
+
+Form packed_form(Reads reads, std::function<bool(const Node&, const Graph&)> fits) {
   Form f;
   f.name = "packed";
-  const auto block = [dim](const Node& n, const Graph& g, const Target& t) {
+  const auto block = [reads](const Node& n, const Graph& g, const Target& t) {
     const Type& w = g.type(n.inputs[1]);
-    return w.batched ? 0 : block_of(w.dims[static_cast<size_t>(w.rank() - 1 - dim)], t);
+    return w.batched ? 0 : block_of(extent(w, reads.lanes), t);
   };
-  f.cost = [block, fits](const Node& n, const Graph& g, const Target& t) -> std::optional<double> {
+  f.cost = [block, fits, reads](const Node& n, const Graph& g, const Target& t) -> std::optional<double> {
     const NodeId def = g.values[n.inputs[1]].def;
     if ((fits && !fits(n, g)) || block(n, g, t) == 0 || (def != kNone && g.nodes[def].op->stores_blocks)) return std::nullopt;
-    return n.op->cost(n, g).flops;
+    return n.op->cost(n, g).flops / (in_pairs(n, g, t, reads) ? 2 : 1);
   };
-  f.rewrite = [block, dim](Graph& g, NodeId id, const Target& t) {
+  f.rewrite = [block, reads](Graph& g, NodeId id, const Target& t) {
     const int64_t size = block(g.nodes[id], g, t);
-    const ValueId w = packed(g, g.nodes[id].inputs[1], dim, size, g.nodes[id].layer);
+    const ValueId w = packed(g, g.nodes[id].inputs[1], reads, size, in_pairs(g.nodes[id], g, t, reads), g.nodes[id].layer);
     g.nodes[id].inputs[1] = w;  // not before: adding moves the nodes
   };
   return f;

@@ -8,9 +8,13 @@ namespace netc::ops {
 int64_t block_of(int64_t extent, const Target& target);
 /// What an operator makes of weights: weights that several layers share are prepared once.
 ValueId added_once(Graph& g, const OpDef& op, ValueId w, const Attrs& attrs, int32_t layer, const std::string& suffix);
-/// `w` in blocks along its dim `dim`, 0 the innermost.
-ValueId packed(Graph& g, ValueId w, int dim, int64_t block, int32_t layer);
-/// The node itself, with operand 1 in blocks along `dim`, that which the lanes of its result run along; where `fits` holds.
-Form packed_form(int dim, std::function<bool(const Node&, const Graph&)> fits = nullptr);
+/// How a contraction reads its weights: lanes run along dim `lanes` (0 is the innermost), and what is summed first along dim `sums`.
+struct Reads { int lanes = 0, sums = 1; };
+/// `w` in blocks along its dim `reads.lanes`; `pairs`: whose elements are pairs of neighbours along `reads.sums`.
+ValueId packed(Graph& g, ValueId w, Reads reads, int64_t block, bool pairs, int32_t layer);
+/// That its sums can take two products of bf16 at a time, and the target does so in one instruction.
+bool in_pairs(const Node&, const Graph&, const Target&, Reads);
+/// The node itself, with operand 1 in blocks, and in pairs where they are added in pairs; where `fits` holds.
+Form packed_form(Reads reads, std::function<bool(const Node&, const Graph&)> fits = nullptr);
 
 }  // namespace netc::ops

@@ -32,6 +32,7 @@ const ir::Registry& registry() {
     add_resize(r);
     add_rescale(r);
     add_normalise(r);
+    add_round(r);
     add_pack(r);
     add_conv(r);
     add_winograd(r);
@@ -82,6 +83,8 @@ const ir::Registry& registry() {
     r.penalty_grad = &r.ops.at("penalty_grad");
     r.accumulate = &r.ops.at("add");
     r.multiply = &r.ops.at("mul");
+    r.round = &r.ops.at("round_bf16");
+    r.widen = &r.ops.at("widen_bf16");
     r.seed_gradient = &r.ops.at("constant_fill");
     return r;
   }();

@@ -176,7 +176,7 @@ OpDef winograd_weights() {
     for (int y = 0; y < r; ++y) {
       Expr row;
       for (int x = 0; x < r; ++x) {
-        const Expr term = factor(e % t, x) * w(k, c, x, y);
+        const Expr term = factor(e % t, x) * cast<float>(w(k, c, x, y));
         row = row.defined() ? row + term : term;
       }
       sum = sum.defined() ? sum + factor(e / t, y) * row : factor(e / t, y) * row;
@@ -221,7 +221,7 @@ Lowered lower_conv(const LowerContext& ctx) {
   Func in = zero_padded(ctx.in[0], ctx.in_type(0), "winograd_padded");
   // q counts tiles: row by row. Columns of a tile first, then its rows.
   Func half("winograd_half"), v("winograd_tiles"), sums("winograd_sums"), products("winograd_products"), back("winograd_back"), result("winograd_conv");
-  half(c, ex, i, q, n) = row_times(a.bt, ex, [&](int j) { return in(c, (q % columns) * m + j - pad.left, (q / columns) * m + i - pad.top, n); });
+  half(c, ex, i, q, n) = row_times(a.bt, ex, [&](int j) { return cast<float>(in(c, (q % columns) * m + j - pad.left, (q / columns) * m + i - pad.top, n)); });
   v(c, q, ex, ey, n) = row_times(a.bt, ey, [&](int j) { return half(c, ex, j, q, n); });
   const int channels = static_cast<int>(ctx.in_type(1).dims[1]), filters = static_cast<int>(ctx.in_type(1).dims[2] / geometry.groups);  // of a group
   RDom r(0, channels, "r");
@@ -272,7 +272,7 @@ OpDef winograd_conv() {
   d.transforms_tiles = true;
   d.inputs = 2;
   d.no_gradient = "it is put in after gradients are";
-  d.forms = {packed_form(0)};
+  d.forms = {packed_form({0, 1})};
   d.shape = [](Types in, const Attrs& a, std::vector<Type>& out, std::string& error) {
     const TileSize size(a);
     const int64_t groups = a.i("groups");
@@ -314,6 +314,7 @@ Form winograd_form(int64_t m, int64_t r, bool turned) {
     const ConvGeometry at(n.attrs);
     if (w.batched || !has_tiles(at, w.dims[0], w.dims[1], r) || (turned && std::max({at.top, at.bottom, at.left, at.right}) >= r)) return std::nullopt;
     const int64_t C = turned ? w.dims[3] / at.groups : w.dims[2], K = y.dims[2], ty = tiles(y.dims[0], m), tx = tiles(y.dims[1], m), t2 = (m + r - 1) * (m + r - 1);
+    if (in_pairs(n, g, target, turned ? Reads{1, 0} : Reads{0, 1})) return std::nullopt;  // which is faster, and exact
     if (block_of(K / at.groups, target) == 0 || C * at.groups % target.lanes != 0 || C < 2 * target.lanes || ty * tx < 4) return std::nullopt;
     const double elements = static_cast<double>(t2 * tx * ty), c = static_cast<double>(C), k = static_cast<double>(K);
     // The transforms move as much as they compute; and the weights, t2 / r2 times as many, come from far for each sample.
@@ -326,7 +327,7 @@ Form winograd_form(int64_t m, int64_t r, bool turned) {
     Attrs of_weights = size, a = size;
     of_weights.set("turned", turned);
     const ValueId u = added_once(g, weights_op(), n.inputs[1], of_weights, n.layer, ".transformed");
-    const ValueId stored = packed(g, u, 0, block_of(g.type(u).dims[2] / groups, target), n.layer);
+    const ValueId stored = packed(g, u, {0, 1}, block_of(g.type(u).dims[2] / groups, target), false, n.layer);
     a.set("stride_h", int64_t{1}), a.set("stride_w", int64_t{1});
     for (const char* side : {"pad_top", "pad_bottom", "pad_left", "pad_right"}) a.set(side, turned ? r - 1 - n.attrs.i(side) : n.attrs.i(side));
     g.nodes[id].op = &conv_op();

@@ -51,7 +51,8 @@ OpDef cut(const char* name, const char* doc, bool image) {
     const int left = static_cast<int>(cut.left), top = static_cast<int>(cut.top);
     Var c("c"), q("q"), e("e"), n("n"), ex("ex"), i("i");
     Func in = zero_padded(ctx.in[0], ctx.in_type(0), "winograd_padded"), half("winograd_half"), v("winograd_cut");
-    half(c, ex, i, q, n) = row_times(cut.matrix, ex, [&](int j) { return in(c, (q % columns) * step + j - left, (q / columns) * step + i - top, n); });
+    const auto pixel = [&](int j) { return cast<float>(in(c, (q % columns) * step + j - left, (q / columns) * step + i - top, n)); };
+    half(c, ex, i, q, n) = row_times(cut.matrix, ex, pixel);
     v(c, q, e, n) = row_times(cut.matrix, e / side, [&](int j) { return half(c, e % side, j, q, n); });
     return Lowered{{v}, v, {}, {in}, {half}};
   };

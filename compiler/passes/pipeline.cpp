@@ -61,6 +61,8 @@ void train(const sema::Model& m, const Registry& r, const PipelineOptions& optio
   pass("cse", g, [](Graph& g) { g = merge_common(std::move(g)); });
   // Gradients that nobody asked for.
   pass("dce", g, [](Graph& g) { g = remove_dead(g); });
+  // After gradients are taken, which go straight through; and after common nodes are one, so that each value is rounded once.
+  if (options.bf16) pass("round_products", g, [&](Graph& g) { g = round_products(std::move(g), r); });
   std::vector<Output> outputs;
   const std::string prefix = kGradientOutput;
   for (const Output& o : g.outputs) {
@@ -82,12 +84,14 @@ void infer(const char* name, const Registry& r, const PipelineOptions& options, 
   // Folding may have computed one scale twice.
   pass("cse", g, [](Graph& g) { g = merge_common(std::move(g)); });
   pass("dce", g, [](Graph& g) { g = remove_dead(g); });
+  // Last: weights are rounded after batch norm is folded into them.
+  if (options.bf16) pass("round_products", g, [&](Graph& g) { g = round_products(std::move(g), r); });
 }
 
 }  // namespace
 
 const std::vector<std::string>& pass_names() {
-  static const std::vector<std::string> names = {"loss", "autodiff", "update", "inference", "constant_fold", "fold_batch_norm", "cse", "dce"};
+  static const std::vector<std::string> names = {"loss", "autodiff", "update", "inference", "constant_fold", "fold_batch_norm", "cse", "dce", "round_products"};
   return names;
 }
 

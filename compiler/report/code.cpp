@@ -33,7 +33,7 @@ using llvm::StringRef;
 /// One instruction, with what the counts need to know.
 struct Instruction {
   uint64_t address = 0, size = 0;
-  bool fma = false, packed = false, load = false, store = false, stack = false;
+  bool fma = false, dot = false, packed = false, load = false, store = false, stack = false;
   bool sets_frame = false;   // rbp := rsp + something: rbp addresses the frame from here on
   bool through_rbp = false;  // a memory operand based on rbp without an index
   int vector_bits = 0;       // the widest vector register among the operands
@@ -50,8 +50,10 @@ int register_bits(StringRef name) {
   return name.starts_with("XMM") ? 128 : 0;
 }
 
+bool is_dot(StringRef opcode) { return opcode.starts_with("VDPBF16PS"); }
+
 bool is_fma(StringRef opcode) {
-  return opcode.starts_with("VFMADD") || opcode.starts_with("VFMSUB") || opcode.starts_with("VFNMADD") || opcode.starts_with("VFNMSUB");
+  return is_dot(opcode) || opcode.starts_with("VFMADD") || opcode.starts_with("VFMSUB") || opcode.starts_with("VFNMADD") || opcode.starts_with("VFNMSUB");
 }
 
 /// Arithmetic on every lane: VMULPSZrr, VADDPSYrm, VFMADD231PSZr, VMAXPSrr. Moves, shuffles and conversions are not.
@@ -102,6 +104,7 @@ struct Disassembler {
     i.address = address;
     i.size = size;
     i.fma = is_fma(opcode);
+    i.dot = is_dot(opcode);
     i.packed = is_packed(opcode);
     const bool moves_stack = about.isCall() || about.isReturn() || opcode.starts_with("PUSH") || opcode.starts_with("POP");
     i.load = about.mayLoad() && !moves_stack;
@@ -137,6 +140,7 @@ Counts count(const std::vector<Instruction>& code) {
   for (const Instruction& i : code) {
     ++c.instructions;
     c.fma += i.fma;
+    c.dot += i.dot;
     c.loads += i.load;
     c.stores += i.store;
     c.spills += i.stack && i.vector_bits > 0 && (i.load || i.store);
@@ -190,6 +194,7 @@ std::vector<std::vector<Instruction>> loops_of(const std::vector<Instruction>& c
 void add(Counts& sum, const Counts& c) {
   sum.instructions += c.instructions;
   sum.fma += c.fma;
+  sum.dot += c.dot;
   sum.loads += c.loads;
   sum.stores += c.stores;
   sum.spills += c.spills;

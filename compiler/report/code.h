@@ -9,6 +9,7 @@ namespace netc::report {
 struct Counts {
   int instructions = 0;
   int fma = 0;               // fused multiply-adds, packed and scalar
+  int dot = 0;               // of these, how many add two products of bf16 to each float32
   int loads = 0, stores = 0; // instructions that read or write memory, the stack's frame included
   int spills = 0;            // vector registers stored to the stack's frame or read back from it
   int vector_bits = 0;       // the widest register of packed arithmetic; 0: none

@@ -46,7 +46,7 @@ std::string text(const std::vector<Row>& rows) {
 
 std::string json(const std::vector<Row>& rows) {
   const auto counts = [](const Counts& c) {
-    return nlohmann::json{{"instructions", c.instructions}, {"fma", c.fma},       {"loads", c.loads},
+    return nlohmann::json{{"instructions", c.instructions}, {"fma", c.fma},       {"dot", c.dot},     {"loads", c.loads},
                           {"stores", c.stores},             {"spills", c.spills}, {"vector_bits", c.vector_bits}};
   };
   nlohmann::json all = nlohmann::json::array();

@@ -43,7 +43,7 @@ double estimate_us(const Plan& p, const Kernel& k, const Strategy& s, const Mach
   if (k.anchor != ir::kNone && p.graph->nodes[k.anchor].op->kind == ir::Kind::contraction) {
     const ir::Type& t = p.graph->type(p.graph->nodes[k.anchor].results[0]);
     const double terms = std::max(1.0, flops / 2 / (static_cast<double>(t.elements()) * (t.batched ? batch : 1)));
-    reached *= busy(s) * terms / (terms + kStartTerms);
+    reached *= busy(s) * terms / (terms + kStartTerms) * (s.get("pairs", 0) ? 2 : 1);
   }
   const double arithmetic = flops / (m.limits.gflops * 1e3 * reached), cached = bytes / (m.limits.cache_gbytes * 1e3);  // on one core
   const double cores = std::max(arithmetic, cached) > kGrainUs ? m.cores : 1;

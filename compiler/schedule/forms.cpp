@@ -10,6 +10,8 @@ namespace {
 
 constexpr const char* kAsIs = "as_is";
 
+ir::Target target_of(const Machine& m) { return {m.vector_floats, m.vector_registers, m.bf16_dot}; }
+
 const ir::Form* find(const ir::OpDef& op, const std::string& name) {
   for (const ir::Form& form : op.forms)
     if (form.name == name) return &form;
@@ -19,7 +21,7 @@ const ir::Form* find(const ir::OpDef& op, const std::string& name) {
 }  // namespace
 
 std::vector<std::string> forms_of(const ir::Graph& g, ir::NodeId n, const Machine& m) {
-  const ir::Target target{m.vector_floats, m.vector_registers};
+  const ir::Target target = target_of(m);
   std::vector<std::pair<double, std::string>> costs;
   for (const ir::Form& form : g.nodes[n].op->forms)
     if (const auto cost = form.cost(g.nodes[n], g, target)) costs.push_back({*cost, form.name});
@@ -33,7 +35,7 @@ std::vector<std::string> forms_of(const ir::Graph& g, ir::NodeId n, const Machin
 ChosenForms choose_forms(ir::Graph of, const Machine& m, const FormRules& rules) {
   ChosenForms chosen{std::move(of), 0};
   ir::Graph& g = chosen.graph;
-  const ir::Target target{m.vector_floats, m.vector_registers};
+  const ir::Target target = target_of(m);
   const std::string machine = machine_key(m);
   const ir::NodeId nodes = static_cast<ir::NodeId>(g.nodes.size());
   for (ir::NodeId n = 0; n < nodes; ++n) {

@@ -31,6 +31,12 @@ int64_t cache(int level, int name, int64_t fallback) {
   return bytes > 0 ? bytes : fallback;
 }
 
+/// Processors that add two products of bf16 to a float32 in one instruction (vdpbf16ps).
+bool has_bf16_dot(const std::string& halide_target) {
+  const Halide::Target t(halide_target);
+  return t.has_feature(Halide::Target::AVX512_Zen4) || t.has_feature(Halide::Target::AVX512_Zen5) || t.has_feature(Halide::Target::AVX512_SapphireRapids);
+}
+
 void set_vectors(Machine& m, bool avx512) {
   m.vector_floats = avx512 ? 16 : 8;
   m.vector_registers = avx512 ? 32 : 16;
@@ -47,6 +53,7 @@ Machine host_machine() {
   Halide::Target host = Halide::get_host_target();
   m.halide_target = host.to_string();
   set_vectors(m, has("avx512f") && host.has_feature(Halide::Target::AVX512_Skylake));
+  m.bf16_dot = has_bf16_dot(m.halide_target) && has("avx512bf16");
   m.l1 = cache(1, _SC_LEVEL1_DCACHE_SIZE, m.l1);
   m.l2 = cache(2, _SC_LEVEL2_CACHE_SIZE, m.l2);
   m.l3 = cache(3, _SC_LEVEL3_CACHE_SIZE, m.l3);
@@ -54,19 +61,24 @@ Machine host_machine() {
   return m;
 }
 
+namespace {
+struct Named { const char *name, *halide_target, *cpu; bool avx512; };
+constexpr Named kTargets[] = {
+    {"x86-64-avx2", "x86-64-linux-avx-avx2-f16c-fma-sse41", "haswell", false},
+    {"x86-64-avx512", "x86-64-linux-avx-avx2-avx512-avx512_skylake-f16c-fma-sse41", "skylake-avx512", true},
+    {"x86-64-avx512-bf16", "x86-64-linux-avx-avx2-avx512-avx512_cannonlake-avx512_skylake-avx512_zen4-f16c-fma-sse41", "znver4", true},
+};
+}  // namespace
+
 bool machine_for(const std::string& target, Machine& out) {
   out = host_machine();
   if (target.empty() || target == "host") return true;
-  if (target == "x86-64-avx2") {
-    out.halide_target = "x86-64-linux-avx-avx2-f16c-fma-sse41";
-    out.cpu = "haswell";
-    set_vectors(out, false);
-    return true;
-  }
-  if (target == "x86-64-avx512") {
-    out.halide_target = "x86-64-linux-avx-avx2-avx512-avx512_skylake-f16c-fma-sse41";
-    out.cpu = "skylake-avx512";
-    set_vectors(out, true);
+  for (const Named& t : kTargets) {
+    if (target != t.name) continue;
+    out.halide_target = t.halide_target;
+    out.cpu = t.cpu;
+    set_vectors(out, t.avx512);
+    out.bf16_dot = has_bf16_dot(out.halide_target);
     return true;
   }
   return false;

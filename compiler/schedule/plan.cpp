@@ -71,6 +71,7 @@ class Planner {
     if (const ir::NodeId def = g_.values[v].def; def != kNone && g_.nodes[def].op->stores_blocks) {
       b.block_dim = static_cast<int>(g_.nodes[def].attrs.i("dim"));
       b.block = g_.nodes[def].attrs.i("block");
+      if (g_.nodes[def].attrs.has("pairs")) b.pair_dim = static_cast<int>(g_.nodes[def].attrs.i("pairs"));
     }
     ValueId root = groups_.root[v];
     if (g_.values[root].def == kNone) {
@@ -251,15 +252,19 @@ std::vector<StoredDim> stored_dims(const Buffer& b) {
   const auto& d = b.type.dims;
   if (b.planar) return {{d[2], d[0] * d[1]}, {d[1], 1}, {d[0], d[1]}, {1, d[0] * d[1] * d[2]}};
   std::vector<StoredDim> s;
-  int64_t stride = std::max<int64_t>(b.block, 1);
-  if (b.block > 0) s.push_back({b.block, 1});
+  int64_t stride = 1;
+  const auto add = [&](int64_t extent) {
+    s.push_back({extent, stride});
+    stride *= extent;
+  };
+  if (b.pair_dim >= 0) add(2);
+  if (b.block > 0) add(b.block);
   for (int dim = 0; dim < b.type.rank(); ++dim) {
     if (b.block > 0 && dim == b.block_dim) continue;
     const int64_t extent = d[static_cast<size_t>(b.type.rank() - 1 - dim)];
-    s.push_back({extent, stride});
-    stride *= extent;
+    add(dim == b.pair_dim ? extent / 2 : extent);
   }
-  if (b.block > 0) s.push_back({d[static_cast<size_t>(b.type.rank() - 1 - b.block_dim)] / b.block, stride});
+  if (b.block > 0) add(d[static_cast<size_t>(b.type.rank() - 1 - b.block_dim)] / b.block);
   if (b.type.batched) s.push_back({1, stride});
   return s;
 }
@@ -277,7 +282,10 @@ Plan make_plan(const Graph& g, const Machine& m, int max_batch, const Tuning* tu
 namespace {
 std::string layout_text(const Buffer& b) {
   if (b.planar) return " planar";
-  return b.block > 0 ? fmt::format(" in blocks of {} along dim {}", b.block, b.type.rank() - 1 - b.block_dim) : "";
+  if (b.block == 0) return "";
+  const int rank = b.type.rank();
+  const std::string pairs = b.pair_dim >= 0 ? fmt::format(", in pairs along dim {}", rank - 1 - b.pair_dim) : "";
+  return fmt::format(" in blocks of {} along dim {}{}", b.block, rank - 1 - b.block_dim, pairs);
 }
 }  // namespace
 

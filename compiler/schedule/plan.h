@@ -28,12 +28,15 @@ struct Buffer {
   bool whole = false;             // storage arena, of a plan in slices: has all samples of the batch while the forward phase works on some
   int block_dim = 0;              // `block` > 0: stored in blocks along this dim, 0 the innermost
   int64_t block = 0;
-  bool stored_as(const Buffer& b) const { return type == b.type && planar == b.planar && block_dim == b.block_dim && block == b.block; }
+  int pair_dim = -1;              // in blocks: each of a block's elements is two neighbours along this dim; -1: one
+  bool stored_as(const Buffer& b) const {
+    return type == b.type && planar == b.planar && block_dim == b.block_dim && block == b.block && pair_dim == b.pair_dim;
+  }
 };
 /// One dim of a tensor in memory: what a halide_buffer_t takes. Strides are in elements.
 struct StoredDim { int64_t extent = 1, stride = 1; };
-/// The dims of a buffer: innermost language dim first (C, W, H), then the batch, of extent 1, when batched. Of one in blocks: along a block, the other dims, the
-/// blocks.
+/// The dims of a buffer: innermost language dim first (C, W, H), then the batch, of extent 1, when batched. Of one in blocks: a pair,
+/// where there are pairs, along a block, the other dims, the blocks.
 std::vector<StoredDim> stored_dims(const Buffer&);
 
 enum class Phase : uint8_t { ingest, prepare, forward, loss, backward, update };
@@ -100,12 +103,13 @@ struct Machine {
   int vector_registers = 16;
   int64_t l1 = 32 << 10, l2 = 512 << 10, l3 = 16 << 20;  // bytes
   int cores = 2;
+  bool bf16_dot = false;          // one instruction adds two products of bf16 to a float32: twice the multiply-adds of float32
   std::string halide_target;      // "x86-64-linux-avx-avx2-f16c-fma-sse41"
   std::string cpu;                // as LLVM names it
   Limits limits;
 };
 Machine host_machine();
-/// "host", "x86-64-avx2", "x86-64-avx512". Returns false when unknown.
+/// "host", "x86-64-avx2", "x86-64-avx512", "x86-64-avx512-bf16". Returns false when unknown.
 bool machine_for(const std::string& target, Machine& out);
 
 struct Tuning;

@@ -129,6 +129,11 @@ int64_t weights_block(const Plan& p, const Kernel& k) {
   return at < k.inputs.size() ? p.buffers[k.inputs[at]].block : 0;
 }
 
+bool weights_in_pairs(const Plan& p, const Kernel& k) {
+  const size_t at = weights_index(p, k);
+  return at < k.inputs.size() && p.buffers[k.inputs[at]].pair_dim >= 0;
+}
+
 Strategy choose_strategy(const Plan& p, const Kernel& k, const Machine& m) { return Chooser{p, k, m, {}}.run(); }
 
 }  // namespace netc::schedule

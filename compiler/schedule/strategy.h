@@ -10,5 +10,7 @@ Strategy choose_strategy(const Plan&, const Kernel&, const Machine&);
 size_t weights_index(const Plan&, const Kernel&);
 /// The block in which it is stored, 0 when it is not.
 int64_t weights_block(const Plan&, const Kernel&);
+/// That its blocks are of pairs, of which one instruction adds both products.
+bool weights_in_pairs(const Plan&, const Kernel&);
 
 }  // namespace netc::schedule

@@ -20,7 +20,7 @@ void Chooser::conv() {
     return conv_tasks(o.dims[0], C, s.vector, 4 * flops());  // bound by memory
   }
   const int64_t terms = in.dims[2];  // that are contiguous in both operands
-  if (node.op->dot && C < m.vector_floats && terms % m.vector_floats == 0 && w.dims[2] == C && w.dims[3] == terms && phases_x * phases_y == 1) {
+  if (node.op->dot && C < m.vector_floats && terms % m.vector_floats == 0 && w.dims[2] == C && w.dims[3] == terms && phases_x * phases_y == 1 && !weights_in_pairs(p, k)) {
     s.name = "conv_dot";
     s.vector = m.vector_floats;
     dot_tile(C, W);
@@ -32,6 +32,7 @@ void Chooser::conv() {
     set("rows", rows_for((W + phases_x - 1) / phases_x, accumulators() / (vectors * area)));
     set("phases_x", phases_x);
     set("phases_y", phases_y);
+    if (weights_in_pairs(p, k)) set("pairs", 1);
     return conv_tasks((o.dims[0] + phases_y - 1) / phases_y, C, lanes * vectors, flops());
   } else {
     s.name = "conv_planes";

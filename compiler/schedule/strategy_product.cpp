@@ -112,6 +112,7 @@ void Chooser::tokens() {
     s.vector = lanes;
     set("vectors", vectors);
     set("rows", rows_for(T, accumulators() / vectors));
+    if (weights_in_pairs(p, k)) set("pairs", 1);
     return;
   }
   s.vector = lanes_for(U, m.vector_floats, 1, false).first;

@@ -135,7 +135,8 @@ std::string content_of(const Plan& p, const Kernel& k) {
   auto name = [&](ir::ValueId v) { return number.try_emplace(v, static_cast<int>(number.size())).first->second; };
   auto buffer = [&](const char* what, int b, ir::ValueId v) {
     const Buffer& f = p.buffers[b];
-    text += fmt::format("{} %{} {} {} {}/{} {}\n", what, name(v), to_string(f.type), f.planar, f.block_dim, f.block, f.storage == Storage::arena);
+    const std::string pairs = f.pair_dim < 0 ? "" : fmt::format(" in pairs {}", f.pair_dim);
+    text += fmt::format("{} %{} {} {} {}/{}{} {}\n", what, name(v), to_string(f.type), f.planar, f.block_dim, f.block, pairs, f.storage == Storage::arena);
   };
   for (size_t i = 0; i < k.inputs.size(); ++i) buffer("in", k.inputs[i], k.input_values[i]);
   for (ir::NodeId n : k.nodes) {

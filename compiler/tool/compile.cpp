@@ -83,6 +83,7 @@ struct Compilation {
   /// False after a message.
   bool prepare() {
     passes::PipelineOptions how;
+    how.bf16 = o.bf16;
     how.print_after = o.print_after;
     how.on_print = [](const std::string& pass, const ir::Graph& g) { fmt::print(stderr, "// after {}\n{}\n", pass, print(g)); };
     if (o.timings) how.timings = &timings;
@@ -98,6 +99,7 @@ struct Compilation {
     unit.infer = &infer;
     unit.machine = &machine;
     unit.version = NETC_VERSION;
+    unit.bf16 = o.bf16;
     std::string error;
     if (o.memory_limit == 0 || limit_memory(unit, program, tuning, train, o.memory_limit, limit_cost, error)) return true;
     return print_error(error), false;
@@ -247,7 +249,11 @@ int compile(const CompileOptions& o) {
   Compilation c{.o = o, .model = std::move(*model), .program = {}, .machine = {}, .tuning = {}, .train = {}, .infer = {}, .unit = {}, .build = {}, .limit_cost = {},
                 .timings = {}};
   if (!schedule::machine_for(o.target, c.machine)) {
-    print_error(fmt::format("unknown target {}; there are host, x86-64-avx2, x86-64-avx512", o.target));
+    print_error(fmt::format("unknown target {}; there are host, x86-64-avx2, x86-64-avx512, x86-64-avx512-bf16", o.target));
+    return kUsage;
+  }
+  if (o.bf16 && o.emit == "cpp") {
+    print_error("--emit cpp writes float32 only; leave out --precision bf16, or emit a library or objects");
     return kUsage;
   }
   const std::string out = o.out.empty() ? default_output(o.path) : o.out;

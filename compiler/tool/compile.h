@@ -16,6 +16,7 @@ struct CompileOptions {
   int max_batch = 0;                 // 0: the train section's batch, or 32
   int64_t memory_limit = 0;          // bytes of an instance, scratch apart; 0: none
   int threads = 0;                   // of the compiler; 0: as many as the machine has cores
+  bool bf16 = false;                 // --precision bf16
   bool inference_only = false, no_cache = false, timings = false, report = false, json = false, depfile = false;
 };
 

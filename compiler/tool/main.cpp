@@ -48,6 +48,11 @@ void add_file_options(CLI::App& app, FileOptions& f) {
   add_output_options(app, f);
 }
 
+void add_precision(CLI::App& app, CompileOptions& o) {
+  app.add_option_function<std::string>("--precision", [&o](const std::string& v) { o.bf16 = v == "bf16"; },
+                                       "of what products are made of: f32, or bf16, whose sums are f32")->check(CLI::IsMember({"f32", "bf16"}));
+}
+
 /// "800MB", "1.5GiB", "4096": bytes; 0 where it says none.
 int64_t bytes_of(const std::string& size) {
   static const std::map<std::string, double> units = {{"", 1},      {"b", 1},        {"kb", 1e3},      {"mb", 1e6},      {"gb", 1e9},
@@ -67,7 +72,7 @@ std::string not_yet(const std::vector<std::string>& arguments) {
     const std::string name = arguments[i].substr(0, arguments[i].find('='));
     if ((i == 0 && commands.count(name)) || options.count(name)) return lacks(name);
     const std::string value = name != arguments[i] ? arguments[i].substr(name.size() + 1) : i + 1 < arguments.size() ? arguments[i + 1] : "";
-    if ((name == "--precision" && value == "bf16") || (name == "--emit" && value == "onnx")) return lacks(name + " " + value);
+    if (name == "--emit" && value == "onnx") return lacks(name + " " + value);
     if (name == "--target" && (value == "aarch64" || value == "cuda" || value == "opencl")) return lacks(name + " " + value);
   }
   return "";
@@ -114,7 +119,7 @@ int run(int argc, char** argv) {
   app.add_option("FILE", o.path, "the model: FILE.net")->type_name("");
   app.add_option("-o,--output", o.out, "where the result goes")->type_name("PATH");
   app.add_option("--emit", o.emit, "what to make")->check(CLI::IsMember({"program", "library", "cpp", "objects", "graph", "ir", "schedule", "halide"}));
-  app.add_option("--target", o.target, "host, x86-64-avx2 or x86-64-avx512");
+  app.add_option("--target", o.target, "host, x86-64-avx2, x86-64-avx512 or x86-64-avx512-bf16");
   app.add_option("--max-batch", o.max_batch, "the largest batch of the product")->check(CLI::Range(1, 65536));
   app.add_option_function<std::string>("--memory-limit", [&o](const std::string& v) { o.memory_limit = bytes_of(v); },
                                        "what an instance may take, as 800MB or 2GiB: training computes again what it cannot keep")
@@ -127,8 +132,7 @@ int run(int argc, char** argv) {
   std::vector<std::string> passes = passes::pass_names();
   passes.push_back("all");
   app.add_option("--print-after", o.print_after, "prints the graph after this pass, or after all")->check(CLI::IsMember(passes));
-  std::string precision;
-  app.add_option("--precision", precision, "of the arithmetic: f32")->check(CLI::IsMember({"f32"}));
+  add_precision(app, o);
   app.add_flag("--json", o.json, "sizes, memory and the report as JSON");
   app.add_flag("--tune{60}", o.tune, "measures which loops are fastest on this machine, for --tune=SECONDS (60), and keeps them in MODEL.tune")
       ->check(CLI::Range(1, 1000000));
@@ -176,7 +180,8 @@ int run(int argc, char** argv) {
   tune_app->add_option("--seconds", tune_options.tune, "to measure, for each model")->check(CLI::Range(0.1, 1e6));
   tune_app->add_option("--tuning", tune_options.tuning, "one tuning file for all of them")->type_name("FILE");
   tune_app->add_option("--max-batch", tune_options.max_batch, "the largest batch of the product")->check(CLI::Range(1, 65536));
-  tune_app->add_option("--target", tune_options.target, "host, x86-64-avx2 or x86-64-avx512");
+  tune_app->add_option("--target", tune_options.target, "host, x86-64-avx2, x86-64-avx512 or x86-64-avx512-bf16");
+  add_precision(*tune_app, tune_options);
   tune_app->add_option("--threads", tune_options.threads, "threads that compile")->check(CLI::Range(1, 1024));
   tune_app->add_flag("--inference-only", tune_options.inference_only, "without training");
   tune_app->add_flag("--no-cache", tune_options.no_cache, "compile every kernel again");

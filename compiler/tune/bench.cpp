@@ -18,6 +18,7 @@ halide_type_t element(ir::DType t) {
     case ir::DType::u8: return {halide_type_uint, 8};
     case ir::DType::i32: return {halide_type_int, 32};
     case ir::DType::u32: return {halide_type_uint, 32};
+    case ir::DType::bf16: return {halide_type_bfloat, 16};
     default: return {halide_type_float, 32};
   }
 }
@@ -150,6 +151,9 @@ void Bench::fill(const Buffer& b, void* to, size_t bytes) const {
       break;
     case ir::DType::u32: std::fill_n(static_cast<uint32_t*>(to), bytes / 4, 3u); break;  // a seed, a step
     case ir::DType::i32: break;
+    case ir::DType::bf16:  // between 1/8 and 1
+      std::generate_n(static_cast<uint16_t*>(to), bytes / 2, [&] { return static_cast<uint16_t>(0x3e00 + next() % 0x180); });
+      break;
   }
 }
 

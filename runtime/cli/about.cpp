@@ -71,6 +71,7 @@ int run_info(const ModelInfo& info, bool json) {
                       {"source_hash", info.source_hash},
                       {"compiler", info.compiler_version},
                       {"target", info.target},
+                      {"precision", info.precision},
                       {"max_batch", info.max_batch},
                       {"training", info.has_training},
                       {"threads", threads}};
@@ -81,8 +82,8 @@ int run_info(const ModelInfo& info, bool json) {
                  {"scratch_per_thread", m.scratch_per_thread}, {"inference", infer}, {"training", train}};
   for (const KernelInfo& k : info.kernels) j["kernels"].push_back({{"name", k.name}, {"phase", k.phase}, {"strategy", k.strategy}});
   if (json) return print_json(j), 0;
-  fmt::print("{}: the net {} of {} (source {})\ncompiled by netc {} for {}\n", info.name, info.net, info.source_path, info.source_hash, info.compiler_version,
-             info.target);
+  fmt::print("{}: the net {} of {} (source {})\ncompiled by netc {} for {}, products of {}\n", info.name, info.net, info.source_path, info.source_hash,
+             info.compiler_version, info.target, info.precision);
   if (!info.hyperparameters.empty()) fmt::print("hyperparameters:");
   for (const KeyValue& h : info.hyperparameters) fmt::print(" {}={}", h.key, h.value);
   if (!info.hyperparameters.empty()) fmt::print("\n");

@@ -123,6 +123,23 @@ void ingest(std::vector<Case>& c) {
   c.push_back({"resize", {fixed({4, 3, 2})}, a});
 }
 
+// Contractions of bf16: every third case of each, with all operands rounded.
+void add_bf16_cases(std::vector<Case>& all) {
+  std::map<std::string, int> seen;
+  const std::vector<Case> before = all;
+  for (const Case& c : before) {
+    const OpDef& op = ops::registry().ops.at(c.op);
+    if (op.kind != Kind::contraction || op.transforms_tiles || c.fix || seen[c.op]++ % 3 != 0) continue;
+    Case rounded = c;
+    for (Type& t : rounded.in) t.dtype = DType::bf16;
+    std::vector<Type> out;
+    if (std::string error; op.shape(rounded.in, rounded.attrs, out, error)) all.push_back(rounded);
+  }
+  all.push_back({"round_bf16", {batched({5, 7})}});
+  all.push_back({"round_bf16", {fixed({33})}, {}, {Fill::positive}});
+  all.push_back({"widen_bf16", {{DType::bf16, true, {5, 7}}}});
+}
+
 }  // namespace
 
 const std::vector<Case>& cases() {
@@ -143,6 +160,7 @@ const std::vector<Case>& cases() {
     ingest(c);
     move_cases(c);
     sequence_cases(c);
+    add_bf16_cases(c);
     return c;
   }();
   return all;

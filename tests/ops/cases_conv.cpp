@@ -52,6 +52,8 @@ void packed(std::vector<Case>& c) {
   const Type w = fixed({3, 2, 8, 16});
   for (const auto& [dim, block] : {std::pair<int64_t, int64_t>{0, 8}, {0, 16}, {1, 8}, {2, 2}, {3, 1}}) c.push_back({"pack", {w}, {{"dim", dim}, {"block", block}}});
   c.push_back({"pack", {fixed({24})}, {{"dim", int64_t{0}}, {"block", int64_t{8}}}});
+  for (const auto& [dim, pairs] : {std::pair<int64_t, int64_t>{0, 1}, {1, 0}, {0, 2}})
+    c.push_back({"pack", {{DType::bf16, false, {3, 2, 8, 16}}}, {{"dim", dim}, {"block", int64_t{8}}, {"pairs", pairs}}});
 }
 
 void transformed(std::vector<Case>& c) {

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "tests/support/bf16.h"
+
 namespace netc::test {
 
 using namespace ir;
@@ -34,7 +36,9 @@ RefTensor random_tensor(const Type& type, Fill fill, int64_t batch, int64_t clas
     if (fill == Fill::label) v = static_cast<double>(random() % static_cast<uint32_t>(classes));
     if (fill == Fill::byte) v = static_cast<double>(random() % 256);
     if (fill == Fill::counter) v = static_cast<double>(1 + random() % 100);
-    t.data.push_back(type.dtype == DType::f32 ? static_cast<double>(static_cast<float>(v)) : v);
+    if (type.dtype == DType::f32) v = static_cast<float>(v);
+    if (type.dtype == DType::bf16) v = support::widened(support::rounded(static_cast<float>(v)));
+    t.data.push_back(v);
   }
   return t;
 }
@@ -79,6 +83,7 @@ std::vector<RefTensor> evaluate(const Graph& g, const std::vector<RefTensor>& va
 namespace {
 
 Halide::Type halide_type(DType t) {
+  if (t == DType::bf16) return Halide::BFloat(16);
   return t == DType::f32 ? Halide::Float(32) : t == DType::u8 ? Halide::UInt(8) : t == DType::i32 ? Halide::Int(32) : Halide::UInt(32);
 }
 
@@ -87,6 +92,7 @@ Buffer<> buffer_of(const RefTensor& t, DType dtype) {
   Buffer<> b(halide_type(dtype), dims);
   for (size_t i = 0; i < t.data.size(); ++i) {
     if (dtype == DType::f32) static_cast<float*>(b.data())[i] = static_cast<float>(t.data[i]);
+    if (dtype == DType::bf16) static_cast<uint16_t*>(b.data())[i] = support::rounded(static_cast<float>(t.data[i]));
     if (dtype == DType::u8) static_cast<uint8_t*>(b.data())[i] = static_cast<uint8_t>(t.data[i]);
     if (dtype == DType::i32) static_cast<int32_t*>(b.data())[i] = static_cast<int32_t>(t.data[i]);
     if (dtype == DType::u32) static_cast<uint32_t*>(b.data())[i] = static_cast<uint32_t>(t.data[i]);
@@ -172,7 +178,11 @@ double lowering_error(const Case& c, const std::vector<int64_t>& batches) {
       const void* p = results[i].data();
       std::vector<double> got;
       for (size_t j = 0; j < want[i].data.size(); ++j)
-        got.push_back(g.type(node.results[i]).dtype == DType::u8 ? static_cast<const uint8_t*>(p)[j] : static_cast<const float*>(p)[j]);
+        switch (g.type(node.results[i]).dtype) {
+          case DType::u8: got.push_back(static_cast<const uint8_t*>(p)[j]); break;
+          case DType::bf16: got.push_back(support::widened(static_cast<const uint16_t*>(p)[j])); break;
+          default: got.push_back(static_cast<const float*>(p)[j]);
+        }
       worst = std::max(worst, difference(want[i], got));
     }
   }

@@ -24,13 +24,16 @@ refuse 2 "--help" "$NETC" check
 refuse 2 "name=value" "$NETC" "$models/lenet5.net" -D filters
 refuse 2 "program,library" "$NETC" "$models/lenet5.net" --emit nothing
 refuse 2 "x86-64-avx512" "$NETC" "$models/lenet5.net" --target z80
+for precision in f16 "" BF16; do refuse 2 "f32,bf16" "$NETC" "$models/lenet5.net" "--precision=$precision"; done
+refuse 2 "--emit cpp writes float32 only" "$NETC" "$models/lenet5.net" --emit cpp --precision bf16 -o cpp
+refuse 2 "f32,bf16" "$NETC" tune "$models/lenet5.net" --precision int8
 refuse 2 "autodiff" "$NETC" "$models/lenet5.net" --print-after nothing
 refuse 2 "range" "$NETC" "$models/lenet5.net" --max-batch 0
 for size in much -3MB 0 3XB 1e30GB MB nan; do refuse 2 "is no size; write" "$NETC" "$models/lenet5.net" --memory-limit=$size; done
 refuse 2 "machine code" "$NETC" "$models/lenet5.net" --emit schedule --report
 refuse 2 "always" "$NETC" "$models/lenet5.net" --color sometimes
 for later in import lsp; do refuse 2 "not in this version yet" "$NETC" $later x; done
-for later in "--weights w" "--precision bf16" "--target cuda" "--target=aarch64" "--emit onnx"; do
+for later in "--weights w" "--target cuda" "--target=aarch64" "--emit onnx"; do
   refuse 2 "not in this version yet" "$NETC" "$models/lenet5.net" $later
 done
 

@@ -29,6 +29,22 @@ expect 0 "precision" ./lenet5 eval --weights a/best.safetensors
 ls "$SOURCE_DIR"/examples/digits/*.png | ./lenet5 predict --weights a/best.safetensors - >list.txt
 [ "$(wc -l <list.txt)" = 6 ] || fail "a list on stdin: $(cat list.txt)"
 
+at "products of bf16: the same weights files, either way, and the same bits with any number of threads"
+expect 0 "61,706 parameters" "$NETC" "$SOURCE_DIR/models/lenet5.net" --precision bf16 -o lenet5_bf16
+expect 0 "products of bf16" ./lenet5_bf16 info
+expect 0 "products of f32" ./lenet5 info
+for threads in 1 2; do expect 0 "report.html" ./lenet5_bf16 train --data synthetic:digits:1000 --epochs 2 --threads $threads --out bf16_$threads; done
+same bf16_1/last.safetensors bf16_2/last.safetensors "bf16 with one thread and two"
+[ "$(stat -c %s bf16_1/last.safetensors)" = "$(stat -c %s a/last.safetensors)" ] || fail "weights of bf16 training are not float32"
+./lenet5_bf16 eval --data synthetic:digits --weights a/best.safetensors --json >eval_bf16.json
+./lenet5 eval --data synthetic:digits --weights bf16_1/last.safetensors --json >eval_back.json
+python3 - <<'PY' || fail "bf16 and float32 do not read each other's weights: $(cat eval.json eval_bf16.json eval_back.json)"
+import json
+f, b, back = (json.load(open(n)) for n in ("eval.json", "eval_bf16.json", "eval_back.json"))
+assert abs(f["accuracy"] - b["accuracy"]) < 0.01 and 0 < abs(f["loss"] - b["loss"]) < 0.02, (f["loss"], b["loss"])
+assert back["accuracy"] > 0.5, back["accuracy"]
+PY
+
 at "the same seed, the same bits"
 train() { ./lenet5 train --data synthetic:digits:1000 --quiet "$@" >/dev/null; }
 train --epochs 2 --threads 1 --out one

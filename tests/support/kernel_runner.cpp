@@ -7,12 +7,15 @@
 #include <filesystem>
 #include <fstream>
 #include <thread>
+#include <type_traits>
+#include <utility>
 
 #include <HalideRuntime.h>
 #include <fmt/format.h>
 
 #include "compiler/lower/lower.h"
 #include "runtime/kernel_support.h"
+#include "tests/support/bf16.h"
 
 using namespace netc;
 
@@ -50,6 +53,7 @@ void store(const ir::RefTensor& t, ir::DType type, void* to) {
     case ir::DType::u8: static_cast<uint8_t*>(to)[i] = static_cast<uint8_t>(t.data[i]); break;
     case ir::DType::i32: static_cast<int32_t*>(to)[i] = static_cast<int32_t>(t.data[i]); break;
     case ir::DType::u32: static_cast<uint32_t*>(to)[i] = static_cast<uint32_t>(t.data[i]); break;
+    case ir::DType::bf16: static_cast<uint16_t*>(to)[i] = support::rounded(static_cast<float>(t.data[i])); break;
   }
 }
 
@@ -58,8 +62,25 @@ halide_type_t type_of(ir::DType t) {
     case ir::DType::f32: return halide_type_t(halide_type_float, 32);
     case ir::DType::u8: return halide_type_t(halide_type_uint, 8);
     case ir::DType::i32: return halide_type_t(halide_type_int, 32);
+    case ir::DType::bf16: return halide_type_t(halide_type_bfloat, 16);
     default: return halide_type_t(halide_type_uint, 32);
   }
+}
+
+/// Where element i of a tensor in blocks lies.
+int64_t stored_at(const schedule::Buffer& b, int64_t i) {
+  std::vector<int64_t> at;  // innermost first
+  for (auto extent = b.type.dims.rbegin(); extent != b.type.dims.rend(); i /= *extent++) at.push_back(i % *extent);
+  const int64_t lane = at[static_cast<size_t>(b.block_dim)];
+  std::vector<int64_t> stored = {lane % b.block};
+  if (b.pair_dim >= 0) stored.insert(stored.begin(), std::exchange(at[static_cast<size_t>(b.pair_dim)], at[static_cast<size_t>(b.pair_dim)] / 2) % 2);
+  for (int d = 0; d < b.type.rank(); ++d)
+    if (d != b.block_dim) stored.push_back(at[static_cast<size_t>(d)]);
+  stored.push_back(lane / b.block);
+  const auto dims = stored_dims(b);
+  int64_t offset = 0;
+  for (size_t d = 0; d < dims.size(); ++d) offset += stored[d] * dims[d].stride;
+  return offset;
 }
 
 }  // namespace
@@ -144,18 +165,17 @@ std::map<ir::ValueId, ir::RefTensor> run_plan(const schedule::Plan& plan, const 
       ir::RefTensor r;
       if (b.type.batched) r.dims.push_back(batch);
       r.dims.insert(r.dims.end(), b.type.dims.begin(), b.type.dims.end());
+      const auto value = [](auto v) {
+        if constexpr (std::is_same_v<decltype(v), uint16_t>) return static_cast<double>(support::widened(v));
+        else return static_cast<double>(v);
+      };
       const auto read = [&](const auto* data) {
-        r.data.assign(data, data + b.type.elements() * (b.type.batched ? batch : 1));
+        for (int64_t i = 0; i < b.type.elements() * (b.type.batched ? batch : 1); ++i) r.data.push_back(value(data[i]));
         if (b.block == 0) return;
-        int64_t inner = 1;  // elements of the dims inside the one in blocks
-        for (int d = 0; d < b.block_dim; ++d) inner *= b.type.dims[static_cast<size_t>(b.type.rank() - 1 - d)];
-        const int64_t extent = b.type.dims[static_cast<size_t>(b.type.rank() - 1 - b.block_dim)], outer = b.type.elements() / (inner * extent);
-        for (int64_t i = 0; i < b.type.elements(); ++i) {
-          const int64_t at = i / inner % extent;
-          r.data[i] = data[((at / b.block * outer + i / (inner * extent)) * inner + i % inner) * b.block + at % b.block];
-        }
+        for (int64_t i = 0; i < b.type.elements(); ++i) r.data[i] = value(data[stored_at(b, i)]);
       };
       if (b.type.dtype == ir::DType::u8) read(buffers[i].host);
+      else if (b.type.dtype == ir::DType::bf16) read(reinterpret_cast<const uint16_t*>(buffers[i].host));
       else if (b.type.dtype == ir::DType::f32) read(reinterpret_cast<const float*>(buffers[i].host));
       else read(reinterpret_cast<const int32_t*>(buffers[i].host));
       results[v] = r;
