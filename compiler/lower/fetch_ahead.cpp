@@ -11,7 +11,7 @@ using Halide::Expr;
 
 bool ends_with(const std::string& s, const std::string& end) { return s.size() >= end.size() && s.compare(s.size() - end.size(), end.size(), end) == 0; }
 
-using Lets = std::vector<const LetStmt*>;
+using Lets = std::vector<std::pair<std::string, Expr>>;
 
 constexpr size_t kMostFetches = 64;  // of one tile
 
@@ -19,75 +19,70 @@ Stmt fetch(const std::string& buffer, const Halide::Type& of, const Expr& elemen
   return Evaluate::make(Call::make(of, Call::prefetch, {Variable::make(Halide::Handle(), buffer), element, 1, 1}, Call::Intrinsic));
 }
 
-// The address, in elements, of what a loop's body reads first of a buffer, without the names that are defined in the body and around it.
-struct FirstRead : IRVisitor {
-  FirstRead(const std::string& name, const Lets& around) : name(name), lets(around) {}
+// Reads of a buffer, in a statement that may define names and loop.
+struct Reads : IRVisitor {
+  Reads(const std::string& name, Lets around = {}) : name(name), lets(std::move(around)) {}
   using IRVisitor::visit;
-  void visit(const LetStmt* op) override {
-    lets.push_back(op);
-    IRVisitor::visit(op);
-    lets.pop_back();
-  }
+  void visit(const LetStmt* op) override { define(op); }
+  void visit(const Let* op) override { define(op); }
   void visit(const For* op) override {
     loops.push_back(op);
     IRVisitor::visit(op);
     loops.pop_back();
   }
+  template <class T>
+  void define(const T* op) {
+    op->value.accept(this);
+    lets.push_back({op->name, op->value});
+    op->body.accept(this);
+    lets.pop_back();
+  }
+  Expr without_names(Expr e) const {
+    for (auto let = lets.rbegin(); let != lets.rend(); ++let) e = substitute(let->first, let->second, e);
+    return e;
+  }
+  const std::string& name;
+  Lets lets;
+  std::vector<const For*> loops;
+  Halide::Type type;  // of an element
+};
+
+// The address, in elements, of what a loop's body reads first, without the names that are defined in the body and around it.
+struct FirstRead : Reads {
+  using Reads::Reads, Reads::visit;
   void visit(const Load* op) override {
     if (op->name != name || base.defined()) return IRVisitor::visit(op);
     const Ramp* ramp = op->index.as<Ramp>();
     const Expr first = ramp ? ramp->base : op->index;
     if (first.type().is_vector()) return;
-    base = first;
+    base = without_names(first);
     type = op->type.element_of();
-    for (auto let = lets.rbegin(); let != lets.rend(); ++let) base = substitute((*let)->name, (*let)->value, base);
     for (const For* loop : loops) base = substitute(loop->name, 0, base);
   }
-  const std::string& name;
-  Lets lets;
-  std::vector<const For*> loops;
   Expr base;
-  Halide::Type type;
 };
 
-// All addresses, in elements, that a statement reads of a buffer in vectors; loops of constant extent are gone through.
-struct AllReads : IRVisitor {
-  explicit AllReads(const std::string& name) : name(name) {}
-  using IRVisitor::visit;
-  void visit(const LetStmt* op) override {
-    lets.push_back(op);
-    IRVisitor::visit(op);
-    lets.pop_back();
-  }
-  void visit(const For* op) override {
-    loops.push_back(op);
-    IRVisitor::visit(op);
-    loops.pop_back();
-  }
+// All addresses, in elements, that are read in vectors; loops of constant extent are gone through.
+struct AllReads : Reads {
+  using Reads::Reads, Reads::visit;
   void visit(const Load* op) override {
     IRVisitor::visit(op);
     const Ramp* ramp = op->index.as<Ramp>();
     if (op->name != name || !ramp || ramp->base.type().is_vector()) return;
-    Expr base = ramp->base;
     type = op->type.element_of();
-    for (auto let = lets.rbegin(); let != lets.rend(); ++let) base = substitute((*let)->name, (*let)->value, base);
-    add(base, 0);
+    add(without_names(ramp->base), 0);
   }
   void add(const Expr& at, size_t loop) {
     if (found.size() >= kMostFetches) return;
     if (loop == loops.size()) {
-      const Expr plain = simplify(at);
+      const Expr plain = simplify(without_names(at));
       if (std::none_of(found.begin(), found.end(), [&](const Expr& f) { return equal(f, plain); })) found.push_back(plain);
       return;
     }
     const auto extent = as_const_int(loops[loop]->extent);
     for (int64_t i = 0; i < extent.value_or(1); ++i) add(substitute(loops[loop]->name, loops[loop]->min + static_cast<int>(i), at), loop + 1);
   }
-  const std::string& name;
-  Lets lets;
-  std::vector<const For*> loops;
   std::vector<Expr> found;
-  Halide::Type type;
 };
 
 }  // namespace
@@ -105,7 +100,7 @@ Stmt FetchOperands::visit(const Block* op) {
 }
 
 Stmt FetchAhead::visit(const LetStmt* op) {
-  lets_.push_back(op);
+  lets_.push_back({op->name, op->value});
   Stmt s = IRMutator::visit(op);
   lets_.pop_back();
   return s;

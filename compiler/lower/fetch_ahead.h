@@ -3,6 +3,7 @@
 #include <Halide.h>
 
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace netc::lower {
@@ -27,7 +28,7 @@ class FetchAhead : public Halide::Internal::IRMutator {
   int64_t elements_;
   std::vector<Round> rounds_;
   std::vector<const Halide::Internal::For*> around_;  // the loops around the one that is visited, outermost first
-  std::vector<const Halide::Internal::LetStmt*> lets_;
+  std::vector<std::pair<std::string, Halide::Expr>> lets_;  // defined around it
 };
 
 /// A lowering pass for what a tile's sums are combined with at their end, such as the image that a residual block adds: it is asked for before they are made. The
