@@ -159,9 +159,8 @@ Stage Applier::accumulate(Func f, std::vector<Var> tile) {
 }
 
 void Applier::fetch_ahead(Func sums, size_t operand, int64_t elements, std::vector<FetchAhead::Round> rounds) {
-  const ir::ValueId value = p.graph->nodes[k.anchor].inputs[operand];
-  for (size_t i = 0; i < k.inputs.size(); ++i)
-    if (k.input_values[i] == value) b.passes.push_back(std::make_unique<FetchAhead>(sums.name(), b.params[i].name(), elements, std::move(rounds)));
+  if (const size_t at = operand_index(p, k, operand); at < k.inputs.size())
+    b.passes.push_back(std::make_unique<FetchAhead>(sums.name(), b.params[at].name(), elements, std::move(rounds)));
 }
 
 // Operands as large as the result that the sums `f` of a tile are combined with.

@@ -55,11 +55,10 @@ void Applier::stream(Func acc, RVar r, int rows, int vectors) {
   if (rows > 1) {
     reg.unroll(au);
     reg.update().reorder(au, an, kk).vectorize(au, s.vector).unroll(au).unroll(an);
-    Func copy = b.params[weights_index(p, k)].in(reg);
+    Func copy = b.params[operand_index(p, k, 1)].in(reg);
     copy.compute_at(part, co).vectorize(copy.args()[0], s.vector);
-    const auto x = std::find(k.input_values.begin(), k.input_values.end(), p.graph->nodes[k.anchor].inputs[0]);
-    if (x != k.input_values.end()) {  // rows of samples may lie a power of two apart
-      Func samples = b.params[static_cast<size_t>(x - k.input_values.begin())].in(reg);
+    if (const size_t x = operand_index(p, k, 0); x < k.inputs.size()) {  // rows of samples may lie a power of two apart
+      Func samples = b.params[x].in(reg);
       samples.compute_at(part, kb).vectorize(samples.args()[0], s.vector, TailStrategy::GuardWithIf);
     }
     fetch_ahead(reg, 1, num("block_k") * w.dims[1], {{".kk", num("block_k")}, {".yo", 32 / rows}, {".co", w.dims[1] / (s.vector * vectors)}});

@@ -1,5 +1,6 @@
 // Products of bf16: the operands of contractions are rounded, what they add up and everything else stays in float32 (docs/decisions/0012-bf16.md).
 #include <algorithm>
+#include <map>
 #include <set>
 
 #include "compiler/passes/passes.h"

@@ -120,17 +120,17 @@ Strategy Chooser::run() {
   return s;
 }
 
-size_t weights_index(const Plan& p, const Kernel& k) {
-  return static_cast<size_t>(std::find(k.input_values.begin(), k.input_values.end(), p.graph->nodes[k.anchor].inputs[1]) - k.input_values.begin());
+size_t operand_index(const Plan& p, const Kernel& k, size_t operand) {
+  return static_cast<size_t>(std::find(k.input_values.begin(), k.input_values.end(), p.graph->nodes[k.anchor].inputs[operand]) - k.input_values.begin());
 }
 
 int64_t weights_block(const Plan& p, const Kernel& k) {
-  const size_t at = weights_index(p, k);
+  const size_t at = operand_index(p, k, 1);
   return at < k.inputs.size() ? p.buffers[k.inputs[at]].block : 0;
 }
 
 bool weights_in_pairs(const Plan& p, const Kernel& k) {
-  const size_t at = weights_index(p, k);
+  const size_t at = operand_index(p, k, 1);
   return at < k.inputs.size() && p.buffers[k.inputs[at]].pair_dim >= 0;
 }
 

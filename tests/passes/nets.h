@@ -3,8 +3,11 @@
 #include <map>
 #include <random>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "compiler/ir/interpret.h"
+#include "compiler/ops/ops.h"
 #include "compiler/passes/passes.h"
 #include "compiler/sema/model.h"
 
@@ -22,5 +25,19 @@ Contents contents_of(const ir::Graph& g, int64_t batch, unsigned seed = 1);
 ir::ValueId output(const ir::Graph& g, const std::string& name);
 double difference(const ir::RefTensor& a, const ir::RefTensor& b);
 int count_kind(const ir::Graph& g, const std::string& op);
+
+/// A graph of single patterns.
+struct Small {
+  ir::Graph g;
+  ir::ValueId var(const char* name, ir::Role role, std::vector<int64_t> dims, bool batched = false, std::vector<float> literal = {}) {
+    ir::Variable v;
+    v.name = name;
+    v.role = role;
+    v.trainable = role == ir::Role::weight;
+    v.literal = std::move(literal);
+    return g.add_variable(v, ir::Type{ir::DType::f32, batched, std::move(dims)});
+  }
+  ir::ValueId add(const char* op, std::vector<ir::ValueId> in, ir::Attrs a = {}) { return g.add(ops::registry().ops.at(op), std::move(in), std::move(a)); }
+};
 
 }  // namespace netc::test

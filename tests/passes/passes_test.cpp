@@ -23,20 +23,6 @@ void check_verified(const Graph& g) {
   for (const std::string& e : verify(g)) FAIL_CHECK(e);
 }
 
-/// f32[C] weights and a batched input for tests of single patterns.
-struct Small {
-  Graph g;
-  ValueId var(const char* name, Role role, std::vector<int64_t> dims, bool batched = false, std::vector<float> literal = {}) {
-    Variable v;
-    v.name = name;
-    v.role = role;
-    v.trainable = role == Role::weight;
-    v.literal = std::move(literal);
-    return g.add_variable(v, Type{DType::f32, batched, std::move(dims)});
-  }
-  ValueId add(const char* op, std::vector<ValueId> in, Attrs a = {}) { return g.add(reg().ops.at(op), std::move(in), std::move(a)); }
-};
-
 }  // namespace
 
 TEST_CASE("gradients of a convolutional net match finite differences") {

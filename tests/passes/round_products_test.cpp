@@ -14,15 +14,7 @@ namespace {
 constexpr int64_t kBatch = 3;
 const Registry& reg() { return ops::registry(); }
 
-struct Small {
-  Graph g;
-  ValueId var(const char* name, Role role, std::vector<int64_t> dims, bool batched = false) {
-    Variable v;
-    v.name = name;
-    v.role = role;
-    return g.add_variable(v, Type{DType::f32, batched, std::move(dims)});
-  }
-  ValueId add(const char* op, std::vector<ValueId> in, Attrs a = {}) { return g.add(reg().ops.at(op), std::move(in), std::move(a)); }
+struct WithProducts : Small {
   ValueId product(ValueId x, const char* weights, int64_t units) { return add("matmul", {x, var(weights, Role::weight, {g.type(x).dims.back(), units})}); }
 };
 
@@ -61,7 +53,7 @@ TEST_CASE("operands of contractions are rounded once each, their results and all
 }
 
 TEST_CASE("what is stored rounded is what a residual sum reads too; what a fold reads stays f32") {
-  Small s;
+  WithProducts s;
   const ValueId x = s.product(s.var("x", Role::input, {6}, true), "w0", 8);  // of the input: f32
   const ValueId trunk = s.add("relu", {x}), folded = s.add("tanh", {x});
   s.g.outputs.push_back({"sum", s.add("add", {s.product(trunk, "w1", 8), trunk})});
@@ -85,7 +77,7 @@ TEST_CASE("what is stored rounded is what a residual sum reads too; what a fold 
 }
 
 TEST_CASE("views are of rounded values, and a net's output is never rounded") {
-  Small s;
+  WithProducts s;
   const ValueId x = s.add("relu", {s.product(s.var("x", Role::input, {6}, true), "w0", 8)});
   s.g.outputs.push_back({"x", x});
   s.g.outputs.push_back({"y", s.add("matmul", {s.add("reshape", {x}, {{"dims", std::vector<int64_t>{2, 4}}}), s.var("w1", Role::weight, {4, 3})})});
