@@ -52,6 +52,7 @@ struct Applier {
   Stage accumulate(Func f, std::vector<Var> tile);
   static std::vector<VarOrRVar> inner_to_reduction(Func f, std::vector<Var> tile);
   void tokens();
+  void strassen();
   void scatter();
   void conv_lanes();
   void conv_depth();

@@ -129,4 +129,25 @@ void Applier::tokens() {
   fetch_operands(acc);
 }
 
+// Blocks of all a sample's rows are added once; then each task multiplies them with its panels of the weights, one product after another, and adds the products.
+void Applier::strassen() {
+  Func sums = b.anchor.anchor, o = b.out, blocks = b.anchor.helpers[0], products = b.anchor.helpers[1];
+  Var c = b.vars[0], x = b.vars[1], half("half"), lane("lane"), qo("qo"), qi("qi");
+  const int rows = num("rows"), pairs = static_cast<int>((extent(1) + 1) / 2), held = (pairs + rows - 1) / rows * rows, panel = s.vector * num("vectors");
+  Stage(o).split(c, co, ci, 2 * panel).split(ci, half, ci, panel).split(ci, ci, lane, s.vector).split(x, xo, xi, 2, TailStrategy::GuardWithIf)
+      .reorder({lane, xi, half, ci, xo, co, n()}).vectorize(lane).unroll(xi).unroll(half).parallel(co);
+  const auto v = blocks.args();  // c, q, e, n
+  blocks.compute_at(o, n()).bound_storage(v[1], held).split(v[0], co, ci, s.vector, TailStrategy::GuardWithIf).split(v[1], qo, qi, num("task_pairs"), TailStrategy::GuardWithIf)
+      .reorder({ci, v[2], co, qi, qo, v[3]}).vectorize(ci).unroll(v[2]).parallel(qo);
+  const auto m = products.args();  // k, q, e, n
+  products.compute_at(o, co).bound_storage(m[1], held).split(m[1], qo, qi, rows, TailStrategy::RoundUp).reorder({m[0], qi, qo, m[2], m[3]}).vectorize(m[0], s.vector)
+      .unroll(m[0]).unroll(qi);
+  const auto a = sums.args();
+  sums.compute_at(products, qo).vectorize(a[0], s.vector).unroll(a[0]).unroll(a[1]);
+  accumulate(sums, {a[0], a[1]});
+  const int64_t C = p.graph->type(p.graph->nodes[k.anchor].inputs[1]).dims[1];
+  if (const int64_t block = weights_block(p, k); block > 0) fetch_ahead(sums, 1, C * block, {{"r$x", C}, {"qo", held / rows}});
+  b.passes.push_back(std::make_unique<FetchAhead>(sums.name(), blocks.name(), rows * C, std::vector<FetchAhead::Round>{{"r$x", C}}));
+}
+
 }  // namespace netc::lower

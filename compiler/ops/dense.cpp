@@ -1,6 +1,7 @@
 // Dense: y[..., u] = sum_k x[..., k] * w[k, u], and its two gradients, which are matrix products too. The rows of x are a flat sample, the positions of a
 // sequence, or the pixels of an image; all meet the same matrix.
 #include "compiler/ops/pack.h"
+#include "compiler/ops/strassen.h"
 
 namespace netc::ops {
 namespace {
@@ -48,7 +49,7 @@ OpDef matmul() {
   d.inputs = 2;
   d.scales_input = 1;
   d.cost = cost_of;
-  d.forms = {packed_form({0, 1}, many_rows)};
+  d.forms = {packed_form({0, 1}, many_rows), strassen_form()};
   d.shape = [](Types in, const Attrs&, std::vector<Type>& out, std::string& error) {
     if (!rows(in[0]) || !matrix(in[1]) || in[0].dims.back() != in[1].dims[0]) {
       error = fmt::format("matmul needs f32[N, ..., K] and f32[K, U], not {}", list_types(in));

@@ -30,6 +30,7 @@ class Chooser {
     else if (n == "dot") dot();
     else if (n == "outer") outer();
     else if (n == "tokens") tokens();
+    else if (n == "strassen") strassen();
     else if (n == "conv_lanes") conv_lanes();
     else if (n == "conv_depth") conv_depth();
     else if (n == "conv_planes") conv_planes();
@@ -123,6 +124,12 @@ class Chooser {
     const int64_t fit = std::max<int64_t>(1, t.dims.back() / s_.vector);
     add("rows", 1, std::min<int64_t>(16, t.dims[t.rank() - 2]), [&](int64_t v) { return in_registers(now("vectors"), v); });
     if (weights_block(p_, k_) == 0) add("vectors", 1, std::min<int64_t>(fit, 8), [&](int64_t v) { return in_registers(v, now("rows")); });
+  }
+
+  void strassen() {
+    const int64_t pairs = (result().dims[0] + 1) / 2;
+    add("rows", 1, std::min<int64_t>(16, pairs), [&](int64_t v) { return in_registers(now("vectors"), v); });
+    pieces("task_pairs", pairs);
   }
 
   /// Pixels of the convolution for one of the result, where it is pooled.

@@ -78,6 +78,7 @@ struct Chooser {
   void dot();
   void outer();
   void tokens();
+  void strassen();
   void conv();
   void planes_tile(const Type& a, const Type& o);
   void dot_tile(int64_t C, int64_t W);

@@ -107,6 +107,7 @@ void Chooser::tokens() {
   s.name = "tokens";
   const Type& a = anchor_type();
   const int64_t U = a.dims.back(), T = a.dims[a.rank() - 2];
+  if (p.graph->nodes[k.anchor].op->transforms_tiles) return strassen();
   if (weights_block(p, k) > 0) {
     const auto [lanes, vectors] = lanes_of_result(U, 1);
     s.vector = lanes;
@@ -121,6 +122,17 @@ void Chooser::tokens() {
   const Tile tile = tile_for((U + s.vector - 1) / s.vector, std::min<int64_t>(12, T), std::min<int64_t>(fit, 4), false);
   set("vectors", tile.vectors);
   set("rows", tile.rows);
+}
+
+void Chooser::strassen() {
+  s.name = "strassen";
+  const Type& a = anchor_type();
+  const int64_t pairs = (a.dims[0] + 1) / 2;
+  const auto [lanes, vectors] = lanes_of_result(a.dims[1] / 2, 2);
+  s.vector = lanes;
+  set("vectors", vectors);
+  set("rows", rows_for(pairs, accumulators() / vectors));
+  set("task_pairs", even_share(pairs, 4 * m.cores));
 }
 
 }  // namespace netc::schedule
