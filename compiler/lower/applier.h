@@ -42,6 +42,7 @@ struct Applier {
   void fold(Func f, VarOrRVar level);
   void map();
   void stage_padding(Func at, VarOrRVar level, bool planes = false);
+  void transpose(Func copy);
   void fetch_ahead(Func sums, size_t operand, int64_t elements, std::vector<FetchAhead::Round> rounds);
   void fetch_operands(Func sums);
   void gemm();

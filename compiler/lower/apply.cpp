@@ -123,7 +123,8 @@ void Applier::stage_padding(Func at, VarOrRVar level, bool planes) {
   for (Func pad : b.anchor.padded) {
     auto args = pad.args();
     if (args.back().name() != "n") {  // a transposed copy of weights: once for the kernel
-      pad.compute_root().parallel(args.back()).vectorize(args[0], s.vector, TailStrategy::GuardWithIf);
+      pad.compute_root();
+      transpose(pad);
       continue;
     }
     pad.compute_at(at, Var(level.name()));
@@ -131,6 +132,17 @@ void Applier::stage_padding(Func at, VarOrRVar level, bool planes) {
     if (vector_x) pad.reorder_storage(args[1], args[2], args[0], args[3]).reorder(args[1], args[2], args[0], args[3]);
     pad.vectorize(args[vector_x ? 1 : 0], s.vector, TailStrategy::GuardWithIf);
   }
+}
+
+// A copy whose first two dims change places: square tiles of it, so that the lines of memory that its vectors are gathered from are read once.
+void Applier::transpose(Func copy) {
+  const auto a = copy.args();
+  Var x("tx"), y("ty"), in_x("txi"), in_y("tyi");
+  copy.split(a[0], x, in_x, s.vector, TailStrategy::GuardWithIf).split(a[1], y, in_y, s.vector, TailStrategy::GuardWithIf);
+  std::vector<VarOrRVar> loops = {in_x, in_y, x, y};
+  loops.insert(loops.end(), a.begin() + 2, a.end());
+  copy.reorder(loops).vectorize(in_x).align_storage(a[0], s.vector);
+  if (!p.graph->type(p.graph->nodes[k.anchor].results[0]).batched) copy.parallel(a.size() > 2 ? a.back() : y);
 }
 
 // The dims of a tile in registers, and the loops of f's reduction around it.

@@ -118,10 +118,9 @@ void Applier::tokens() {
   const Var level = b.vars.size() > 4 ? b.vars[2] : task;
   for (Func copy : b.anchor.padded) {
     auto args = copy.args();
-    bool of_sample = args.back().name() == "n";
-    if (of_sample) copy.compute_at(o, level);
-    else copy.compute_root().parallel(args.back());
-    copy.vectorize(args[0], s.vector, TailStrategy::GuardWithIf);
+    if (args.back().name() == "n") copy.compute_at(o, level);
+    else copy.compute_root();
+    transpose(copy);
   }
   auto a = acc.args();
   acc.compute_at(o, xo).vectorize(a[0], s.vector).unroll(a[0]).unroll(a[1]);

@@ -49,7 +49,7 @@ OpDef matmul() {
   d.inputs = 2;
   d.scales_input = 1;
   d.cost = cost_of;
-  d.forms = {packed_form({0, 1}, many_rows), strassen_form()};
+  d.forms = {packed_form({0, 1}, many_rows), strassen_form(false)};
   d.shape = [](Types in, const Attrs&, std::vector<Type>& out, std::string& error) {
     if (!rows(in[0]) || !matrix(in[1]) || in[0].dims.back() != in[1].dims[0]) {
       error = fmt::format("matmul needs f32[N, ..., K] and f32[K, U], not {}", list_types(in));
@@ -91,7 +91,7 @@ OpDef matmul_data_grad() {
   d.dot = true;
   d.inputs = 2;
   d.cost = cost_of;
-  d.forms = {packed_form({1, 0}, many_rows)};
+  d.forms = {packed_form({1, 0}, many_rows), strassen_form(true)};
   d.no_gradient = kNoSecond;
   d.shape = [](Types in, const Attrs&, std::vector<Type>& out, std::string& error) {
     if (!rows(in[0]) || !matrix(in[1]) || in[0].dims.back() != in[1].dims[1]) {

@@ -57,7 +57,8 @@ Expr blocks_of(const Blocks (&factors)[kProducts], const Expr& e, const std::fun
 OpDef strassen_weights() {
   OpDef d;
   d.name = "strassen_weights";
-  d.doc = "Weights f32[K, U] as strassen_matmul takes them: u[e, c, k], for each of seven products e a sum of the blocks w[K/2, U/2].";
+  d.doc = "Weights f32[K, U] as strassen_matmul takes them: u[e, c, k], for each of seven products e a sum of the blocks of w, f32[K/2, U/2]. `turned`: of the "
+          "transposed matrix, for the gradient in the rows.";
   d.kind = Kind::gather;
   d.transforms_tiles = true;
   d.inputs = 1;
@@ -65,12 +66,13 @@ OpDef strassen_weights() {
   d.cost = per_element(2);
   d.shape = [](Types in, const Attrs& a, std::vector<Type>& out, std::string& error) {
     const int64_t block = Columns(a).block;
-    if (in[0].dtype != DType::f32 || in[0].batched || in[0].rank() != 2 || in[0].dims[0] % 2 != 0 || block < 1 || in[0].dims[1] % (2 * block) != 0) {
-      error = fmt::format("strassen_weights needs f32[K, U] with K even and U a multiple of twice {}, not {}", block, list_types(in));
-      return false;
+    if (in[0].dtype == DType::f32 && !in[0].batched && in[0].rank() == 2) {
+      const int64_t rows = in[0].dims[a.b("turned") ? 1 : 0], columns = in[0].dims[a.b("turned") ? 0 : 1];
+      out = {f32({kProducts, rows / 2, columns / 2}, false)};
+      if (rows % 2 == 0 && block >= 1 && columns % (2 * block) == 0) return true;
     }
-    out = {f32({kProducts, in[0].dims[0] / 2, in[0].dims[1] / 2}, false)};
-    return true;
+    error = fmt::format("strassen_weights needs f32[K, U] with K even and U a multiple of twice {}, not {}", block, list_types(in));
+    return false;
   };
   d.lower = [](const LowerContext& ctx) {
     Var k("k"), c("c"), e("e");
@@ -78,18 +80,29 @@ OpDef strassen_weights() {
     const Type& half = ctx.out_type();
     const int rows = static_cast<int>(half.dims[1]);
     const Columns at(ctx.node.attrs);
-    u(k, c, e) = blocks_of(kRight, e, [&](int i) { return ctx.in[0](at.column<Expr>(k, i % 2), c + i / 2 * rows); });
-    return Lowered{{u}, {}, {}, {}, {}};
+    Lowered l;
+    Func w = ctx.in[0];
+    if (ctx.node.attrs.b("turned")) {
+      w = Func("strassen_turned");
+      w(k, c) = ctx.in[0](c, k);
+      l.padded = {w};
+    }
+    u(k, c, e) = blocks_of(kRight, e, [&](int i) { return w(at.column<Expr>(k, i % 2), c + i / 2 * rows); });
+    l.funcs = {u};
+    return l;
   };
   d.reference = [](const Node& n, const Graph& g, const Tensors& in, int64_t) {
     RefTensor u = ref_zeros(g.type(n.results[0]), 1);
     const int64_t rows = u.dims[1], columns = u.dims[2];
     const Columns at(n.attrs);
+    const bool turned = n.attrs.b("turned");
     for (int64_t e = 0; e < kProducts; ++e)
       for (int64_t i = 0; i < 4; ++i)
         for (int64_t c = 0; c < rows; ++c)
-          for (int64_t k = 0; k < columns; ++k)
-            u.data[(e * rows + c) * columns + k] += kRight[e][i] * in[0].data[(c + i / 2 * rows) * 2 * columns + at.column(k, static_cast<int>(i % 2))];
+          for (int64_t k = 0; k < columns; ++k) {
+            const int64_t row = c + i / 2 * rows, column = at.column(k, static_cast<int>(i % 2));
+            u.data[(e * rows + c) * columns + k] += kRight[e][i] * in[0].data[turned ? column * 2 * rows + row : row * 2 * columns + column];
+          }
     return Tensors{u};
   };
   return d;
@@ -171,24 +184,24 @@ const OpDef& matmul_op() {
 
 }  // namespace
 
-Form strassen_form() {
+Form strassen_form(bool turned) {
   Form f;
   f.name = "strassen";
-  f.cost = [](const Node& n, const Graph& g, const Target& target) -> std::optional<double> {
+  f.cost = [turned](const Node& n, const Graph& g, const Target& target) -> std::optional<double> {
     const Type &x = g.type(n.inputs[0]), &w = g.type(n.inputs[1]);
-    if (x.dtype != DType::f32 || w.dtype != DType::f32 || x.rank() != 2 || w.batched || w.dims[0] % 2 != 0 || w.dims[1] % (2 * target.lanes) != 0 || x.dims[0] < 4) return std::nullopt;
+    if (x.dtype != DType::f32 || w.dtype != DType::f32 || x.rank() != 2 || w.batched || x.dims[1] % 2 != 0 || w.dims[turned ? 0 : 1] % (2 * target.lanes) != 0) return std::nullopt;
     const double pairs = static_cast<double>((x.dims[0] + 1) / 2), c = static_cast<double>(w.dims[0] / 2), k = static_cast<double>(w.dims[1] / 2);
     // Sums of blocks move as much as they compute; and the weights, 7 / 4 times as many, come from far for each sample.
-    return 2 * kProducts * pairs * c * k + 40 * pairs * (2 * c + 2 * k) + 15 * kProducts * c * k;
+    return 2 * kProducts * pairs * c * k + 80 * pairs * (c + k) + 15 * kProducts * c * k;
   };
-  f.rewrite = [](Graph& g, NodeId id, const Target& target) {
+  f.rewrite = [turned](Graph& g, NodeId id, const Target& target) {
     const Node n = g.nodes[id];
-    const int64_t block = block_of(g.type(n.inputs[1]).dims[1] / 2, target);
-    const Attrs a = {{"block", block}};
-    const ValueId u = added_once(g, weights_op(), n.inputs[1], a, n.layer, ".blocks"), stored = packed(g, u, {0, 1}, block, false, n.layer);
+    const int64_t block = block_of(g.type(n.inputs[1]).dims[turned ? 0 : 1] / 2, target);
+    const ValueId u = added_once(g, weights_op(), n.inputs[1], {{"block", block}, {"turned", turned}}, n.layer, ".blocks");
+    const ValueId stored = packed(g, u, {0, 1}, block, false, n.layer);
     g.nodes[id].op = &matmul_op();
-    g.nodes[id].attrs = a;
     g.nodes[id].inputs[1] = stored;
+    g.nodes[id].attrs = {{"block", block}};
   };
   return f;
 }

@@ -4,7 +4,7 @@
 
 namespace netc::ops {
 
-/// Of matmul, where a sample has many rows.
-Form strassen_form();
+/// Of matmul, or, `turned`, of matmul_data_grad, where a sample has many rows.
+Form strassen_form(bool turned);
 
 }  // namespace netc::ops

@@ -1,4 +1,6 @@
 // Matrix products over sequences, attention, embeddings, rows.
+#include <tuple>
+
 #include "tests/ops/cases.h"
 
 namespace netc::test {
@@ -23,6 +25,13 @@ void products(std::vector<Case>& c) {
       c.push_back({"matmul_data_grad", {of(with(lead, {u})), fixed({k, u})}});
       c.push_back({"matmul_weight_grad", {of(with(lead, {k})), of(with(lead, {u}))}});
     }
+  }
+  for (const auto& [t, block, k, u] : {std::tuple<int64_t, int64_t, int64_t, int64_t>{5, 16, 6, 64}, {1, 1, 2, 2}, {8, 3, 4, 6}, {25, 32, 64, 192}}) {
+    c.push_back({"strassen_weights", {fixed({k, u})}, {{"block", block}, {"turned", false}}});
+    c.push_back({"strassen_weights", {fixed({u, k})}, {{"block", block}, {"turned", true}}});
+    c.push_back({"strassen_matmul", {of({t, k}), fixed({7, k / 2, u / 2})}, {{"block", block}}});
+    c.push_back({"matmul", {of({t, k}), fixed({k, u})}});
+    c.push_back({"matmul_data_grad", {of({t, k}), fixed({u, k})}});
   }
   struct Shape { std::vector<int64_t> lead; int64_t m, k, p; };
   for (const Shape& s : {Shape{{}, 3, 5, 9}, {{2}, 7, 3, 5}, {{2, 3}, 2, 1, 4}, {{1}, 1, 1, 1}})

@@ -3,6 +3,7 @@
 
 #include <cmath>
 #include <random>
+#include <tuple>
 
 #include <fmt/format.h>
 
@@ -124,4 +125,25 @@ TEST_CASE("where transformed weights are larger than a sample's tiles, tasks are
     REQUIRE_MESSAGE(error.empty(), error);
     CHECK_MESSAGE(distance(got.at(net.result), net.want) < 2e-4, fmt::format("{} as {}: {}", name_of(c), form.name, distance(got.at(net.result), net.want)));
   }
+}
+
+// The bound that strassen.cpp states.
+TEST_CASE("Strassen's products keep the bound of their error, for an odd number of rows too") {
+  int forms = 0;
+  for (const auto& [t, k, u] : {std::tuple<int64_t, int64_t, int64_t>{25, 64, 192}, {40, 768, 64}, {7, 128, 96}})
+    for (const char* op : {"matmul", "matmul_data_grad"})
+      for (const Form& form : ops::registry().ops.at(op).forms) {
+        if (form.name != "strassen") continue;
+        const bool turned = std::string(op) != "matmul";
+        const Case c = {op, {Type{DType::f32, true, {t, k}}, turned ? Type{DType::f32, false, {u, k}} : Type{DType::f32, false, {k, u}}}};
+        Net net = net_of(c, 3);
+        form.rewrite(net.g, 0, Target{8, 16});
+        passes::restore_order(net.g);
+        std::string error;
+        const auto got = run_kernels(net.g, schedule::host_machine(), net.operands, 3, 3, 2, error);
+        REQUIRE_MESSAGE(error.empty(), error);
+        CHECK_MESSAGE(distance(got.at(net.result), net.want) < 5e-6, fmt::format("{} as {}: {}", name_of(c), form.name, distance(got.at(net.result), net.want)));
+        ++forms;
+      }
+  CHECK(forms == 6);
 }
