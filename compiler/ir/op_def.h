@@ -126,6 +126,8 @@ struct OpDef {
   /// Tiles of an image, attribute "tile" x "tile" results each, are transformed, to "side" x "side" elements. contraction: helpers are half, tiles, products, back (ops/winograd.cpp);
   /// window: half (ops/winograd_gradient.cpp).
   bool transforms_tiles = false;
+  /// contraction: a product with what a softmax makes of another product; padded are keys and values, helpers sums, scores, maximum, share, total (ops/attend.cpp).
+  bool attends = false;
   Meaning meaning = Meaning::any;             // of result 0
   std::vector<Form> forms;                    // besides the node as it is
   /// The result is stored in blocks of attribute "block" along its dim "dim" (0: the innermost), of pairs along dim "pairs" if it has that.

@@ -54,6 +54,7 @@ struct Applier {
   static std::vector<VarOrRVar> inner_to_reduction(Func f, std::vector<Var> tile);
   void tokens();
   void strassen();
+  void attention();
   void scatter();
   void conv_lanes();
   void conv_depth();

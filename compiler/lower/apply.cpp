@@ -291,6 +291,7 @@ void Applier::run() {
   else if (s.name == "taps_panels") taps_panels();
   else if (s.name == "tokens") tokens();
   else if (s.name == "strassen") strassen();
+  else if (s.name == "attention") attention();
   else if (s.name == "rows") rows();
   else if (s.name == "scatter") scatter();
   else if (s.name == "reduce") reduce();

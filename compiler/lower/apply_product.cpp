@@ -149,4 +149,31 @@ void Applier::strassen() {
   b.passes.push_back(std::make_unique<FetchAhead>(sums.name(), blocks.name(), rows * C, std::vector<FetchAhead::Round>{{"r$x", C}}));
 }
 
+// Tasks are heads, whose keys, transposed, and values are copied. For a tile of rows: scores, in registers tile by tile; their folds; then the product.
+void Applier::attention() {
+  Func acc = b.anchor.anchor, o = b.out, keys = b.anchor.padded[0], values = b.anchor.padded[1];
+  Func sums = b.anchor.helpers[0], scores = b.anchor.helpers[1], maximum = b.anchor.helpers[2], share = b.anchor.helpers[3], total = b.anchor.helpers[4];
+  Var c = b.vars[0], x = b.vars[1], head("head"), so("so"), si("si"), lane("lane");
+  const int heads = static_cast<int>(p.graph->nodes[k.anchor].attrs.i("heads"));
+  Stage(o).split(c, head, c, static_cast<int>(extent(0) / heads)).split(c, co, ci, s.vector * num("vectors")).split(x, xo, xi, num("rows"), TailStrategy::ShiftInwards)
+      .reorder({ci, xi, co, xo, head, n()}).vectorize(ci, s.vector).unroll(xi).fuse(head, n(), task).parallel(task);
+  keys.compute_at(o, task);
+  transpose(keys);
+  values.compute_at(o, task).vectorize(values.args()[0], s.vector);
+  const auto a = acc.args(), w = sums.args(), q = scores.args(), e = share.args();
+  acc.compute_at(o, co).vectorize(a[0], s.vector).unroll(a[0]).unroll(a[1]);
+  accumulate(acc, {a[0], a[1]});
+  scores.compute_at(o, xo).split(q[0], so, si, s.vector * num("score_vectors"), TailStrategy::ShiftInwards).reorder({si, q[1], so, q[2]}).vectorize(si, s.vector).unroll(si).unroll(q[1]);
+  sums.compute_at(scores, so).vectorize(w[0], s.vector).unroll(w[0]).unroll(w[1]);
+  accumulate(sums, {w[0], w[1]});
+  share.compute_at(o, xo).vectorize(e[0], s.vector);
+  for (Func fold : {maximum, total}) {
+    RVar ro("ro"), ri("ri");
+    fold.compute_at(o, xo).update().split(fold.rvars(0)[0], ro, ri, s.vector);
+    Func part = fold.update().rfactor(ri, lane);
+    fold.update().atomic().vectorize(ri);
+    part.compute_at(fold, fold.args()[0]).vectorize(lane).update().reorder(lane, ro).vectorize(lane);
+  }
+}
+
 }  // namespace netc::lower

@@ -108,7 +108,8 @@ class Builder {
   void add_node(ir::NodeId id) {
     const ir::Node& node = g_.nodes[id];
     ir::LowerContext ctx{.node = node, .graph = g_, .in = {}, .batch = b_.batch.defined() ? b_.batch : Expr(1), .extents = extents_, .by_row = k_.strategy.name == "conv_dot",
-                          .row_multiple = k_.strategy.name == "taps_planes" ? k_.strategy.vector : 1};
+                          .row_multiple = k_.strategy.name == "taps_planes" ? k_.strategy.vector
+                                            : k_.strategy.name == "attention" ? k_.strategy.vector : 1};
     for (ValueId v : node.inputs) ctx.in.push_back(value_.at(v));
     if (node.op->kind == Kind::elementwise) {
       std::vector<Var> vars = make_vars(g_.type(node.results[0]));

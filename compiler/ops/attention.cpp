@@ -1,6 +1,6 @@
 // Attention (Vaswani et al. 2017): the operators that sort a sequence into heads and hide positions, and the layer, a product of matrices on each side of a
 // softmax. Hidden scores become a large negative number: their probability is exactly 0, and a row with everything hidden stays finite.
-#include "compiler/ops/support.h"
+#include "compiler/ops/attend.h"
 
 namespace netc::ops {
 namespace {
@@ -48,6 +48,7 @@ OpDef merge_heads() {
   d.name = "merge_heads";
   d.doc = "The heads side by side again: y[t, h * D + d] = x[h, t, d].";
   d.kind = Kind::gather;
+  d.forms = {attend_form()};
   d.cost = per_element(0);
   d.shape = [](Types in, const Attrs&, std::vector<Type>& out, std::string& error) {
     if (!tensor(in[0], 3)) {

@@ -12,6 +12,7 @@ void add_embedding(ir::Registry&);
 void add_recurrent(ir::Registry&);
 void add_round(ir::Registry&);
 void add_pack(ir::Registry&);
+void add_attend(ir::Registry&);
 void add_strassen(ir::Registry&);
 void add_winograd(ir::Registry&);
 void add_winograd_gradient(ir::Registry&);

@@ -35,6 +35,7 @@ const ir::Registry& registry() {
     add_round(r);
     add_pack(r);
     add_conv(r);
+    add_attend(r);
     add_strassen(r);
     add_winograd(r);
     add_winograd_gradient(r);

@@ -50,6 +50,23 @@ void restore_order(Graph& g) {
   g.nodes = std::move(nodes);
 }
 
+void drop_unread(Graph& g) {
+  std::vector<int> uses = count_uses(g);
+  std::vector<Node> kept;
+  for (auto n = g.nodes.rbegin(); n != g.nodes.rend(); ++n) {
+    if (std::any_of(n->results.begin(), n->results.end(), [&](ValueId v) { return uses[v] > 0; })) {
+      kept.push_back(std::move(*n));
+      continue;
+    }
+    for (ValueId v : n->inputs) --uses[v];
+    for (ValueId v : n->results) g.values[v].def = kNone;
+  }
+  std::reverse(kept.begin(), kept.end());
+  g.nodes = std::move(kept);
+  for (NodeId n = 0; n < static_cast<NodeId>(g.nodes.size()); ++n)
+    for (ValueId v : g.nodes[n].results) g.values[v].def = n;
+}
+
 std::vector<int> count_uses(const Graph& g) {
   std::vector<int> uses(g.values.size(), 0);
   for (const Node& n : g.nodes) {

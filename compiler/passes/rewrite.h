@@ -12,6 +12,8 @@ void replace_uses(ir::Graph&, ir::ValueId from, ir::ValueId to, const std::vecto
 void replace_all(ir::Graph&, std::vector<ir::ValueId> map);
 /// Moves nodes that were appended late before their first reader; else the order stays.
 void restore_order(ir::Graph&);
+/// Nodes whose results nobody reads any more go; values keep their numbers.
+void drop_unread(ir::Graph&);
 /// How many nodes, outputs and updates read each value.
 std::vector<int> count_uses(const ir::Graph&);
 

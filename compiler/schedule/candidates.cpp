@@ -31,6 +31,7 @@ class Chooser {
     else if (n == "outer") outer();
     else if (n == "tokens") tokens();
     else if (n == "strassen") strassen();
+    else if (n == "attention") add("rows", 1, std::min<int64_t>(12, result().dims[0]), [&](int64_t v) { return in_registers(std::max(now("vectors"), now("score_vectors")), v); });
     else if (n == "conv_lanes") conv_lanes();
     else if (n == "conv_depth") conv_depth();
     else if (n == "conv_planes") conv_planes();

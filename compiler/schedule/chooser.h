@@ -79,6 +79,7 @@ struct Chooser {
   void outer();
   void tokens();
   void strassen();
+  void attention();
   void conv();
   void planes_tile(const Type& a, const Type& o);
   void dot_tile(int64_t C, int64_t W);

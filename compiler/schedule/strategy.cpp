@@ -97,6 +97,7 @@ void Chooser::contraction(const ir::Node& node) {
   const Type &a = anchor_type(), &b = p.graph->type(node.inputs[1]);
   if (!a.batched && a.rank() == 3) tile_sums();
   else if (!a.batched) a.rank() == 2 ? outer() : a.rank() == 4 ? taps() : reduce();
+  else if (node.op->attends) attention();
   else if (a.rank() == 2 || b.batched) tokens();
   else if (a.rank() == 3) conv();
   else node.op->dot ? dot() : gemm();

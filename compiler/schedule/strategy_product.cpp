@@ -124,6 +124,18 @@ void Chooser::tokens() {
   set("rows", tile.rows);
 }
 
+void Chooser::attention() {
+  s.name = "attention";
+  const Type& y = anchor_type();
+  const ir::Node& node = p.graph->nodes[k.anchor];
+  const int64_t value = y.dims[1] / node.attrs.i("heads"), places = p.graph->type(node.inputs[1]).dims[0];
+  s.vector = lanes_for(value, m.vector_floats, 1, true).first;
+  const int64_t vectors = largest_divisor(value / s.vector, 4), of_scores = std::min<int64_t>(4, (places + s.vector - 1) / s.vector);
+  set("vectors", vectors);
+  set("score_vectors", of_scores);
+  set("rows", rows_for(y.dims[0], accumulators() / std::max(vectors, of_scores)));
+}
+
 void Chooser::strassen() {
   s.name = "strassen";
   const Type& a = anchor_type();
