@@ -57,6 +57,9 @@ void attention(std::vector<Case>& c) {
     c.push_back({"softmax", {scores}});
     c.push_back({"softmax_grad", {scores, scores}});
   }
+  for (const auto& [heads, t, s, key, value] : {std::tuple<int64_t, int64_t, int64_t, int64_t, int64_t>{3, 5, 4, 2, 3}, {1, 1, 1, 1, 1}, {2, 23, 37, 9, 16}, {2, 40, 33, 16, 64}})
+    c.push_back({"attend", {of({t, heads * key}), of({s, heads * key}), of({s, heads * value})}, {{"heads", heads}, {"causal", false}}});
+  for (const int64_t t : {1, 7, 35}) c.push_back({"attend", {of({t, 32}), of({t, 32}), of({t, 64})}, {{"heads", int64_t{2}}, {"causal", true}}});
   c.push_back({"causal_mask", {of({4, 5})}, {{"value", 0.0}}});
 }
 

@@ -147,3 +147,39 @@ TEST_CASE("Strassen's products keep the bound of their error, for an odd number 
       }
   CHECK(forms == 6);
 }
+
+// The form is that of a chain of operators, of which the last node joins the heads.
+TEST_CASE("attention that nobody looks into is one kernel; what is looked into stays") {
+  for (const bool causal : {false, true})
+    for (const bool shown : {false, true}) {
+      Net net;
+      net.g.name = "attention";
+      std::mt19937 random(5);
+      std::normal_distribution<double> normal;
+      std::vector<ValueId> in;
+      for (const char* name : {"q", "k", "v"}) {
+        Variable v;
+        v.name = name;
+        v.role = Role::input;
+        in.push_back(net.g.add_variable(v, Type{DType::f32, true, {21, 64}}));
+        RefTensor& t = net.operands[name] = {{2, 21, 64}, {}};
+        for (int i = 0; i < 2 * 21 * 64; ++i) t.data.push_back(normal(random));
+      }
+      const auto add = [&](const char* op, std::vector<ValueId> inputs, Attrs attrs = {}) { return net.g.add(ops::registry().ops.at(op), inputs, attrs); };
+      const Attrs heads = {{"heads", int64_t{2}}};
+      for (ValueId& v : in) v = add("split_heads", {v}, heads);
+      ValueId scores = add("batch_matmul", {in[0], in[1]}, {{"transpose_a", false}, {"transpose_b", true}});
+      if (causal) scores = add("causal_mask", {scores}, {{"value", -1e9}});
+      const ValueId share = add("softmax", {scores});
+      net.result = add("merge_heads", {add("batch_matmul", {share, in[2]}, {{"transpose_a", false}, {"transpose_b", false}})});
+      net.g.outputs.push_back({"result", net.result});
+      if (shown) net.g.outputs.push_back({"share", share});
+      net.want = interpret(net.g, net.operands, 2)[static_cast<size_t>(net.result)];
+      const Graph chosen = schedule::choose_forms(net.g, schedule::host_machine(), {}).graph;
+      CHECK(chosen.nodes.size() == (shown ? net.g.nodes.size() : 1));
+      std::string error;
+      const auto got = run_kernels(net.g, schedule::host_machine(), net.operands, 2, 2, 2, error);
+      REQUIRE_MESSAGE(error.empty(), error);
+      CHECK_MESSAGE(distance(got.at(net.result), net.want) < 2e-6, fmt::format("causal {}, shown {}: {}", causal, shown, distance(got.at(net.result), net.want)));
+    }
+}
