@@ -61,6 +61,7 @@ void Chooser::map() {
   s.name = "map";
   const Type& t = out().type;
   int64_t inner = out().planar ? t.dims[1] : t.rank() ? t.dims.back() : 1;
+  if (inner == 1 && t.rank() > 1) inner = t.dims[t.rank() - 2];
   s.vector = lanes_for(inner, m.vector_floats, 1, false).first;
   if (inner < m.vector_floats && inner > 1) s.vector = static_cast<int>(inner);
   tasks(t.rank() ? t.dims[0] : 1, static_cast<double>(t.has_any_extent() ? 1 : t.elements()), kGrainElements);
@@ -99,7 +100,7 @@ void Chooser::contraction(const ir::Node& node) {
   else if (!a.batched) a.rank() == 2 ? outer() : a.rank() == 4 ? taps() : reduce();
   else if (a.rank() == 2 || b.batched) tokens();
   else if (a.rank() == 3) conv();
-  else node.op->dot ? dot() : gemm();
+  else node.op->dot && (p.max_batch < kManySamples || b.bytes() > m.l2 / 2) ? dot() : gemm();  // else the weights are turned
 }
 
 Strategy Chooser::run() {
