@@ -34,6 +34,9 @@ struct LowerContext {
   Halide::Expr batch;                         // the run-time batch extent, int32
   std::vector<Halide::Expr> extents;          // of in[0], innermost first, for an ingest op whose type has '*'; may be empty otherwise
   bool by_row = false;                        // the loops take one row of the result at a time: terms outside the image may be left out of its sums
+  bool whole_rows = false;                    // ... and all pixels of a row together: so may terms beside the image
+  bool turned = false;                        // the loops go along the result: an operand that lies along the reduction is to be copied the other way
+  bool planes = false;                        // lanes go along rows of the padded copies
   int row_multiple = 1;                       // a reduction along rows of an image may go on to such a multiple: terms beyond are zero
   const Type& in_type(int i) const { return graph.type(node.inputs[i]); }
   const Type& out_type(int i = 0) const { return graph.type(node.results[i]); }

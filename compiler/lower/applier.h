@@ -41,6 +41,7 @@ struct Applier {
   static bool is_suffix(Func f, const std::vector<std::string>& names);
   void fold(Func f, VarOrRVar level);
   void map();
+  void fill_rows(Func pad);
   void stage_padding(Func at, VarOrRVar level, bool planes = false);
   void transpose(Func copy);
   void fetch_ahead(Func sums, size_t operand, int64_t elements, std::vector<FetchAhead::Round> rounds);

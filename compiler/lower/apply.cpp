@@ -93,7 +93,7 @@ void Applier::map() {
   if (out.type.rank() == 0) return;
   TailStrategy tail = k.anchor == ir::kNone ? TailStrategy::GuardWithIf : TailStrategy::ShiftInwards;
   Stage st(b.out);
-  int inner = out.planar ? 1 : 0;
+  const int inner = out.planar || (out.type.rank() > 1 && extent(0) == 1) ? 1 : 0;
   if (out.planar) st.reorder({b.vars[1], b.vars[2], b.vars[0], b.vars[3]});
   int outer = out.type.rank() - 1;
   if (s.vector > 1) {
@@ -118,6 +118,14 @@ void Applier::map() {
   if (b.has_anchor) stage_padding(b.out, level);
 }
 
+// The columns of a padded copy that are inside the image.
+void Applier::fill_rows(Func pad) {
+  if (!pad.has_update_definition()) return;
+  const auto args = pad.args();
+  const RVar column = pad.rvars(0)[0];
+  pad.update().reorder({column, args[2], args[0], args[3]}).vectorize(column, s.vector, TailStrategy::GuardWithIf);
+}
+
 // Zero-padded copies, made once per task.
 void Applier::stage_padding(Func at, VarOrRVar level, bool planes) {
   for (Func pad : b.anchor.padded) {
@@ -131,6 +139,7 @@ void Applier::stage_padding(Func at, VarOrRVar level, bool planes) {
     bool vector_x = planes && args.size() == 4;
     if (vector_x) pad.reorder_storage(args[1], args[2], args[0], args[3]).reorder(args[1], args[2], args[0], args[3]);
     pad.vectorize(args[vector_x ? 1 : 0], s.vector, TailStrategy::GuardWithIf);
+    fill_rows(pad);
   }
 }
 
@@ -203,7 +212,8 @@ void Applier::blocks() {
   stage_padding(b.out, Var::outermost());
 }
 
-// Folds over leading dims: slices of the outermost fixed dim are tasks, whose sums are added in order.
+// Folds over leading dims: slices of the batch, where it has samples for all tasks, or of the outermost fixed dim are tasks, whose sums are added in order. A task of
+// samples reads them from end to end, and they are those which its thread wrote. Lanes go along the result, else along a row of the operand, or its plane.
 void Applier::reduce() {
   Func acc = b.anchor.anchor;
   auto r = b.anchor.r;
@@ -221,10 +231,11 @@ void Applier::reduce() {
   bool lanes_in_result = !a.empty() && extent_of_result() >= s.vector;
   const ir::Type& in = p.graph->type(p.graph->nodes[k.anchor].inputs[0]);
   bool batched = in.batched;
-  int slices_dim = batched ? rd - 2 : rd - 1;
-  int64_t rows = in.dims[0];
+  const bool by_sample = batched && p.max_batch >= num("tasks");
+  const int slices_dim = batched && !by_sample ? rd - 2 : rd - 1;
+  const int64_t rows = by_sample ? p.max_batch : in.dims[0];
   int rows_per_task = static_cast<int>((rows + num("tasks") - 1) / num("tasks"));
-  RVar yo_r("yo"), yi_r("yi"), xo_r("xo"), xi_r("xi");
+  RVar yo_r("yo"), yi_r("yi"), xo_r("xo"), xi_r("xi"), plane("plane");
   acc.update().split(r[slices_dim], yo_r, yi_r, rows_per_task);
   if (lanes_in_result) {
     Func part = acc.update().rfactor(yo_r, t);
@@ -243,7 +254,9 @@ void Applier::reduce() {
     part.update().parallel(t);
     return;
   }
-  acc.update().split(r[0], xo_r, xi_r, s.vector);
+  const bool planes = slices_dim == 2 && rd == 3 && std::all_of(k.inputs.begin(), k.inputs.end(), [&](int i) { return p.buffers[i].planar || !p.buffers[i].type.batched; });
+  if (planes) acc.update().fuse(r[0], r[1], plane);
+  acc.update().split(planes ? plane : RVar(r[0]), xo_r, xi_r, s.vector);
   Func part = acc.update().rfactor({{yo_r, t}, {xi_r, l}});
   Func store = part.in(acc);
   std::vector<Var> order = {l};
@@ -253,7 +266,7 @@ void Applier::reduce() {
   store.compute_root().reorder_storage(order).reorder(loops).vectorize(l).parallel(t);
   part.compute_at(store, a.empty() ? t : a[0]).reorder_storage(order).vectorize(l);
   std::vector<VarOrRVar> inner = {l, xo_r};
-  for (int d = 1; d < rd; ++d) inner.push_back(d == slices_dim ? VarOrRVar(yi_r) : VarOrRVar(r[d]));
+  for (int d = planes ? 2 : 1; d < rd; ++d) inner.push_back(d == slices_dim ? VarOrRVar(yi_r) : VarOrRVar(r[d]));
   inner.insert(inner.end(), a.begin(), a.end());
   inner.push_back(t);
   part.update().reorder(inner).vectorize(l);

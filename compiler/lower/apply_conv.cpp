@@ -126,7 +126,7 @@ void Applier::conv_planes() {
   acc.update().reorder(inner_to_reduction(acc, {a[1], a[0], a[2]})).vectorize(a[1], lanes, tail).unroll(a[1]).unroll(a[0]).unroll(a[2]);
 }
 
-// A row of sums in cache, each tile of which is joined from vectors in registers.
+// A row of sums in cache, each tile of which is joined from vectors in registers, the pixels of a channel at once.
 void Applier::conv_dot() {
   Func acc = b.anchor.anchor, o = b.out;
   Var x = b.vars[1], y = b.vars[2], lane("lane");
@@ -141,32 +141,36 @@ void Applier::conv_dot() {
   acc.update().split(acc.rvars(0)[0], ro, ri, s.vector);
   Func part = acc.update().rfactor(ri, lane), row = acc.in();
   row.compute_at(o, num("task_rows") < extent(2) ? yi : y).split(a[0], co, ci, num("channels")).split(a[1], xo, xi, num("rows"), TailStrategy::ShiftInwards)
-      .reorder({ci, xi, co, xo}).unroll(ci).unroll(xi);
+      .reorder({xi, ci, co, xo}).vectorize(xi).unroll(ci);
   if (out.planar) row.reorder_storage(a[1], a[0], a[2], a[3]);
-  acc.compute_at(row, co).unroll(a[0]).unroll(a[1]);
-  acc.update().unroll(a[0]).unroll(a[1]).atomic().vectorize(ri);
-  part.compute_at(row, co).reorder_storage(lane, a[0], a[1], a[2], a[3]).vectorize(lane).unroll(a[0]).unroll(a[1]);
+  acc.compute_at(row, co).reorder_storage(a[1], a[0], a[2], a[3]).reorder(a[1], a[0], a[2], a[3]).vectorize(a[1], num("rows")).unroll(a[0]);
+  acc.update().reorder(ri, a[1], a[0]).unroll(a[0]).atomic().vectorize(ri).vectorize(a[1], num("rows"));
+  part.compute_at(row, co).reorder_storage(lane, a[1], a[0], a[2], a[3]).vectorize(lane).unroll(a[0]).unroll(a[1]);
   part.update().reorder(inner_to_reduction(part, {lane, a[0], a[1]})).vectorize(lane).unroll(a[0]).unroll(a[1]);
+  if (num("rows") == extent(1)) part.update().unroll(part.rvars(0)[1]);  // which terms are left out is known
 }
 
-// dw(k, c, kx, ky). Three levels of sums: `reg`, of a block of image rows, in registers for a tile of dw; `part`, of a slice of rows and the batch, in cache;
-// the anchor adds the slices in order. Image rows are read once for all of dw.
+// dw(k, c, kx, ky). Three levels of sums: `reg`, of a block of image rows, in registers for a tile of dw; `part`, of a slice of the batch, or of rows and all the batch,
+// in cache; the anchor adds the slices in order. Image rows are read once for all of dw.
 void Applier::taps(bool planes) {
   Func acc = b.anchor.anchor;
   auto a = acc.args();
   auto r = b.anchor.r;
-  RVar piece("piece"), row("row"), block("block"), line("line"), xv("xv"), xl("xl");
+  RVar piece("piece"), row("row"), sample("sample"), block("block"), line("line"), xv("xv"), xl("xl");
   Var bv("bv"), nv("nv"), k0("k0"), k1("k1"), c0("c0"), c1("c1"), q0("q0"), q1("q1");
-  acc.update().split(r[1], piece, row, num("task_rows"));
+  const bool by_sample = num("task_samples", 0) > 0;
+  const RVar rows = by_sample ? RVar(r[1]) : row, samples = by_sample ? sample : RVar(r[2]);
+  if (by_sample) acc.update().split(r[2], piece, sample, num("task_samples"));
+  else acc.update().split(r[1], piece, row, num("task_rows"));
   if (planes) acc.update().split(r[0], xv, xl, s.vector);
   Func part = planes ? acc.update().rfactor({{piece, t}, {xl, l}}) : acc.update().rfactor(piece, t);
-  part.update().split(row, block, line, num("block_rows"));
-  Func reg = part.update().rfactor({{block, bv}, {r[2], nv}});
+  part.update().split(rows, block, line, num("block_rows"));
+  Func reg = part.update().rfactor({{block, bv}, {samples, nv}});
   int held = planes ? num("filters") : s.vector * num("vectors");
   acc.compute_root();
   part.compute_root().parallel(t);
   part.update().split(a[0], k0, k1, held).split(a[1], c0, c1, num("channels")).split(a[2], q0, q1, num("taps"));
-  std::vector<VarOrRVar> loops = {k1, c1, q1, k0, c0, q0, a[3], block, r[2], t};
+  std::vector<VarOrRVar> loops = {k1, c1, q1, k0, c0, q0, a[3], block, samples, t};
   auto unrolled = [&](Stage st) {
     if (planes) st.unroll(a[0]).unroll(a[1]).unroll(a[2]);
     else st.vectorize(a[0], s.vector).unroll(a[0]).unroll(a[1]).unroll(a[2]);
@@ -192,6 +196,7 @@ void Applier::taps(bool planes) {
     auto args = pad.args();
     pad.compute_at(part, block).reorder_storage(args[1], args[2], args[0], args[3]);
     if (planes) pad.reorder(args[1], args[2], args[0], args[3]).vectorize(args[1], s.vector, TailStrategy::RoundUp);
+    fill_rows(pad);
   }
 }
 

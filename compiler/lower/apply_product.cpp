@@ -2,23 +2,26 @@
 
 namespace netc::lower {
 
-// acc(u, n) in registers for a tile; on all of K.
+// The sums (u, n) in registers for a tile; on all of K. One sample may have lanes of its own.
 void Applier::gemm() {
-  Func acc = b.anchor.anchor, o = b.out;
+  Func o = b.out;
   Var u = b.vars[0], batch = b.vars[1];
-  auto tile = [&](Stage st, int rows, int vectors, bool parallel) {
-    st.split(u, co, ci, s.vector * vectors, TailStrategy::ShiftInwards).split(batch, no, ni, rows, TailStrategy::ShiftInwards).reorder({ci, ni, co, no}).vectorize(ci, s.vector);
+  const int lanes_1 = num("vector_1", s.vector);
+  const auto tile = [&](Stage st, int rows, int lanes, int vectors, bool parallel) {
+    st.split(u, co, ci, lanes * vectors, TailStrategy::ShiftInwards).split(batch, no, ni, rows, TailStrategy::ShiftInwards).reorder({ci, ni, co, no}).vectorize(ci, lanes);
     st.fuse(co, no, task).unroll(ni);
     if (parallel) st.parallel(task);
   };
-  if (num("rows") > 1) {
-    Stage wide = o.specialize(b.batch >= num("rows"));
-    tile(wide, num("rows"), num("vectors"), num("tasks"));
-  }
-  tile(Stage(o), 1, num("vectors_1"), num("tasks_1"));
-  auto au = acc.args()[0], an = acc.args()[1];
-  acc.compute_at(o, task).vectorize(au, s.vector).unroll(au).unroll(an);
-  acc.update().reorder(au, an, b.anchor.r[0]).vectorize(au, s.vector).unroll(au).unroll(an);
+  if (num("rows") > 1) tile(o.specialize(b.many.defined() ? b.many : b.batch >= num("rows")), num("rows"), s.vector, num("vectors"), num("tasks"));
+  tile(Stage(o), 1, lanes_1, num("vectors_1"), num("tasks_1"));
+  stage_padding(o, task);
+  const auto sums = [&](Func acc, RVar k, int lanes) {
+    const auto au = acc.args()[0], an = acc.args()[1];
+    acc.compute_at(o, task).vectorize(au, lanes).unroll(au).unroll(an);
+    acc.update().reorder(au, an, k).vectorize(au, lanes).unroll(au).unroll(an);
+  };
+  sums(b.anchor.anchor, b.anchor.r[0], s.vector);
+  if (b.many.defined()) sums(b.few.anchor, b.few.r[0], lanes_1);
 }
 
 // Each task streams its slice of K once for a block of samples, and keeps a block of the slice in cache for all of them; the slices' sums are added in order.

@@ -107,9 +107,12 @@ class Builder {
 
   void add_node(ir::NodeId id) {
     const ir::Node& node = g_.nodes[id];
-    ir::LowerContext ctx{.node = node, .graph = g_, .in = {}, .batch = b_.batch.defined() ? b_.batch : Expr(1), .extents = extents_, .by_row = k_.strategy.name == "conv_dot",
-                          .row_multiple = k_.strategy.name == "taps_planes" ? k_.strategy.vector
-                                            : k_.strategy.name == "attention" ? k_.strategy.vector : 1};
+    const schedule::Strategy& s = k_.strategy;
+    const bool by_row = s.name == "conv_dot", thin = s.name == "conv_lanes" && g_.type(node.inputs[0]).dims[2] < s.vector;
+    ir::LowerContext ctx{.node = node, .graph = g_, .in = {}, .batch = b_.batch.defined() ? b_.batch : Expr(1), .extents = extents_, .by_row = by_row,
+                          .whole_rows = by_row && s.get("rows", 0) == g_.type(node.results[0]).dims[1], .turned = s.name == "gemm",
+                          .planes = s.name == "conv_planes" || s.name == "taps_planes" || thin,
+                          .row_multiple = s.name == "taps_planes" || s.name == "attention" ? s.vector : 1};
     for (ValueId v : node.inputs) ctx.in.push_back(value_.at(v));
     if (node.op->kind == Kind::elementwise) {
       std::vector<Var> vars = make_vars(g_.type(node.results[0]));

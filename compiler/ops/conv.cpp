@@ -44,11 +44,17 @@ bool convolved_with(const Type& x, const Type& y, int64_t c, int64_t k, const At
   return back.dims == y.dims;
 }
 
-Func zero_padded(const Func& f, const Type& t, const std::string& name) {
+Func zero_padded(const Func& f, const Type& t, const std::string& name, bool by_row) {
   Var c("c"), x("x"), y("y"), n("n");
   Func p(name);
   const int h = static_cast<int>(t.dims[0]), w = static_cast<int>(t.dims[1]);
   const auto inside = [](const Expr& at, int extent) { return clamp(Halide::likely(at), 0, extent - 1); };
+  if (by_row) {
+    RDom column(0, w, "column");
+    p(c, x, y, n) = cast(f.type(), 0.0f);
+    p(c, column, y, n) = select(Halide::likely(y >= 0 && y < h), f(c, column, inside(y, h), n), cast(f.type(), 0.0f));
+    return p;
+  }
   p(c, x, y, n) = select(Halide::likely(x >= 0 && x < w && y >= 0 && y < h), f(c, inside(x, w), inside(y, h), n), cast(f.type(), 0.0f));
   return p;
 }
@@ -114,7 +120,7 @@ OpDef conv() {
     Lowered l;
     Func in = ctx.in[0];
     if (g.padded()) {
-      in = zero_padded(in, x, "conv_padded");
+      in = zero_padded(in, x, "conv_padded", ctx.planes);
       l.padded = {in};
     }
     Var k("k"), ox("x"), oy("y"), n("n");
@@ -178,7 +184,7 @@ OpDef conv_data_grad() {
     Lowered l;
     Func in = ctx.in[0];
     if (!pointwise) {
-      in = zero_padded(in, dy, "conv_data_grad_padded");
+      in = zero_padded(in, dy, "conv_data_grad_padded", ctx.planes);
       l.padded = {in};
     }
     Var c("c"), x("x"), y("y"), n("n");
@@ -197,9 +203,11 @@ OpDef conv_data_grad() {
     if (!g.strided()) {
       RDom r(0, filters, 0, static_cast<int>(w.dims[1]), 0, static_cast<int>(w.dims[0]), "r");
       const Expr row = y + g.top - tap(r.z, g.dh);
+      const Expr column = x + g.left - tap(r.y, g.dw);
       if (ctx.by_row) r.where(row >= 0 && row < static_cast<int>(dy.dims[0]));
+      if (ctx.whole_rows) r.where(column >= 0 && column < static_cast<int>(dy.dims[1]));
       dx(c, x, y, n) = 0.0f;
-      dx(c, x, y, n) += product(in(k + r.x, x + g.left - tap(r.y, g.dw), row, n), weight(r.x, r.y, r.z));
+      dx(c, x, y, n) += product(in(k + r.x, column, row, n), weight(r.x, r.y, r.z));
       l.funcs = {dx};
       l.anchor = dx;
       l.r = r;
@@ -272,8 +280,8 @@ OpDef conv_weight_grad() {
     const int columns = static_cast<int>(dy.dims[1]), all = (columns + ctx.row_multiple - 1) / ctx.row_multiple * ctx.row_multiple;
     Lowered l;
     Func in = ctx.in[0], grad = ctx.in[1];
-    if (g.padded() || all > columns) l.padded.push_back(in = zero_padded(in, x, "conv_weight_grad_padded"));
-    if (all > columns) l.padded.push_back(grad = zero_padded(grad, dy, "conv_weight_grad_rows"));
+    if (g.padded() || all > columns) l.padded.push_back(in = zero_padded(in, x, "conv_weight_grad_padded", ctx.planes));
+    if (all > columns) l.padded.push_back(grad = zero_padded(grad, dy, "conv_weight_grad_rows", ctx.planes));
     Var k("k"), c("c"), kx("kx"), ky("ky");
     Func dw("conv_weight_grad");
     RDom r(0, all, 0, static_cast<int>(dy.dims[0]), 0, ctx.batch, "r");

@@ -32,8 +32,9 @@ bool convolved_from(const Type& y, const Type& w, int64_t channels, const Attrs&
 /// f32[kh, kw, c, k] by the attributes, if x convolved with it has the extents of y.
 bool convolved_with(const Type& x, const Type& y, int64_t c, int64_t k, const Attrs& a, Type& w, std::string& error, const char* name);
 
-/// `f`, of f32 or bf16, with zeros outside its height and width. Reads stay inside the type's extents.
-Func zero_padded(const Func& f, const Type& t, const std::string& name);
+/// `f`, of f32 or bf16, with zeros outside its height and width. Reads stay inside the type's extents. `by_row`: an update writes the columns inside, so that lanes along
+/// a row read what lies side by side.
+Func zero_padded(const Func& f, const Type& t, const std::string& name, bool by_row = false);
 
 /// Products of a convolution: the weights times the outputs' pixels.
 inline double conv_macs(const Type& w, const Type& y) { return static_cast<double>(w.elements()) * static_cast<double>(y.dims[0] * y.dims[1]); }

@@ -106,8 +106,15 @@ OpDef matmul_data_grad() {
     Func dx("matmul_data_grad");
     RDom r(0, static_cast<int>(ctx.in_type(1).dims[1]), "u");
     dx(v) = 0.0f;
-    dx(v) += product(ctx.in[0](row_at(v, r)), ctx.in[1](r, v[0]));
-    return Lowered{{dx}, dx, r, {}, {}};
+    if (!ctx.turned) {
+      dx(v) += product(ctx.in[0](row_at(v, r)), ctx.in[1](r, v[0]));
+      return Lowered{{dx}, dx, r, {}, {}};
+    }
+    Var k("k"), u("u");
+    Func turned("matmul_data_grad_weights");
+    turned(k, u) = ctx.in[1](u, k);
+    dx(v) += product(ctx.in[0](row_at(v, r)), turned(v[0], r));
+    return Lowered{{dx}, dx, r, {turned}, {}};
   };
   d.reference = [](const Node& node, const Graph& g, const Tensors& in, int64_t batch) {
     const int64_t K = in[1].dims[0], U = in[1].dims[1];

@@ -89,9 +89,11 @@ class Chooser {
 
   void gemm() {
     const int64_t fit = std::max<int64_t>(1, result().dims[0] / s_.vector);
-    add("rows", 1, std::min<int64_t>(12, std::max(p_.max_batch, 1)), [&](int64_t v) { return in_registers(now("vectors"), v); });
     add("vectors", 1, std::min<int64_t>(fit, 8), [&](int64_t v) { return in_registers(v, now("rows")); });
-    add("vectors_1", 1, fit, [&](int64_t v) { return in_registers(v, 1); });
+    if (now("many") == 1) {  // else small batches have loops of their own
+      add("rows", 1, std::min<int64_t>(12, std::max(p_.max_batch, 1)), [&](int64_t v) { return in_registers(now("vectors"), v); });
+      add("vectors_1", 1, fit, [&](int64_t v) { return in_registers(v, 1); });
+    }
     add("tasks", 0, 1);
     add("tasks_1", 0, 1);
   }
@@ -198,6 +200,7 @@ class Chooser {
       return C % v == 0 && in_registers(now(held), now("taps") * v) && (!panels || now("task_channels") % v == 0);
     });
     if (panels) add("task_channels", 1, C, [&](int64_t v) { return C % v == 0 && v % now("channels") == 0; });
+    else if (now("task_samples") > 0) samples();
     else add("task_rows", (H + 31) / 32, H, [&](int64_t v) { return v % now("block_rows") == 0; });
     add("block_rows", 1, rows, [&](int64_t v) { return rows % v == 0; });
   }

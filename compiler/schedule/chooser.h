@@ -14,6 +14,7 @@ using ir::Type;
 constexpr double kGrainFlops = 200e3;     // work of a task below which another thread does not pay
 constexpr double kSplitSampleFlops = 1e6; // work of a sample from which it is shared between threads
 constexpr int64_t kLargeWeights = 512 << 10; // bytes
+constexpr int kManySamples = 32;          // from which a copy of small weights, turned, pays
 constexpr int64_t kFewTaps = 25;          // of a kernel whose loops are unrolled
 constexpr int64_t kGrainElements = 32768; // the same for kernels bound by memory
 
@@ -82,7 +83,7 @@ struct Chooser {
   void attention();
   void conv();
   void planes_tile(const Type& a, const Type& o);
-  void dot_tile(int64_t C, int64_t W);
+  void dot_tile(int64_t C, int64_t W, int64_t terms, int64_t inner);
   static int64_t rows_for(int64_t extent, int64_t most);
   int64_t even_share(int64_t extent, int64_t tasks) const;
   void conv_tasks(int64_t rows, int64_t channels, int64_t panel, double work);

@@ -129,7 +129,7 @@ class Planner {
     for (auto& b : plan_.buffers) {
       bool image = b.type.batched && b.type.rank() == 3 && b.type.dtype == ir::DType::f32 && !b.type.has_any_extent();
       bool ours = b.storage == Storage::arena || (b.storage == Storage::input && g_.values[groups_.root[b.value]].def != kNone);
-      b.planar = image && ours && !fixed.count(b.value) && b.type.dims[2] > 1 && b.type.dims[2] < m_.vector_floats && b.type.dims[1] >= m_.vector_floats;
+      b.planar = image && ours && !fixed.count(b.value) && b.type.dims[2] > 1 && b.type.dims[2] < m_.vector_floats && b.type.dims[1] >= m_.vector_floats / 2;
     }
   }
 

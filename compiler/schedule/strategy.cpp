@@ -1,7 +1,7 @@
 // A contraction's inner loop keeps a tile of accumulators in registers: `lanes` x `vectors` along the dim in which an operand is contiguous, times `rows` along
 // another dim, so that each load of an operand feeds several multiply-adds. What differs is which dims these are:
 //
-//   gemm         y[n, u]:        lanes along u, rows along n
+//   gemm         y[n, u]:        lanes along u, rows along n; small weights that lie along the sum are turned first, for many samples
 //   gemm_stream  y[n, u]:        the same for weights larger than the caches: K is split into tasks that stream a slice of the weights each
 //   dot          y[n, k]:        both operands contiguous along the reduction: lanes along it, a tile of k x n accumulators
 //   outer        dw[k, u]:       lanes along u, rows along k; the reduction is the batch; the optimiser follows in registers
@@ -9,7 +9,7 @@
 //   conv_depth   y[n, y, x, c]:  each channel its own kernel: lanes along channels, rows along x; all channels of a tile of pixels before the next
 //   conv_planes  y[n, y, x, c]:  few channels: lanes along x, all channels in the tile
 //   conv_dot     y[n, y, x, c]:  few channels of many, both operands contiguous along those: lanes along the reduction, a tile of channels x pixels
-//   taps_lanes   dw[ky,kx,c,k]:  lanes along k, a tile of taps; tasks are slices of image rows
+//   taps_lanes   dw[ky,kx,c,k]:  lanes along k, a tile of taps; tasks are samples, or slices of image rows where there are few
 //   taps_panels  dw[ky,kx,c,k]:  the same for many weights; tasks are groups of channels c, over the whole batch
 //   taps_planes  dw[ky,kx,c,k]:  few channels k: lanes along x, a reduction
 //   tokens       y[n, ..., t, u]: a matrix product for each sample: lanes along u, rows along t; panels of columns, or the outer dims, are tasks
@@ -21,7 +21,7 @@
 //   blocks       weights into blocks
 //   map, window  one element after another, lanes along the innermost dim
 //   rows         per-sample folds (softmax, layer norm, a mean over axes): a fold is computed for the row that needs it, lanes along the row or the result
-//   reduce       folds over the batch: slices of the outermost dim are tasks, whose sums are added in order
+//   reduce       folds over the batch: slices of it, or of the outermost dim where there are few samples, are tasks, whose sums are added in order
 //   scatter      in order along the batch, lanes along the innermost dim
 #include "compiler/schedule/strategy.h"
 
@@ -61,6 +61,7 @@ void Chooser::map() {
   s.name = "map";
   const Type& t = out().type;
   int64_t inner = out().planar ? t.dims[1] : t.rank() ? t.dims.back() : 1;
+  if (inner == 1 && t.rank() > 1) inner = t.dims[t.rank() - 2];
   s.vector = lanes_for(inner, m.vector_floats, 1, false).first;
   if (inner < m.vector_floats && inner > 1) s.vector = static_cast<int>(inner);
   tasks(t.rank() ? t.dims[0] : 1, static_cast<double>(t.has_any_extent() ? 1 : t.elements()), kGrainElements);
@@ -100,7 +101,7 @@ void Chooser::contraction(const ir::Node& node) {
   else if (node.op->attends) attention();
   else if (a.rank() == 2 || b.batched) tokens();
   else if (a.rank() == 3) conv();
-  else node.op->dot ? dot() : gemm();
+  else node.op->dot && (p.max_batch < kManySamples || b.bytes() > m.l2 / 2) ? dot() : gemm();  // else the weights are turned
 }
 
 Strategy Chooser::run() {

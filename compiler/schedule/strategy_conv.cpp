@@ -23,7 +23,7 @@ void Chooser::conv() {
   if (node.op->dot && C < m.vector_floats && terms % m.vector_floats == 0 && w.dims[2] == C && w.dims[3] == terms && phases_x * phases_y == 1 && !weights_in_pairs(p, k)) {
     s.name = "conv_dot";
     s.vector = m.vector_floats;
-    dot_tile(C, W);
+    dot_tile(C, W, terms / m.vector_floats * w.dims[0] * w.dims[1], in.dims[1]);
   } else if (C >= m.vector_floats || W < 4 || phases_x * phases_y > 1) {
     s.name = "conv_lanes";
     auto [lanes, vectors] = lanes_of_result(C, area > 1 ? 1 : 2);
@@ -58,6 +58,7 @@ void Chooser::planes_tile(const Type& a, const Type& o) {
     for (int64_t v = 1; v <= (area > 1 ? 4 : 2); ++v) {
       const int64_t width = std::min(W, v * s.vector / pool_x), computed = (width * pool_x + s.vector - 1) / s.vector * s.vector;
       if (width == 0 || computed != v * s.vector || (!padded && computed != width * pool_x)) continue;
+      if (v > 1 && area > 1 && width * pool_x < computed) continue;  // pooled pixels of several vectors are to be whole vectors
       for (int64_t l = 1; l <= (area > 1 || v < fit ? 1 : o.dims[0]); ++l) {
         const int64_t pixels = v * l * pool_y, most = v > 1 && area == 1 ? accumulators() : accumulators() * 3 / 4;
         if (C % c != 0 || c * pixels > std::max(most, pool_y)) continue;
@@ -71,16 +72,20 @@ void Chooser::planes_tile(const Type& a, const Type& o) {
   set("lines", lines);
 }
 
-// Channels and pixels of a tile, of which each sum is a vector.
-void Chooser::dot_tile(int64_t C, int64_t W) {
-  double best = -1;
+// Channels and pixels of a tile, of which each sum is a vector of `terms`; those of a channel's pixels are joined together, half of the vectors at each step. A tile of
+// a whole row leaves out what is beside the other operand's row, of `inner` pixels.
+void Chooser::dot_tile(int64_t C, int64_t W, int64_t terms, int64_t inner) {
+  double least = 0;
   int64_t channels = 1, pixels = 1;
   for (int64_t c = 1; c <= C; ++c)
     for (int64_t r = 1; r <= W; ++r) {
       if (C % c != 0 || c * r > accumulators() || c * r + std::min(c, r) + 1 > m.vector_registers) continue;
-      const double useful = static_cast<double>(W) / static_cast<double>((W + r - 1) / r * r);
-      const double score = useful * std::min(1.0, static_cast<double>(c * r) / kLatency) / (1.0 + static_cast<double>(c + r) / static_cast<double>(c * r));
-      if (score > best + 1e-9) best = score, channels = c, pixels = r;
+      int64_t joins = 0;
+      for (int64_t sums = m.vector_floats; sums > 1; sums /= 2) joins += (r * sums / 2 + m.vector_floats - 1) / m.vector_floats;
+      const double tile = static_cast<double>(c * r), used = r == W ? std::min(1.0, static_cast<double>(inner) / static_cast<double>(W)) : 1;
+      const double sums = static_cast<double>(terms) * used * (1 + static_cast<double>(c + r) / tile) / std::min(1.0, tile / kLatency);
+      const double cost = (sums + 3 * static_cast<double>(joins) / static_cast<double>(r)) * static_cast<double>((W + r - 1) / r * r);
+      if (least == 0 || cost < least - 1e-9) least = cost, channels = c, pixels = r;
     }
   set("channels", channels);
   set("rows", pixels);
@@ -164,7 +169,8 @@ void Chooser::winograd(int64_t pool_x, int64_t pool_y) {
 
 void Chooser::taps() {
   const Type& w = anchor_type();  // f32[KH, KW, C, K]
-  const Type& dy = p.graph->type(p.graph->nodes[k.anchor].inputs[1]);
+  const ir::Node& node = p.graph->nodes[k.anchor];
+  const Type& dy = p.graph->type(node.inputs[1]);
   int64_t K = w.dims[3], H = dy.dims[0], W = dy.dims[1];
   bool planes = K < m.vector_floats && W >= m.vector_floats / 2;
   s.name = planes ? "taps_planes" : "taps_lanes";
@@ -185,15 +191,18 @@ void Chooser::taps() {
   set(planes ? "filters" : "vectors", held);
   set("taps", taps);
   set("channels", channels);
-  int64_t task_rows = even_share(H, planes ? 2 * m.cores : 8);  // planes: a slice reads its halo again
-  if (!planes && w.bytes() > kLargeWeights) {  // one copy of dw for each slice would be too much
+  // Tasks are samples, or rows of the image where there are few; one copy of dw for each would be too much of a large one.
+  const int64_t tasks = 4 * m.cores, of_row = 4 * (p.graph->type(node.inputs[0]).dims[1] * C + W * K);
+  const bool panels = !planes && w.bytes() > kLargeWeights, by_sample = !panels && p.max_batch >= tasks;
+  if (panels) {
     s.name = "taps_panels";
-    task_rows = H;
-    set("task_channels", channels * largest_divisor(C / channels, std::max<int64_t>(1, C / channels / (4 * m.cores))));
+    set("task_channels", channels * largest_divisor(C / channels, std::max<int64_t>(1, C / channels / tasks)));
   }
+  const int64_t task_rows = panels || by_sample ? H : even_share(H, planes ? 2 * m.cores : 8);  // planes: a slice reads its halo again
   set("task_rows", task_rows);
+  set("task_samples", by_sample ? (p.max_batch + tasks - 1) / tasks : 0);
   const int64_t steps = planes ? (W + s.vector - 1) / s.vector : W;  // of the innermost loop along a row
-  set("block_rows", largest_divisor(task_rows, std::max<int64_t>(1, (planes ? 64 : 16) / steps)));
+  set("block_rows", largest_divisor(task_rows, std::max<int64_t>({1, (planes ? 64 : 16) / steps, panels ? 1 : m.l1 / 4 / of_row})));
 }
 
 // Tiles of an image, or taps of sums, transformed: all elements of one at once.

@@ -38,7 +38,7 @@ int64_t Chooser::vectors_of_one(int64_t extent, int64_t lanes, int64_t most) {
 void Chooser::gemm() {
   const Type& t = anchor_type();
   const Type& w = p.graph->type(p.graph->nodes[k.anchor].inputs[1]);
-  const int64_t K = w.dims[0], U = t.dims[0];
+  const int64_t U = t.dims[0], K = w.elements() / U;
   if (w.bytes() > m.l2 * 2 && K >= 4096 && U % 4 == 0 && split_of(K).first > 1) return stream_gemm(K, U);
   s.name = "gemm";
   int lanes = lanes_for(U, m.vector_floats, 1, false).first;
@@ -48,7 +48,10 @@ void Chooser::gemm() {
   Tile tile = tile_for(vectors, std::min<int64_t>(12, std::max(p.max_batch, 1)), std::min<int64_t>(fit, 4), false);
   set("vectors", std::min(tile.vectors, fit));
   set("rows", tile.rows);
-  set("vectors_1", vectors_of_one(U, lanes, std::min<int64_t>(fit, accumulators() / 2)));
+  // A sample alone reads whole rows of the weights, where they are short: what is read is then one piece of memory.
+  const bool row_1 = !p.graph->nodes[k.anchor].op->dot && tile.rows > 1 && vectors * lanes > U && registers_of(static_cast<int>(U)) <= accumulators() / 2;
+  if (row_1) set("vector_1", U), set("many", tile.rows);
+  set("vectors_1", row_1 ? 1 : vectors_of_one(U, lanes, std::min<int64_t>(fit, accumulators() / 2)));
   set("tasks", k.flops * p.max_batch >= 2 * kGrainFlops ? 1 : 0);
   set("tasks_1", w.bytes() > 256 << 10 ? 1 : 0);
 }
@@ -94,6 +97,7 @@ void Chooser::outer() {
   s.name = "outer";
   const Type& t = anchor_type();  // f32[K, U]
   auto [lanes, unused] = lanes_for(t.dims[1], m.vector_floats, 1, true);
+  if (const int U = static_cast<int>(t.dims[1]); lanes < m.vector_floats && 3 * registers_of(U) <= m.vector_registers - 2) lanes = U;  // a short row is one vector
   s.vector = lanes;
   const int64_t vectors = largest_divisor(t.dims[1] / lanes, 4);  // pieces long enough for memory, and rows enough that an operand is seldom read again
   set("vectors", vectors);

@@ -133,6 +133,26 @@ TEST_CASE("convolution's gradients") {
       }
 }
 
+TEST_CASE("gradients and sums of few channels, in rows that fit the registers and longer ones, whose tasks are samples or rows") {
+  for (auto [size, kernel] : {std::pair{10, 5}, {14, 5}, {31, 3}}) {
+    Net n;
+    const int64_t left = size - kernel + 1;
+    auto x = n.variable("x", Role::input, true, {size, size, 6}), dy = n.variable("dy", Role::input, true, {left, left, 16});
+    auto w = n.variable("w", Role::weight, false, {kernel, kernel, 6, 16});
+    Attrs a = conv_attrs(1, 0), d = a;
+    a.set("kh", int64_t{kernel}); a.set("kw", int64_t{kernel});
+    d.set("in_h", int64_t{size}); d.set("in_w", int64_t{size});
+    const ValueId dx = n.op("relu_grad", {n.op("conv_data_grad", {dy, w}, d), x});
+    n.out(n.op("conv_weight_grad", {x, dy}, a));
+    Attrs one = conv_attrs(1, 0);
+    one.set("kh", int64_t{1}); one.set("kw", int64_t{1});
+    n.out(n.op("conv_weight_grad", {x, dx}, one));
+    for (ValueId v : {dx, dy}) n.out(n.op("sum_to_channel", {v}));
+    check(n, 2, 3);
+    for (int batch : {16, 19}) check(n, batch, 19);
+  }
+}
+
 TEST_CASE("matrix products, streamed and small, whole tiles and single rows") {
   for (auto [k, u] : {std::pair{120, 84}, {400, 10}, {37, 5}, {9000, 300}})
     for (int batch : {1, 9, 33}) {
@@ -143,6 +163,7 @@ TEST_CASE("matrix products, streamed and small, whole tiles and single rows") {
       n.out(n.op("matmul_weight_grad", {x, dy}));
       n.out(n.op("sum_to_channel", {dy}));
       check(n, batch, 40);
+      if (batch < 10) check(n, batch, 10);
     }
 }
 
