@@ -158,9 +158,9 @@ Stage Applier::accumulate(Func f, std::vector<Var> tile) {
   return st;
 }
 
-void Applier::fetch_ahead(Func sums, size_t operand, int64_t elements, std::vector<FetchAhead::Round> rounds) {
+void Applier::fetch_ahead(Func sums, size_t operand, FetchAhead::Panel panel, std::vector<FetchAhead::Round> rounds) {
   if (const size_t at = operand_index(p, k, operand); at < k.inputs.size())
-    b.passes.push_back(std::make_unique<FetchAhead>(sums.name(), b.params[at].name(), elements, std::move(rounds)));
+    b.passes.push_back(std::make_unique<FetchAhead>(sums.name(), b.params[at].name(), panel, std::move(rounds)));
 }
 
 // Operands as large as the result that the sums `f` of a tile are combined with.
@@ -231,7 +231,7 @@ void Applier::reduce() {
     part.update().parallel(t);
     return;
   }
-  acc.update().split(r[0], xo_r, xi_r, s.vector);
+  acc.update().split(r[0], xo_r, xi_r, s.vector * num("sums"));
   Func part = acc.update().rfactor({{yo_r, t}, {xi_r, l}});
   Func store = part.in(acc);
   std::vector<Var> order = {l};
