@@ -33,6 +33,8 @@ inline void relax() {
 
 // Blocks lie one after another. A kernel may free one while later ones live: its bytes return when all after it are free too.
 struct Scratch { uint8_t* base = nullptr; size_t size = 0, top = 0, last = kNoBlock; };
+/// A parallel loop of a kernel: its body for one task, the first task, how many.
+struct Loop { Task body; int min, size; uint8_t* closure; };
 struct ScratchBlock { size_t before; bool freed; };  // where the block before it begins
 
 class Pool final : public Context {
@@ -70,6 +72,20 @@ class Pool final : public Context {
   // and waits only for tasks that a worker has begun: a worker that the system keeps from running delays nobody. What belongs to a job is written before it opens,
   // and stays until its last task is done.
   int parallel(Task f, int min, int size, uint8_t* closure) {
+    if (waiting_ && inside_ != this) return join({f, min, size, closure});
+    return run({f, min, size, closure});
+  }
+
+  int in_step(const Call* kernels, size_t count) override {
+    if (count == 0 || count > kMostInStep) return -1;
+    waiting_ = kernels;
+    left_ = count;
+    joined_ = 0;
+    return next_kernel();
+  }
+
+  int run(const Loop& loop) {
+    const auto [f, min, size, closure] = loop;
     if (size <= 1 || threads_ == 1 || inside_ == this || size > kMostTasks) {
       int failed = 0;
       for (int i = min; i < min + size && !failed; ++i) failed = f(this, i, closure);
@@ -122,6 +138,29 @@ class Pool final : public Context {
   }
 
  private:
+  int next_kernel() {
+    const Call& kernel = *waiting_++;
+    --left_;
+    return kernel.run(kernel.of);
+  }
+  // Kernels in step: each is called by the first loop of the one before, whose closure lives as long; the last one's loop runs all of them.
+  int join(const Loop& loop) {
+    loops_[joined_++] = loop;
+    if (left_ > 0) return next_kernel();
+    waiting_ = nullptr;
+    bool even = true;
+    for (size_t i = 1; i < joined_; ++i) even = even && loops_[i].size == loops_[0].size;
+    if (even) return run({[](void* pool, int task, uint8_t*) { return static_cast<Pool*>(pool)->task_of_all(task); }, 0, loop.size, nullptr});
+    int failed = 0;
+    for (size_t i = 0; i < joined_ && !failed; ++i) failed = run(loops_[i]);
+    return failed;
+  }
+  int task_of_all(int task) {
+    int failed = 0;
+    for (size_t i = 0; i < joined_ && !failed; ++i) failed = loops_[i].body(this, loops_[i].min + task, loops_[i].closure);
+    return failed;
+  }
+
   // A range in one word: the job's number, 16 bits, and the first task and the one after the last, 24 bits each.
   static uint64_t range(uint32_t job, int64_t first, int64_t end) {
     return uint64_t{job & 0xffff} << 48 | static_cast<uint64_t>(first) << 24 | static_cast<uint64_t>(end);
@@ -177,6 +216,10 @@ class Pool final : public Context {
   std::atomic<int> sleepers_{0}, failed_{0};
   std::atomic<bool> stop_{false};
   std::atomic<size_t> heap_blocks_{0};
+  static constexpr size_t kMostInStep = 4;
+  const Call* waiting_ = nullptr;  // kernels in step that are not called yet: `left_` of them
+  size_t left_ = 0, joined_ = 0;
+  Loop loops_[kMostInStep] = {};
   Task task_ = nullptr;
   uint8_t* closure_ = nullptr;
   int min_ = 0, size_ = 0;

@@ -265,10 +265,10 @@ std::string evaluate_text(const Unit& u) {
 std::string train_step_text(const Unit& u) {
   if (!u.train) return "    return NAN;  // compiled for inference only\n";
   return "    if (!training_ || !can_run(batch)) return NAN;\n    m_.lr = lr;\n    m_.seed = seed;\n    m_.step = step;\n    prepared_ = false;\n"
-         "    train_.failed = false;\n    train_.set_batch(batch);\n    train_.forward();\n" +
-         fmt::format("    const float loss = number(train_.{});\n", tensor_of(*u.train, u.train->loss_buffer)) + terms_text("train_", *u.train) +
-         fmt::format("    train_.backward();\n    train_.update();\n    finish(train_.failed, {{{}}});\n    return train_.failed ? NAN : loss;\n",
-                     outputs_text("train_", *u.train));
+         "    train_.failed = false;\n    train_.set_batch(batch);\n    train_.forward();\n    train_.backward();\n    train_.update();\n" +
+         terms_text("train_", *u.train) +
+         fmt::format("    finish(train_.failed, {{{}}});\n    return train_.failed ? NAN : number(train_.{});\n", outputs_text("train_", *u.train),
+                     tensor_of(*u.train, u.train->loss_buffer));
 }
 
 /// "16, 4": bytes of one sample of each port.

@@ -36,11 +36,16 @@ bool compile_kernels(const Unit& u, const BuildOptions& options, const TempFolde
   int64_t scratch = 0;
   built.kernels = static_cast<int>(built.train.size() + built.infer.size());
   built.from_cache = 0;
-  for (auto* list : {&built.train, &built.infer})
-    for (const lower::Object& o : *list) {
-      scratch = std::max(scratch, o.scratch);
+  for (auto* list : {&built.train, &built.infer}) {
+    int64_t together = 0;  // of kernels in step
+    for (size_t k = 0; k < list->size(); ++k) {
+      const lower::Object& o = (*list)[k];
+      together += o.scratch;
+      scratch = std::max(scratch, together);
+      if (!(list == &built.train ? u.train : u.infer)->kernels[k].with_next) together = 0;
       if (seen.insert(o.symbol).second && o.from_cache) ++built.from_cache;
     }
+  }
   built.memory = memory_of(u, scratch);
   return true;
 }

@@ -110,17 +110,25 @@ class Writer {
     s_ += "  }\n\n";
   }
 
-  std::string call(size_t k) const {
-    std::string s = fmt::format("check({}(context", symbols_[k]);
+  std::string invoke(size_t k) const {
+    std::string s = fmt::format("{}(context", symbols_[k]);
     for (int b : p_.kernels[k].inputs) s += ", &" + names_[static_cast<size_t>(b)];
     for (int b : p_.kernels[k].outputs) s += ", &" + names_[static_cast<size_t>(b)];
-    return s + "));";
+    return s + ")";
   }
+  std::string call(size_t k) const { return fmt::format("check({});", invoke(k)); }
 
   void function(const char* name, const char* doc, const std::vector<size_t>& kernels, Phase usual) {
     s_ += fmt::format("\n  /// {}\n  void {}() {{\n", doc, name);
-    for (size_t k : kernels) {
+    for (size_t i = 0; i < kernels.size(); ++i) {
+      const size_t k = kernels[i];
       const Kernel& kernel = p_.kernels[k];
+      const bool follows = i > 0 && p_.kernels[kernels[i - 1]].with_next;
+      if (kernel.with_next || follows) {
+        if (!follows) line("check(rt::in_step(context,");
+        line(fmt::format("    [&] {{ return {}; }}{}  // {}", invoke(k), kernel.with_next ? "," : "));", kernel.comment));
+        continue;
+      }
       const std::string comment = (kernel.phase == usual ? "" : std::string(to_string(kernel.phase)) + ": ") + kernel.comment, text = call(k);
       if (text.size() + comment.size() + 9 <= 160) line(text + "  // " + comment);
       else { line("// " + comment); line(text); }
@@ -141,7 +149,12 @@ class Writer {
         if (p_.kernels[order[i]].phase == phase) end = i + 1;
       return end;
     };
-    const size_t forward = end_of(Phase::forward), backward = std::max(forward, end_of(train ? Phase::backward : Phase::loss));
+    size_t forward = end_of(Phase::forward);
+    if (train)  // a penalty may come with its weight's gradient
+      for (size_t i = 0; i < forward; ++i)
+        if (p_.kernels[order[i]].phase == Phase::backward) forward = i;
+    size_t backward = std::max(forward, end_of(train ? Phase::backward : Phase::loss));
+    while (backward > 0 && p_.kernels[order[backward - 1]].with_next) ++backward;  // kernels in step stay together
     first.assign(order.begin(), order.begin() + static_cast<std::ptrdiff_t>(forward));
     second.assign(order.begin() + static_cast<std::ptrdiff_t>(forward), order.begin() + static_cast<std::ptrdiff_t>(backward));
     third.assign(order.begin() + static_cast<std::ptrdiff_t>(backward), order.end());

@@ -44,11 +44,11 @@ struct Applier {
   void fill_rows(Func pad);
   void stage_padding(Func at, VarOrRVar level, bool planes = false);
   void transpose(Func copy);
-  void fetch_ahead(Func sums, size_t operand, int64_t elements, std::vector<FetchAhead::Round> rounds);
+  void fetch_ahead(Func sums, size_t operand, FetchAhead::Panel panel, std::vector<FetchAhead::Round> rounds);
   void fetch_operands(Func sums);
   void gemm();
   void gemm_stream();
-  void stream(Func acc, RVar r, int rows, int vectors);
+  void stream(Func acc, RVar r, int rows, int vectors, int slices);
   void dot();
   void outer();
   Stage accumulate(Func f, std::vector<Var> tile);

@@ -179,9 +179,9 @@ Stage Applier::accumulate(Func f, std::vector<Var> tile) {
   return st;
 }
 
-void Applier::fetch_ahead(Func sums, size_t operand, int64_t elements, std::vector<FetchAhead::Round> rounds) {
+void Applier::fetch_ahead(Func sums, size_t operand, FetchAhead::Panel panel, std::vector<FetchAhead::Round> rounds) {
   if (const size_t at = operand_index(p, k, operand); at < k.inputs.size())
-    b.passes.push_back(std::make_unique<FetchAhead>(sums.name(), b.params[at].name(), elements, std::move(rounds)));
+    b.passes.push_back(std::make_unique<FetchAhead>(sums.name(), b.params[at].name(), panel, std::move(rounds)));
 }
 
 // Operands as large as the result that the sums `f` of a tile are combined with.
@@ -256,7 +256,7 @@ void Applier::reduce() {
   }
   const bool planes = slices_dim == 2 && rd == 3 && std::all_of(k.inputs.begin(), k.inputs.end(), [&](int i) { return p.buffers[i].planar || !p.buffers[i].type.batched; });
   if (planes) acc.update().fuse(r[0], r[1], plane);
-  acc.update().split(planes ? plane : RVar(r[0]), xo_r, xi_r, s.vector);
+  acc.update().split(planes ? plane : RVar(r[0]), xo_r, xi_r, s.vector * num("sums"));
   Func part = acc.update().rfactor({{yo_r, t}, {xi_r, l}});
   Func store = part.in(acc);
   std::vector<Var> order = {l};

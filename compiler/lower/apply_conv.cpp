@@ -51,7 +51,7 @@ void Applier::conv_lanes() {
   const ir::Type& w = p.graph->type(p.graph->nodes[k.anchor].inputs[1]);
   const bool as_it_lies = w.dims[0] * w.dims[1] == 1 && in.dims[0] == num("image_rows") && in.dims[1] == extent(1);  // a tile of pixels is one piece of the image
   const FetchAhead::Round round = num("pairs", 0) ? FetchAhead::Round{".pair", in.dims[2] / 2} : FetchAhead::Round{"r$x", in.dims[2]};
-  if (as_it_lies) fetch_ahead(acc, 0, num("rows") * in.dims[2], {round, {"block", blocked}});
+  if (as_it_lies) fetch_ahead(acc, 0, {num("rows") * in.dims[2]}, {round, {"block", blocked}});
 }
 
 // No padded copy: Halide cuts the loops where the image ends, so that pixels inside are read as they lie.
@@ -101,8 +101,8 @@ void Applier::winograd() {
   sums.compute_at(products, qo).vectorize(a[0], s.vector).unroll(a[0]).unroll(a[1]);
   sums.update().reorder(inner_to_reduction(sums, {a[0], a[1]})).vectorize(a[0], s.vector).unroll(a[0]).unroll(a[1]);
   const int64_t C = p.graph->type(p.graph->nodes[k.anchor].inputs[1]).dims[1];
-  if (const int64_t block = weights_block(p, k); block > 0) fetch_ahead(sums, 1, C * block, {{"r$x", C}, {"qo", held / rows}});
-  b.passes.push_back(std::make_unique<FetchAhead>(sums.name(), tiles.name(), rows * C, std::vector<FetchAhead::Round>{{"r$x", C}}));
+  if (const int64_t block = weights_block(p, k); block > 0) fetch_ahead(sums, 1, {C * block}, {{"r$x", C}, {"qo", held / rows}});
+  b.passes.push_back(std::make_unique<FetchAhead>(sums.name(), tiles.name(), FetchAhead::Panel{rows * C}, std::vector<FetchAhead::Round>{{"r$x", C}}));
   auto z = back.args();  // k, i, ex, q, n
   back.compute_at(o, ci).vectorize(z[0], s.vector).unroll(z[1]).unroll(z[2]);
 }

@@ -35,22 +35,23 @@ void Applier::gemm_stream() {
   samples(o.specialize(b.many && b.batch >= 32), 32);
   samples(o.specialize(b.many), num("many"));
   samples(Stage(o), 1);
-  stream(b.anchor.anchor, b.anchor.r[0], num("rows"), num("vectors"));
-  stream(b.few.anchor, b.few.r[0], 1, num("vectors_1"));
+  stream(b.anchor.anchor, b.anchor.r[0], num("rows"), num("vectors"), num("slices", num("split_k")));
+  stream(b.few.anchor, b.few.r[0], 1, num("vectors_1"), num("split_k"));
 }
 
-void Applier::stream(Func acc, RVar r, int rows, int vectors) {
+void Applier::stream(Func acc, RVar r, int rows, int vectors, int slices) {
   Func o = b.out;
   const auto au = acc.args()[0], an = acc.args()[1];
-  Var chunk("chunk"), block("block"), pu("pu"), pn("pn");
+  Var chunk("chunk"), block("block"), panel("panel"), pu("pu"), pn("pn");
   RVar ko("ko"), ki("ki"), kb("kb"), kk("kk");
   const ir::Type& w = p.graph->type(p.graph->nodes[k.anchor].inputs[1]);
-  acc.update().split(r, ko, ki, static_cast<int>(w.dims[0]) / num("split_k"));
+  acc.update().split(r, ko, ki, static_cast<int>(w.dims[0]) / slices);
   Func part = acc.update().rfactor(ko, chunk);
   part.update().split(ki, kb, kk, num("block_k"));
   Func reg = part.update().rfactor(kb, block);
-  part.update().split(au, co, pu, s.vector * vectors, TailStrategy::GuardWithIf).split(an, yo, pn, rows, TailStrategy::GuardWithIf)
-      .reorder({pu, pn, yo, co, kb, chunk}).vectorize(pu, s.vector).parallel(chunk);
+  const int panels = rows > 1 ? num("panels") : 1, tiles = static_cast<int>(w.dims[1]) / (s.vector * vectors * panels);  // of a panel
+  part.update().split(au, co, pu, s.vector * vectors, TailStrategy::GuardWithIf).split(co, panel, co, tiles, TailStrategy::GuardWithIf)
+      .split(an, yo, pn, rows, TailStrategy::GuardWithIf).reorder({pu, pn, yo, co, kb, panel, chunk}).vectorize(pu, s.vector).fuse(panel, chunk, task).parallel(task);
   acc.compute_at(o, no).vectorize(au, s.vector, TailStrategy::GuardWithIf);
   acc.update().reorder(au, an, ko).vectorize(au, s.vector, TailStrategy::GuardWithIf);
   part.compute_at(o, no).parallel(chunk).vectorize(au, s.vector, TailStrategy::GuardWithIf);
@@ -64,7 +65,9 @@ void Applier::stream(Func acc, RVar r, int rows, int vectors) {
       Func samples = b.params[x].in(reg);
       samples.compute_at(part, kb).vectorize(samples.args()[0], s.vector, TailStrategy::GuardWithIf);
     }
-    fetch_ahead(reg, 1, num("block_k") * w.dims[1], {{".kk", num("block_k")}, {".yo", 32 / rows}, {".co", w.dims[1] / (s.vector * vectors)}});
+    const int64_t block = num("block_k"), row = w.dims[1];
+    const FetchAhead::Panel columns = panels > 1 ? FetchAhead::Panel{row / panels, block, row, block * row} : FetchAhead::Panel{block * row};
+    fetch_ahead(reg, 1, columns, {{".kk", block}, {".yo", 32 / rows}, {".co", tiles}});
   } else {
     RVar kko("kko"), kki("kki");
     reg.update().split(kk, kko, kki, 2).reorder(kki, au, an, kko).vectorize(au, s.vector).unroll(kki);
@@ -90,7 +93,7 @@ void Applier::dot() {
   acc.compute_at(o, no).unroll(ak).unroll(an);
   acc.update().unroll(ak).unroll(an).atomic().vectorize(ri);
   const int64_t row = p.graph->type(p.graph->nodes[k.anchor].inputs[1]).dims[1];
-  fetch_ahead(part, 1, row * tile_k, {{".ro", row / s.vector}, {".no", std::max(1, p.max_batch / rows)}});
+  fetch_ahead(part, 1, {row * tile_k}, {{".ro", row / s.vector}, {".no", std::max(1, p.max_batch / rows)}});
   part.compute_at(o, no).reorder_storage(lane, ak, an).reorder(lane, ak, an).vectorize(lane).unroll(ak).unroll(an);
   part.update().reorder(lane, ak, an, ro).vectorize(lane).unroll(ak).unroll(an);
 }
@@ -148,8 +151,8 @@ void Applier::strassen() {
   sums.compute_at(products, qo).vectorize(a[0], s.vector).unroll(a[0]).unroll(a[1]);
   accumulate(sums, {a[0], a[1]});
   const int64_t C = p.graph->type(p.graph->nodes[k.anchor].inputs[1]).dims[1];
-  if (const int64_t block = weights_block(p, k); block > 0) fetch_ahead(sums, 1, C * block, {{"r$x", C}, {"qo", held / rows}});
-  b.passes.push_back(std::make_unique<FetchAhead>(sums.name(), blocks.name(), rows * C, std::vector<FetchAhead::Round>{{"r$x", C}}));
+  if (const int64_t block = weights_block(p, k); block > 0) fetch_ahead(sums, 1, {C * block}, {{"r$x", C}, {"qo", held / rows}});
+  b.passes.push_back(std::make_unique<FetchAhead>(sums.name(), blocks.name(), FetchAhead::Panel{rows * C}, std::vector<FetchAhead::Round>{{"r$x", C}}));
 }
 
 // Tasks are heads, whose keys, transposed, and values are copied. For a tile of rows: scores, in registers tile by tile; their folds; then the product.

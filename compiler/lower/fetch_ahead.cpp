@@ -130,8 +130,11 @@ Stmt FetchAhead::visit(const For* op) {
     done = done + Expr(Variable::make(Halide::Int(32), (*loop)->name)) * static_cast<int>(steps);
     steps *= round.times;
   }
-  const int64_t shared = std::gcd(elements_, steps);
-  const Expr at = simplify(base + static_cast<int>(elements_) + done * static_cast<int>(elements_ / shared) / static_cast<int>(steps / shared));
+  const int64_t all = panel_.elements * panel_.pieces, shared = std::gcd(all, steps);
+  const int piece = static_cast<int>(panel_.elements);
+  Expr next = done * static_cast<int>(all / shared) / static_cast<int>(steps / shared);
+  if (panel_.pieces > 1) next = next / piece * static_cast<int>(panel_.pitch) + next % piece;
+  const Expr at = simplify(base + static_cast<int>(panel_.next) + next);
   return For::make(op->name, op->min, op->extent, op->for_type, op->partition_policy, op->device_api, Block::make(fetch(weights_, type, at), op->body));
 }
 

@@ -8,16 +8,18 @@
 
 namespace netc::lower {
 
-/// A lowering pass for a reduction that reads a panel of weights, `elements` of them side by side in memory, several times: spread over all its steps it asks for
+/// A lowering pass for a reduction that reads a panel of weights several times: spread over all its steps it asks for
 /// the panel behind this one, so that the next reduction finds it in cache. Left to the processor, the first round over a panel would wait for memory, and the
 /// others leave it idle.
 class FetchAhead : public Halide::Internal::IRMutator {
  public:
   /// A loop over the panel, by the end of its name, and how often it runs (about).
   struct Round { std::string loop; int64_t times = 1; };
+  /// The panel: `elements` side by side in memory, or `pieces` of so many, `pitch` apart; the next one begins `next` elements after it.
+  struct Panel { int64_t elements = 0, pieces = 1, pitch = 0, next = elements; };
   /// `rounds`: from the innermost loop of the reduction `sums` outwards.
-  FetchAhead(std::string sums, std::string weights, int64_t elements, std::vector<Round> rounds)
-      : sums_(std::move(sums) + ".s1."), weights_(std::move(weights)), elements_(elements), rounds_(std::move(rounds)) {}
+  FetchAhead(std::string sums, std::string weights, Panel panel, std::vector<Round> rounds)
+      : sums_(std::move(sums) + ".s1."), weights_(std::move(weights)), panel_(panel), rounds_(std::move(rounds)) {}
 
  private:
   using IRMutator::visit;
@@ -25,7 +27,7 @@ class FetchAhead : public Halide::Internal::IRMutator {
   Halide::Internal::Stmt visit(const Halide::Internal::For*) override;
 
   std::string sums_, weights_;
-  int64_t elements_;
+  Panel panel_;
   std::vector<Round> rounds_;
   std::vector<const Halide::Internal::For*> around_;  // the loops around the one that is visited, outermost first
   std::vector<std::pair<std::string, Halide::Expr>> lets_;  // defined around it

@@ -46,14 +46,17 @@ void plan_arena(Plan& plan, const std::vector<ir::ValueId>& root) {
     blocks[it->second].bytes = std::max(blocks[it->second].bytes, bytes_of(plan, buffer));
   }
   const int n = static_cast<int>(plan.kernels.size());
-  for (int k = 0; k < n; ++k)
+  for (int k = 0, first = 0, last = 0; k < n; ++k) {
+    if (k > last) first = last = k;
+    while (plan.kernels[last].with_next) ++last;  // kernels in step run at the same time
     for (auto* list : {&plan.kernels[k].inputs, &plan.kernels[k].outputs})
       for (int b : *list)
         if (plan.buffers[b].storage == Storage::arena) {
           Block& block = blocks[block_of[root[plan.buffers[b].value]]];
-          block.first = std::min(block.first, k);
-          block.last = std::max(block.last, k);
+          block.first = std::min(block.first, first);
+          block.last = std::max(block.last, last);
         }
+  }
   // What prepare writes is read at every later step; outputs are read after the last kernel.
   for (auto& block : blocks)
     if (block.first < n && plan.kernels[block.first].phase == Phase::prepare) { block.first = 0; block.last = n; }

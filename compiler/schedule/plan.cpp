@@ -10,6 +10,7 @@
 #include "compiler/schedule/arena.h"
 #include "compiler/schedule/forms.h"
 #include "compiler/schedule/fuse.h"
+#include "compiler/schedule/in_step.h"
 #include "compiler/schedule/strategy.h"
 #include "compiler/schedule/tuning.h"
 
@@ -45,6 +46,7 @@ class Planner {
 
   Plan run() {
     groups_ = fuse(g_);
+    find_in_step(g_, groups_, m_);
     plan_.kernels = std::move(groups_.kernels);
     find_overwritten();
     make_buffers();
@@ -272,6 +274,7 @@ std::vector<StoredDim> stored_dims(const Buffer& b) {
 Plan plan_chosen(ChosenForms chosen, const Machine& m, int max_batch, const Tuning* tuning) {
   Plan p = Planner(std::move(chosen), m, max_batch).run();
   if (tuning) apply_tuning(p, m, *tuning);
+  share_tasks(p, m);
   return p;
 }
 
@@ -304,6 +307,7 @@ std::string print(const Plan& p) {
     };
     list("reads ", k.inputs);
     list("writes", k.outputs);
+    if (k.with_next) s += "           in step with the next\n";
   }
   return s;
 }

@@ -66,6 +66,7 @@ struct Kernel {
   double flops = 0, bytes = 0;    // of one sample
   double fixed_flops = 0, fixed_bytes = 0;  // whatever the batch: weights, their optimiser's
   bool unbatched = false;         // touches no batched tensor
+  bool with_next = false;         // runs in step with the kernel after it: task by task, each on the same part of a tensor that is larger than the caches
 };
 
 /// An input as the batch's kernels have it: as it is, or through a kernel that the data loader calls for each sample.

@@ -81,6 +81,7 @@ void Chooser::reduce() {
   int64_t inner = o.rank() ? o.dims.back() : 1;
   s.vector = static_cast<int>(std::min<int64_t>(m.vector_floats, inner >= m.vector_floats ? m.vector_floats : in.rank() > 1 ? in.dims[in.rank() - 2] : m.vector_floats));
   set("tasks", 16);
+  if (o.rank() == 0 && !in.batched) set("sums", largest_divisor(std::max<int64_t>(1, in.dims.back() / s.vector), 4));  // what one adds up, others needn't wait for
 }
 
 void Chooser::scatter() {

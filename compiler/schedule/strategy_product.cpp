@@ -76,8 +76,15 @@ void Chooser::stream_gemm(int64_t K, int64_t U) {
   set("rows", tile.rows);
   set("vectors_1", largest_divisor(U / lanes, m.l1 / 4 / (4 * lanes)));
   set("many", 8);  // samples, from which on a task keeps weights for all of them
-  set("split_k", split_of(K).first);
-  set("block_k", split_of(K).second);
+  const auto [slices, block] = split_of(K);
+  // A block of weights and the next, which is asked for meanwhile, have room in the second cache; wide layers are cut into panels of columns, and K into fewer slices.
+  const int64_t tiles = U / lanes / tile.vectors;
+  int64_t panels = 1;
+  while (panels < tiles && (tiles % panels != 0 || block * (U / panels) * 4 > m.l2 / 4)) ++panels;
+  set("panels", panels);
+  set("slices", largest_divisor(slices, std::max<int64_t>(1, slices / panels)));
+  set("split_k", slices);
+  set("block_k", block);
 }
 
 void Chooser::dot() {
