@@ -40,6 +40,7 @@ OpDef avg_pool() {
   d.kind = Kind::window;
   d.overlapping = pools_overlap;
   d.windows = pool_windows;
+  d.scales_input = 0;
   d.shape = [](Types in, const Attrs& a, std::vector<Type>& out, std::string& error) {
     out.resize(1);
     return pool_type(in[0], a, out[0], error, "avg_pool");

@@ -37,6 +37,9 @@ void add_updates(ir::Graph&, const ir::Registry&, const ir::OptimizerDef&, const
 /// Inference: affine maps after a contraction go into its weights and one offset; other affine maps become x * scale + shift with both known at load.
 [[nodiscard]] ir::Graph fold_affine(ir::Graph, const ir::Registry&);
 
+/// Linear poolings before the contractions of single pixels that they follow, where that takes less arithmetic.
+[[nodiscard]] ir::Graph pool_first(ir::Graph);
+
 /// The operands of contractions rounded to bf16, but for those of the net's input.
 [[nodiscard]] ir::Graph round_products(ir::Graph, const ir::Registry&);
 

@@ -47,7 +47,9 @@ void train(const sema::Model& m, const Registry& r, const PipelineOptions& optio
   Runner pass("training", options);
   Loss loss;
   std::map<int32_t, ValueId> gradients;
-  // First: autodiff starts from it, and a softmax under the loss is still to be seen.
+  // Before gradients are taken: then theirs are of fewer pixels, too.
+  pass("pool_first", g, [](Graph& g) { g = pool_first(std::move(g)); });
+  // Autodiff starts from it, and a softmax under the loss is still to be seen.
   pass("loss", g, [&](Graph& g) { loss = add_loss(g, r, m.train.losses); });
   // From the data's loss only: a penalty's gradient needs no node of its own per weight, see update.
   pass("autodiff", g, [&](Graph& g) { gradients = add_gradients(g, r, loss.data); });
@@ -77,6 +79,8 @@ void infer(const char* name, const Registry& r, const PipelineOptions& options, 
   Runner pass(name, options);
   // First: it cuts off dropout and the batch's statistics, so that affine maps read state only.
   pass("inference", g, [](Graph& g) { g = to_inference(std::move(g)); });
+  // Less arithmetic; before folding, which may put an offset between.
+  pass("pool_first", g, [](Graph& g) { g = pool_first(std::move(g)); });
   // Before merging: what is left of constants would hide equal nodes.
   pass("constant_fold", g, [](Graph& g) { g = fold_constants(std::move(g)); });
   // A normalisation after a convolution costs nothing then; elsewhere one multiply-add.
@@ -91,7 +95,8 @@ void infer(const char* name, const Registry& r, const PipelineOptions& options, 
 }  // namespace
 
 const std::vector<std::string>& pass_names() {
-  static const std::vector<std::string> names = {"loss", "autodiff", "update", "inference", "constant_fold", "fold_batch_norm", "cse", "dce", "round_products"};
+  static const std::vector<std::string> names = {"pool_first", "loss", "autodiff", "update", "inference", "constant_fold", "fold_batch_norm", "cse", "dce",
+                                                 "round_products"};
   return names;
 }
 

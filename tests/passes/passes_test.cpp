@@ -294,7 +294,7 @@ TEST_CASE("the pipeline: evaluation is inference with the loss, all is determini
   options.timings = &timings;
   const Program p = run_pipeline(m, reg(), options);
   CHECK(printed == std::vector<std::string>{"inference/cse", "training/cse", "evaluation/cse"});
-  CHECK(timings.size() == 5 + 6 + 6);
+  CHECK(timings.size() == 6 + 7 + 7);
   CHECK(p.training.outputs.size() == 2);
   CHECK(p.evaluation.outputs[0].name == "probs");
   CHECK(p.evaluation.outputs[1].name == "loss");
@@ -315,4 +315,33 @@ TEST_CASE("the pipeline: evaluation is inference with the loss, all is determini
   CHECK(forward.training.nodes.empty());
   CHECK(forward.evaluation.nodes.empty());
   CHECK(print(forward.inference) == print(p.inference));
+}
+
+TEST_CASE("a mean over windows goes before a 1 x 1 convolution where that saves products") {
+  const auto window = [](int64_t stride, int64_t pad) {
+    return Attrs{{"stride_h", stride}, {"stride_w", stride}, {"pad_top", pad}, {"pad_bottom", pad}, {"pad_left", pad}, {"pad_right", pad}};
+  };
+  const auto pool = [&](int64_t size, int64_t stride, int64_t pad) {
+    Attrs a = window(stride, pad);
+    a.set("kernel_h", size), a.set("kernel_w", size);
+    return a;
+  };
+  struct Case { const char* what; int64_t taps; Attrs conv, pool; const char* op; bool read_twice, moves; };
+  const Attrs halves = pool(2, 2, 0), one = window(1, 0);
+  for (const Case& t : {Case{"mean", 1, one, halves, "avg_pool", false, true}, {"partly outside", 1, one, pool(2, 2, 1), "avg_pool", false, true},
+                        {"others read it", 1, one, halves, "avg_pool", true, false}, {"several taps", 3, window(1, 1), halves, "avg_pool", false, false},
+                        {"a stride", 1, window(2, 0), halves, "avg_pool", false, false}, {"no fewer pixels", 1, one, pool(1, 1, 0), "avg_pool", false, false},
+                        {"no mean", 1, one, halves, "max_pool", false, false}}) {
+    CAPTURE(t.what);
+    Small s;
+    const ValueId x = s.var("x", Role::input, {8, 8, 4}, true), w = s.var("w", Role::weight, {t.taps, t.taps, 4, 3}), y = s.add("conv", {x, w}, t.conv);
+    s.g.outputs.push_back({"y", s.add(t.op, {y}, t.pool)});
+    if (t.read_twice) s.g.outputs.push_back({"whole", y});
+    const Graph moved = pool_first(s.g);
+    check_verified(moved);
+    REQUIRE(moved.nodes.size() == 2);
+    CHECK((moved.nodes[0].op->name == t.op) == t.moves);
+    const Contents c = contents_of(s.g, kBatch);
+    CHECK(difference(result(s.g, "y", c), result(moved, "y", c)) < 1e-12);
+  }
 }
