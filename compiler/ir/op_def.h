@@ -83,6 +83,7 @@ struct GradContext {
 struct Target {
   int lanes = 8, registers = 16;
   bool bf16_dot = false;                      // one instruction adds two products of bf16 to a float32
+  int64_t l2 = 512 << 10;                     // bytes of a core's second cache
 };
 
 /// Another way to compute a node's results, as the schedule may want it: other operators, or operands stored otherwise.

@@ -317,8 +317,11 @@ Form winograd_form(int64_t m, int64_t r, bool turned) {
     if (in_pairs(n, g, target, turned ? Reads{1, 0} : Reads{0, 1})) return std::nullopt;  // which is faster, and exact
     if (block_of(K / at.groups, target) == 0 || C * at.groups % target.lanes != 0 || C < 2 * target.lanes || ty * tx < 4) return std::nullopt;
     const double elements = static_cast<double>(t2 * tx * ty), c = static_cast<double>(C), k = static_cast<double>(K);
-    // The transforms move as much as they compute; and the weights, t2 / r2 times as many, come from far for each sample.
-    return 2 * elements * c * k + 40 * elements * (c * at.groups + k) + 15 * static_cast<double>(t2) * c * k;
+    // The transforms move as much as they compute; and the weights, t2 / r2 times as many, come from far for each sample. Unless they are more than the tiles and
+    // tasks are panels of them, each row of tiles reads them all, the more slowly the less of them stays in a core's cache.
+    const double weights = static_cast<double>(t2) * c * k, cached = std::min(1.0, 4 * weights / static_cast<double>(target.l2));
+    const bool by_panel = K / at.groups >= 2 * block_of(K / at.groups, target) && k > static_cast<double>(tx * ty);
+    return 2 * elements * c * k + 40 * elements * (c * at.groups + k) + weights * (15 + (by_panel ? 0 : 13 * cached * static_cast<double>(ty)));
   };
   f.rewrite = [m, r, turned](Graph& g, NodeId id, const Target& target) {
     const Node n = g.nodes[id];

@@ -1,6 +1,7 @@
 // Sums over windows, the same in all channels, change places with what is linear and looks at one pixel at a time:
 //   pool(contraction(x, w))  ->  contraction(pool(x), w)
-// A mean of 2 x 2 pixels leaves a quarter of a 1 x 1 convolution's products. Only where nobody else reads what is between, else the contraction would run twice.
+// A mean of 2 x 2 pixels leaves a quarter of a 1 x 1 convolution's products. Only where nobody else reads what is between, else the contraction would run
+// twice.
 #include "compiler/ir/by_pixel.h"
 #include "compiler/passes/passes.h"
 #include "compiler/passes/rewrite.h"

@@ -10,7 +10,7 @@ namespace {
 
 constexpr const char* kAsIs = "as_is";
 
-ir::Target target_of(const Machine& m) { return {m.vector_floats, m.vector_registers, m.bf16_dot}; }
+ir::Target target_of(const Machine& m) { return {m.vector_floats, m.vector_registers, m.bf16_dot, m.l2}; }
 
 const ir::Form* find(const ir::OpDef& op, const std::string& name) {
   for (const ir::Form& form : op.forms)

@@ -13,6 +13,8 @@
 #include <map>
 #include <set>
 
+#include "compiler/ir/by_pixel.h"
+
 namespace netc::schedule {
 namespace {
 
@@ -136,9 +138,10 @@ class Fuser {
     }
     return false;
   }
-  // A convolution that alone reads what was made of the net's inputs element by element makes it in its tasks' copies of the image.
+  // A convolution that alone reads what was made element by element of the net's inputs, or pixel by pixel, makes it in its tasks' copies of the image.
   bool copies(ValueId v, const Node& reader) const {
-    return reader.op->windows && !reader.op->transforms_tiles && users_[v].size() == 1 && reader.inputs[0] == v && reader.inputs[1] != v && from_inputs(v);
+    return reader.op->windows && !reader.op->transforms_tiles && users_[v].size() == 1 && reader.inputs[0] == v && reader.inputs[1] != v &&
+           (from_inputs(v) || ir::by_pixel(reader, g_));
   }
   bool from_inputs(ValueId v) const {
     const NodeId d = g_.values[v].def;

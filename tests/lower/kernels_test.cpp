@@ -107,6 +107,20 @@ TEST_CASE("what a convolution alone reads of the input is made in its copy of th
       }
 }
 
+TEST_CASE("what a 1 x 1 convolution alone reads element by element is made in its tasks' copies") {
+  for (const auto& [h, w, channels, filters] : {std::array<int64_t, 4>{56, 28, 64, 128}, {7, 7, 32, 512}, {5, 6, 6, 8}, {9, 21, 24, 6}}) {
+    Net n;
+    auto x = n.variable("x", Role::input, true, {h, w, channels / 2}), b = n.variable("b", Role::weight, false, {channels});
+    auto f = n.variable("w", Role::weight, false, {1, 1, channels, filters});
+    const auto joined = n.op("concat", {x, x}, {{"axis", int64_t{2}}});
+    n.out(joined);
+    n.out(n.op("relu", {n.op("conv", {n.op("relu", {n.op("bias_add", {joined, b})}), f}, conv_attrs(1, 0))}));
+    const schedule::Plan plan = schedule::make_plan(n.g, schedule::host_machine(), 3);
+    CHECK(plan.kernels.back().input_values.front() == joined);
+    check(n, 2, 3);
+  }
+}
+
 TEST_CASE("the gradient in few channels, as planes") {
   Net n;
   auto dy = n.variable("dy", Role::input, true, {33, 35, 16}), w = n.variable("w", Role::weight, false, {3, 3, 6, 16}), x = n.variable("x", Role::weight, false, {3, 3, 6, 6});

@@ -327,10 +327,11 @@ TEST_CASE("a mean over windows goes before a 1 x 1 convolution where that saves 
     return a;
   };
   struct Case { const char* what; int64_t taps; Attrs conv, pool; const char* op; bool read_twice, moves; };
-  for (const Case& t : {Case{"mean", 1, window(1, 0), pool(2, 2, 0), "avg_pool", false, true}, {"partly outside", 1, window(1, 0), pool(2, 2, 1), "avg_pool", false, true},
-                        {"others read it", 1, window(1, 0), pool(2, 2, 0), "avg_pool", true, false}, {"several taps", 3, window(1, 1), pool(2, 2, 0), "avg_pool", false, false},
-                        {"a stride", 1, window(2, 0), pool(2, 2, 0), "avg_pool", false, false}, {"all pixels", 1, window(1, 0), pool(1, 1, 0), "avg_pool", false, false},
-                        {"no mean", 1, window(1, 0), pool(2, 2, 0), "max_pool", false, false}}) {
+  const Attrs halves = pool(2, 2, 0), one = window(1, 0);
+  for (const Case& t : {Case{"mean", 1, one, halves, "avg_pool", false, true}, {"partly outside", 1, one, pool(2, 2, 1), "avg_pool", false, true},
+                        {"others read it", 1, one, halves, "avg_pool", true, false}, {"several taps", 3, window(1, 1), halves, "avg_pool", false, false},
+                        {"a stride", 1, window(2, 0), halves, "avg_pool", false, false}, {"no fewer pixels", 1, one, pool(1, 1, 0), "avg_pool", false, false},
+                        {"no mean", 1, one, halves, "max_pool", false, false}}) {
     CAPTURE(t.what);
     Small s;
     const ValueId x = s.var("x", Role::input, {8, 8, 4}, true), w = s.var("w", Role::weight, {t.taps, t.taps, 4, 3}), y = s.add("conv", {x, w}, t.conv);
