@@ -229,7 +229,7 @@ thread_local Pool* Pool::owner_ = nullptr;
 thread_local Pool* Pool::inside_ = nullptr;
 thread_local int Pool::slot_ = 0;
 
-constexpr size_t kHugePage = size_t{2} << 20;
+constexpr size_t kPage = 4096, kHugePage = size_t{2} << 20;
 
 }  // namespace
 
@@ -246,13 +246,18 @@ void AlignedFree::operator()(void* p) const { if (p) munmap(p, bytes); }
 
 AlignedMemory allocate_aligned(size_t bytes) {
   if (bytes == 0) bytes = 1;
-  size_t page = bytes >= 4 * kHugePage ? kHugePage : 4096;
+  size_t page = bytes >= 4 * kHugePage ? kHugePage : kPage;
   size_t size = (bytes + page - 1) / page * page;
   if (size < bytes) return AlignedMemory(nullptr, AlignedFree{0});
   void* p = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);  // the kernel hands out zeroed pages
   if (p == MAP_FAILED) return AlignedMemory(nullptr, AlignedFree{0});
   if (page == kHugePage) madvise(p, size, MADV_HUGEPAGE);
   return AlignedMemory(p, AlignedFree{size});
+}
+
+void forget_mapped(const void* p, size_t bytes) {  // whole pages, those at the ends too: their neighbours' bytes come again as well
+  const uintptr_t begin = reinterpret_cast<uintptr_t>(p) / kPage * kPage, end = (reinterpret_cast<uintptr_t>(p) + bytes + kPage - 1) / kPage * kPage;
+  if (bytes > 0) madvise(reinterpret_cast<void*>(begin), end - begin, MADV_DONTNEED);
 }
 
 }  // namespace netc::rt

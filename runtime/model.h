@@ -112,8 +112,9 @@ class Model {
   virtual const ModelInfo& info() const = 0;
   /// The storage of a variable (row-major), or null when this instance does not hold it (slots without training).
   virtual float* variable(size_t index) = 0;
-  /// Makes the instance read variable `index` from `data` (a mapped file) instead of its own storage: inference only; data must outlive it.
-  virtual void bind_variable(size_t index, const float* data) = 0;
+  /// Makes the instance read variable `index` from `data` instead of its own storage: inference only; data must outlive it. `of_file`: data lies in a mapping of
+  /// a file that nobody writes, and takes no memory once what is made of it is made.
+  virtual void bind_variable(size_t index, const float* data, bool of_file) = 0;
   /// The batch's input `port`: max_batch samples of info().ingested[port]; and its labels. Null when there is no such port.
   virtual void* input(size_t port = 0) = 0;
   virtual void* labels(size_t port = 0) = 0;
@@ -138,7 +139,7 @@ struct CreateOptions {
   int threads = 0;        // 0: as many as the machine has cores
   int max_batch = 0;      // 0: info().max_batch
   bool training = false;  // holds slots and the training arena
-  bool own_weights = true;  // false: every variable will be bound to a mapped file
+  bool own_weights = true;  // false: every variable will be bound
 };
 
 /// Implemented by generated code. On failure (memory): null, and `error` says why.

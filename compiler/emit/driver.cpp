@@ -20,6 +20,7 @@ constexpr const char* kHead = R"cpp(// $net$ as C++: written by netc $version$ f
 #include <math.h>
 #include <string.h>
 
+#include "runtime/arena.h"
 #include "runtime/halide_buffer.h"
 #include "runtime/kernel_support.h"
 #include "runtime/model.h"
@@ -39,9 +40,14 @@ $tables$
 struct Memory {
   char* arena = nullptr;
   float* variables[$variable_slots$] = {};
+  bool of_file[$variable_slots$] = {};  // a variable that lies in a mapped file
   const void* inputs[$inputs$] = {};
 $memory_labels$  float lr = 0;
   uint32_t seed = 0, step = 0;
+  /// Takes no more memory until it is read again.
+  void forget(size_t variable, size_t bytes) const {
+    if (of_file[variable]) rt::forget_mapped(variables[variable], bytes);
+  }
 };
 
 )cpp";
@@ -89,9 +95,10 @@ $connect$    use_buffers({}, {});
     prepared_ = false;  // the caller may write to it
     return index < $variables$ ? m_.variables[index] : nullptr;
   }
-  void bind_variable(size_t index, const float* data) override {
+  void bind_variable(size_t index, const float* data, bool of_file) override {
     if (index >= $variables$) return;
     m_.variables[index] = const_cast<float*>(data);  // inference only reads it
+    m_.of_file[index] = of_file;
     prepared_ = false;
     place();
   }
@@ -139,7 +146,7 @@ $place$  }
     if (!can_run(batch)) return false;
     inference_.failed = false;
     inference_.set_batch(batch);
-    if (!prepared_) inference_.prepare();
+    if (!prepared_) inference_.prepare(m_);
     prepared_ = true;
     return true;
   }
@@ -233,8 +240,10 @@ std::string run_kernel_text(const Unit& u) {
     s += fmt::format("    if (index < {}) {{\n      if (!training_) return;\n      train_.set_batch(batch);\n", train);
     s += "      for (int i = 0; i < repeats; ++i) train_.run_kernel(index);\n      return;\n    }\n";
   }
-  s += "    inference_.set_batch(batch);\n";
-  s += fmt::format("    for (int i = 0; i < repeats; ++i) inference_.run_kernel({});\n", train ? fmt::format("index - {}", train) : "index");
+  const std::string slice = std::to_string(u.infer->slice), run = fmt::format("inference_.run_kernel({});\n", train ? fmt::format("index - {}", train) : "index");
+  if (u.infer->slice == 0) return s + "    inference_.set_batch(batch);\n    for (int i = 0; i < repeats; ++i) " + run;
+  s += "    for (int i = 0; i < repeats; ++i)\n      for (int left = batch; left > 0; left -= " + slice + ") {  // in slices, as forward() does\n";
+  s += "        inference_.set_batch(std::min(left, " + slice + "));\n        " + run + "      }\n";
   return s;
 }
 
@@ -309,7 +318,7 @@ std::string driver_source(const Unit& u) {
       {"tables", tables},
       {"training_check", training_check},
       {"arena",
-       trains ? fmt::format("training_ ? {} : {}", std::max(memory.train_arena, memory.infer_arena), memory.infer_arena) : std::to_string(memory.infer_arena)},
+       trains ? "training_ ? std::max(train_.plan(max_batch_), inference_.plan(max_batch_)) : inference_.plan(max_batch_)" : "inference_.plan(max_batch_)"},
       {"allocate_slots",
        trains ? "    if (training_) {\n      slots_ = rt::allocate_aligned(kInfo.memory.slots);\n      enough = enough && slots_;\n    }\n" : ""},
       {"connect", (trains ? fmt::format(reconnect, "train_") : "") + fmt::format(reconnect, "inference_")},

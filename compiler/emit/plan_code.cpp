@@ -1,6 +1,7 @@
 // One plan as a C++ struct: a descriptor for each tensor, its place in memory, and the kernels' calls grouped into steps.
 #include <algorithm>
 #include <functional>
+#include <map>
 #include <set>
 
 #include <fmt/format.h>
@@ -16,6 +17,8 @@ using schedule::Kernel;
 using schedule::Phase;
 using schedule::Plan;
 using schedule::Storage;
+
+constexpr int64_t kForgotten = 64 << 10;  // bytes of a variable that is worth a call to the system
 
 bool is_train(const Unit& u, const Plan& p) { return &p == u.train; }
 
@@ -42,6 +45,7 @@ class Writer {
     s_ += "  bool failed = false;      // a kernel reported an error\n\n";
     members();
     describe();
+    arena();
     place();
     set_batch();
     s_ += "  void check(int code) { failed |= code != 0; }\n";
@@ -64,7 +68,7 @@ class Writer {
       case Storage::variable: return p_.graph->variables[b.variable].name;
       case Storage::scalar: return "scalar";
       case Storage::constant: return "constant";
-      case Storage::arena: return fmt::format("arena + {}", b.offset);
+      case Storage::arena: return fmt::format("arena + at[{}]", b.arena_block);
     }
     return "";
   }
@@ -85,10 +89,26 @@ class Writer {
     s_ += "  }\n";
   }
 
+  void arena() {
+    if (p_.blocks.empty()) {
+      s_ += "\n  size_t plan(int) { return 0; }\n";
+      return;
+    }
+    s_ += "\n  /// What shares the arena: bytes, bytes of each sample, the first and the last kernel that it is for";
+    s_ += p_.slice > 0 ? ", whether it has all slices.\n" : ".\n";
+    s_ += "  static constexpr rt::ArenaBlock kBlocks[] = {";
+    for (size_t i = 0; i < p_.blocks.size(); ++i) {
+      const rt::ArenaBlock& b = p_.blocks[i];
+      s_ += fmt::format("{}{{{}, {}, {}, {}{}}},", i % 6 == 0 ? "\n      " : " ", b.fixed, b.of_sample, b.first, b.last, p_.slice > 0 ? b.whole ? ", true" : ", false" : "");
+    }
+    s_ += fmt::format("\n  }};\n  int64_t at[{0}] = {{}};  // where each begins\n  /// Plans the arena for batches up to `max_batch`; the bytes it takes.\n"
+                      "  size_t plan(int max_batch) {{ return static_cast<size_t>(rt::place_blocks(kBlocks, max_batch, {1}, at)); }}\n", p_.blocks.size(), p_.slice);
+  }
+
   void place() {
     s_ += "\n  /// Where each tensor lies. place_data: those of the batch, which the caller may exchange between steps.\n  void place(const Memory& m) {\n";
     each([&](const Buffer& b, const std::string& name) {
-      if (b.storage == Storage::arena) line(fmt::format("{}.place(m.arena + {});", name, b.offset));
+      if (b.storage == Storage::arena) line(fmt::format("{}.place(m.arena + at[{}]);", name, b.arena_block));
       if (b.storage == Storage::constant) line(fmt::format("{}.place({});", name, constants_name(u_, p_, b.variable)));
       if (b.storage == Storage::scalar) line(fmt::format("{}.place(&m.{});", name, p_.graph->variables[b.variable].name));
       if (b.storage == Storage::variable) line(fmt::format("{}.place(m.variables[{}]);", name, variables_.find(p_.graph->variables[b.variable].name)));
@@ -118,6 +138,13 @@ class Writer {
   }
   std::string call(size_t k) const { return fmt::format("check({});", invoke(k)); }
 
+  void call_line(size_t k, Phase usual) {
+    const Kernel& kernel = p_.kernels[k];
+    const std::string comment = (kernel.phase == usual ? "" : std::string(to_string(kernel.phase)) + ": ") + kernel.comment, text = call(k);
+    if (text.size() + comment.size() + 9 <= 160) line(text + "  // " + comment);
+    else { line("// " + comment); line(text); }
+  }
+
   void function(const char* name, const char* doc, const std::vector<size_t>& kernels, Phase usual) {
     s_ += fmt::format("\n  /// {}\n  void {}() {{\n", doc, name);
     for (size_t i = 0; i < kernels.size(); ++i) {
@@ -129,11 +156,30 @@ class Writer {
         line(fmt::format("    [&] {{ return {}; }}{}  // {}", invoke(k), kernel.with_next ? "," : "));", kernel.comment));
         continue;
       }
-      const std::string comment = (kernel.phase == usual ? "" : std::string(to_string(kernel.phase)) + ": ") + kernel.comment, text = call(k);
-      if (text.size() + comment.size() + 9 <= 160) line(text + "  // " + comment);
-      else { line("// " + comment); line(text); }
+      call_line(k, usual);
     }
     s_ += "  }\n";
+  }
+
+  // The prepare phase. Variables that the net's outputs do not read afterwards are forgotten one by one, so that they and what is made of them are never all in
+  // memory. A loss that reads them has them from their file again.
+  void prepare_once(const std::vector<size_t>& kernels) {
+    std::map<int32_t, size_t> last;  // the kernel that reads a variable last
+    for (const size_t k : kernels)
+      for (int b : p_.kernels[k].inputs)
+        if (const Buffer& in = p_.buffers[static_cast<size_t>(b)]; in.storage == Storage::variable) last[in.variable] = k;
+    for (const Kernel& k : p_.kernels)
+      if (k.phase == Phase::forward)
+        for (int b : k.inputs) last.erase(p_.buffers[static_cast<size_t>(b)].storage == Storage::variable ? p_.buffers[static_cast<size_t>(b)].variable : -1);
+    s_ += "\n  /// What depends on the weights alone: once after they change. What forward() does not read is forgotten.\n  void prepare(const Memory& m) {\n";
+    for (const size_t k : kernels) {
+      call_line(k, Phase::prepare);
+      for (const auto& [variable, reader] : last) {
+        const int64_t bytes = p_.graph->type(p_.graph->variables[variable].value).bytes();
+        if (reader == k && bytes >= kForgotten) line(fmt::format("m.forget({}, {});", variables_.find(p_.graph->variables[variable].name), bytes));
+      }
+    }
+    s_ += kernels.empty() ? "    (void)m;\n  }\n" : "  }\n";
   }
 
   // The plan's order is kept: a step ends after its last kernel, and what the plan puts between (running statistics) runs there too.
@@ -164,7 +210,7 @@ class Writer {
       function("update", "New weights, in place.", third, Phase::update);
       return;
     }
-    function("prepare", "What depends on the weights alone: once after they change.", prepare, Phase::prepare);
+    prepare_once(prepare);
     if (p_.slice > 0) slices();
     function(p_.slice > 0 ? "forward_slice" : "forward", "The net's outputs.", first, Phase::forward);
     second.insert(second.end(), third.begin(), third.end());
@@ -211,7 +257,7 @@ std::vector<std::string> tensor_names(const Plan& p) {
   for (const std::vector<int>& outputs : {p.output_buffers, p.term_buffers, {p.loss_buffer}})
     for (int b : outputs)
       if (b >= 0) wanted[static_cast<size_t>(b)] = true;
-  std::set<std::string> used = {"context", "batch", "failed", "describe", "place", "place_data", "set_batch", "check", "prepare", "forward", "backward", "update", "run_kernel", "m", "n"};
+  std::set<std::string> used = {"context", "batch", "failed", "describe", "place", "place_data", "plan", "at", "kBlocks", "max_batch", "set_batch", "check", "prepare", "forward", "backward", "update", "run_kernel", "m", "n"};
   used.insert({"forward_slice", "all", "first", "loss", "index", "code", "rt", "Memory", "Training", "Inference"});
   std::vector<std::string> names(p.buffers.size());
   for (size_t b = 0; b < p.buffers.size(); ++b) {

@@ -1,6 +1,7 @@
 // Greedy: of the tensors that lie idle at the fullest moment of a step, waiting for the backward pass, the one that frees most bytes for the time of computing
 // it again is dropped, and the step is planned anew. What makes another moment fuller than the fullest was is put back, and at the end what need not be dropped.
 // Where nothing idle is left, forms of operators that take memory of their own at that moment are given up, and the search begins again.
+// Without a limit the same search drops what costs next to no time.
 #include "compiler/schedule/limit.h"
 
 #include <algorithm>
@@ -18,6 +19,9 @@ using ir::Graph;
 using ir::kNone;
 using ir::ValueId;
 using passes::Fate;
+
+constexpr double kSparedTime = 0.01;   // of a step's time, for computing again without a limit
+constexpr double kSparedBytes = 0.01;  // of what a step takes: less is not worth a kernel
 
 /// When the bytes of a tensor are in use: kernels of a plan.
 struct Life {
@@ -75,12 +79,14 @@ class Limiter {
   Limiter(Graph g, const Machine& m, int max_batch, const Tuning* tuning, int64_t most)
       : g_(std::move(g)), m_(m), batch_(max_batch), tuning_(tuning), most_(most) {}
 
-  Plan run() {
+  /// Down to the bytes it was made for, in at most `share` of the step's time more; drops nothing smaller than `least` of what the step takes.
+  Plan run(double share = 1e9, double least = 0) {
     Plan now = plan_chosen({g_}, m_, batch_, tuning_), best = now;
     find_fates(now);
+    for (const Kernel& k : now.kernels) left_us_ += share * k.strategy.cost_us;
     while (now.arena_bytes > most_) {
       const Occupancy full(now);
-      const std::optional<Candidate> c = choose(now, full);
+      const std::optional<Candidate> c = choose(now, full, static_cast<int64_t>(least * static_cast<double>(full.fullest)));
       if (!c) break;
       for (const ValueId v : c->values) fates_[v] = Fate::dropped;
       Plan next = planned();
@@ -91,6 +97,7 @@ class Limiter {
       }
       now = std::move(next);
       for (const ValueId v : c->values) dropped_.push_back({v, c->us});
+      left_us_ -= c->us;
       if (now.arena_bytes < best.arena_bytes) best = now;
     }
     if (best.arena_bytes <= most_) put_back(best);
@@ -146,16 +153,17 @@ class Limiter {
     }
   }
 
-  std::optional<Candidate> choose(const Plan& p, const Occupancy& full) const {
+  std::optional<Candidate> choose(const Plan& p, const Occupancy& full, int64_t least) const {
     std::map<ValueId, const Kernel*> makers;
     for (const Kernel& k : p.kernels)
       for (const ValueId v : k.output_values) makers[v] = &k;
     std::optional<Candidate> best;
     for (const auto& [v, life] : full.lives) {
       const bool idle = life.forward >= 0 && life.forward < full.at && life.backward > full.at && life.backward <= life.last;
-      if (!idle || !may_drop(v) || refused_.count(v)) continue;
+      if (!idle || !may_drop(v) || refused_.count(v) || life.bytes < least) continue;
       Candidate c{{}, life.bytes, 1};
       add(v, p, full, makers, c);
+      if (c.us > left_us_) continue;
       if (!best || static_cast<double>(c.bytes) * best->us > static_cast<double>(best->bytes) * c.us) best = std::move(c);
     }
     return best;
@@ -176,6 +184,7 @@ class Limiter {
   const int batch_;
   const Tuning* tuning_;
   const int64_t most_;
+  double left_us_ = 0;                     // what may still be spent on computing again
   std::vector<Fate> fates_;                // by value of g_
   std::vector<bool> droppable_;
   std::set<ValueId> refused_;
@@ -190,6 +199,10 @@ ValueId served_by(const Graph& g, ValueId v, ValueId values) {
 }
 
 }  // namespace
+
+Plan plan_sparing(const Graph& g, const Machine& m, int max_batch, const Tuning* tuning) {
+  return Limiter(choose_forms(g, m, {max_batch, tuning, {}}).graph, m, max_batch, tuning, 0).run(kSparedTime, kSparedBytes);
+}
 
 LimitedPlan plan_within(const Graph& g, const Machine& m, int max_batch, int64_t arena_bytes, const Tuning* tuning) {
   const ValueId values = static_cast<ValueId>(g.values.size());

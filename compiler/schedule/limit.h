@@ -1,10 +1,13 @@
-// A training plan that fits into a given memory: time for memory.
+// Training plans that take less memory: time for memory.
 #pragma once
 #include <vector>
 
 #include "compiler/schedule/plan.h"
 
 namespace netc::schedule {
+
+/// The plan of a training graph; what the backward pass computes again in next to no time does not wait for it in memory.
+Plan plan_sparing(const ir::Graph&, const Machine&, int max_batch, const Tuning* = nullptr);
 
 struct LimitedPlan {
   Plan plan;                            // its graph computes values again

@@ -11,6 +11,7 @@
 #include "compiler/schedule/forms.h"
 #include "compiler/schedule/fuse.h"
 #include "compiler/schedule/in_step.h"
+#include "compiler/schedule/order.h"
 #include "compiler/schedule/strategy.h"
 #include "compiler/schedule/tuning.h"
 
@@ -22,6 +23,8 @@ using ir::Kind;
 using ir::kNone;
 using ir::Role;
 using ir::ValueId;
+
+constexpr double kReadingAgain = 0.03;  // of a batch's time: what reading weights again may take
 
 Storage storage_of(Role r) {
   switch (r) {
@@ -50,12 +53,14 @@ class Planner {
     plan_.kernels = std::move(groups_.kernels);
     find_overwritten();
     make_buffers();
+    if (!g_.updates.empty()) lower_peak(plan_, groups_.root);
+    find_ports();
     choose_layouts();
     assign_phases();
     name_kernels();
+    for (auto& k : plan_.kernels) describe(k);
     plan_.slice = choose_slice();
     plan_arena(plan_, groups_.root);
-    for (auto& k : plan_.kernels) describe(k);
     return std::move(plan_);
   }
 
@@ -106,6 +111,9 @@ class Planner {
       if (o.name == "loss") plan_.loss_buffer = b;
       else (is_loss(o.name) ? plan_.term_buffers : plan_.output_buffers).push_back(b);
     }
+  }
+
+  void find_ports() {
     for (int32_t v = 0; v < static_cast<int32_t>(g_.variables.size()); ++v)
       if (g_.variables[v].role == Role::input) plan_.inputs.push_back(input_port(v));
   }
@@ -165,21 +173,31 @@ class Planner {
     }
   }
 
-  // Where the weights leave room in the last cache but a batch's activations do not, samples go through the net a few at a time. 0: all at once.
+  // Samples go through an inference net a few at a time where the weights leave room in the last cache but a batch's activations do not; and where activations
+  // take most of the memory, in slices so large that reading the weights again for each takes next to no time. 0: all at once.
   int choose_slice() const {
     if (!g_.updates.empty()) return 0;
     int64_t weights = 0, activations = 0;  // bytes: of all kernels, and of a sample at the kernel that has most
+    double us = 0;
     for (const Kernel& k : plan_.kernels) {
       if (k.phase != Phase::forward) continue;
       int64_t of_sample = 0;
       for (const std::vector<int>* list : {&k.inputs, &k.outputs})
         for (int b : *list) (plan_.buffers[b].type.batched ? of_sample : weights) += plan_.buffers[b].type.bytes();
       activations = std::max(activations, of_sample);
+      us += k.strategy.cost_us;
     }
-    const int64_t room = m_.l3 * 3 / 4 - weights;
-    if (weights > m_.l3 / 2 || activations * plan_.max_batch <= room) return 0;
-    const int64_t slice = std::max<int64_t>(1, room / activations);
-    return slice < plan_.max_batch ? static_cast<int>(slice) : 0;
+    const int64_t batch = plan_.max_batch;
+    int64_t slice = batch;
+    if (weights <= m_.l3 / 2) {
+      const int64_t room = m_.l3 * 3 / 4 - weights;
+      if (activations * batch > room) slice = std::max<int64_t>(1, room / activations);
+    } else if (activations * batch > weights / 2) {
+      const double reading_us = static_cast<double>(weights) / (m_.limits.memory_gbytes * 1e3);
+      const int64_t slices = 1 + static_cast<int64_t>(kReadingAgain * us / reading_us);
+      if (slices > 1) slice = ((batch + slices - 1) / slices + m_.cores - 1) / m_.cores * m_.cores;
+    }
+    return slice < batch ? static_cast<int>(slice) : 0;
   }
 
   void name_kernels() {

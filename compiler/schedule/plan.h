@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "compiler/ir/op_def.h"
+#include "runtime/arena.h"
 
 namespace netc::schedule {
 
@@ -23,6 +24,7 @@ struct Buffer {
   ir::Type type;                  // batched: the run-time batch extent is the outermost dim. Row-major, dense
   Storage storage = Storage::arena;
   int32_t variable = ir::kNone;   // storage variable, constant, scalar, input, label: index into Graph::variables
+  int arena_block = -1;           // storage arena: index into Plan::blocks
   int64_t offset = 0;             // storage arena: bytes from its start, for the plan's max_batch
   bool planar = false;            // a batched f32[H, W, C] stored as C planes of H x W (few channels: loops run along W)
   bool whole = false;             // storage arena, of a plan in slices: has all samples of the batch while the forward phase works on some
@@ -83,6 +85,7 @@ struct Plan {
   std::vector<Kernel> kernels;    // in execution order
   int max_batch = 1;
   int slice = 0;                  // inference: so many samples at a time go through the forward phase, so that what it keeps stays in the caches. 0: all
+  std::vector<rt::ArenaBlock> blocks;  // of the arena
   int64_t arena_bytes = 0;        // for max_batch
   std::vector<InputPort> inputs;  // one for each variable of role input, in the graph's order
   std::vector<int> output_buffers;  // of the net's outputs, in order

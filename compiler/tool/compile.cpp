@@ -16,6 +16,7 @@
 #include "compiler/ops/ops.h"
 #include "compiler/passes/pipeline.h"
 #include "compiler/report/report.h"
+#include "compiler/schedule/limit.h"
 #include "compiler/schedule/plan.h"
 #include "compiler/tool/limit.h"
 #include "compiler/tool/tuning.h"
@@ -92,7 +93,7 @@ struct Compilation {
     if (!o.no_cache) build.lower.cache_dir = cache_folder();
     build.timings = o.timings ? &timings : nullptr;
     if (!tune()) return false;
-    if (has_training()) train = schedule::make_plan(program.training, machine, batch(), &tuning);
+    if (has_training()) train = schedule::plan_sparing(program.training, machine, batch(), &tuning);
     infer = schedule::make_plan(inferred(), machine, batch(), &tuning);
     unit.model = &model;
     unit.train = has_training() ? &train : nullptr;

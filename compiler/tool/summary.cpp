@@ -9,6 +9,7 @@
 #include "compiler/emit/unit.h"
 #include "compiler/ops/ops.h"
 #include "compiler/passes/pipeline.h"
+#include "compiler/schedule/limit.h"
 #include "compiler/schedule/plan.h"
 
 namespace netc::tool {
@@ -48,7 +49,7 @@ void plan_memory(const sema::Model& m, Totals& t) {
   t.trains = !m.train.losses.empty() && m.train.optimizer;
   t.batch = m.train.present ? static_cast<int>(m.train.batch) : kDefaultBatch;
   schedule::Plan train;
-  if (t.trains) train = schedule::make_plan(program.training, machine, t.batch);
+  if (t.trains) train = schedule::plan_sparing(program.training, machine, t.batch);
   const schedule::Plan infer = schedule::make_plan(t.trains ? program.evaluation : program.inference, machine, t.batch);
   emit::Unit unit;
   unit.model = &m, unit.machine = &machine, unit.infer = &infer, unit.train = t.trains ? &train : nullptr;

@@ -48,8 +48,6 @@ bool nearly_all(const std::string& a, const std::string& b) {
 }  // namespace
 
 bool Bench::allocate() {
-  arena_ = rt::allocate_aligned(static_cast<size_t>(p_.arena_bytes));  // only what is touched takes memory
-  if (!arena_) return false;
   for (const auto* kernels : {&s_.once, &s_.each})
     for (const Kernel* k : *kernels) {
       for (int b : k->inputs) {
@@ -59,8 +57,8 @@ bool Bench::allocate() {
       for (int b : k->outputs) memory(p_.buffers[b]).written = true;
     }
   for (auto& [place, m] : memory_) {
-    if (place.first != kArena) m.own = rt::allocate_aligned(m.bytes + 64);
-    m.at = place.first == kArena ? static_cast<uint8_t*>(arena_.get()) + place.second : static_cast<uint8_t*>(m.own.get());
+    m.own = rt::allocate_aligned(m.bytes + 64);
+    m.at = static_cast<uint8_t*>(m.own.get());
     if (!m.at) return false;
     if (m.first < 0) continue;
     fill(p_.buffers[m.first], m.at, m.bytes);
@@ -117,7 +115,7 @@ bool Bench::same(const std::vector<std::string>& a, const std::vector<std::strin
 }
 
 Bench::Memory& Bench::memory(const Buffer& b) {
-  Memory& m = memory_[b.storage == Storage::arena ? Place{kArena, b.offset} : Place{kVariable, b.variable}];
+  Memory& m = memory_[b.storage == Storage::arena ? Place{kArena, b.arena_block} : Place{kVariable, b.variable}];
   m.bytes = std::max(m.bytes, static_cast<size_t>(b.type.bytes() * (b.type.batched ? p_.max_batch : 1)));
   return m;
 }

@@ -12,7 +12,7 @@
 
 namespace netc::tune {
 
-/// Tensors lie where the plan has them: those that share memory there share it here. What kernels read and none of them wrote is
+/// Tensors that share a block of the arena in the plan share memory here. What kernels read and none of them wrote is
 /// filled with numbers between 0 and 1.
 class Bench {
  public:
@@ -45,7 +45,7 @@ class Bench {
     halide_buffer_t buffer{};
     std::vector<halide_dimension_t> dims;
   };
-  using Place = std::pair<int, int64_t>;   // in the arena: its offset; else the variable's number
+  using Place = std::pair<int, int>;       // in the arena: its block; else the variable's number
 
   Memory& memory(const schedule::Buffer&);
   void* tensor(const schedule::Buffer&, int batch);
@@ -53,7 +53,6 @@ class Bench {
 
   const Subject& s_;
   const schedule::Plan& p_;
-  rt::AlignedMemory arena_{nullptr, {}};
   std::map<Place, Memory> memory_;
   std::vector<std::unique_ptr<Tensor>> tensors_;
 };

@@ -1,5 +1,9 @@
+#include <fcntl.h>
+#include <sys/mman.h>
+
 #include <algorithm>
 #include <chrono>
+#include <cstdio>
 #include <cstring>
 #include <fstream>
 #include <optional>
@@ -81,6 +85,35 @@ Roof roof(const KernelInfo& k, int batch, double ms, const std::optional<Machine
   return r;
 }
 
+/// Room for fresh weights in a mapped file without a name. Inference has its weights from a file, and forgets those that it stores in another way.
+class WeightsRoom {
+ public:
+  explicit WeightsRoom(const ModelInfo& info) : variables_(info.variables) {
+    for (const VarInfo& v : variables_) bytes_ += v.role == VarRole::slot ? 0 : aligned(v);
+    std::FILE* file = bytes_ > 0 ? std::tmpfile() : nullptr;
+    if (!file) return;
+    if (posix_fallocate(fileno(file), 0, static_cast<off_t>(bytes_)) == 0) map_ = mmap(nullptr, bytes_, PROT_READ | PROT_WRITE, MAP_SHARED, fileno(file), 0);
+    std::fclose(file);
+  }
+  ~WeightsRoom() { if (*this) munmap(map_, bytes_); }
+  WeightsRoom(const WeightsRoom&) = delete;
+  explicit operator bool() const { return map_ != MAP_FAILED; }   // false: there is no place for such a file
+  void bind(Model& model) const {
+    size_t at = 0;
+    for (size_t i = 0; i < variables_.size(); ++i) {
+      if (variables_[i].role == VarRole::slot) continue;
+      model.bind_variable(i, reinterpret_cast<const float*>(static_cast<const char*>(map_) + at), true);
+      at += aligned(variables_[i]);
+    }
+  }
+
+ private:
+  static size_t aligned(const VarInfo& v) { return (v.elements() * sizeof(float) + 63) / 64 * 64; }
+  std::span<const VarInfo> variables_;
+  size_t bytes_ = 0;
+  void* map_ = MAP_FAILED;
+};
+
 /// Random inputs and labels, the same each time.
 void fill(Model& model, int batch) {
   const ModelInfo& info = model.info();
@@ -106,8 +139,12 @@ int run_bench(const ModelInfo& info, CreateFn create, const BenchOptions& o) {
   const int batch = o.batch > 0 ? o.batch : train ? static_cast<int>(info.batch) : 1;
   std::string error;
   const Clock::time_point begin = Clock::now();
-  auto model = create({.threads = o.threads, .max_batch = batch, .training = train, .own_weights = true}, error);
+  std::optional<WeightsRoom> room;
+  if (!train) room.emplace(info);
+  const bool own = !room || !*room;
+  auto model = create({.threads = o.threads, .max_batch = batch, .training = train, .own_weights = own}, error);
   if (!model) return fail(info, error);
+  if (!own) room->bind(*model);
   initialise(*model, 1);
   fill(*model, batch);
   uint32_t step = 0;

@@ -38,6 +38,8 @@ class WeightsFile {
   const std::vector<TensorView>& tensors() const { return tensors_; }
   const std::map<std::string, std::string>& metadata() const { return metadata_; }
   const std::string& path() const { return path_; }
+  /// Whether the tensors lie in the mapped file itself.
+  bool mapped() const { return !copy_; }
 
  private:
   WeightsFile() = default;

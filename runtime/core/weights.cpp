@@ -201,7 +201,7 @@ tl::expected<void, std::string> load_weights(Model& model, const WeightsFile& fi
   const auto matches = match(model.info(), file, "");
   if (!matches) return tl::make_unexpected(matches.error());
   for (const Match& m : *matches) {
-    if (bind) model.bind_variable(m.variable, m.tensor->data);
+    if (bind) model.bind_variable(m.variable, m.tensor->data, file.mapped());
     else copy(model, m);
   }
   return {};

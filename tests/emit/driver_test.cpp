@@ -47,7 +47,7 @@ TEST_CASE("the driver has no line that is too long to read, and no trailing blan
   const std::string text = emit::driver_source(net->unit);
   CHECK(text.find(" \n") == std::string::npos);
   CHECK(text.find("\n\n\n") == std::string::npos);
-  for (const char* step : {"void forward()", "void backward()", "void update()", "void prepare()", "void loss()"}) CHECK(text.find(step) != std::string::npos);
+  for (const char* step : {"void forward()", "void backward()", "void update()", "void prepare(const Memory& m)", "void loss()"}) CHECK(text.find(step) != std::string::npos);
 }
 
 TEST_CASE("pieces of text") {

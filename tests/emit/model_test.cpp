@@ -1,8 +1,11 @@
 // The generated driver against the interpreter, and what rt::Model promises.
 #include <doctest/doctest.h>
+#include <unistd.h>
 
 #include <cmath>
 #include <cstring>
+#include <filesystem>
+#include <fstream>
 #include <map>
 #include <random>
 #include <set>
@@ -235,10 +238,51 @@ TEST_CASE("batches out of range, weights that are missing, training where there 
     const size_t n = m->info().variables[i].elements();
     unaligned.emplace_back(n + 1);
     std::memcpy(unaligned.back().data() + 1, owner->variable(i), 4 * n);
-    m->bind_variable(i, unaligned.back().data() + 1);
+    m->bind_variable(i, unaligned.back().data() + 1, false);
   }
   const float* got = m->infer(4);
   const float* want = owner->infer(4);
   REQUIRE(got);
   for (int i = 0; i < 12; ++i) CHECK(got[i] == want[i]);
+}
+
+TEST_CASE("weights of a mapped file take no memory once they are stored in another way, and are there when they are asked for") {
+  auto net = load("wide", "net Wide { input x: f32[12, 12, 64]  output y = x -> Conv(128, 3) -> ReLU -> Conv(128, 3) -> ReLU -> GlobalAvgPool -> Dense(3) }", 2, false);
+  auto product = load_product(*net);
+  std::string error;
+  auto owner = product->create({.threads = 1}, error), m = product->create({.threads = 1, .own_weights = false}, error);
+  REQUIRE((owner && m));
+  rt::initialise(*owner, 1);
+  const std::string path = (std::filesystem::temp_directory_path() / fmt::format("netc-forget-{}.safetensors", getpid())).string();
+  REQUIRE(rt::save_weights(*owner, path));
+  const auto file = rt::WeightsFile::open(path);
+  REQUIRE(file);
+  REQUIRE(rt::load_weights(*m, **file, true));
+  const auto resident = [&] {  // KB of the file in this process's memory
+    std::ifstream maps("/proc/self/smaps");
+    bool ours = false;
+    long kb = 0;
+    for (std::string line; std::getline(maps, line);) {
+      if (line.find('-') < line.find(' ')) ours = line.find(path) != std::string::npos;
+      else if (ours && line.compare(0, 4, "Rss:") == 0) kb += std::stol(line.substr(4));
+    }
+    return kb;
+  };
+  const auto same = [&] {
+    for (size_t i = 0; i < m->info().variables.size(); ++i)
+      CHECK(std::memcmp(m->variable(i), owner->variable(i), 4 * m->info().variables[i].elements()) == 0);
+  };
+  random_batch(m->info().input(), 2, m->input());
+  std::memcpy(owner->input(), m->input(), 2 * m->info().input().bytes());
+  for (int again = 0; again < 2; ++again) {
+    same();  // reads all of it, and has it prepared anew
+    const long all = resident();
+    CHECK(all > 9 * (64 + 128) * 128 * 4 / 1024);
+    const float* got = m->infer(2);
+    const float* want = owner->infer(2);
+    REQUIRE(got);
+    for (int i = 0; i < 6; ++i) CHECK(got[i] == want[i]);
+    CHECK(resident() < all / 2);
+  }
+  std::filesystem::remove(path);
 }

@@ -58,7 +58,7 @@ const std::map<std::string, std::set<std::string>>& allowed() {
       {"ops", {"base", "ir"}},
       {"sema", {"base", "ast", "ir"}},
       {"passes", {"base", "ir", "sema"}},
-      {"schedule", {"base", "ir", "passes"}},
+      {"schedule", {"base", "ir", "passes", "runtime"}},
       {"picture", {"base", "ir", "sema", "schedule"}},
       {"lower", {"base", "ir", "schedule"}},
       {"report", {"base", "ir", "schedule", "lower"}},

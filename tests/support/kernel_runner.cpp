@@ -116,7 +116,8 @@ std::map<ir::ValueId, ir::RefTensor> run_plan(const schedule::Plan& plan, const 
   auto context = rt::Context::create(threads, static_cast<size_t>(scratch), error);
   if (!context) return {};
 
-  auto arena = rt::allocate_aligned(static_cast<size_t>(plan.arena_bytes));
+  std::vector<int64_t> at(plan.blocks.size());
+  auto arena = rt::allocate_aligned(static_cast<size_t>(rt::place_blocks(plan.blocks, max_batch, 0, at.data())));  // each kernel runs on the whole batch
   std::map<int32_t, rt::AlignedMemory> storage;
   size_t n = plan.buffers.size();
   std::vector<halide_buffer_t> buffers(n);
@@ -124,7 +125,7 @@ std::map<ir::ValueId, ir::RefTensor> run_plan(const schedule::Plan& plan, const 
   for (size_t i = 0; i < n; ++i) {
     const schedule::Buffer& b = plan.buffers[i];
     void* host;
-    if (b.storage == schedule::Storage::arena) host = static_cast<char*>(arena.get()) + b.offset;
+    if (b.storage == schedule::Storage::arena) host = static_cast<char*>(arena.get()) + at[static_cast<size_t>(b.arena_block)];
     else {
       auto& memory = storage[b.variable];
       if (!memory) {
