@@ -93,7 +93,7 @@ void Applier::map() {
   if (out.type.rank() == 0) return;
   TailStrategy tail = k.anchor == ir::kNone ? TailStrategy::GuardWithIf : TailStrategy::ShiftInwards;
   Stage st(b.out);
-  const int inner = out.planar || (out.type.rank() > 1 && extent(0) == 1) ? 1 : 0;
+  const int inner = out.planar || (out.type.rank() > 1 && extent(0) == 1 && s.vector > 1) ? 1 : 0;
   if (out.planar) st.reorder({b.vars[1], b.vars[2], b.vars[0], b.vars[3]});
   int outer = out.type.rank() - 1;
   if (s.vector > 1) {

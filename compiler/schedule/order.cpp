@@ -27,6 +27,7 @@ class Order {
     for (int k = 0; k < n_; ++k) {
       for (int b : p.kernels[k].inputs) reads_[k].push_back(place(b));
       for (int b : p.kernels[k].outputs) writes_[k].push_back(place(b));
+      with_next_.push_back(p.kernels[k].with_next);
       kernels_.push_back(k);
     }
     kept_.assign(bytes_.size(), false);
@@ -62,6 +63,9 @@ class Order {
     int64_t now = 0;
     for (int at = 0; at < n_; ++at) full_[at] = now += change[at];
   }
+
+  /// Not between two kernels that run in step.
+  bool may_cut(int at) const { return at == 0 || !with_next_[static_cast<size_t>(kernels_[static_cast<size_t>(at - 1)])]; }
 
   bool conflict(int a, int b) const {
     const auto meet = [](const std::vector<int>& x, const std::vector<int>& y) {
@@ -110,14 +114,16 @@ class Order {
     int64_t best = full_[peak];
     int bx = 0, by = 0, bz = 0;
     for (int y = std::max(1, peak - kReach); y < std::min(n_, peak + kReach); ++y) {
+      if (!may_cut(y)) continue;
       int limit = std::min(n_, y + kRun);
       for (int x = y - 1; x >= std::max(0, y - kRun); --x) {
         int z = y;
         while (z < limit && !conflict(kernels_[x], kernels_[z])) ++z;
         limit = z;
         if (limit == y) break;
-        if (x > peak) continue;
+        if (x > peak || !may_cut(x)) continue;
         for (z = std::max(y, peak) + 1; z <= limit; ++z) {
+          if (z < n_ && !may_cut(z)) continue;
           const int64_t outside = std::max(x > 0 ? *std::max_element(full_.begin(), full_.begin() + x) : 0, z < n_ ? *std::max_element(full_.begin() + z, full_.end()) : 0);
           const int64_t most = outside >= best ? best : std::max(outside, fullest_of(x, y, z));
           if (most < best) best = most, bx = x, by = y, bz = z;
@@ -132,6 +138,7 @@ class Order {
   const int n_;
   std::vector<std::vector<int>> reads_, writes_;  // places, by kernel
   std::vector<int64_t> bytes_;                    // of the arena, by place; 0: elsewhere
+  std::vector<bool> with_next_;                   // runs in step with the next kernel, by kernel
   std::vector<bool> kept_;                        // until the step ends
   std::vector<int> kernels_;                      // in order
   std::vector<int> first_, last_;                 // positions in it, by place

@@ -61,7 +61,7 @@ void Chooser::map() {
   s.name = "map";
   const Type& t = out().type;
   int64_t inner = out().planar ? t.dims[1] : t.rank() ? t.dims.back() : 1;
-  if (inner == 1 && t.rank() > 1) inner = t.dims[t.rank() - 2];
+  if (inner == 1 && t.rank() > 1 && t.dims[t.rank() - 2] >= m.vector_floats) inner = t.dims[t.rank() - 2];
   s.vector = lanes_for(inner, m.vector_floats, 1, false).first;
   if (inner < m.vector_floats && inner > 1) s.vector = static_cast<int>(inner);
   tasks(t.rank() ? t.dims[0] : 1, static_cast<double>(t.has_any_extent() ? 1 : t.elements()), kGrainElements);

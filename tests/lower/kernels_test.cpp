@@ -203,6 +203,17 @@ TEST_CASE("operands broadcast inside kernels, and are reduced again") {
   }
 }
 
+TEST_CASE("element-wise work on one channel, and what joins its rows") {
+  for (int width : {3, 16, 37}) {
+    Net n;
+    auto x = n.variable("x", Role::input, true, {width, 1}), y = n.variable("y", Role::input, true, {1, 1}), image = n.variable("image", Role::input, true, {5, width, 1});
+    n.out(n.op("rescale", {image}, {{"scale", 0.5}, {"offset", 1.0}}));
+    n.out(n.op("join_rows", {y, x}));
+    n.out(n.op("join_rows", {x, y}));
+    for (int batch : {1, 5}) check(n, batch, 5);
+  }
+}
+
 TEST_CASE("reductions of what has no batch") {
   for (auto [h, w] : {std::pair{5, 3}, {1, 9}, {33, 17}}) {
     Net n;
