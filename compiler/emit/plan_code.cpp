@@ -257,7 +257,8 @@ std::vector<std::string> tensor_names(const Plan& p) {
   for (const std::vector<int>& outputs : {p.output_buffers, p.term_buffers, {p.loss_buffer}})
     for (int b : outputs)
       if (b >= 0) wanted[static_cast<size_t>(b)] = true;
-  std::set<std::string> used = {"context", "batch", "failed", "describe", "place", "place_data", "plan", "at", "kBlocks", "max_batch", "set_batch", "check", "prepare", "forward", "backward", "update", "run_kernel", "m", "n"};
+  std::set<std::string> used = {"context", "batch", "failed", "describe", "place", "place_data", "plan", "at", "kBlocks", "max_batch", "set_batch",
+                                "check", "prepare", "forward", "backward", "update", "run_kernel", "m", "n"};
   used.insert({"forward_slice", "all", "first", "loss", "index", "code", "rt", "Memory", "Training", "Inference"});
   std::vector<std::string> names(p.buffers.size());
   for (size_t b = 0; b < p.buffers.size(); ++b) {

@@ -13,6 +13,8 @@
 //   taps_panels  dw[ky,kx,c,k]:  the same for many weights; tasks are groups of channels c, over the whole batch
 //   taps_planes  dw[ky,kx,c,k]:  few channels k: lanes along x, a reduction
 //   tokens       y[n, ..., t, u]: a matrix product for each sample: lanes along u, rows along t; panels of columns, or the outer dims, are tasks
+//   strassen     y[n, t, u]:     the same by seven products of sums of blocks, lanes along u, rows along pairs of t; panels of columns are tasks
+//   attention    y[n, t, h, u]:  products with a softmax between them; a head is a task, whose rows go through all of it tile by tile
 //
 // What is no contraction:
 //
