@@ -40,6 +40,7 @@ struct Applier {
   std::vector<std::string> coordinate_names() const;
   static bool is_suffix(Func f, const std::vector<std::string>& names);
   void fold(Func f, VarOrRVar level);
+  Func lanes_along_row(Func f);
   void map();
   void fill_rows(Func pad);
   void stage_padding(Func at, VarOrRVar level, bool planes = false);
@@ -60,6 +61,7 @@ struct Applier {
   void conv_lanes();
   void conv_depth();
   void winograd();
+  void multiply_transformed(Func products, Func sums, Func operand, Var level, int rows, int held);
   void blocks();
   void conv_planes();
   void conv_dot();

@@ -78,15 +78,21 @@ void Applier::fold(Func f, VarOrRVar level) {
   if (!joins || r.empty()) return;
   const ir::Type& in = p.graph->type(p.graph->nodes[k.anchor].inputs[0]);
   if (in.rank() == 0 || in.dims.back() < s.vector) return;
+  lanes_along_row(f).compute_at(b.out, Var(level.name()));
+}
+
+// What each lane folds of a row, whose lanes f joins at the end: to be computed where f is, or nearer.
+Func Applier::lanes_along_row(Func f) {
+  const auto r = f.rvars(0);
   RVar ro("ro"), ri("ri");
   Var lane("lane");
   f.update().split(r[0], ro, ri, s.vector);
   Func part = f.update().rfactor(ri, lane);
-  part.compute_at(b.out, Var(level.name())).vectorize(lane);
   std::vector<VarOrRVar> order = {lane, ro};
   for (size_t i = 1; i < r.size(); ++i) order.push_back(r[i]);
-  part.update().reorder(order).vectorize(lane);
+  part.vectorize(lane).update().reorder(order).vectorize(lane);
   f.update().atomic().vectorize(ri);
+  return part;
 }
 
 void Applier::map() {

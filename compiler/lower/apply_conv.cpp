@@ -94,17 +94,24 @@ void Applier::winograd() {
   by_panel ? stage_padding(tiles, qo) : stage_padding(o, level);
   auto h = half.args();  // c, ex, i, q, n
   half.compute_at(tiles, co).vectorize(h[0], s.vector).unroll(h[1]).unroll(h[2]);
-  auto m = products.args();  // k, q, ex, ey, n
-  products.compute_at(o, co).bound_storage(m[1], held).split(m[1], qo, qi, rows, TailStrategy::RoundUp).reorder({m[0], qi, qo, m[2], m[3], m[4]}).vectorize(m[0], s.vector)
-      .unroll(m[0]).unroll(qi);
-  auto a = sums.args();
-  sums.compute_at(products, qo).vectorize(a[0], s.vector).unroll(a[0]).unroll(a[1]);
-  sums.update().reorder(inner_to_reduction(sums, {a[0], a[1]})).vectorize(a[0], s.vector).unroll(a[0]).unroll(a[1]);
-  const int64_t C = p.graph->type(p.graph->nodes[k.anchor].inputs[1]).dims[1];
-  if (const int64_t block = weights_block(p, k); block > 0) fetch_ahead(sums, 1, {C * block}, {{"r$x", C}, {"qo", held / rows}});
-  b.passes.push_back(std::make_unique<FetchAhead>(sums.name(), tiles.name(), FetchAhead::Panel{rows * C}, std::vector<FetchAhead::Round>{{"r$x", C}}));
+  multiply_transformed(products, sums, tiles, co, rows, held);
   auto z = back.args();  // k, i, ex, q, n
   back.compute_at(o, ci).vectorize(z[0], s.vector).unroll(z[1]).unroll(z[2]);
+}
+
+// A panel of products at `level`, of transformed weights and of what `operand` holds transformed: k along lanes, q along `rows` of a tile, then the elements that are
+// multiplied one by one. Room is for `held` q. Weights and the next rows are asked for ahead.
+void Applier::multiply_transformed(Func products, Func sums, Func operand, Var level, int rows, int held) {
+  Var qo("qo"), qi("qi");
+  const auto m = products.args(), a = sums.args();  // k, q, elements, n
+  std::vector<VarOrRVar> loops = {m[0], qi, qo};
+  loops.insert(loops.end(), m.begin() + 2, m.end());
+  products.compute_at(b.out, level).bound_storage(m[1], held).split(m[1], qo, qi, rows, TailStrategy::RoundUp).reorder(loops).vectorize(m[0], s.vector).unroll(m[0]).unroll(qi);
+  sums.compute_at(products, qo).vectorize(a[0], s.vector).unroll(a[0]).unroll(a[1]);
+  accumulate(sums, {a[0], a[1]});
+  const int64_t C = p.graph->type(p.graph->nodes[k.anchor].inputs[1]).dims[1];
+  if (const int64_t block = weights_block(p, k); block > 0) fetch_ahead(sums, 1, {C * block}, {{"r$x", C}, {"qo", held / rows}});
+  b.passes.push_back(std::make_unique<FetchAhead>(sums.name(), operand.name(), FetchAhead::Panel{rows * C}, std::vector<FetchAhead::Round>{{"r$x", C}}));
 }
 
 void Applier::conv_planes() {

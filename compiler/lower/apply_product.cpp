@@ -144,22 +144,14 @@ void Applier::strassen() {
   const auto v = blocks.args();  // c, q, e, n
   blocks.compute_at(o, n()).bound_storage(v[1], held).split(v[0], co, ci, s.vector, TailStrategy::GuardWithIf).split(v[1], qo, qi, num("task_pairs"), TailStrategy::GuardWithIf)
       .reorder({ci, v[2], co, qi, qo, v[3]}).vectorize(ci).unroll(v[2]).parallel(qo);
-  const auto m = products.args();  // k, q, e, n
-  products.compute_at(o, co).bound_storage(m[1], held).split(m[1], qo, qi, rows, TailStrategy::RoundUp).reorder({m[0], qi, qo, m[2], m[3]}).vectorize(m[0], s.vector)
-      .unroll(m[0]).unroll(qi);
-  const auto a = sums.args();
-  sums.compute_at(products, qo).vectorize(a[0], s.vector).unroll(a[0]).unroll(a[1]);
-  accumulate(sums, {a[0], a[1]});
-  const int64_t C = p.graph->type(p.graph->nodes[k.anchor].inputs[1]).dims[1];
-  if (const int64_t block = weights_block(p, k); block > 0) fetch_ahead(sums, 1, {C * block}, {{"r$x", C}, {"qo", held / rows}});
-  b.passes.push_back(std::make_unique<FetchAhead>(sums.name(), blocks.name(), FetchAhead::Panel{rows * C}, std::vector<FetchAhead::Round>{{"r$x", C}}));
+  multiply_transformed(products, sums, blocks, co, rows, held);
 }
 
 // Tasks are heads, whose keys, transposed, and values are copied. For a tile of rows: scores, in registers tile by tile; their folds; then the product.
 void Applier::attention() {
   Func acc = b.anchor.anchor, o = b.out, keys = b.anchor.padded[0], values = b.anchor.padded[1];
   Func sums = b.anchor.helpers[0], scores = b.anchor.helpers[1], maximum = b.anchor.helpers[2], share = b.anchor.helpers[3], total = b.anchor.helpers[4];
-  Var c = b.vars[0], x = b.vars[1], head("head"), so("so"), si("si"), lane("lane");
+  Var c = b.vars[0], x = b.vars[1], head("head"), so("so"), si("si");
   const int heads = static_cast<int>(p.graph->nodes[k.anchor].attrs.i("heads"));
   Stage(o).split(c, head, c, static_cast<int>(extent(0) / heads)).split(c, co, ci, s.vector * num("vectors")).split(x, xo, xi, num("rows"), TailStrategy::ShiftInwards)
       .reorder({ci, xi, co, xo, head, n()}).vectorize(ci, s.vector).unroll(xi).fuse(head, n(), task).parallel(task);
@@ -174,11 +166,8 @@ void Applier::attention() {
   accumulate(sums, {w[0], w[1]});
   share.compute_at(o, xo).vectorize(e[0], s.vector);
   for (Func fold : {maximum, total}) {
-    RVar ro("ro"), ri("ri");
-    fold.compute_at(o, xo).update().split(fold.rvars(0)[0], ro, ri, s.vector);
-    Func part = fold.update().rfactor(ri, lane);
-    fold.update().atomic().vectorize(ri);
-    part.compute_at(fold, fold.args()[0]).vectorize(lane).update().reorder(lane, ro).vectorize(lane);
+    fold.compute_at(o, xo);
+    lanes_along_row(fold).compute_at(fold, fold.args()[0]);
   }
 }
 

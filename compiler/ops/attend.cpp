@@ -126,7 +126,7 @@ class Matcher {
     if (def == kNone || g_.nodes[def].op->name != op) return nullptr;
     int readers = 0;
     for (const Node& n : g_.nodes) readers += static_cast<int>(std::count(n.inputs.begin(), n.inputs.end(), v));
-    for (const Output& o : g_.outputs) readers += o.value == v ? 2 : 0;
+    for (const Output& o : g_.outputs) readers += o.value == v;
     return readers == 1 ? &g_.nodes[def] : nullptr;
   }
   ValueId split_from(ValueId v, int64_t heads) const {

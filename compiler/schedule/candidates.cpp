@@ -31,7 +31,7 @@ class Chooser {
     else if (n == "outer") outer();
     else if (n == "tokens") tokens();
     else if (n == "strassen") strassen();
-    else if (n == "attention") add("rows", 1, std::min<int64_t>(12, result().dims[0]), [&](int64_t v) { return in_registers(std::max(now("vectors"), now("score_vectors")), v); });
+    else if (n == "attention") attention();
     else if (n == "conv_lanes") conv_lanes();
     else if (n == "conv_depth") conv_depth();
     else if (n == "conv_planes") conv_planes();
@@ -133,6 +133,11 @@ class Chooser {
     const int64_t pairs = (result().dims[0] + 1) / 2;
     add("rows", 1, std::min<int64_t>(16, pairs), [&](int64_t v) { return in_registers(now("vectors"), v); });
     pieces("task_pairs", pairs);
+  }
+
+  void attention() {
+    const int64_t held = std::max(now("vectors"), now("score_vectors"));
+    add("rows", 1, std::min<int64_t>(12, result().dims[0]), [&](int64_t v) { return in_registers(held, v); });
   }
 
   /// Pixels of the convolution for one of the result, where it is pooled.

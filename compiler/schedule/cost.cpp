@@ -17,7 +17,8 @@ struct Share { double arithmetic, bytes; };
 
 Share share_of(const std::string& strategy) {
   static const std::map<std::string, Share> table = {
-      {"gemm", {0.8, 1.0}},         {"gemm_stream", {0.6, 1.0}}, {"dot", {0.5, 1.0}},      {"outer", {0.5, 1.0}},      {"tokens", {0.85, 1.0}}, {"strassen", {0.85, 1.0}}, {"attention", {0.65, 1.0}},
+      {"gemm", {0.8, 1.0}},         {"gemm_stream", {0.6, 1.0}}, {"dot", {0.5, 1.0}},      {"outer", {0.5, 1.0}},      {"tokens", {0.85, 1.0}},
+      {"strassen", {0.85, 1.0}},    {"attention", {0.65, 1.0}},
       {"conv_lanes", {0.95, 1.0}},  {"conv_depth", {0.3, 1.0}},  {"conv_planes", {0.4, 1.0}}, {"conv_dot", {0.4, 1.0}}, {"winograd", {0.75, 1.0}}, {"taps_lanes", {0.6, 1.0}},
       {"taps_planes", {0.4, 1.0}},  {"taps_panels", {0.5, 1.0}},  {"tile_sums", {0.55, 1.0}},   {"tiles", {0.3, 1.0}},    {"taps_back", {0.3, 0.6}},  {"window", {0.1, 1.4}},
       {"rows", {0.2, 1.5}},         {"reduce", {0.2, 1.2}},      {"scatter", {0.1, 0.5}},  {"map", {0.1, 1.5}},        {"blocks", {0.1, 0.5}},

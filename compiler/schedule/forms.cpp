@@ -46,7 +46,7 @@ ChosenForms choose_forms(ir::Graph of, const Machine& m, const FormRules& rules)
       if (std::find(names.begin(), names.end(), known->choice) != names.end()) name = known->choice, ++chosen.tuned;
     if (const ir::Form* form = find(*g.nodes[n].op, name)) form->rewrite(g, n, target);
   }
-  passes::drop_unread(g);
+  passes::drop_unread(g);  // what a form computes otherwise; who calls knows values by their numbers
   passes::restore_order(g);
   return chosen;
 }

@@ -68,6 +68,17 @@ Case convolution(const char* op, int64_t h, int64_t w, int64_t c, int64_t k, int
   return {op, {y, kernel}, a};
 }
 
+/// The form's kernels, in float32, against sums in double, relative to the largest result.
+void check_kernels(const Case& c, const Form& form, double bound) {
+  Net net = net_of(c, 3);
+  form.rewrite(net.g, 0, Target{8, 16});
+  passes::restore_order(net.g);
+  std::string error;
+  const auto got = run_kernels(net.g, schedule::host_machine(), net.operands, 3, 3, 2, error);
+  REQUIRE_MESSAGE(error.empty(), error);
+  CHECK_MESSAGE(distance(got.at(net.result), net.want) < bound, fmt::format("{} as {}: {}", name_of(c), form.name, distance(got.at(net.result), net.want)));
+}
+
 }  // namespace
 
 TEST_CASE("every form of an operator is the operator") {
@@ -99,13 +110,7 @@ TEST_CASE("tiles of Winograd keep the bound of their error, whatever the image l
         for (const Form& form : ops::registry().ops.at(op).forms) {
           if (form.name != fmt::format("winograd{}of{}", m, r)) continue;
           const Case c = convolution(op, h, w, 32, 48, r / 2, r / 2, r, h == w ? 2 : 1);
-          Net net = net_of(c, 3);
-          form.rewrite(net.g, 0, Target{8, 16});
-          passes::restore_order(net.g);
-          std::string error;
-          const auto got = run_kernels(net.g, schedule::host_machine(), net.operands, 3, 3, 2, error);
-          REQUIRE_MESSAGE(error.empty(), error);
-          CHECK_MESSAGE(distance(got.at(net.result), net.want) < bound, fmt::format("{} as {}: {}", name_of(c), form.name, distance(got.at(net.result), net.want)));
+          check_kernels(c, form, bound);
         }
 }
 
@@ -136,13 +141,7 @@ TEST_CASE("Strassen's products keep the bound of their error, for an odd number 
         if (form.name != "strassen") continue;
         const bool turned = std::string(op) != "matmul";
         const Case c = {op, {Type{DType::f32, true, {t, k}}, turned ? Type{DType::f32, false, {u, k}} : Type{DType::f32, false, {k, u}}}};
-        Net net = net_of(c, 3);
-        form.rewrite(net.g, 0, Target{8, 16});
-        passes::restore_order(net.g);
-        std::string error;
-        const auto got = run_kernels(net.g, schedule::host_machine(), net.operands, 3, 3, 2, error);
-        REQUIRE_MESSAGE(error.empty(), error);
-        CHECK_MESSAGE(distance(got.at(net.result), net.want) < 5e-6, fmt::format("{} as {}: {}", name_of(c), form.name, distance(got.at(net.result), net.want)));
+        check_kernels(c, form, 5e-6);
         ++forms;
       }
   CHECK(forms == 6);
