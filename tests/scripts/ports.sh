@@ -34,7 +34,7 @@ expect 0 "parameters" "$NETC" flowers.net -o flowers
 expect 0 "validation on csv:flowers.csv: 60 rows" ./flowers train --out run
 head -n 1 run/results.csv | grep -qF "epoch,loss,kind:loss,tall:loss,accuracy,tall:accuracy,val_loss,val_kind:loss,val_tall:loss,val_accuracy,val_tall:accuracy,lr,seconds" || fail "columns: $(head -n 1 run/results.csv)"
 ./flowers eval --weights run/best.safetensors --json >eval.json
-cut -d, -f2-4 flowers.csv | head -n 4 | tr -d '\r' >new.csv
+head -n 4 flowers.csv | cut -d, -f2-4 | tr -d '\r' >new.csv
 ./flowers predict --weights run/best.safetensors new.csv --json >predict.json
 python3 - <<'PY' || fail "what eval and predict say is wrong: $(cat eval.json predict.json)"
 import json
