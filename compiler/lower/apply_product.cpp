@@ -69,8 +69,9 @@ void Applier::stream(Func acc, RVar r, int rows, int vectors, int slices) {
     const FetchAhead::Panel columns = panels > 1 ? FetchAhead::Panel{row / panels, block, row, block * row} : FetchAhead::Panel{block * row};
     fetch_ahead(reg, 1, columns, {{".kk", block}, {".yo", 32 / rows}, {".co", tiles}});
   } else {
-    RVar kko("kko"), kki("kki");
-    reg.update().split(kk, kko, kki, 2).reorder(kki, au, an, kko).vectorize(au, s.vector).unroll(kki);
+    reg.update().reorder(au, an, kk).vectorize(au, s.vector);
+    if (const size_t weights = operand_index(p, k, 1); weights < k.inputs.size())
+      reg.update().prefetch(b.params[weights], au, kk, num("ahead_1"), Halide::PrefetchBoundStrategy::NonFaulting);
   }
 }
 

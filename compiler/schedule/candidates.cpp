@@ -104,7 +104,7 @@ class Chooser {
     add("vectors", 1, 8, [&](int64_t v) { return vectors % v == 0 && in_registers(v, now("rows")); });
     add("vectors_1", 1, vectors, [&](int64_t v) { return vectors % v == 0; });
     add("split_k", 2, kMostTasks, [&](int64_t v) { return K % v == 0 && K / v % now("block_k") == 0 && v % now("slices") == 0; });
-    add("block_k", 16, 256, [&](int64_t v) { return v % 2 == 0 && K / now("split_k") % v == 0; });
+    add("block_k", 16, 256, [&](int64_t v) { return K / now("split_k") % v == 0; });
   }
 
   void dot() {

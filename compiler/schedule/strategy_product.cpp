@@ -74,7 +74,9 @@ void Chooser::stream_gemm(int64_t K, int64_t U) {
   Tile tile = tile_for(U / lanes, 8, 8, true, true);
   set("vectors", tile.vectors);
   set("rows", tile.rows);
-  set("vectors_1", largest_divisor(U / lanes, m.l1 / 4 / (4 * lanes)));
+  // A sample alone reads rows of the weights whole, one after another, and asks for a later one meanwhile: its sums stay in the first cache.
+  set("vectors_1", largest_divisor(U / lanes, m.l1 / 2 / (4 * lanes)));
+  set("ahead_1", std::max<int64_t>(1, m.l1 / 6 / (4 * U)));
   set("many", 8);  // samples, from which on a task keeps weights for all of them
   const auto [slices, block] = split_of(K);
   // A block of weights and the next, which is asked for meanwhile, have room in the second cache; wide layers are cut into panels of columns, and K into fewer slices.
