@@ -57,6 +57,7 @@ void Applier::stream(Func acc, RVar r, int rows, int vectors, int slices) {
   part.compute_at(o, no).parallel(chunk).vectorize(au, s.vector, TailStrategy::GuardWithIf);
   reg.compute_at(part, yo).vectorize(au, s.vector).unroll(an);
   if (rows > 1) {
+    part.update().unroll(pu).unroll(pn);  // a tile's sums go from registers to those of the slice
     reg.unroll(au);
     reg.update().reorder(au, an, kk).vectorize(au, s.vector).unroll(au).unroll(an);
     Func copy = b.params[operand_index(p, k, 1)].in(reg);
