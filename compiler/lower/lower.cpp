@@ -16,6 +16,7 @@
 #include "compiler/lower/build.h"
 #include "compiler/lower/cache.h"
 #include "compiler/lower/scratch.h"
+#include "compiler/lower/whole_vectors.h"
 
 namespace netc::lower {
 namespace {
@@ -52,6 +53,8 @@ void compile(const schedule::Plan& p, const schedule::Kernel& k, const schedule:
   std::vector<Halide::Argument> args(b.params.begin(), b.params.end());
   Halide::Pipeline pipeline(b.out);
   for (const auto& pass : b.passes) pipeline.add_custom_lowering_pass(pass.get(), nullptr);
+  WholeVectors whole;
+  pipeline.add_custom_lowering_pass(&whole, nullptr);
   ScratchPass scratch(p, k, b);
   pipeline.add_custom_lowering_pass(&scratch, nullptr);
   Halide::Module module = pipeline.compile_to_module(args, o.symbol, target, Halide::LinkageType::ExternalPlusArgv);

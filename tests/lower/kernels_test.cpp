@@ -4,12 +4,14 @@
 #include <array>
 #include <cmath>
 #include <random>
+#include <regex>
 #include <vector>
 
 #include <fmt/format.h>
 
 #include "compiler/ir/interpret.h"
 #include "compiler/ir/layer_def.h"
+#include "compiler/lower/lower.h"
 #include "tests/support/kernel_runner.h"
 
 using namespace netc;
@@ -81,6 +83,33 @@ TEST_CASE("convolution with bias, relu and pooling in one kernel") {
                                {"pad_top", int64_t{0}}, {"pad_left", int64_t{0}}, {"pad_bottom", int64_t{0}}, {"pad_right", int64_t{0}}}));
       check(n, 3, 4);
     }
+}
+
+// No processor is needed to read code. `, 0, 2, 16)`: of two vectors the even elements, `, 1, 2, 16)`: the odd ones.
+TEST_CASE("a pooling takes its columns from whole vectors of sums") {
+  Net n;
+  const auto x = n.variable("x", Role::input, true, {34, 34, 3}), w = n.variable("w", Role::weight, false, {3, 3, 3, 6}), b = n.variable("b", Role::weight, false, {6});
+  Attrs pool = conv_attrs(2, 0);
+  pool.set("kernel_h", int64_t{2}), pool.set("kernel_w", int64_t{2});
+  n.out(n.op("max_pool", {n.op("bias_add", {n.op("conv", {x, w}, conv_attrs(1, 0)), b})}, pool));
+  schedule::Machine m;
+  REQUIRE(schedule::machine_for("x86-64-avx512", m));
+  const schedule::Plan plan = schedule::make_plan(n.g, m, 4);
+  REQUIRE(plan.kernels.size() == 1);
+  REQUIRE(plan.kernels[0].strategy.name == "conv_planes");
+  netc::lower::Options options;
+  options.want_halide_text = true;
+  std::vector<netc::lower::Object> objects;
+  std::string error;
+  REQUIRE_MESSAGE(netc::lower::lower_all(plan, m, options, objects, error), error);
+  const std::string& text = objects[0].halide_text;
+  const auto count = [&](const std::string& pattern) {
+    const std::regex r(pattern);
+    return std::distance(std::sregex_iterator(text.begin(), text.end(), r), std::sregex_iterator());
+  };
+  CHECK(count(R"(slice_vectors\(conv[$\d]*\[ramp\(\d*[02468], 1, 32\)[^\]]*\], 1, 2, 16\))") > 0);
+  CHECK(count(R"(slice_vectors\(conv[$\d]*\[ramp\(\d*[02468], 1, 32\)[^\]]*\], 0, 2, 16\))") > 0);
+  CHECK(count(R"(slice_vectors\(conv[$\d]*\[ramp\(\d*[13579], 1)") == 0);
 }
 
 TEST_CASE("windows of poolings that tiles of few channels do not divide by") {
