@@ -314,7 +314,6 @@ Form winograd_form(int64_t m, int64_t r, bool turned) {
     const ConvGeometry at(n.attrs);
     if (w.batched || !has_tiles(at, w.dims[0], w.dims[1], r) || (turned && std::max({at.top, at.bottom, at.left, at.right}) >= r)) return std::nullopt;
     const int64_t C = turned ? w.dims[3] / at.groups : w.dims[2], K = y.dims[2], ty = tiles(y.dims[0], m), tx = tiles(y.dims[1], m), t2 = (m + r - 1) * (m + r - 1);
-    if (in_pairs(n, g, target, turned ? Reads{1, 0} : Reads{0, 1})) return std::nullopt;  // which is faster, and exact
     if (block_of(K / at.groups, target) == 0 || C * at.groups % target.lanes != 0 || C < 2 * target.lanes || ty * tx < 4) return std::nullopt;
     const double elements = static_cast<double>(t2 * tx * ty), c = static_cast<double>(C), k = static_cast<double>(K);
     // The transforms move as much as they compute; and the weights, t2 / r2 times as many, come from far for each sample. Unless they are more than the tiles and
