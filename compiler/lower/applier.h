@@ -66,6 +66,7 @@ struct Applier {
   void conv_planes();
   void conv_dot();
   void taps(bool planes);
+  void fetch_next_rows(Func sums);
   void taps_panels();
   void tiles();
   void tile_sums();

@@ -199,11 +199,28 @@ void Applier::taps(bool planes) {
   }
   unrolled(reg);
   unrolled(reg.update());
+  if (planes) fetch_next_rows(reg);
   for (Func pad : b.anchor.padded) {
     auto args = pad.args();
     pad.compute_at(part, block).reorder_storage(args[1], args[2], args[0], args[3]);
     if (planes) pad.reorder(args[1], args[2], args[0], args[3]).vectorize(args[1], s.vector, TailStrategy::RoundUp);
     fill_rows(pad);
+  }
+}
+
+// While a block of rows is multiplied, those that the next one reads besides are asked for, of each operand.
+void Applier::fetch_next_rows(Func sums) {
+  const ir::Node& node = p.graph->nodes[k.anchor];
+  const ir::Type& dw = p.graph->type(node.results[0]);  // ky, kx, c, k
+  const int64_t rows = num("block_rows"), vectors = (p.graph->type(node.inputs[1]).dims[1] + s.vector - 1) / s.vector;
+  for (size_t i : {size_t{0}, size_t{1}}) {
+    const size_t at = operand_index(p, k, i);
+    if (at >= k.inputs.size()) continue;
+    const schedule::Buffer& of = p.buffers[k.inputs[at]];
+    const int64_t row = of.type.dims[1], channels = of.type.dims[2], read = rows + (i == 0 ? dw.dims[0] - 1 : 0);
+    const FetchAhead::Panel next = of.planar ? FetchAhead::Panel{rows * row, channels, of.type.dims[0] * row, read * row}
+                                             : FetchAhead::Panel{rows * row * channels, 1, 0, read * row * channels};
+    fetch_ahead(sums, i, next, {{".xv", vectors}, {".line", rows}, {".c0", dw.dims[2] / num("channels")}, {".ky", dw.dims[0]}});
   }
 }
 
