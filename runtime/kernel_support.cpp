@@ -257,7 +257,9 @@ AlignedMemory allocate_aligned(size_t bytes) {
 
 void forget_mapped(const void* p, size_t bytes) {  // whole pages, those at the ends too: their neighbours' bytes come again as well
   const uintptr_t begin = reinterpret_cast<uintptr_t>(p) / kPage * kPage, end = (reinterpret_cast<uintptr_t>(p) + bytes + kPage - 1) / kPage * kPage;
-  if (bytes > 0) madvise(reinterpret_cast<void*>(begin), end - begin, MADV_DONTNEED);
+  if (bytes == 0) return;
+  madvise(reinterpret_cast<void*>(begin), end - begin, MADV_NOHUGEPAGE);  // else reading a neighbour brings back two megabytes around it
+  madvise(reinterpret_cast<void*>(begin), end - begin, MADV_DONTNEED);
 }
 
 }  // namespace netc::rt
