@@ -38,7 +38,8 @@ struct EveryNth {
     const Ramp* ramp = load->index.as<Ramp>();
     if (!ramp || !is_const_one(ramp->stride) || !is_const_one(load->predicate) || !ramp->base.type().is_scalar()) return 0;
     const ModulusRemainder at = modulus_remainder(ramp->base);
-    return at.modulus % stride == 0 ? static_cast<int>(mod_imp(at.remainder, static_cast<int64_t>(stride))) : 0;
+    const int first = at.modulus % stride == 0 ? static_cast<int>(mod_imp(at.remainder, static_cast<int64_t>(stride))) : 0;
+    return first + stride * (lanes - 1) < ramp->lanes ? first : 0;
   }
 };
 

@@ -62,13 +62,14 @@ namespace {
 
 int64_t extent(const Type& t, int dim) { return t.dims[static_cast<size_t>(t.rank() - 1 - dim)]; }
 
-}  // namespace
-
+// That its sums can take two products of bf16 at a time, and the target does so in one instruction.
 bool in_pairs(const Node& n, const Graph& g, const Target& t, Reads reads) {
   const Type &x = g.type(n.inputs[0]), &w = g.type(n.inputs[1]);
   const bool neighbours = x.dims.back() == extent(w, reads.sums);  // in operand 0 too: of one group of channels
   return t.bf16_dot && x.dtype == DType::bf16 && w.dtype == DType::bf16 && neighbours && extent(w, reads.sums) % 2 == 0;
 }
+
+}  // namespace
 
 Form packed_form(Reads reads, std::function<bool(const Node&, const Graph&)> fits) {
   Form f;

@@ -12,8 +12,6 @@ ValueId added_once(Graph& g, const OpDef& op, ValueId w, const Attrs& attrs, int
 struct Reads { int lanes = 0, sums = 1; };
 /// `w` in blocks along its dim `reads.lanes`; `pairs`: whose elements are pairs of neighbours along `reads.sums`.
 ValueId packed(Graph& g, ValueId w, Reads reads, int64_t block, bool pairs, int32_t layer);
-/// That its sums can take two products of bf16 at a time, and the target does so in one instruction.
-bool in_pairs(const Node&, const Graph&, const Target&, Reads);
 /// The node itself, with operand 1 in blocks, and in pairs where they are added in pairs; where `fits` holds.
 Form packed_form(Reads reads, std::function<bool(const Node&, const Graph&)> fits = nullptr);
 

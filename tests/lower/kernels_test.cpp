@@ -71,6 +71,26 @@ void check(const Net& net, int batch, int max_batch, double tolerance = 2e-4) {
     }
 }
 
+/// The loops of a net's only kernel, for a processor with AVX-512.
+std::string loops(const Net& n, const std::string& strategy) {
+  schedule::Machine m;
+  REQUIRE(schedule::machine_for("x86-64-avx512", m));
+  const schedule::Plan plan = schedule::make_plan(n.g, m, 32);
+  REQUIRE(plan.kernels.size() == 1);
+  REQUIRE(plan.kernels[0].strategy.name == strategy);
+  netc::lower::Options options;
+  options.want_halide_text = true;
+  std::vector<netc::lower::Object> objects;
+  std::string error;
+  REQUIRE_MESSAGE(netc::lower::lower_all(plan, m, options, objects, error), error);
+  return objects[0].halide_text;
+}
+
+auto count(const std::string& text, const std::string& pattern) {
+  const std::regex r(pattern);
+  return std::distance(std::sregex_iterator(text.begin(), text.end(), r), std::sregex_iterator());
+}
+
 }  // namespace
 
 TEST_CASE("convolution with bias, relu and pooling in one kernel") {
@@ -92,24 +112,20 @@ TEST_CASE("a pooling takes its columns from whole vectors of sums") {
   Attrs pool = conv_attrs(2, 0);
   pool.set("kernel_h", int64_t{2}), pool.set("kernel_w", int64_t{2});
   n.out(n.op("max_pool", {n.op("bias_add", {n.op("conv", {x, w}, conv_attrs(1, 0)), b})}, pool));
-  schedule::Machine m;
-  REQUIRE(schedule::machine_for("x86-64-avx512", m));
-  const schedule::Plan plan = schedule::make_plan(n.g, m, 4);
-  REQUIRE(plan.kernels.size() == 1);
-  REQUIRE(plan.kernels[0].strategy.name == "conv_planes");
-  netc::lower::Options options;
-  options.want_halide_text = true;
-  std::vector<netc::lower::Object> objects;
-  std::string error;
-  REQUIRE_MESSAGE(netc::lower::lower_all(plan, m, options, objects, error), error);
-  const std::string& text = objects[0].halide_text;
-  const auto count = [&](const std::string& pattern) {
-    const std::regex r(pattern);
-    return std::distance(std::sregex_iterator(text.begin(), text.end(), r), std::sregex_iterator());
-  };
-  CHECK(count(R"(slice_vectors\(conv[$\d]*\[ramp\(\d*[02468], 1, 32\)[^\]]*\], 1, 2, 16\))") > 0);
-  CHECK(count(R"(slice_vectors\(conv[$\d]*\[ramp\(\d*[02468], 1, 32\)[^\]]*\], 0, 2, 16\))") > 0);
-  CHECK(count(R"(slice_vectors\(conv[$\d]*\[ramp\(\d*[13579], 1)") == 0);
+  const std::string text = loops(n, "conv_planes");
+  CHECK(count(text, R"(slice_vectors\(conv[$\d]*\[ramp\(\d*[02468], 1, 32\)[^\]]*\], 1, 2, 16\))") > 0);
+  CHECK(count(text, R"(slice_vectors\(conv[$\d]*\[ramp\(\d*[02468], 1, 32\)[^\]]*\], 0, 2, 16\))") > 0);
+  CHECK(count(text, R"(slice_vectors\(conv[$\d]*\[ramp\(\d*[13579], 1)") == 0);
+}
+
+TEST_CASE("what comes from memory is asked for ahead: weights of a sample alone and of many, the next rows of planes") {
+  Net dense, grad;
+  dense.out(dense.op("matmul", {dense.variable("x", Role::input, true, {8192}), dense.variable("w", Role::weight, false, {8192, 1024})}));
+  CHECK(count(loops(dense, "gemm_stream"), "prefetch\\(") == 3);  // 32 samples, 8, one
+  Attrs at = conv_attrs(1, 0);
+  at.set("kh", int64_t{3}), at.set("kw", int64_t{3});
+  grad.out(grad.op("conv_weight_grad", {grad.variable("x", Role::input, true, {34, 34, 3}), grad.variable("dy", Role::input, true, {32, 32, 6})}, at));
+  CHECK(count(loops(grad, "taps_planes"), "prefetch\\(") == 2);
 }
 
 TEST_CASE("windows of poolings that tiles of few channels do not divide by") {
