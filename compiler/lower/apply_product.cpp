@@ -71,8 +71,7 @@ void Applier::stream(Func acc, RVar r, int rows, int vectors, int slices) {
     fetch_ahead(reg, 1, columns, {{".kk", block}, {".yo", 32 / rows}, {".co", tiles}});
   } else {
     reg.update().reorder(au, an, kk).vectorize(au, s.vector);
-    if (const size_t weights = operand_index(p, k, 1); weights < k.inputs.size())
-      reg.update().prefetch(b.params[weights], au, kk, num("ahead_1"), Halide::PrefetchBoundStrategy::NonFaulting);
+    fetch_ahead(reg, 1, {int64_t{s.vector} * vectors, 1, 0, num("ahead_1") * w.dims[1]}, {{"." + au.name(), vectors}});
   }
 }
 
