@@ -1,6 +1,6 @@
 # One static library per stage, in the order in which they may depend on each other, and the compiler itself.
 find_package(antlr4-runtime QUIET)
-set(netc_stages base ast ir parse ops sema passes schedule picture lower report emit tune)
+set(netc_stages base ast ir parse ops sema passes schedule picture lower report emit tune verify)
 set(netc_libraries "")
 add_library(netc_flags INTERFACE)
 target_include_directories(netc_flags INTERFACE ${PROJECT_SOURCE_DIR})
@@ -32,9 +32,9 @@ endif()
 if(TARGET netc_parse)
   target_link_libraries(netc_parse PUBLIC netc_grammar)
 endif()
-if(TARGET netc_tune)  # measures kernels with the threads and the memory that products have
-  target_link_libraries(netc_tune PUBLIC netc_runtime_core)
-endif()
+foreach(stage tune verify)  # they run kernels with the threads and the memory that products have
+  target_link_libraries(netc_${stage} PUBLIC netc_runtime_core)
+endforeach()
 # One archive group: the stages' own dependency rule is held by tests/structure, not by the linker.
 add_library(netc_all INTERFACE)
 target_link_libraries(netc_all INTERFACE -Wl,--start-group ${netc_libraries} -Wl,--end-group netc_flags)

@@ -176,35 +176,41 @@ std::unique_ptr<rt::Model> $id$_create(const rt::CreateOptions& options, std::st
 }
 )cpp";
 
-/// A function that ingests input `port`: one call of its kernel for an image of any size.
+/// A function that ingests input `port`: a call of each of its kernels for an image of any size.
 std::string ingest_one(const Unit& u, size_t port, const std::string& name) {
   const Plan& p = *u.infer;
-  const schedule::Kernel& k = p.kernels[static_cast<size_t>(p.inputs[port].ingest_kernel)];
-  const Buffer& in = p.buffers[static_cast<size_t>(k.inputs[0])];
-  const Buffer& out = p.buffers[static_cast<size_t>(p.inputs[port].ingested_buffer)];
+  const std::vector<schedule::Ingest>& ingests = p.inputs[port].ingests;
+  const Buffer& in = p.buffers[static_cast<size_t>(p.kernels[static_cast<size_t>(ingests[0].kernel)].inputs[0])];
   const int64_t channels = in.type.dims[2];
   std::string s = fmt::format("  static void {}(const void* sample, int height, int width, int channels, void* out) {{\n", name);
   std::string fits = fmt::format("height >= 1 && width >= 1 && channels == {}", channels);
   if (in.type.dims[0] != ir::kAnyExtent) fits += fmt::format(" && height == {}", in.type.dims[0]);
   if (in.type.dims[1] != ir::kAnyExtent) fits += fmt::format(" && width == {}", in.type.dims[1]);
   s += fmt::format("    if (!({})) {{\n      memset(out, 0, kSampleBytes[{}]);\n      return;\n    }}\n", fits, port);
-  s += "    rt::Tensor image, ingested;\n";
+  s += fmt::format("    rt::Tensor image{};\n", ingests.size() == 1 ? ", ingested" : "");
   s += fmt::format("    image.set({}, {{{{{}, 1}}, {{width, {}}}, {{height, {} * width}}}});\n", element_literal(in.type.dtype), channels, channels, channels);
   s += "    image.place(sample);\n";
-  std::string extents;
-  std::vector<schedule::StoredDim> dims = stored_dims(out);
-  dims.resize(out.type.dims.size());  // a sample's
-  for (const schedule::StoredDim& d : dims) extents += fmt::format("{}{{{}, {}}}", extents.empty() ? "" : ", ", d.extent, d.stride);
-  s += fmt::format("    ingested.set({}, {{{}}});\n    ingested.place(out);\n", element_literal(out.type.dtype), extents);
-  s += fmt::format("    {}(nullptr, &image, &ingested);  // {}\n  }}\n", kernel_symbols(u, p)[static_cast<size_t>(p.inputs[port].ingest_kernel)], k.comment);
-  return s;
+  for (size_t i = 0; i < ingests.size(); ++i) {
+    const Buffer& out = p.buffers[static_cast<size_t>(ingests[i].buffer)];
+    const std::string to = ingests.size() == 1 ? "ingested" : fmt::format("ingested{}", i);
+    std::string extents;
+    std::vector<schedule::StoredDim> dims = stored_dims(out);
+    dims.resize(out.type.dims.size());  // a sample's
+    for (const schedule::StoredDim& d : dims) extents += fmt::format("{}{{{}, {}}}", extents.empty() ? "" : ", ", d.extent, d.stride);
+    if (ingests.size() > 1) s += fmt::format("    rt::Tensor {};\n", to);
+    const std::string place = out.sample_at == 0 ? "out" : fmt::format("static_cast<char*>(out) + {}", out.sample_at * size_of(out.type.dtype));
+    s += fmt::format("    {0}.set({1}, {{{2}}});\n    {0}.place({3});\n", to, element_literal(out.type.dtype), extents, place);
+    const auto kernel = static_cast<size_t>(ingests[i].kernel);
+    s += fmt::format("    {}(nullptr, &image, &{});  // {}\n", kernel_symbols(u, p)[kernel], to, p.kernels[kernel].comment);
+  }
+  return s + "  }\n";
 }
 
 std::string ingest_text(const Unit& u) {
   std::string members, cases;
   std::set<std::string> used;
   for (size_t i = 0; i < u.infer->inputs.size(); ++i) {
-    if (u.infer->inputs[i].ingest_kernel < 0) continue;
+    if (u.infer->inputs[i].ingests.empty()) continue;
     const std::string name = unique_identifier("ingest_" + inputs_of(u)[i].name, used);
     members += ingest_one(u, i, name);
     cases += fmt::format("    if (port == {}) return {}(sample, height, width, channels, out);\n", i, name);
@@ -219,20 +225,20 @@ std::string run_kernel_text(const Unit& u) {
   const size_t train = u.train ? u.train->kernels.size() : 0;
   const std::vector<Port> inputs = inputs_of(u);
   auto ingest = [&](const Plan& p, size_t first) {
-    for (size_t i = 0; i < p.inputs.size(); ++i) {
-      const int kernel = p.inputs[i].ingest_kernel;
-      if (kernel < 0) continue;
-      auto extent = [&](size_t d) { return inputs[i].type.dims[d] == ir::kAnyExtent ? inputs[i].stored.dims[d] : inputs[i].type.dims[d]; };
-      const int64_t bytes = extent(0) * extent(1) * inputs[i].type.dims[2] * size_of(inputs[i].type.dtype);
-      s += fmt::format("    if (index == {}) {{  // {}: reads whatever the input's buffer holds\n", first + static_cast<size_t>(kernel),
-                       p.kernels[static_cast<size_t>(kernel)].name);
-      s += fmt::format(
-          "      char* to = static_cast<char*>(inputs_[{0}].get());\n      if (kSampleBytes[{0}] * static_cast<size_t>(max_batch_) < {1}) return;\n", i, bytes);
-      s += fmt::format(
-          "      for (int i = 0; i < repeats * batch; ++i) ingest({0}, to, {1}, {2}, {3}, to + kSampleBytes[{0}] * static_cast<size_t>(i % max_batch_));\n"
-          "      return;\n    }}\n",
-          i, extent(0), extent(1), inputs[i].type.dims[2]);
-    }
+    for (size_t i = 0; i < p.inputs.size(); ++i)
+      for (const schedule::Ingest& one : p.inputs[i].ingests) {
+        const ir::Type &type = inputs[i].type, &made = p.buffers[static_cast<size_t>(one.buffer)].type;
+        auto extent = [&](size_t d) { return type.dims[d] == ir::kAnyExtent ? made.dims[d] : type.dims[d]; };
+        const int64_t bytes = extent(0) * extent(1) * type.dims[2] * size_of(type.dtype);
+        s += fmt::format("    if (index == {}) {{  // {}: reads whatever the input's buffer holds\n", first + static_cast<size_t>(one.kernel),
+                         p.kernels[static_cast<size_t>(one.kernel)].name);
+        s += fmt::format(
+            "      char* to = static_cast<char*>(inputs_[{0}].get());\n      if (kSampleBytes[{0}] * static_cast<size_t>(max_batch_) < {1}) return;\n", i, bytes);
+        s += fmt::format(
+            "      for (int i = 0; i < repeats * batch; ++i) ingest({0}, to, {1}, {2}, {3}, to + kSampleBytes[{0}] * static_cast<size_t>(i % max_batch_));\n"
+            "      return;\n    }}\n",
+            i, extent(0), extent(1), type.dims[2]);
+      }
   };
   if (u.train) ingest(*u.train, 0);
   ingest(*u.infer, train);

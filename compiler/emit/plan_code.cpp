@@ -105,6 +105,11 @@ class Writer {
                       "  size_t plan(int max_batch) {{ return static_cast<size_t>(rt::place_blocks(kBlocks, max_batch, {1}, at)); }}\n", p_.blocks.size(), p_.slice);
   }
 
+  std::string input_place(const Buffer& b) const {
+    const std::string all = fmt::format("m.inputs[{}]", index_of(inputs_, p_, b.variable));
+    return b.sample_at == 0 ? all : fmt::format("static_cast<const char*>({}) + {}", all, b.sample_at * size_of(b.type.dtype));
+  }
+
   void place() {
     s_ += "\n  /// Where each tensor lies. place_data: those of the batch, which the caller may exchange between steps.\n  void place(const Memory& m) {\n";
     each([&](const Buffer& b, const std::string& name) {
@@ -116,7 +121,7 @@ class Writer {
     line("place_data(m);");
     s_ += "  }\n  void place_data(const Memory& m) {\n";
     each([&](const Buffer& b, const std::string& name) {
-      if (b.storage == Storage::input) line(fmt::format("{}.place(m.inputs[{}]);", name, index_of(inputs_, p_, b.variable)));
+      if (b.storage == Storage::input) line(fmt::format("{}.place({});", name, input_place(b)));
       if (b.storage == Storage::label) line(fmt::format("{}.place(m.labels[{}]);", name, index_of(labels_, p_, b.variable)));
     });
     s_ += "  }\n";
@@ -222,8 +227,8 @@ class Writer {
     std::string on, back;
     each([&](const Buffer& b, const std::string& name) {
       if (!b.type.batched || b.type.has_any_extent() || (b.storage != Storage::input && !b.whole)) return;
-      on += fmt::format("      {}.host += {} * n;\n", name, b.type.bytes());
-      back += fmt::format("    {}.host -= {} * all;\n", name, b.type.bytes());
+      on += fmt::format("      {}.host += {} * n;\n", name, b.sample_bytes());
+      back += fmt::format("    {}.host -= {} * all;\n", name, b.sample_bytes());
     });
     s_ += "\n  /// The net's outputs, some samples at a time: what they take stays in the caches.\n  void forward() {\n    const int64_t all = batch;\n";
     s_ += fmt::format("    for (int64_t first = 0; first < all; first += {}) {{\n      const int64_t n = all - first < {} ? all - first : {};\n", p_.slice, p_.slice, p_.slice);

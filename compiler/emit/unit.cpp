@@ -4,6 +4,8 @@
 
 #include <fmt/format.h>
 
+#include "compiler/schedule/tuning.h"
+
 namespace netc::emit {
 namespace {
 
@@ -67,12 +69,29 @@ double macs_of(const sema::Model& m) {
   return macs;
 }
 
+namespace {
+
+bool is_read(const schedule::Plan& p, int32_t variable) {
+  return std::any_of(p.kernels.begin(), p.kernels.end(), [&](const schedule::Kernel& k) {
+    return std::any_of(k.inputs.begin(), k.inputs.end(), [&](int b) { return p.buffers[static_cast<size_t>(b)].variable == variable; });
+  });
+}
+
+}  // namespace
+
 std::vector<Port> inputs_of(const Unit& u) {
   std::vector<Port> ports;
   for (const schedule::InputPort& in : u.infer->inputs) {
     const ir::Variable& v = u.infer->graph->variables[in.variable];
     const ir::Type type = u.infer->graph->type(v.value);
-    ports.push_back({v.name, type, in.ingested_buffer < 0 ? type : u.infer->buffers[static_cast<size_t>(in.ingested_buffer)].type});
+    ir::Type stored = type;
+    if (in.ingests.empty() && type.has_any_extent() && !is_read(*u.infer, in.variable)) {
+      stored = {type.dtype, true, {1}};  // nobody looks: room for a sample of some size
+    } else if (!in.ingests.empty()) {
+      const schedule::Buffer& first = u.infer->buffers[static_cast<size_t>(in.ingests[0].buffer)];
+      stored = first.sample_stride > 0 ? ir::Type{first.type.dtype, true, {first.sample_stride}} : first.type;
+    }
+    ports.push_back({v.name, type, stored});
   }
   return ports;
 }
@@ -124,11 +143,13 @@ namespace {
 bool loads_alike(const schedule::Plan& a, const schedule::Plan& b) {
   if (a.inputs.size() != b.inputs.size()) return false;
   for (size_t i = 0; i < a.inputs.size(); ++i) {
-    const int x = a.inputs[i].ingested_buffer, y = b.inputs[i].ingested_buffer;
-    if (a.graph->variables[a.inputs[i].variable].name != b.graph->variables[b.inputs[i].variable].name || (x < 0) != (y < 0)) return false;
-    if (x < 0) continue;
-    const schedule::Buffer &s = a.buffers[static_cast<size_t>(x)], &t = b.buffers[static_cast<size_t>(y)];
-    if (!s.stored_as(t)) return false;
+    const auto &x = a.inputs[i].ingests, &y = b.inputs[i].ingests;
+    if (a.graph->variables[a.inputs[i].variable].name != b.graph->variables[b.inputs[i].variable].name || x.size() != y.size()) return false;
+    for (size_t k = 0; k < x.size(); ++k) {
+      const schedule::Kernel &p = a.kernels[static_cast<size_t>(x[k].kernel)], &q = b.kernels[static_cast<size_t>(y[k].kernel)];
+      if (!a.buffers[static_cast<size_t>(x[k].buffer)].stored_as(b.buffers[static_cast<size_t>(y[k].buffer)])) return false;
+      if (schedule::content_of(a, p) != schedule::content_of(b, q)) return false;
+    }
   }
   return true;
 }
@@ -145,8 +166,6 @@ std::string unsupported(const Unit& u) {
                        shape_for_user(out.type), out.type.batched ? "" : " for the whole batch");
   }
   for (size_t i = 0; i < inputs.size(); ++i) {
-    if (u.infer->inputs[i].ingested_twice)
-      return fmt::format("the input {} of net {} is resized in several ways; resize it once, and use the result", inputs[i].name, u.model->net);
     if (inputs[i].stored.has_any_extent()) {
       return fmt::format("net {} takes {} {} but does not resize it; begin with Resize(height, width)", u.model->net, inputs[i].name,
                          shape_for_user(inputs[i].type));

@@ -90,6 +90,8 @@ struct Graph {
   std::vector<Layer> layers;
   std::vector<Output> outputs;  // the net's outputs, then in a training graph "loss" (f32[]), the batch's mean with penalties
   std::vector<Update> updates;
+  bool training = false;        // one step of training, even where nothing is updated: what depends on the weights alone is computed in each
+  bool trains() const { return training || !updates.empty(); }
 
   ValueId add_variable(Variable v, Type type);
   /// Appends a node; result types come from the operator's shape rule. An op that rejects its operands is a bug here: users' errors are found before.

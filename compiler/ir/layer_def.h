@@ -60,7 +60,8 @@ class LayerBuilder {
   /// A variable of this layer, "LAYER.name". The same layer applied again gets the same variable (weight sharing).
   virtual ValueId variable(const char* name, Type type, Initializer init, Role role = Role::weight, double l1 = 0, double l2 = 0) = 0;
   virtual ValueId emit(const std::string& op, std::vector<ValueId> inputs, Attrs attrs = {}) = 0;
-  virtual void update(ValueId variable, ValueId value) = 0;  // running statistics
+  /// Running statistics: in a training step `variable` becomes next(what it was), after the applications of the layer before this one.
+  virtual void update(ValueId variable, const std::function<ValueId(ValueId)>& next) = 0;
   /// The user's error: what is wrong, with shapes; and what to do about it. build() then returns kNone.
   virtual ValueId error(const std::string& message, const std::string& help = "") = 0;
 };
@@ -146,6 +147,7 @@ struct Registry {
   std::function<ValueId(Graph&, ValueId weight, const Constraint&, int32_t layer)> constrain;
   const OpDef* round = nullptr;          // x f32 -> the nearest bf16
   const OpDef* widen = nullptr;          // and back
+  const OpDef* copy = nullptr;           // x -> x, in memory of its own
   const OpDef* seed_gradient = nullptr;  // x -> a tensor of x's type, every element the attribute "value"
 };
 

@@ -110,6 +110,8 @@ struct OpDef {
   std::function<Lowered(const LowerContext&)> lower;                       // all kinds but elementwise and view
   std::function<std::vector<RefTensor>(const Node&, const Graph&, const std::vector<RefTensor>&, int64_t batch)> reference;
   std::function<Cost(const Node&, const Graph&)> cost;
+  /// What the method loses in float32 beyond the rounding of operands and results: a bound, relative to the result's largest element. Null: nothing.
+  std::function<double(const Attrs&)> error;
   /// The inference form: values that replace the results (inputs or newly added nodes' values). Null: the op itself.
   std::function<std::vector<ValueId>(Graph&, NodeId)> inference;
   bool in_place = false;                      // result 0 may share input 0's storage (same type, element i read before it is written)

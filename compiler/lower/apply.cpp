@@ -1,6 +1,9 @@
 #include "compiler/lower/apply.h"
 
+#include <stdexcept>
+
 #include "compiler/lower/applier.h"
+#include "compiler/lower/once.h"
 
 namespace netc::lower {
 
@@ -30,10 +33,10 @@ void Applier::rows() {
   for (Func f : folds) by_row = by_row && is_suffix(f, names) && f.dimensions() > 1;
   Stage st(b.out);
   const int lanes = rank ? static_cast<int>(std::min<int64_t>(s.vector, extent(0))) : 1;
-  if (rank) st.split(b.vars[0], co, ci, lanes, TailStrategy::ShiftInwards).vectorize(ci);
+  if (rank) st.split(b.vars[0], co, ci, lanes, last).vectorize(ci);
   std::optional<Var> outer;
   if (by_row) outer = b.vars[rank - 1];
-  const VarOrRVar sample = tasks(st, outer, TailStrategy::ShiftInwards);
+  const VarOrRVar sample = tasks(st, outer, last);
   const bool sliced = sample.name() == task.name();
   for (Func f : folds) {
     VarOrRVar level = sample;
@@ -97,7 +100,7 @@ Func Applier::lanes_along_row(Func f) {
 
 void Applier::map() {
   if (out.type.rank() == 0) return;
-  TailStrategy tail = k.anchor == ir::kNone ? TailStrategy::GuardWithIf : TailStrategy::ShiftInwards;
+  const TailStrategy tail = k.anchor == ir::kNone ? TailStrategy::GuardWithIf : last;
   Stage st(b.out);
   const int inner = out.planar || (out.type.rank() > 1 && extent(0) == 1 && s.vector > 1) ? 1 : 0;
   if (out.planar) st.reorder({b.vars[1], b.vars[2], b.vars[0], b.vars[3]});
@@ -315,10 +318,14 @@ void Applier::run() {
   else if (s.name == "scatter") scatter();
   else if (s.name == "reduce") reduce();
   else if (s.name == "ingest") ingest();
+  else throw std::logic_error("there are no loops called " + s.name);
   if (s.name == "window")
     for (Func h : b.anchor.helpers) h.compute_root();
 }
 
-void apply(const schedule::Plan& p, const schedule::Kernel& k, Built& b) { Applier{p, k, b}.run(); }
+void apply(const schedule::Plan& p, const schedule::Kernel& k, Built& b) {
+  Applier{p, k, b}.run();
+  if (const std::string why = visits_twice(p, k, b); !why.empty()) throw std::logic_error("loops visit elements twice that the kernel overwrites: " + why);
+}
 
 }  // namespace netc::lower

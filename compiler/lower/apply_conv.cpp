@@ -1,4 +1,5 @@
 #include "compiler/lower/applier.h"
+#include "compiler/schedule/joins.h"
 
 namespace netc::lower {
 
@@ -117,7 +118,7 @@ void Applier::multiply_transformed(Func products, Func sums, Func operand, Var l
 void Applier::conv_planes() {
   Func acc = b.anchor.anchor, o = b.out;
   Var c = b.vars[0], x = b.vars[1], y = b.vars[2], line("line"), lines("lines");
-  const int64_t pool = std::max<int64_t>(1, p.graph->type(p.graph->nodes[k.anchor].results[0]).dims[1] / extent(1));
+  const int64_t pool = schedule::pooling_of(*p.graph, k).x;
   const int width = static_cast<int>(std::clamp<int64_t>(s.vector * num("vectors") / pool, 1, extent(1)));
   int lanes = s.vector;  // of the convolution's row: all of them in the tile, unless a padded copy has what is beyond
   if (b.anchor.padded.empty())

@@ -107,12 +107,8 @@ class Builder {
 
   void add_node(ir::NodeId id) {
     const ir::Node& node = g_.nodes[id];
-    const schedule::Strategy& s = k_.strategy;
-    const bool by_row = s.name == "conv_dot", thin = s.name == "conv_lanes" && g_.type(node.inputs[0]).dims[2] < s.vector;
-    ir::LowerContext ctx{.node = node, .graph = g_, .in = {}, .batch = b_.batch.defined() ? b_.batch : Expr(1), .extents = extents_, .by_row = by_row,
-                          .whole_rows = by_row && s.get("rows", 0) == g_.type(node.results[0]).dims[1], .turned = s.name == "gemm",
-                          .planes = s.name == "conv_planes" || s.name == "taps_planes" || thin,
-                          .row_multiple = s.name == "taps_planes" || s.name == "attention" ? s.vector : 1};
+    ir::LowerContext ctx{.node = node, .graph = g_, .in = {}, .batch = b_.batch.defined() ? b_.batch : Expr(1), .extents = extents_};
+    if (id == k_.anchor) tell_loops(ctx);
     for (ValueId v : node.inputs) ctx.in.push_back(value_.at(v));
     if (node.op->kind == Kind::elementwise) {
       std::vector<Var> vars = make_vars(g_.type(node.results[0]));
@@ -147,8 +143,19 @@ class Builder {
     }
   }
 
+  // What the anchor's algorithm may know of the loops that are chosen for it.
+  void tell_loops(ir::LowerContext& ctx) const {
+    const schedule::Strategy& s = k_.strategy;
+    const bool thin = s.name == "conv_lanes" && ctx.in_type(0).dims[2] < s.vector;
+    ctx.by_row = s.name == "conv_dot";
+    ctx.whole_rows = ctx.by_row && s.get("rows", 0) == ctx.out_type().dims[1];
+    ctx.turned = s.name == "gemm";
+    ctx.planes = s.name == "conv_planes" || s.name == "taps_planes" || thin;
+    ctx.row_multiple = s.name == "taps_planes" || s.name == "attention" ? s.vector : 1;
+  }
+
   std::vector<Var> make_vars(const ir::Type& t) const {
-    static const char* names[] = {"d0", "d1", "d2", "d3", "d4", "d5"};
+    static const char* names[] = {"d0", "d1", "d2", "d3", "d4", "d5", "d6", "d7"};
     std::vector<Var> v;
     for (int i = 0; i < t.rank(); ++i) v.push_back(Var(names[i]));
     if (t.batched && !is_ingest()) v.push_back(Var("n"));

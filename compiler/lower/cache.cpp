@@ -52,7 +52,7 @@ std::string path_of(const std::string& dir, const std::string& key) { return dir
 }  // namespace
 
 std::string content_key(const schedule::Plan& p, const schedule::Kernel& k, const schedule::Machine& m) {
-  const std::string text = fmt::format("{:x}\n{}\n{}\n{}", hash_of_this_compiler(), m.halide_target, k.strategy.text(), content_of(p, k));
+  const std::string text = fmt::format("{:x}\n{}\n{}\n{}\n{}", hash_of_this_compiler(), m.halide_target, k.strategy.text(), overwrites_operand(p, k) ? "overwrites" : "", content_of(p, k));
   auto digest = llvm::SHA256::hash(llvm::ArrayRef<uint8_t>(reinterpret_cast<const uint8_t*>(text.data()), text.size()));
   std::string key;
   for (int i = 0; i < 16; ++i) key += fmt::format("{:02x}", digest[i]);

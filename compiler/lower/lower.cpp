@@ -2,7 +2,9 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
+#include <cctype>
 #include <filesystem>
 #include <fstream>
 #include <map>
@@ -27,6 +29,12 @@ class Reporter : public Halide::CompileTimeErrorReporter {
   void warning(const char*) override {}
   void error(const char* message) override { throw std::runtime_error(message); }
 };
+
+std::string one_line(std::string s) {
+  while (!s.empty() && std::isspace(static_cast<unsigned char>(s.back()))) s.pop_back();
+  std::replace(s.begin(), s.end(), '\n', ' ');
+  return s;
+}
 
 std::string read_file(const std::string& path) {
   std::ifstream f(path, std::ios::binary);
@@ -100,12 +108,20 @@ bool lower_all(const schedule::Plan& p, const schedule::Machine& m, const Option
       int i = todo[t];
       try {
         compile(p, p.kernels[i], m, options, temp.path + "/" + std::to_string(i), objects[i]);
-        if (objects[i].object.empty()) throw std::runtime_error("no object file was written (is the disk full?)");
+        if (objects[i].object.empty()) {
+          std::lock_guard lock(mutex);
+          if (error.empty()) error = fmt::format("no object file was written for kernel {} (is the disk full?)", p.kernels[i].name);
+          next = static_cast<int>(todo.size());
+          continue;
+        }
         store_cached(options.cache_dir, keys[i], objects[i]);
       } catch (const std::exception& e) {
         if (options.skip_failures) continue;
         std::lock_guard lock(mutex);
-        if (error.empty()) error = fmt::format("kernel {} ({}): {}", p.kernels[i].name, p.kernels[i].strategy.text(), e.what());
+        const std::string cause = one_line(e.what());
+        if (error.empty())
+          error = fmt::format("internal error: kernel {} ({}): {}; please report it with the model", p.kernels[i].name, p.kernels[i].strategy.text(),
+                              cause.empty() ? "the code generator gives no cause" : cause);
         next = static_cast<int>(todo.size());
       }
     }

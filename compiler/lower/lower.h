@@ -26,7 +26,7 @@ struct Object {
   bool from_cache = false;
 };
 
-/// objects[i] is kernels[i]'s. On failure `error` says which kernel and why.
+/// objects[i] is kernels[i]'s. On failure `error` says which kernel and why; it begins with "internal error" where the code generator could not make one.
 bool lower_all(const schedule::Plan&, const schedule::Machine&, const Options&, std::vector<Object>& objects, std::string& error);
 
 }  // namespace netc::lower

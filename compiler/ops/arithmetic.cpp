@@ -149,6 +149,18 @@ OpDef constant_fill() {
   return d;
 }
 
+OpDef copy() {
+  OpDef d;
+  d.name = "copy";
+  d.doc = "y = x, in memory of its own: an output that is an input.";
+  d.shape = same_type();
+  d.cost = per_element(0);
+  d.scalar = [](const LowerContext&, const Exprs& in, const Exprs&) { return Exprs{in[0]}; };
+  d.reference = pointwise([](const Node&, const Graph&, const std::vector<double>& v, int64_t) { return v; });
+  d.gradient = [](const GradContext& g) { return std::vector<ValueId>{g.grads_out[0]}; };
+  return d;
+}
+
 Write op_of_two(const char* op) {
   return [op](const Writer& w, const std::vector<ValueId>& a) { return w(op, {a[0], a[1]}); };
 }
@@ -189,7 +201,7 @@ constexpr int kMany = 64;  // operands of one min or max
 }  // namespace
 
 void add_arithmetic(Registry& r) {
-  static const OpDef ops[] = {add(), sub(), mul(), div(), minimum(), maximum(), pow_op(), less(false), less(true), scale(), expand(), constant_fill()};
+  static const OpDef ops[] = {add(), sub(), mul(), div(), minimum(), maximum(), pow_op(), less(false), less(true), scale(), expand(), constant_fill(), copy()};
   static const FunctionDef functions[] = {
       elementwise_function("+", "a + b", 2, 2, op_of_two("add")),
       elementwise_function("-", "a - b", 2, 2, op_of_two("sub")),

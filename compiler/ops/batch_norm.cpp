@@ -225,8 +225,8 @@ LayerDef layer_def() {
     const ValueId variance = b.emit("batch_variance", {in, mean, running_variance});
     const ValueId y = b.emit("normalize", {in, mean, variance, gamma, beta}, {{"eps", b.f("epsilon")}});
     const Attrs momentum = {{"momentum", b.f("momentum")}};
-    b.update(running_mean, b.emit("running_update", {running_mean, mean}, momentum));
-    b.update(running_variance, b.emit("running_update", {running_variance, variance}, momentum));
+    b.update(running_mean, [&](ValueId running) { return b.emit("running_update", {running, mean}, momentum); });
+    b.update(running_variance, [&](ValueId running) { return b.emit("running_update", {running, variance}, momentum); });
     return y;
   };
   return l;

@@ -1,5 +1,5 @@
-// Resize: bilinear, Keras's convention: pixel centres at half coordinates, edges clamped, no antialiasing. Of the net's input it is run by the data loader, per
-// sample; inside the net it is linear interpolation along each axis, with a gradient.
+// Resize: bilinear, Keras's convention: pixel centres at half coordinates, edges clamped, no antialiasing. Of an input of any size it is run by the data loader, per
+// sample; of an image of a known size it is a part of the net: linear interpolation along each axis, with a gradient.
 #include <numeric>
 
 #include "compiler/ops/moves.h"
@@ -82,7 +82,7 @@ Between between(int64_t i, int64_t out, int64_t in) {
 }
 
 bool interpolates(const Type& x, const std::vector<int64_t>& dims) {
-  if (x.dtype != DType::f32 || !movable(x) || dims.size() != x.dims.size()) return false;
+  if ((x.dtype != DType::f32 && x.dtype != DType::u8) || !movable(x) || dims.size() != x.dims.size()) return false;
   for (size_t i = 0; i < dims.size(); ++i)
     if (dims[i] != x.dims[i] && (dims[i] < 1 || dims[i] > kMostInterpolated || x.dims[i] > kMostInterpolated)) return false;
   return true;
@@ -97,7 +97,7 @@ OpDef interpolate() {
   d.cost = per_element(6);
   d.shape = [](Types in, const Attrs& a, std::vector<Type>& out, std::string& error) {
     const std::vector<int64_t>& dims = a.ints("dims");
-    if (!interpolates(in[0], dims)) return misfit(error, "interpolate", fmt::format("an f32 tensor that can become [{}]", fmt::join(dims, ", ")), in);
+    if (!interpolates(in[0], dims)) return misfit(error, "interpolate", fmt::format("a u8 or f32 tensor that can become [{}]", fmt::join(dims, ", ")), in);
     out = {f32(dims, in[0].batched)};
     return true;
   };
@@ -107,7 +107,7 @@ OpDef interpolate() {
     Exprs at = exprs(v);
     // x interpolated along the axes up to and with `axis`, at the place `at` in those and in the others
     const std::function<Expr(int)> along = [&](int axis) -> Expr {
-      if (axis < 0) return ctx.in[0](at);
+      if (axis < 0) return cast<float>(ctx.in[0](at));
       if (x.dims[axis] == t.dims[axis]) return along(axis - 1);
       const int k = coordinate(t, axis);
       const Taps p = taps(v[k], extent_of(t, axis), extent_of(x, axis));
@@ -191,11 +191,10 @@ OpDef interpolate_grad() {
 
 /// The operand, an image, with other extents.
 ValueId interpolated(LayerBuilder& b, const char* layer, int64_t height, int64_t width) {
-  if (!check_operand(b, layer, 3)) return kNone;
   const Type t = b.in_type();
   if (!check_size(b, layer, f32({height, width, t.dims[2]}, t.batched))) return kNone;
   const std::vector<int64_t> dims{height, width, t.dims[2]};
-  if (dims == t.dims) return b.in()[0];
+  if (dims == t.dims) return t.dtype == DType::f32 ? b.in()[0] : b.emit("rescale", {b.in()[0]}, {{"scale", 1.0}, {"offset", 0.0}});
   if (!interpolates(t, dims)) {
     return b.error(fmt::format("{} inside the net makes images of {} pixels a side at most, but {} x {} of {}", layer, thousands(kMostInterpolated), height,
                                width, shape_for_user(t)));
@@ -206,7 +205,7 @@ ValueId interpolated(LayerBuilder& b, const char* layer, int64_t height, int64_t
 LayerDef resize_layer() {
   LayerDef l;
   l.name = "Resize";
-  l.doc = "Bilinear resize of an image; of the net's input, which may have any size, while data is loaded. "
+  l.doc = "Bilinear resize of an image; of an input of any size, while data is loaded. "
           "y[i, j, c] = x at ((i + 1/2) * H/height - 1/2, (j + 1/2) * W/width - 1/2, c); edges clamped";
   l.section = "Preprocessing";
   l.weight_prefix = "resize";
@@ -217,8 +216,7 @@ LayerDef resize_layer() {
     if (t.rank() != 3 || t.dims[2] == kAnyExtent || (t.dtype != DType::u8 && t.dtype != DType::f32)) {
       return b.error(fmt::format("Resize needs an image (height, width, channels) of u8 or f32, but its input is {}", shape_for_user(t)));
     }
-    const bool input = b.graph().values[b.in()[0]].def == kNone;
-    if (input || t.has_any_extent()) return ingested(b, "Resize", "resize", b.i("height"), b.i("width"));
+    if (t.has_any_extent()) return ingested(b, "Resize", "resize", b.i("height"), b.i("width"));
     return interpolated(b, "Resize", b.i("height"), b.i("width"));
   };
   return l;

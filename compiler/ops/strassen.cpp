@@ -153,6 +153,7 @@ OpDef strassen_matmul() {
   d.inputs = 2;
   d.no_gradient = "it is put in after gradients are";
   d.forms = {packed_form({0, 1})};
+  d.error = [](const Attrs&) { return 5e-6; };
   d.shape = [](Types in, const Attrs& a, std::vector<Type>& out, std::string& error) {
     const Type &x = in[0], &w = in[1];
     if (x.dtype != DType::f32 || !x.batched || x.rank() != 2 || x.has_any_extent() || w.dtype != DType::f32 || w.batched || w.rank() != 3 || w.dims[0] != kProducts ||

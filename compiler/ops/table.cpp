@@ -87,6 +87,7 @@ const ir::Registry& registry() {
     r.multiply = &r.ops.at("mul");
     r.round = &r.ops.at("round_bf16");
     r.widen = &r.ops.at("widen_bf16");
+    r.copy = &r.ops.at("copy");
     r.seed_gradient = &r.ops.at("constant_fill");
     return r;
   }();

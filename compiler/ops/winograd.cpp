@@ -273,6 +273,7 @@ OpDef winograd_conv() {
   d.inputs = 2;
   d.no_gradient = "it is put in after gradients are";
   d.forms = {packed_form({0, 1})};
+  d.error = tile_error;
   d.shape = [](Types in, const Attrs& a, std::vector<Type>& out, std::string& error) {
     const TileSize size(a);
     const int64_t groups = a.i("groups");

@@ -17,6 +17,11 @@ struct TileSize {
   bool known() const { return (taps() == 3 && (m == 2 || m == 4 || m == 6)) || (taps() == 5 && (m == 2 || m == 4)); }
   const Transforms& by() const { return transforms(m, taps()); }
 };
+/// OpDef::error of what is transformed in tiles: measured by tests/ops/forms_test.cpp, which holds it.
+inline double tile_error(const Attrs& a) {
+  const int64_t side = a.i("side");
+  return side == 4 ? 2e-6 : side == 6 ? 2e-5 : 2e-4;
+}
 /// The row of a matrix that `which` selects, times what `at` gives.
 Expr row_times(const Matrix& a, const Expr& which, std::function<Expr(int)> at);
 /// A convolution of r x r taps, all next to each other, and stride 1.

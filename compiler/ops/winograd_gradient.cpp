@@ -34,6 +34,7 @@ OpDef cut(const char* name, const char* doc, bool image) {
   d.transforms_tiles = true;
   d.no_gradient = "it is put in after gradients are";
   d.overlapping = [](const Attrs&) { return true; };
+  d.error = tile_error;
   d.cost = per_element(image ? 8 : 6);
   const std::string me = name;
   d.shape = [me, image](Types in, const Attrs& a, std::vector<Type>& out, std::string& error) {
@@ -121,6 +122,7 @@ OpDef sums() {
 OpDef taps() {
   OpDef d;
   d.name = "winograd_taps";
+  d.error = tile_error;
   d.doc = "G' s G of each c and k: f32[side^2, C, K] to f32[r, r, C, K].";
   d.kind = Kind::window;
   d.transforms_tiles = true;

@@ -34,6 +34,7 @@ Graph remove_dead(const Graph& g) {
   const std::vector<bool> live = live_values(g);
   Graph out;
   out.name = g.name;
+  out.training = g.training;
   out.layers = g.layers;
   std::vector<ValueId> at(g.values.size(), kNone);
   std::vector<int32_t> variable_at(g.variables.size(), kNone);

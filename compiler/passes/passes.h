@@ -40,6 +40,9 @@ void add_updates(ir::Graph&, const ir::Registry&, const ir::OptimizerDef&, const
 /// Linear poolings before the contractions of single pixels that they follow, where that takes less arithmetic.
 [[nodiscard]] ir::Graph pool_first(ir::Graph);
 
+/// Outputs that are a variable, or what the data loader made of one, perhaps of another shape, are copies of it: callers find them in memory of the step's own.
+[[nodiscard]] ir::Graph copy_inputs(ir::Graph, const ir::Registry&);
+
 /// The operands of contractions rounded to bf16, but for those of the net's input.
 [[nodiscard]] ir::Graph round_products(ir::Graph, const ir::Registry&);
 

@@ -65,6 +65,8 @@ void train(const sema::Model& m, const Registry& r, const PipelineOptions& optio
   pass("dce", g, [](Graph& g) { g = remove_dead(g); });
   // After gradients are taken, which go straight through; and after common nodes are one, so that each value is rounded once.
   if (options.bf16) pass("round_products", g, [&](Graph& g) { g = round_products(std::move(g), r); });
+  // Last: nothing is to see through it.
+  pass("copy_inputs", g, [&](Graph& g) { g = copy_inputs(std::move(g), r); });
   std::vector<Output> outputs;
   const std::string prefix = kGradientOutput;
   for (const Output& o : g.outputs) {
@@ -90,13 +92,15 @@ void infer(const char* name, const Registry& r, const PipelineOptions& options, 
   pass("dce", g, [](Graph& g) { g = remove_dead(g); });
   // Last: weights are rounded after batch norm is folded into them.
   if (options.bf16) pass("round_products", g, [&](Graph& g) { g = round_products(std::move(g), r); });
+  // Nothing is to see through it.
+  pass("copy_inputs", g, [&](Graph& g) { g = copy_inputs(std::move(g), r); });
 }
 
 }  // namespace
 
 const std::vector<std::string>& pass_names() {
   static const std::vector<std::string> names = {"pool_first", "loss", "autodiff", "update", "inference", "constant_fold", "fold_batch_norm", "cse", "dce",
-                                                 "round_products"};
+                                                 "round_products", "copy_inputs"};
   return names;
 }
 
@@ -106,6 +110,7 @@ Program run_pipeline(const sema::Model& m, const Registry& r, const PipelineOpti
   infer("inference", r, options, p.inference);
   if (!m.train.present || m.train.losses.empty() || m.train.optimizer == nullptr || m.graph.outputs.empty()) return p;
   p.training = m.graph;
+  p.training.training = true;
   train(m, r, options, p);
   p.evaluation = m.graph;
   Runner("evaluation", options)("loss", p.evaluation, [&](Graph& g) { add_loss(g, r, m.train.losses); });

@@ -20,7 +20,11 @@ struct Program {
 
 struct PipelineOptions {
   bool bf16 = false;                           // contractions multiply rounded operands: round_products
+#ifdef NDEBUG
   bool verify = false;                         // after every pass; a violation is a bug here and aborts with the messages
+#else
+  bool verify = true;
+#endif
   std::string print_after;                     // a pass's name ("autodiff") or "all"; on_print gets "training/autodiff" and the graph
   std::function<void(const std::string& pass, const ir::Graph&)> on_print;
   std::vector<std::pair<std::string, double>>* timings = nullptr;  // "training/autodiff", milliseconds

@@ -7,6 +7,7 @@
 #include <cmath>
 #include <functional>
 
+#include "compiler/schedule/joins.h"
 #include "compiler/schedule/strategy.h"
 
 namespace netc::schedule {
@@ -142,8 +143,8 @@ class Chooser {
 
   /// Pixels of the convolution for one of the result, where it is pooled.
   int64_t area() const {
-    const Type &a = result(), &o = out().type;
-    return std::max<int64_t>(1, a.dims[0] / std::max<int64_t>(1, o.dims[0])) * std::max<int64_t>(1, a.dims[1] / std::max<int64_t>(1, o.dims[1]));
+    const Pooling pooling = pooling_of(*p_.graph, k_);
+    return pooling.y * pooling.x;
   }
 
   void conv_lanes() {

@@ -1,5 +1,6 @@
 // Which form each node takes: what it is computed by, and how its weights are stored.
 #pragma once
+#include <functional>
 #include <set>
 
 #include "compiler/schedule/plan.h"
@@ -13,6 +14,7 @@ struct FormRules {
   int max_batch = 1;
   const Tuning* tuning = nullptr;           // what was found fastest; may be null
   std::set<ir::ValueId> as_they_are = {};   // nodes with these as first results keep their operators
+  std::function<size_t(size_t forms)> pick = {};  // takes any of the forms that fit, for tests; null: what was measured, or is estimated to be, the fastest
 };
 struct ChosenForms {
   ir::Graph graph;

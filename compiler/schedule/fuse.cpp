@@ -6,14 +6,22 @@
 //   matmul_weight_grad -> penalty_grad -> adam_update    one kernel: the gradient of a weight is never stored
 //
 // Why it is legal: an absorbed node moves later, next to the last node of its chain. Its value has one reader, which is in the chain, so nobody misses it;
-// what the chain's nodes read besides is defined before the chain's last node.
+// what the chain's nodes read besides is defined before the chain's last node. joins.h has the rules for what may follow an anchor.
+//
+// Why it ends: kernels are put in a topological order of what they read and of what they overwrite. Two that overwrite variables, each recomputing what it needs
+// from the other's old contents, would wait for each other: their last nodes are then kernels of their own, which read stored values. Each round does that to at
+// least one more node.
 #include "compiler/schedule/fuse.h"
 
 #include <algorithm>
+#include <cstdio>
+#include <cstdlib>
 #include <map>
+#include <queue>
 #include <set>
 
 #include "compiler/ir/by_pixel.h"
+#include "compiler/schedule/joins.h"
 
 namespace netc::schedule {
 namespace {
@@ -37,9 +45,11 @@ class Fuser {
   Groups run() {
     count_uses();
     find_roots();
-    absorb();
-    decide_stored();
-    build();
+    do {
+      absorb();
+      decide_stored();
+      build();
+    } while (!order());
     return std::move(out_);
   }
 
@@ -54,37 +64,24 @@ class Fuser {
   }
 
   void find_roots() {
-    out_.root.resize(g_.values.size());
-    for (ValueId v = 0; v < static_cast<ValueId>(g_.values.size()); ++v) {
-      NodeId d = g_.values[v].def;
-      out_.root[v] = d != kNone && g_.nodes[d].op->kind == Kind::view ? out_.root[g_.nodes[d].inputs[0]] : v;
-    }
+    for (ValueId v = 0; v < static_cast<ValueId>(g_.values.size()); ++v) out_.root.push_back(v);
+    for (const Node& n : g_.nodes)
+      if (n.op->kind == Kind::view) out_.root[n.results[0]] = out_.root[n.inputs[0]];
   }
-
-  bool same_shape(ValueId a, ValueId b) const { return g_.type(a).dims == g_.type(b).dims && g_.type(a).batched == g_.type(b).batched; }
 
   // The one reader of `v` that may join v's kernel, or kNone.
   NodeId follower(ValueId v, const Node& anchor, bool& pooled) const {
-    if (pinned_[v] || users_[v].size() != 1) return kNone;
-    NodeId u = users_[v][0];
-    const Node& n = g_.nodes[u];
-    if (n.op->kind == Kind::elementwise) return same_shape(v, n.results[0]) ? u : kNone;
-    bool pools = n.op->kind == Kind::window && n.inputs.size() == 1 && !n.op->overlaps(n.attrs) && g_.type(n.results[0]).elements() <= g_.type(v).elements() &&
-                 whole_windows(anchor, v, n.results[0]);
-    if (pools && anchor.op->kind == Kind::contraction && !pooled) { pooled = true; return u; }
-    return kNone;
-  }
-  // A tile of the anchor's results has whole windows, where it has tiles.
-  bool whole_windows(const Node& anchor, ValueId in, ValueId out) const {
-    if (!anchor.op->transforms_tiles) return true;
-    for (int d = 0; d < 2; ++d)
-      if (anchor.attrs.i("tile") % std::max<int64_t>(1, g_.type(in).dims[d] / std::max<int64_t>(1, g_.type(out).dims[d])) != 0) return false;
-    return true;
+    if (pinned_[v] || users_[v].size() != 1 || alone_.count(users_[v][0])) return kNone;
+    const NodeId u = users_[v][0];
+    if (!may_follow(g_, anchor, v, g_.nodes[u], pooled)) return kNone;
+    pooled = pooled || g_.nodes[u].op->kind == Kind::window;
+    return u;
   }
 
   // Chains: each anchor takes its followers.
   void absorb() {
     kernel_of_.assign(g_.nodes.size(), kNone);
+    chains_.clear();
     for (NodeId n = 0; n < static_cast<NodeId>(g_.nodes.size()); ++n) {
       const Node& node = g_.nodes[n];
       if (!is_anchor(node) || kernel_of_[n] != kNone) continue;
@@ -110,19 +107,47 @@ class Fuser {
       if (g_.values[v].def == kNone) out_.stored[v] = true;
     for (NodeId n = 0; n < static_cast<NodeId>(g_.nodes.size()); ++n) {
       const Node& node = g_.nodes[n];
+      const int cost = lighten(n, weight);
       bool chained = kernel_of_[n] != kNone;
       bool ends_chain = chained && chains_[kernel_of_[n]].back() == n;
-      int cost = 1;
-      for (ValueId v : node.inputs) cost += out_.stored[v] ? 0 : weight[v];
       for (ValueId r : node.results) {
         weight[r] = cost;
         bool store;
-        if (node.op->kind == Kind::view) store = true;
+        if (node.op->kind == Kind::elementwise && g_.type(r).has_any_extent()) store = false;  // of an image of any size: computed where it is resized
+        else if (node.op->kind == Kind::view) store = true;
         else if (chained) store = ends_chain;
         else store = must_store(r) || node.results.size() > 1 || node.op->random || (users_[r].size() > 1 && (cost > kRecomputeNodes || static_cast<int>(users_[r].size()) > kRecomputeReaders));
         out_.stored[r] = store;
       }
     }
+  }
+
+  // Element-wise nodes that are computed where n is: its own, and those of operands that are not stored. The heaviest are stored where these would be too many, and
+  // all of a node's that is to stand alone; a chain that is too long ends before n.
+  int lighten(NodeId n, const std::vector<int>& weight) {
+    const std::vector<ValueId>& in = g_.nodes[n].inputs;
+    const auto cost = [&] {
+      int sum = 1;
+      for (ValueId v : std::set<ValueId>(in.begin(), in.end())) sum += out_.stored[v] ? 0 : weight[v];
+      return sum;
+    };
+    int now = cost();
+    if (now > 1 && alone_.count(n)) {
+      for (ValueId v : in) out_.stored[v] = true;
+      return 1;
+    }
+    while (now > kMostNodes) {
+      ValueId heaviest = kNone;
+      for (ValueId v : in)
+        if (!out_.stored[v] && (heaviest == kNone || weight[v] > weight[heaviest])) heaviest = v;
+      if (const NodeId d = g_.values[heaviest].def; kernel_of_[d] != kNone && kernel_of_[d] == kernel_of_[n]) {
+        std::vector<NodeId>& chain = chains_[kernel_of_[n]];
+        while (chain.back() != d) kernel_of_[chain.back()] = kNone, chain.pop_back();
+      }
+      out_.stored[heaviest] = true;
+      now = cost();
+    }
+    return now;
   }
 
   // Read by something that reads elements more than once, through a view, or by nobody in the graph.
@@ -134,7 +159,7 @@ class Fuser {
       if (k == Kind::contraction || k == Kind::view || k == Kind::ingest || k == Kind::scatter) return true;
       if (k == Kind::window && g_.nodes[u].op->overlaps(g_.nodes[u].attrs)) return true;
       if (k == Kind::reduction && !same_rank_reduction(u)) continue;
-      if (k == Kind::elementwise && !same_shape(v, g_.nodes[u].results[0]) && g_.type(v).elements() > 1) return true;  // broadcast: computed once
+      if (k == Kind::elementwise && !same_shape(g_, v, g_.nodes[u].results[0]) && g_.type(v).elements() > 1) return true;  // broadcast: computed once
     }
     return false;
   }
@@ -149,7 +174,7 @@ class Fuser {
     const Node& n = g_.nodes[d];
     return n.op->kind == Kind::elementwise && std::all_of(n.inputs.begin(), n.inputs.end(), [&](ValueId i) { return from_inputs(i); });
   }
-  bool same_rank_reduction(NodeId u) const { return same_shape(g_.nodes[u].inputs[0], g_.nodes[u].results[0]); }
+  bool same_rank_reduction(NodeId u) const { return same_shape(g_, g_.nodes[u].inputs[0], g_.nodes[u].results[0]); }
 
   // Adds the element-wise nodes that must be recomputed for `v`.
   void gather(ValueId v, std::set<NodeId>& nodes) const {
@@ -178,49 +203,64 @@ class Fuser {
   }
 
   void build() {
+    out_.kernels.clear();
+    position_.clear();
     for (auto& c : chains_) add_kernel(c, c[0]);
     for (NodeId n = 0; n < static_cast<NodeId>(g_.nodes.size()); ++n) {
       const Node& node = g_.nodes[n];
       if (node.op->kind == Kind::elementwise && kernel_of_[n] == kNone && out_.stored[node.results[0]]) add_kernel({n}, kNone);
     }
-    order();
   }
 
   // Each kernel comes where its first node stands, or as soon after as all that it reads is there: what it reads can be forgotten early. One that writes a variable
-  // also comes after all readers of what it overwrites.
-  void order() {
+  // also comes after all readers of what it overwrites. False where some wait for each other: those that overwrite are to stand alone.
+  bool order() {
     const size_t count = out_.kernels.size();
-    std::vector<size_t> topological(count);  // by the last node: all that a kernel reads was defined before
-    for (size_t k = 0; k < count; ++k) topological[k] = k;
-    std::sort(topological.begin(), topological.end(), [&](size_t a, size_t b) { return position_[a].second < position_[b].second; });
     std::map<ValueId, size_t> producer;
     std::map<ValueId, std::vector<size_t>> readers;
     for (size_t k = 0; k < count; ++k) {
       for (ValueId v : out_.kernels[k].output_values) producer[v] = k;
-      for (ValueId v : out_.kernels[k].input_values) readers[v].push_back(k);
+      for (ValueId v : out_.kernels[k].input_values) readers[out_.root[v]].push_back(k);
     }
     std::map<ValueId, ValueId> overwrites;  // new contents -> the value of the variable
     for (auto& u : g_.updates) overwrites[u.value] = g_.variables[u.variable].value;
-    std::vector<double> key(count);
-    for (size_t k = 0; k < count; ++k) key[k] = position_[k].first;
-    for (bool changed = true; changed;) {
-      changed = false;
-      const auto not_before = [&](size_t k, double least) {
-        if (key[k] < least) key[k] = least, changed = true;
-      };
-      for (size_t k : topological) {
-        for (ValueId v : out_.kernels[k].input_values)
-          if (auto it = producer.find(out_.root[v]); it != producer.end()) not_before(k, key[it->second]);
-        for (ValueId v : out_.kernels[k].output_values)
-          if (auto it = overwrites.find(v); it != overwrites.end())
-            for (size_t reader : readers[it->second])
-              if (reader != k) not_before(k, key[reader] + 0.5);
-      }
+    std::vector<std::vector<size_t>> after(count);
+    std::vector<int> waits(count, 0);
+    const auto edge = [&](size_t from, size_t to) {
+      if (from != to) after[from].push_back(to), ++waits[to];
+    };
+    for (size_t k = 0; k < count; ++k) {
+      for (ValueId v : out_.kernels[k].input_values)
+        if (const auto it = producer.find(out_.root[v]); it != producer.end()) edge(it->second, k);
+      for (ValueId v : out_.kernels[k].output_values)
+        if (const auto it = overwrites.find(v); it != overwrites.end())
+          for (size_t reader : readers[it->second]) edge(reader, k);
     }
-    std::stable_sort(topological.begin(), topological.end(), [&](size_t a, size_t b) { return key[a] < key[b]; });
-    std::vector<Kernel> sorted;
-    for (size_t k : topological) sorted.push_back(std::move(out_.kernels[k]));
-    out_.kernels = std::move(sorted);
+    using Entry = std::pair<std::pair<NodeId, NodeId>, size_t>;  // by first node, then by last
+    std::priority_queue<Entry, std::vector<Entry>, std::greater<>> ready;
+    for (size_t k = 0; k < count; ++k)
+      if (waits[k] == 0) ready.push({position_[k], k});
+    std::vector<size_t> sorted;
+    while (!ready.empty()) {
+      const size_t k = ready.top().second;
+      ready.pop();
+      sorted.push_back(k);
+      for (size_t next : after[k])
+        if (--waits[next] == 0) ready.push({position_[next], next});
+    }
+    if (sorted.size() < count) {
+      bool more = false;
+      for (size_t k = 0; k < count; ++k)
+        for (ValueId v : out_.kernels[k].output_values)
+          if (waits[k] > 0 && overwrites.count(v)) more |= alone_.insert(g_.values[v].def).second;
+      if (more) return false;
+      std::fprintf(stderr, "netc: internal error: kernels of %s wait for each other\n", g_.name.c_str());
+      std::abort();
+    }
+    std::vector<Kernel> kernels;
+    for (size_t k : sorted) kernels.push_back(std::move(out_.kernels[k]));
+    out_.kernels = std::move(kernels);
+    return true;
   }
 
   const Graph& g_;
@@ -230,6 +270,7 @@ class Fuser {
   std::vector<int32_t> kernel_of_;
   std::vector<std::vector<NodeId>> chains_;
   std::vector<std::pair<NodeId, NodeId>> position_;  // by kernel: its first and last node of the graph
+  std::set<NodeId> alone_;                           // kernels of their own, whose operands are stored
 };
 
 }  // namespace

@@ -2,12 +2,15 @@
 #include "compiler/schedule/plan.h"
 
 #include <algorithm>
+#include <cstdio>
+#include <cstdlib>
 #include <map>
 #include <set>
 
 #include <fmt/format.h>
 
 #include "compiler/schedule/arena.h"
+#include "compiler/schedule/check.h"
 #include "compiler/schedule/forms.h"
 #include "compiler/schedule/fuse.h"
 #include "compiler/schedule/in_step.h"
@@ -53,7 +56,7 @@ class Planner {
     plan_.kernels = std::move(groups_.kernels);
     find_overwritten();
     make_buffers();
-    if (!g_.updates.empty()) lower_peak(plan_, groups_.root);
+    if (g_.trains()) lower_peak(plan_, groups_.root);
     find_ports();
     choose_layouts();
     assign_phases();
@@ -118,16 +121,26 @@ class Planner {
       if (g_.variables[v].role == Role::input) plan_.inputs.push_back(input_port(v));
   }
 
-  InputPort input_port(int32_t variable) const {
-    InputPort port{variable};
+  InputPort input_port(int32_t variable) {
+    InputPort port{variable, {}};
     for (size_t k = 0; k < plan_.kernels.size(); ++k) {
       const Kernel& kernel = plan_.kernels[k];
       if (kernel.anchor == kNone || g_.nodes[kernel.anchor].op->kind != Kind::ingest || plan_.buffers[kernel.inputs[0]].variable != variable) continue;
-      port.ingested_twice = port.ingest_kernel >= 0;
-      port.ingest_kernel = static_cast<int>(k);
-      port.ingested_buffer = kernel.outputs[0];
+      port.ingests.push_back({static_cast<int>(k), kernel.outputs[0]});
     }
+    if (port.ingests.size() > 1) place_beside(port.ingests);
     return port;
+  }
+
+  // What several kernels make of a sample, in an order that all plans of a net agree on.
+  void place_beside(std::vector<Ingest>& ingests) {
+    const auto order = [&](const Ingest& i) { return content_of(plan_, plan_.kernels[i.kernel]); };
+    std::stable_sort(ingests.begin(), ingests.end(), [&](const Ingest& a, const Ingest& b) { return order(a) < order(b); });
+    int64_t elements = 0;
+    std::map<ValueId, int64_t> at;
+    for (const Ingest& i : ingests) at[plan_.buffers[i.buffer].value] = elements, elements += plan_.buffers[i.buffer].type.elements();
+    for (Buffer& b : plan_.buffers)  // and views of it
+      if (const auto it = at.find(groups_.root[b.value]); it != at.end()) b.sample_at = it->second, b.sample_stride = elements;
   }
 
   // Few channels leave most lanes of a vector empty: such images are stored as planes. Not where a user or a view sees the bytes.
@@ -154,9 +167,9 @@ class Planner {
       bool varies = false;
       for (ValueId v : k.input_values) varies |= varying.count(groups_.root[v]) != 0;
       if (varies) for (ValueId v : k.output_values) varying.insert(v);
-      k.phase = varies || !g_.updates.empty() ? Phase::backward : Phase::prepare;
+      k.phase = varies || g_.trains() ? Phase::backward : Phase::prepare;
     }
-    bool trains = !g_.updates.empty();
+    bool trains = g_.trains();
     for (auto it = plan_.kernels.rbegin(); it != plan_.kernels.rend(); ++it) {
       auto needed = [&](const std::set<ValueId>& s) { return std::any_of(it->output_values.begin(), it->output_values.end(), [&](ValueId v) { return s.count(v); }); };
       auto need = [&](std::set<ValueId>& s) { for (ValueId v : it->input_values) s.insert(groups_.root[v]); };
@@ -176,7 +189,7 @@ class Planner {
   // Samples go through an inference net a few at a time where the weights leave room in the last cache but a batch's activations do not; and where activations
   // take most of the memory, in slices so large that reading the weights again for each takes next to no time. 0: all at once.
   int choose_slice() const {
-    if (!g_.updates.empty()) return 0;
+    if (g_.trains()) return 0;
     int64_t weights = 0, activations = 0;  // bytes: of all kernels, and of a sample at the kernel that has most
     double us = 0;
     for (const Kernel& k : plan_.kernels) {
@@ -270,7 +283,7 @@ int64_t Strategy::get(const std::string& key, int64_t fallback) const {
 
 std::vector<StoredDim> stored_dims(const Buffer& b) {
   const auto& d = b.type.dims;
-  if (b.planar) return {{d[2], d[0] * d[1]}, {d[1], 1}, {d[0], d[1]}, {1, d[0] * d[1] * d[2]}};
+  if (b.planar) return {{d[2], d[0] * d[1]}, {d[1], 1}, {d[0], d[1]}, {1, b.sample_stride > 0 ? b.sample_stride : d[0] * d[1] * d[2]}};
   std::vector<StoredDim> s;
   int64_t stride = 1;
   const auto add = [&](int64_t extent) {
@@ -285,19 +298,44 @@ std::vector<StoredDim> stored_dims(const Buffer& b) {
     add(dim == b.pair_dim ? extent / 2 : extent);
   }
   if (b.block > 0) add(d[static_cast<size_t>(b.type.rank() - 1 - b.block_dim)] / b.block);
-  if (b.type.batched) s.push_back({1, stride});
+  if (b.type.batched) s.push_back({1, b.sample_stride > 0 ? b.sample_stride : stride});
   return s;
 }
 
+namespace {
+
+/// A violation is a bug here. In debug builds only: it takes as long as planning.
+template <class Errors>
+void insist([[maybe_unused]] const char* after, [[maybe_unused]] const Errors& find) {
+#ifndef NDEBUG
+  const std::vector<std::string> errors = find();
+  for (const std::string& e : errors) std::fprintf(stderr, "netc: internal error: after %s: %s\n", after, e.c_str());
+  if (!errors.empty()) std::abort();
+#endif
+}
+
+}  // namespace
+
 Plan plan_chosen(ChosenForms chosen, const Machine& m, int max_batch, const Tuning* tuning) {
+  insist("choosing forms", [&] { return ir::verify(chosen.graph); });
   Plan p = Planner(std::move(chosen), m, max_batch).run();
   if (tuning) apply_tuning(p, m, *tuning);
   share_tasks(p, m);
+  insist("planning", [&] { return check_plan(p); });
   return p;
 }
 
 Plan make_plan(const Graph& g, const Machine& m, int max_batch, const Tuning* tuning) {
   return plan_chosen(choose_forms(g, m, {max_batch, tuning}), m, max_batch, tuning);
+}
+
+bool overwrites_operand(const Plan& p, const Kernel& k) {
+  for (int o : k.outputs)
+    for (int i : k.inputs) {
+      const Buffer &out = p.buffers[static_cast<size_t>(o)], &in = p.buffers[static_cast<size_t>(i)];
+      if (out.storage == in.storage && (out.storage == Storage::arena ? out.arena_block == in.arena_block : out.storage == Storage::variable && out.variable == in.variable)) return true;
+    }
+  return false;
 }
 
 namespace {

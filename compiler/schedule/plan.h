@@ -31,9 +31,13 @@ struct Buffer {
   int block_dim = 0;              // `block` > 0: stored in blocks along this dim, 0 the innermost
   int64_t block = 0;
   int pair_dim = -1;              // in blocks: each of a block's elements is two neighbours along this dim; -1: one
+  int64_t sample_at = 0, sample_stride = 0;  // elements: of an input's several ingested tensors, which lie beside each other for each sample. stride 0: the only one
   bool stored_as(const Buffer& b) const {
-    return type == b.type && planar == b.planar && block_dim == b.block_dim && block == b.block && pair_dim == b.pair_dim;
+    return type == b.type && planar == b.planar && block_dim == b.block_dim && block == b.block && pair_dim == b.pair_dim && sample_at == b.sample_at &&
+           sample_stride == b.sample_stride;
   }
+  /// Bytes from one sample of a batched tensor to the next.
+  int64_t sample_bytes() const { return sample_stride > 0 ? sample_stride * size_of(type.dtype) : type.bytes(); }
 };
 /// One dim of a tensor in memory: what a halide_buffer_t takes. Strides are in elements.
 struct StoredDim { int64_t extent = 1, stride = 1; };
@@ -71,12 +75,14 @@ struct Kernel {
   bool with_next = false;         // runs in step with the kernel after it: task by task, each on the same part of a tensor that is larger than the caches
 };
 
-/// An input as the batch's kernels have it: as it is, or through a kernel that the data loader calls for each sample.
+/// An input as the batch's kernels have it: as it is, or through kernels that the data loader calls for each sample ('*' extents -> ingested).
+struct Ingest {
+  int kernel = -1;                // index into Plan::kernels
+  int buffer = -1;                // what it fills for the batch: storage input
+};
 struct InputPort {
   int32_t variable = ir::kNone;   // index into Graph::variables
-  int ingest_kernel = -1;         // index into Plan::kernels ('*' extents -> ingested), or -1
-  int ingested_buffer = -1;       // what it fills for the batch: storage input
-  bool ingested_twice = false;    // several kernels would fill it: no product can be made of it
+  std::vector<Ingest> ingests;    // in the order of what they make of a sample in memory
 };
 
 struct Plan {
@@ -119,6 +125,8 @@ bool machine_for(const std::string& target, Machine& out);
 struct Tuning;
 /// Chooses forms, groups nodes into kernels (fusion), chooses strategies, plans the arena. What `tuning` knows of goes before what is estimated.
 Plan make_plan(const ir::Graph&, const Machine&, int max_batch, const Tuning* tuning = nullptr);
+/// Whether a result of the kernel lies where an operand does: then it reads an element before it writes it, and never again.
+bool overwrites_operand(const Plan&, const Kernel&);
 std::string print(const Plan&);
 
 }  // namespace netc::schedule

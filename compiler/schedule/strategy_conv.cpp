@@ -1,12 +1,13 @@
 // Loops of convolutions and their gradients.
 #include "compiler/schedule/chooser.h"
+#include "compiler/schedule/joins.h"
 
 namespace netc::schedule {
 
 void Chooser::conv() {
   const Type& a = anchor_type();  // f32[N, H, W, C], before pooling
   const Type& o = out().type;
-  int64_t pool_y = std::max<int64_t>(1, a.dims[0] / std::max<int64_t>(1, o.dims[0])), pool_x = std::max<int64_t>(1, a.dims[1] / std::max<int64_t>(1, o.dims[1]));
+  const auto [pool_y, pool_x] = pooling_of(*p.graph, k);
   int64_t C = a.dims[2], W = o.dims[1], area = pool_x * pool_y;
   if (p.graph->nodes[k.anchor].op->transforms_tiles) return winograd(pool_x, pool_y);
   const ir::Node& node = p.graph->nodes[k.anchor];
@@ -49,7 +50,8 @@ void Chooser::planes_tile(const Type& a, const Type& o) {
   if (node.op->windows)
     for (const ir::WindowSteps& w : node.op->windows(node, *p.graph)) padded |= w.before > 0;
   const int64_t C = a.dims[2], W = o.dims[1], row = a.dims[1];
-  const int64_t pool_y = std::max<int64_t>(1, a.dims[0] / o.dims[0]), pool_x = std::max<int64_t>(1, row / W), area = pool_x * pool_y;
+  const auto [pool_y, pool_x] = pooling_of(*p.graph, k);
+  const int64_t area = pool_x * pool_y;
   s.vector = padded && row > m.vector_floats / 2 ? m.vector_floats : lanes_for(row, m.vector_floats, 1, false).first;
   const int64_t fit = std::max<int64_t>(1, W / s.vector);
   double best = -1;

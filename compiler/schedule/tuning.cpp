@@ -136,7 +136,8 @@ std::string content_of(const Plan& p, const Kernel& k) {
   auto buffer = [&](const char* what, int b, ir::ValueId v) {
     const Buffer& f = p.buffers[b];
     const std::string pairs = f.pair_dim < 0 ? "" : fmt::format(" in pairs {}", f.pair_dim);
-    text += fmt::format("{} %{} {} {} {}/{}{} {}\n", what, name(v), to_string(f.type), f.planar, f.block_dim, f.block, pairs, f.storage == Storage::arena);
+    text += fmt::format("{} %{} {} {} {}/{}{}{} {}\n", what, name(v), to_string(f.type), f.planar, f.block_dim, f.block, pairs,
+                        f.sample_stride > 0 ? fmt::format(" every {}", f.sample_stride) : "", f.storage == Storage::arena);
   };
   for (size_t i = 0; i < k.inputs.size(); ++i) buffer("in", k.inputs[i], k.input_values[i]);
   for (ir::NodeId n : k.nodes) {
@@ -152,7 +153,7 @@ std::string content_of(const Plan& p, const Kernel& k) {
 }
 
 std::string kernel_key(const Plan& p, const Kernel& k) {
-  return hashed(fmt::format("{}batch {} {}", content_of(p, k), p.max_batch, p.graph->updates.empty() ? "infers" : "trains"));
+  return hashed(fmt::format("{}batch {} {}", content_of(p, k), p.max_batch, p.graph->trains() ? "trains" : "infers"));
 }
 
 std::string form_key(const ir::Graph& g, ir::NodeId n, int max_batch) {
@@ -160,7 +161,7 @@ std::string form_key(const ir::Graph& g, ir::NodeId n, int max_batch) {
   std::string text = node.op->name;
   for (ir::ValueId v : node.inputs) text += " " + to_string(g.type(v));
   for (auto& [key, value] : node.attrs) text += fmt::format(" {}={}", key, attr_text(value));
-  return hashed(fmt::format("form of {} batch {} {}", text, max_batch, g.updates.empty() ? "infers" : "trains"));
+  return hashed(fmt::format("form of {} batch {} {}", text, max_batch, g.trains() ? "trains" : "infers"));
 }
 
 void apply_tuning(Plan& p, const Machine& m, const Tuning& tuning) {

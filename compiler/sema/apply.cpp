@@ -84,16 +84,13 @@ class Builder final : public ir::LayerBuilder {
     if (unread) g.nodes.pop_back(), g.values.resize(static_cast<size_t>(out));
     return replaced.front();
   }
-  void update(ir::ValueId variable, ir::ValueId value) override {
+  void update(ir::ValueId variable, const std::function<ir::ValueId(ir::ValueId)>& next) override {
     if (e_.frozen_ > 0) return;
     ir::Graph& g = *e_.graph_;
     const int32_t v = g.values[variable].variable;
-    for (ir::Update& u : g.updates)
-      if (u.variable == v) {
-        u.value = value;  // applied again: the last application's statistics stay
-        return;
-      }
-    g.updates.push_back({v, value});
+    const auto known = std::find_if(g.updates.begin(), g.updates.end(), [&](const ir::Update& u) { return u.variable == v; });
+    if (known == g.updates.end()) g.updates.push_back({v, next(variable)});
+    else known->value = next(known->value);  // applied again: one update after the other
   }
   ir::ValueId error(const std::string& message, const std::string& help) override {
     failed = true;
@@ -200,6 +197,16 @@ void Elaborator::give_name(LayerValue& layer, const std::string& prefix) {
 Value Elaborator::as_layer(const Value& v, Span span, const EnvPtr& env) {
   if (v.is(K::layer) || v.error()) return v;
   static const std::vector<ast::Arg> kNoArgs;
+  if (v.is(K::callable) && v.named) {
+    NamedLayer& named = *v.named;
+    if (named.layer) return Value::of_layer(named.layer);
+    const Value made = construct(v.callable, kNoArgs, span, env);
+    if (made.is(K::layer)) {
+      named.layer = made.layer;
+      if (made.layer->applications == 0) made.layer->wanted_name = named.name, made.layer->numbered = named.numbered;
+    }
+    return made;
+  }
   if (v.is(K::callable) && !v.callable->function) return construct(v.callable, kNoArgs, span, env);
   fail(DiagId::not_a_layer, span, source(span), kind_of(v));
   return {};

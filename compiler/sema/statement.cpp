@@ -76,9 +76,12 @@ bool Elaborator::declare(const EnvPtr& env, const std::string& name, Value v, Sp
 
 namespace {
 
-/// let NAME = Layer names it, and the layers of a list NAME1, NAME2; in a loop they are numbered when they are applied.
-void name_layers(const std::string& name, const Value& v, bool loop) {
-  const auto give = [&](const Value& l, std::string wanted) {
+/// let NAME = Layer names it, and the layers of a list NAME1, NAME2; in a loop they are numbered when they are applied. A layer's name without parentheses is one
+/// layer, too.
+void name_layers(const std::string& name, Value& v, bool loop) {
+  const auto give = [&](Value& l, std::string wanted) {
+    if (l.is(K::callable) && !l.named && (l.callable->builtin || l.callable->block || l.callable->net))
+      l.named = std::make_shared<NamedLayer>(NamedLayer{wanted, loop, nullptr});
     if (!l.is(K::layer) || !l.layer->wanted_name.empty() || l.layer->applications > 0) return;
     l.layer->wanted_name = std::move(wanted), l.layer->numbered = loop;
   };
@@ -94,8 +97,9 @@ void Elaborator::destructure(const ast::Pattern& p, const Value& v, Span span, c
     if (p.name == "_") return;
     bool loop = false;
     for (Env* e = env.get(); e && !loop; e = e->kind == Env::Kind::body ? nullptr : e->parent.get()) loop = e->kind == Env::Kind::loop;
-    if (warn) name_layers(p.name, v, loop);
-    declare(env, p.name, v, p.span, assignable, warn && p.name[0] != '_');
+    Value named = v;
+    if (warn) name_layers(p.name, named, loop);
+    declare(env, p.name, std::move(named), p.span, assignable, warn && p.name[0] != '_');
     return;
   }
   const bool matches = v.is(K::list) && v.items->size() == p.items.size();

@@ -13,6 +13,7 @@ namespace netc::sema {
 
 struct LayerValue;
 struct Callable;
+struct NamedLayer;
 
 struct Value {
   enum class Kind : uint8_t { error, boolean, integer, number, string, list, dict, tensor, layer, callable, setting };
@@ -28,6 +29,7 @@ struct Value {
   ir::ValueId tensor = ir::kNone;
   std::shared_ptr<LayerValue> layer;
   std::shared_ptr<Callable> callable;
+  std::shared_ptr<NamedLayer> named;   // a callable that let gave a name: what it is where it is applied without parentheses
   std::shared_ptr<const ir::ArgValue> setting;   // an initialiser or a constraint
 
   static Value of_bool(bool b) { Value v; v.kind = Kind::boolean, v.integer = b; return v; }
@@ -109,6 +111,13 @@ struct LayerValue {
   std::map<std::string, int32_t> variables;          // of a builtin: short name to graph variable
   int applications = 0;
   int depth = 0;                                     // of layers inside its sequence or its arguments
+};
+
+/// let norm = BatchNorm: one layer, constructed where it is first applied.
+struct NamedLayer {
+  std::string name;
+  bool numbered = false;                             // the name was given in a loop
+  std::shared_ptr<LayerValue> layer;                 // null: not constructed yet
 };
 
 inline Value Value::of_layer(std::shared_ptr<LayerValue> l) {

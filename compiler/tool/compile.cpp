@@ -20,6 +20,7 @@
 #include "compiler/schedule/plan.h"
 #include "compiler/tool/limit.h"
 #include "compiler/tool/tuning.h"
+#include "compiler/tool/verify.h"
 #include "compiler/tune/limits.h"
 
 namespace netc::tool {
@@ -57,6 +58,9 @@ int write_text(const std::string& out, const std::string& text) {
   print_error(error);
   return kFailed;
 }
+
+/// The exit code of an error.
+int failure(const std::string& error) { return error.starts_with("internal error") ? kInternal : kFailed; }
 
 /// As make reads names.
 std::string make_name(const std::string& path) {
@@ -139,7 +143,7 @@ struct Compilation {
     for (const schedule::Plan* plan : {unit.train, unit.infer}) {
       if (!plan) continue;
       std::vector<lower::Object> objects;
-      if (!lower_all(*plan, machine, build.lower, objects, error)) return print_error(error), kFailed;
+      if (!lower_all(*plan, machine, build.lower, objects, error)) return print_error(error), failure(error);
       for (size_t i = 0; i < objects.size(); ++i) {
         const schedule::Kernel& k = plan->kernels[i];
         text += fmt::format("// {} {}\n{}\n", to_string(k.phase), k.name, objects[i].halide_text);
@@ -157,7 +161,7 @@ struct Compilation {
                        : o.emit == "cpp"     ? emit::build_cpp
                                              : emit::build_objects;
     emit::Built built;
-    if (!make(unit, build, out, built, error)) return print_error(error), kFailed;
+    if (!make(unit, build, out, built, error)) return print_error(error), failure(error);
     std::vector<report::Row> rows;
     if (o.report && unit.train && !report::add_rows("training", train, machine, built.train, rows, error)) return print_error(error), kFailed;
     if (o.report && !report::add_rows("inference", infer, machine, built.infer, rows, error)) return print_error(error), kFailed;
@@ -258,7 +262,7 @@ int compile(const CompileOptions& o) {
     return kUsage;
   }
   const std::string out = o.out.empty() ? default_output(o.path) : o.out;
-  const bool text = o.emit == "ir" || o.emit == "graph" || o.emit == "schedule" || o.emit == "halide" || o.emit == "tuning";
+  const bool text = o.emit == "ir" || o.emit == "graph" || o.emit == "schedule" || o.emit == "halide" || o.emit == "tuning" || o.emit == "verification";
   if (!text && is_special(out)) {
     print_error(fmt::format("{} is no file that can be replaced; name another output", out));
     return kFailed;
@@ -271,6 +275,7 @@ int compile(const CompileOptions& o) {
   else if (o.emit == "graph") code = write_text(o.out, print(c.model.graph));
   else if (o.emit == "schedule") code = write_text(o.out, c.plans_text());
   else if (o.emit == "halide") code = c.emit_halide();
+  else if (o.emit == "verification") code = verify(c.unit, c.program, c.build.lower, {o.json, o.seed});
   else if (o.emit != "tuning") code = c.emit_product(out);
   if (code == kDone && o.depfile) {
     std::string files = make_name(o.path);

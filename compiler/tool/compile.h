@@ -17,10 +17,11 @@ struct CompileOptions {
   int64_t memory_limit = 0;          // bytes of an instance, scratch apart; 0: none
   int threads = 0;                   // of the compiler; 0: as many as the machine has cores
   bool bf16 = false;                 // --precision bf16
+  uint64_t seed = 1;                 // of what netc verify feeds the net with
   bool inference_only = false, no_cache = false, timings = false, report = false, json = false, depfile = false;
 };
 
-/// Returns the exit code.
+/// Returns the exit code. `emit` may be "tuning" (netc tune) and "verification" (netc verify) besides what --emit takes.
 int compile(const CompileOptions&);
 
 }  // namespace netc::tool

@@ -64,6 +64,19 @@ int64_t bytes_of(const std::string& size) {
   return good ? static_cast<int64_t>(number * unit->second) : 0;
 }
 
+/// What decides which plans are made, and what of them is compiled.
+void add_machine_options(CLI::App& app, CompileOptions& o) {
+  app.add_option("--target", o.target, "host, x86-64-avx2, x86-64-avx512 or x86-64-avx512-bf16");
+  app.add_option_function<std::string>("--memory-limit", [&o](const std::string& v) { o.memory_limit = bytes_of(v); },
+                                       "what an instance may take, as 800MB or 2GiB: training computes again what it cannot keep")
+      ->check([](const std::string& v) { return bytes_of(v) > 0 ? std::string() : v + " is no size; write 800MB or 1.5GiB"; })->type_name("SIZE");
+  app.add_option("--threads", o.threads, "threads that compile")->check(CLI::Range(1, 1024));
+  app.add_flag("--inference-only", o.inference_only, "without training");
+  app.add_flag("--no-cache", o.no_cache, "compile every kernel again");
+  app.add_option("--tuning", o.tuning, "the tuning file, instead of MODEL.tune beside the model")->type_name("FILE");
+  add_precision(app, o);
+}
+
 /// What the design names and this version lacks: the message for the user, or "".
 std::string not_yet(const std::vector<std::string>& arguments) {
   static const std::set<std::string> commands = {"import", "lsp"}, options = {"--weights"};
@@ -119,24 +132,16 @@ int run(int argc, char** argv) {
   app.add_option("FILE", o.path, "the model: FILE.net")->type_name("");
   app.add_option("-o,--output", o.out, "where the result goes")->type_name("PATH");
   app.add_option("--emit", o.emit, "what to make")->check(CLI::IsMember({"program", "library", "cpp", "objects", "graph", "ir", "schedule", "halide"}));
-  app.add_option("--target", o.target, "host, x86-64-avx2, x86-64-avx512 or x86-64-avx512-bf16");
   app.add_option("--max-batch", o.max_batch, "the largest batch of the product")->check(CLI::Range(1, 65536));
-  app.add_option_function<std::string>("--memory-limit", [&o](const std::string& v) { o.memory_limit = bytes_of(v); },
-                                       "what an instance may take, as 800MB or 2GiB: training computes again what it cannot keep")
-      ->check([](const std::string& v) { return bytes_of(v) > 0 ? std::string() : v + " is no size; write 800MB or 1.5GiB"; })->type_name("SIZE");
-  app.add_option("--threads", o.threads, "threads that compile")->check(CLI::Range(1, 1024));
-  app.add_flag("--inference-only", o.inference_only, "without training");
-  app.add_flag("--no-cache", o.no_cache, "compile every kernel again");
+  add_machine_options(app, o);
   app.add_flag("--report", o.report, "what each kernel's machine code does: vector width, multiply-adds, spills");
   app.add_flag("--timings", o.timings, "what each stage took");
   std::vector<std::string> passes = passes::pass_names();
   passes.push_back("all");
   app.add_option("--print-after", o.print_after, "prints the graph after this pass, or after all")->check(CLI::IsMember(passes));
-  add_precision(app, o);
   app.add_flag("--json", o.json, "sizes, memory and the report as JSON");
   app.add_flag("--tune{60}", o.tune, "measures which loops are fastest on this machine, for --tune=SECONDS (60), and keeps them in MODEL.tune")
       ->check(CLI::Range(1, 1000000));
-  app.add_option("--tuning", o.tuning, "the tuning file, instead of MODEL.tune beside the model")->type_name("FILE");
   app.add_flag("--MD", o.depfile, "-MD writes PATH.d for make and ninja");
   add_file_options(app, o.file);
   CLI::App* check_app = app.add_subcommand("check", "diagnostics only");
@@ -186,7 +191,17 @@ int run(int argc, char** argv) {
   tune_app->add_flag("--inference-only", tune_options.inference_only, "without training");
   tune_app->add_flag("--no-cache", tune_options.no_cache, "compile every kernel again");
   add_file_options(*tune_app, tune_options.file);
-  for (CLI::App* command : {check_app, summary_app, fmt_app, graph_app, explain_app, layers_app, tune_app})
+  CLI::App* verify_app = app.add_subcommand("verify", "compares a network's kernels, results and gradients with an interpreter in double");
+  CompileOptions verify_options;
+  verify_options.emit = "verification";
+  verify_options.max_batch = 4;
+  verify_app->add_option("FILE", verify_options.path, "the model")->required();
+  verify_app->add_option("--max-batch", verify_options.max_batch, "samples of a step (4)")->check(CLI::Range(1, 4096));
+  verify_app->add_option("--seed", verify_options.seed, "of the numbers that the net is fed with (1)");
+  verify_app->add_flag("--json", verify_options.json, "as JSON");
+  add_machine_options(*verify_app, verify_options);
+  add_file_options(*verify_app, verify_options.file);
+  for (CLI::App* command : {check_app, summary_app, fmt_app, graph_app, explain_app, layers_app, tune_app, verify_app})
     command->set_version_flag("--version", "netc " NETC_VERSION);
   std::vector<std::string> arguments(argv + 1, argv + argc);
   if (const std::string lacking = not_yet(arguments); !lacking.empty()) return print_error(lacking), kUsage;
@@ -204,6 +219,7 @@ int run(int argc, char** argv) {
   if (graph_app->parsed()) return graph(graph_file, graph_out, graph_options);
   if (summary_app->parsed()) return summary(summary_file, summary_options, summary_json);
   if (explain_app->parsed()) return explain(id);
+  if (verify_app->parsed()) return compile(verify_options);
   if (tune_app->parsed()) return tune_models(tune_paths, tune_options);
   if (layers_app->parsed()) return layers(layer, layers_json);
   if (o.path.empty()) {

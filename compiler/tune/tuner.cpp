@@ -161,7 +161,7 @@ class Tuner {
       std::vector<lower::Object> objects, once, each;
       if (!compiled(plans.back(), objects, error)) return failed(error);
       for (size_t k = 0; k < objects.size(); ++k) {  // weights are prepared once, at load; in a training step each time
-        const bool prepares = plans.back().kernels[k].phase == Phase::prepare && g.updates.empty();
+        const bool prepares = plans.back().kernels[k].phase == Phase::prepare && !g.trains();
         (prepares ? s.once : s.each).push_back(&plans.back().kernels[k]);
         (prepares ? once : each).push_back(std::move(objects[k]));
       }

@@ -12,6 +12,7 @@
 #include "compiler/ir/interpret.h"
 #include "compiler/ir/layer_def.h"
 #include "compiler/lower/lower.h"
+#include "compiler/verify/compare.h"
 #include "tests/support/kernel_runner.h"
 
 using namespace netc;
@@ -63,9 +64,7 @@ void check(const Net& net, int batch, int max_batch, double tolerance = 2e-4) {
       REQUIRE_MESSAGE(error.empty(), error);
       for (auto& [v, t] : got) {
         REQUIRE(t.data.size() == want[v].data.size());
-        double worst = 0, scale = 1e-3;
-        for (double x : want[v].data) scale = std::max(scale, std::abs(x));
-        for (size_t i = 0; i < t.data.size(); ++i) worst = std::max(worst, std::isfinite(t.data[i]) ? std::abs(t.data[i] - want[v].data[i]) / scale : 1e9);
+        const double worst = verify::compare(want[v], t, {}).error;
         CHECK_MESSAGE(worst < tolerance, fmt::format("{} of {}: relative error {}", net.g.values[v].name, machine, worst));
       }
     }

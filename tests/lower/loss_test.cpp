@@ -8,6 +8,7 @@
 
 #include "compiler/ir/interpret.h"
 #include "compiler/passes/passes.h"
+#include "compiler/verify/compare.h"
 #include "tests/support/kernel_runner.h"
 
 using namespace netc;
@@ -58,9 +59,7 @@ void check(const Graph& g, int batch, int max_batch) {
   REQUIRE_MESSAGE(error.empty(), error);
   REQUIRE(!got.empty());
   for (auto& [v, t] : got) {
-    double worst = 0, scale = 1e-3;
-    for (double x : want[v].data) scale = std::max(scale, std::abs(x));
-    for (size_t i = 0; i < t.data.size(); ++i) worst = std::max(worst, std::isfinite(t.data[i]) ? std::abs(t.data[i] - want[v].data[i]) / scale : 1e9);
+    const double worst = verify::compare(want[static_cast<size_t>(v)], t, {}).error;
     CHECK_MESSAGE(worst < 2e-4, fmt::format("{} {}: relative error {}", g.values[static_cast<size_t>(v)].name, to_string(g.type(v)), worst));
   }
 }

@@ -13,6 +13,7 @@
 #include "compiler/passes/passes.h"
 #include "compiler/passes/pipeline.h"
 #include "compiler/sema/model.h"
+#include "compiler/verify/compare.h"
 #include "tests/support/kernel_runner.h"
 
 using namespace netc;
@@ -65,9 +66,7 @@ void check(const Graph& g, int batch, double tolerance) {
   REQUIRE_MESSAGE(error.empty(), error);
   REQUIRE(!got.empty());
   for (auto& [v, t] : got) {
-    double worst = 0, scale = 1e-3;
-    for (double x : want[v].data) scale = std::max(scale, std::abs(x));
-    for (size_t i = 0; i < t.data.size(); ++i) worst = std::max(worst, std::isfinite(t.data[i]) ? std::abs(t.data[i] - want[v].data[i]) / scale : 1e9);
+    const double worst = verify::compare(want[v], t, {}).error;
     CHECK_MESSAGE(worst < tolerance, fmt::format("{} {}: relative error {}", g.values[v].name, to_string(g.type(v)), worst));
   }
 }

@@ -11,6 +11,7 @@
 #include "compiler/passes/passes.h"
 #include "compiler/passes/pipeline.h"
 #include "compiler/schedule/limit.h"
+#include "compiler/verify/compare.h"
 #include "tests/models/contents.h"
 #include "tests/support/kernel_runner.h"
 #include "tests/support/model_file.h"
@@ -35,17 +36,8 @@ const Small kSmall[] = {
 
 Graph training(const Small& s) { return passes::run_pipeline(test::model_file(s.file, s.defines), ops::registry(), {.verify = true}).training; }
 
-/// The largest, of the largest element.
-double difference(const RefTensor& a, const RefTensor& b) {
-  if (a.data.size() != b.data.size()) return INFINITY;
-  double scale = 1e-3, worst = 0;
-  for (const double x : a.data) scale = std::max(scale, std::abs(x));
-  for (size_t i = 0; i < a.data.size(); ++i) {
-    const double off = std::abs(a.data[i] - b.data[i]) / scale;
-    worst = std::max(worst, std::isfinite(off) ? off : INFINITY);
-  }
-  return worst;
-}
+/// Relative to the largest element.
+double difference(const RefTensor& want, const RefTensor& got) { return verify::compare(want, got, {}).error; }
 
 }  // namespace
 
@@ -56,7 +48,7 @@ TEST_CASE("what is recomputed is the same, dropout too, and each state is update
     const Graph g = training(s);
     const schedule::LimitedPlan least = schedule::plan_within(g, schedule::host_machine(), kBatch, 0);
     const Graph& again = *least.plan.graph;
-    for (const std::string& e : verify(again)) FAIL_CHECK(e);
+    for (const std::string& e : ir::verify(again)) FAIL_CHECK(e);
     REQUIRE(!least.recomputed.empty());
     REQUIRE(again.updates.size() == g.updates.size());
     const auto random = [](const Graph& g) { return std::count_if(g.nodes.begin(), g.nodes.end(), [](const Node& n) { return n.op->random; }); };

@@ -60,7 +60,9 @@ struct FakeBuilder : ir::LayerBuilder {
     return g.add_variable(v, type);
   }
   ir::ValueId emit(const std::string& op, std::vector<ir::ValueId> in, ir::Attrs a) override { return g.add(ops().at(op), std::move(in), std::move(a)); }
-  void update(ir::ValueId variable, ir::ValueId value) override { g.updates.push_back({g.values[static_cast<size_t>(variable)].variable, value}); }
+  void update(ir::ValueId variable, const std::function<ir::ValueId(ir::ValueId)>& next) override {
+    g.updates.push_back({g.values[static_cast<size_t>(variable)].variable, next(variable)});
+  }
   ir::ValueId error(const std::string& m, const std::string& h) override {
     message = m;
     help = h;

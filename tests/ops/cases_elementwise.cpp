@@ -37,6 +37,7 @@ void unary(std::vector<Case>& c) {
     c.push_back({"clip_grad", {x, x}, {{"min", -0.5}, {"max", 0.75}}});
     c.push_back({"scale", {x}, {{"factor", -0.7}}});
     c.push_back({"constant_fill", {x}, {{"value", 3.0}}});
+    c.push_back({"copy", {x}});
   }
 }
 

@@ -10,6 +10,7 @@
 #include "compiler/ir/interpret.h"
 #include "compiler/passes/rewrite.h"
 #include "compiler/schedule/forms.h"
+#include "compiler/verify/compare.h"
 #include "tests/ops/cases.h"
 #include "tests/support/kernel_runner.h"
 
@@ -46,13 +47,8 @@ Net net_of(const Case& c, int64_t batch) {
   return net;
 }
 
-double distance(const RefTensor& a, const RefTensor& b) {
-  if (a.data.size() != b.data.size()) return INFINITY;
-  double worst = 0, scale = 1e-30;
-  for (double v : b.data) scale = std::max(scale, std::abs(v));
-  for (size_t i = 0; i < a.data.size(); ++i) worst = std::max(worst, std::isfinite(a.data[i]) ? std::abs(a.data[i] - b.data[i]) / scale : INFINITY);
-  return worst;
-}
+/// Relative to the largest element.
+double distance(const RefTensor& got, const RefTensor& want) { return verify::compare(want, got, {}).error; }
 
 Case convolution(const char* op, int64_t h, int64_t w, int64_t c, int64_t k, int64_t before, int64_t after, int64_t r = 3, int64_t groups = 1) {
   const Type x{DType::f32, true, {h, w, c}}, kernel{DType::f32, false, {r, r, c / groups, k}};
@@ -94,6 +90,7 @@ TEST_CASE("every form of an operator is the operator") {
         if (!form.cost(net.g.nodes[0], net.g, target)) continue;
         form.rewrite(net.g, 0, target);
         passes::restore_order(net.g);
+        for (const std::string& e : ir::verify(net.g)) FAIL_CHECK(name_of(c) << " as " << form.name << ": " << e);
         const RefTensor got = interpret(net.g, net.operands, 2)[static_cast<size_t>(net.result)];
         CHECK_MESSAGE(distance(got, net.want) < 1e-9, fmt::format("{} as {}", name_of(c), form.name));
         ++forms;

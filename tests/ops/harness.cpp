@@ -5,11 +5,17 @@
 #include <algorithm>
 #include <cmath>
 
+#include "compiler/verify/compare.h"
+#include "compiler/verify/rounding.h"
 #include "tests/support/bf16.h"
 
 namespace netc::test {
 
 using namespace ir;
+
+constexpr double kRelative = 2e-6;       // of a result's largest element: a few units in the last place
+constexpr double kDifferences = 1e-9;    // an objective of size 1, of which 1e-16 is lost, over steps of 1e-5, and what is left of their square
+
 using Halide::Buffer;
 using Halide::Expr;
 using Halide::Func;
@@ -106,17 +112,6 @@ std::vector<Var> variables(int n) {
   return v;
 }
 
-double difference(const RefTensor& want, const std::vector<double>& got) {
-  double scale = 1, worst = want.data.size() == got.size() ? 0 : INFINITY;
-  for (double v : want.data) scale = std::max(scale, std::abs(v));
-  for (size_t i = 0; i < std::min(got.size(), want.data.size()); ++i) {
-    const double d = std::abs(got[i] - want.data[i]) / scale;
-    worst = d <= worst ? worst : d;  // a NaN stays
-    if (std::isnan(d)) return INFINITY;
-  }
-  return worst;
-}
-
 }  // namespace
 
 double lowering_error(const Case& c, const std::vector<int64_t>& batches) {
@@ -174,16 +169,20 @@ double lowering_error(const Case& c, const std::vector<int64_t>& batches) {
     }
     Halide::Realization all(results);
     pipeline.realize(all);
+    const auto near = {verify::off_by_rounding(node, g, in, n, 1), verify::off_by_rounding(node, g, in, n, 2)};
     for (size_t i = 0; i < want.size(); ++i) {
       const void* p = results[i].data();
-      std::vector<double> got;
+      RefTensor got{want[i].dims, {}};
       for (size_t j = 0; j < want[i].data.size(); ++j)
         switch (g.type(node.results[i]).dtype) {
-          case DType::u8: got.push_back(static_cast<const uint8_t*>(p)[j]); break;
-          case DType::bf16: got.push_back(support::widened(static_cast<const uint16_t*>(p)[j])); break;
-          default: got.push_back(static_cast<const float*>(p)[j]);
+          case DType::u8: got.data.push_back(static_cast<const uint8_t*>(p)[j]); break;
+          case DType::bf16: got.data.push_back(support::widened(static_cast<const uint16_t*>(p)[j])); break;
+          default: got.data.push_back(static_cast<const float*>(p)[j]);
         }
-      worst = std::max(worst, difference(want[i], got));
+      std::vector<const RefTensor*> rounded;
+      for (const auto& results : near) rounded.push_back(&results[i]);
+      const verify::Comparison c = verify::compare(want[i], got, rounded, kRelative);
+      worst = std::max(worst, c.error / c.bound);
     }
   }
   return worst;
@@ -223,6 +222,7 @@ double gradient_error(const Case& c, int64_t batch) {
     if (c.in[i].dtype != DType::f32) continue;
     if (grads[i] != kNone && g.type(grads[i]) != c.in[i]) return INFINITY;
     const size_t n = in[i].data.size(), step = std::max<size_t>(1, n / 24);
+    double largest = 1e-30, off = 0;
     for (size_t j = 0; j < n; j += step) {
       const double x = in[i].data[j], h = 1e-5;
       in[i].data[j] = x + h;
@@ -231,10 +231,12 @@ double gradient_error(const Case& c, int64_t batch) {
       const double down = objective();
       in[i].data[j] = x;
       const double want = (up - down) / (2 * h), got = grads[i] == kNone ? 0 : values[static_cast<size_t>(grads[i])].data[j];
-      const double e = std::abs(want - got) / std::max(1.0, std::abs(want));
-      if (std::isnan(e)) return INFINITY;
-      worst = std::max(worst, e);
+      if (!std::isfinite(want - got)) return INFINITY;
+      largest = std::max({largest, std::abs(want), std::abs(got)});
+      off = std::max(off, std::abs(want - got));
     }
+    // What differences of the objective leave, an element that is zero altogether included.
+    if (off > kDifferences) worst = std::max(worst, off / largest);
   }
   return worst;
 }

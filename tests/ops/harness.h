@@ -30,9 +30,9 @@ ir::Graph graph_of(const Case& c);
 /// Every value of the graph from its variables' contents, by reference.
 std::vector<ir::RefTensor> evaluate(const ir::Graph& g, const std::vector<ir::RefTensor>& variables, int64_t batch);
 
-/// Largest difference of lowering and reference over the batches, relative to the largest reference value (at least 1).
+/// The worst difference of lowering and reference over the batches, in bounds (verify::compare): up to 1 it is right.
 double lowering_error(const Case& c, const std::vector<int64_t>& batches);
-/// The same of the gradient graph and central differences of the reference, over at most 24 elements of each operand.
+/// That of the gradient graph and central differences of the reference, over at most 24 elements of each operand, relative to the largest of these.
 double gradient_error(const Case& c, int64_t batch);
 
 }  // namespace netc::test

@@ -5,6 +5,7 @@
 #include <functional>
 
 #include "compiler/ir/interpret.h"
+#include "compiler/verify/compare.h"
 #include "tests/ops/builder.h"
 
 using namespace netc;
@@ -47,7 +48,7 @@ struct Run {
       const Type& t = b.g.type(v.value);
       by_name[v.name] = random_tensor(t, t.dtype == DType::f32 ? Fill::normal : Fill::label, batch, 4, random);
     }
-    CHECK(verify(b.g).empty());
+    CHECK(ir::verify(b.g).empty());
     y = interpret(b.g, by_name, batch)[static_cast<size_t>(out)];
   }
   const Vector& at(const std::string& end) const {
@@ -58,11 +59,8 @@ struct Run {
   }
 };
 
-double difference(const Vector& a, const Vector& b) {
-  double worst = a.size() == b.size() ? 0 : INFINITY;
-  for (size_t i = 0; i < std::min(a.size(), b.size()); ++i) worst = std::max(worst, std::abs(a[i] - b[i]));
-  return worst;
-}
+/// Relative to the largest element.
+double difference(const Vector& got, const Vector& want) { return verify::compare({{}, want}, {{}, got}, {}).error; }
 
 double sigmoid(double x) { return 1 / (1 + std::exp(-x)); }
 
@@ -134,7 +132,7 @@ TEST_CASE("layers over sequences: shapes and parameters") {
     CHECK(b.apply(e.layer, e.args) != kNone);
     CHECK(b.in_type() == batched(e.out));
     CHECK(parameters(b.g) == e.parameters);
-    CHECK(verify(b.g).empty());
+    CHECK(ir::verify(b.g).empty());
   }
   FakeBuilder b(batched({2, 4, 5}));
   operand(b, "b", batched({2, 3, 5}));

@@ -2,6 +2,8 @@
 
 #include <cmath>
 
+#include "compiler/verify/compare.h"
+
 namespace netc::test {
 
 using namespace ir;
@@ -114,16 +116,7 @@ ValueId output(const Graph& g, const std::string& name) {
   return kNone;
 }
 
-double difference(const RefTensor& a, const RefTensor& b) {
-  if (a.dims != b.dims || a.data.empty()) return INFINITY;
-  double worst = 0;
-  for (size_t i = 0; i < a.data.size(); ++i) {
-    const double d = std::abs(a.data[i] - b.data[i]);
-    if (!(d <= worst)) worst = d;
-    if (std::isnan(d)) return INFINITY;
-  }
-  return worst;
-}
+double difference(const RefTensor& a, const RefTensor& b) { return a.dims == b.dims && !a.data.empty() ? verify::compare(a, b, {}).error : INFINITY; }
 
 int count_kind(const Graph& g, const std::string& op) {
   int n = 0;

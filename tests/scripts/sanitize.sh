@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# What reads a stranger's bytes, under the address and undefined-behaviour sanitizers: .net files, weights, images, data sets. In build/asan; minutes the
-# first time, less after that. Arguments go to the test programs.
+# Under the address and undefined-behaviour sanitizers: what reads a stranger's bytes (.net files, weights, images, data sets), and programs of random networks,
+# whose drivers and runtime are built with them. In build/asan; minutes the first time, less after that. Arguments go to the test programs.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 log=build/asan/build.log
 mkdir -p build/asan
 PATH="$PWD/.venv/bin:$PATH"
 {
-  cmake --preset asan && cmake --build build/asan -j "$(nproc)" --target test_frontend test_runtime test_data
+  cmake --preset asan && cmake --build build/asan -j "$(nproc)" --target test_frontend test_runtime test_data netc_runtime netc_runtime_core
 } >"$log" 2>&1 || {
   grep -m 5 -E 'error:|FAILED|CMake Error' "$log" >&2 || true
   tail -n 20 "$log" >&2
@@ -28,4 +28,31 @@ for t in frontend runtime data; do
   echo "sanitize: test_$t"
   tail -n 60 "build/asan/$t.log"
 done
+
+# Programs: netc finds the runtime beside itself, so a copy of it beside the sanitized one links that.
+if [ -n "${NETC:-}" ] && [ -x build/bin/random_networks ]; then
+  prefix=$PWD/build/asan/prefix
+  rm -rf "$prefix" && mkdir -p "$prefix/bin" "$prefix/lib/netc" "$prefix/include/netc" "$prefix/nets"
+  cp "$NETC" "$prefix/bin/netc"
+  cp build/asan/lib/libnetc_runtime.a build/asan/lib/libnetc_runtime_core.a "$prefix/lib/netc/"
+  cp -r runtime "$prefix/include/netc/"
+  first=$(($(date +%s) / 86400 * 1000 + 500))  # of today, others than random_networks takes
+  build/bin/random_networks --seeds "$first:$((first + 10))" --write "$prefix/nets"
+  export CXX="g++ -fsanitize=address,undefined -fno-sanitize=null,object-size,vptr -fno-sanitize-recover=all -fno-omit-frame-pointer -g1"
+  tried=0
+  for net in "$prefix"/nets/*.net; do
+    program=${net%.net}.program
+    "$prefix/bin/netc" "$net" -o "$program" >"$program.log" 2>&1 || { cat "$program.log"; echo "sanitize: $net does not compile"; code=1; continue; }
+    for command in "train --epochs 2 --threads 2 --out ${net%.net}.run" "eval --weights ${net%.net}.run/best.safetensors"; do
+      # shellcheck disable=SC2086
+      if ! "$program" $command --data "npy:${net%.net}" >"$program.log" 2>&1; then
+        tail -n 40 "$program.log"
+        echo "sanitize: $net: $command"
+        code=1
+      fi
+    done
+    tried=$((tried + 1))
+  done
+  echo "sanitize: $tried programs of random networks"
+fi
 exit $code

@@ -5,6 +5,8 @@
 #include <vector>
 
 #include "compiler/ir/op_def.h"
+#include "compiler/emit/product.h"
+#include "compiler/lower/lower.h"
 #include "compiler/schedule/plan.h"
 
 /// All outputs and updates by value, after running every kernel once. Empty and `error` on failure.
@@ -14,3 +16,7 @@ std::map<netc::ir::ValueId, netc::ir::RefTensor> run_kernels(const netc::ir::Gra
 std::map<netc::ir::ValueId, netc::ir::RefTensor> run_plan(const netc::schedule::Plan&, const netc::schedule::Machine&,
                                                           const std::map<std::string, netc::ir::RefTensor>& variables, int batch, int threads,
                                                           std::string& error);
+
+/// What kernels of tests are compiled with: all cores, and what this process has compiled already.
+netc::lower::Options lower_options();
+netc::emit::Toolchain toolchain();
