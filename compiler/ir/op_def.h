@@ -110,6 +110,7 @@ struct OpDef {
   std::function<Lowered(const LowerContext&)> lower;                       // all kinds but elementwise and view
   std::function<std::vector<RefTensor>(const Node&, const Graph&, const std::vector<RefTensor>&, int64_t batch)> reference;
   std::function<Cost(const Node&, const Graph&)> cost;
+  double ulps = -1, gradient_ulps = -1;       // elementwise, of one operand: the largest errors in units in the last place; -1: not stated
   /// The inference form: values that replace the results (inputs or newly added nodes' values). Null: the op itself.
   std::function<std::vector<ValueId>(Graph&, NodeId)> inference;
   bool in_place = false;                      // result 0 may share input 0's storage (same type, element i read before it is written)
