@@ -112,6 +112,7 @@ struct OpDef {
   std::function<Cost(const Node&, const Graph&)> cost;
   /// What the method loses in float32 beyond the rounding of operands and results: a bound, relative to the result's largest element. Null: nothing.
   std::function<double(const Attrs&)> error;
+  double ulps = -1, gradient_ulps = -1;       // elementwise, of one operand: the largest errors in units in the last place; -1: not stated
   /// The inference form: values that replace the results (inputs or newly added nodes' values). Null: the op itself.
   std::function<std::vector<ValueId>(Graph&, NodeId)> inference;
   bool in_place = false;                      // result 0 may share input 0's storage (same type, element i read before it is written)

@@ -115,12 +115,13 @@ class Builder {
       std::vector<Expr> at(vars.begin(), vars.end()), ins;
       for (size_t i = 0; i < ctx.in.size(); ++i) ins.push_back(broadcast(ctx.in[i], g_.type(node.inputs[i]), g_.type(node.results[0]), at));
       std::vector<Expr> results = node.op->scalar(ctx, ins, at);
+      const std::string name = "op_" + node.op->name;  // Halide tells calls apart by name, and has an abs of its own
       if (results.size() == 1) {
-        Func f(node.op->name);
+        Func f(name);
         f(vars) = results[0];
         value_[node.results[0]] = f;
       } else {
-        Func f(node.op->name);
+        Func f(name);
         f(vars) = Halide::Tuple(results);
         tuple_ = f;
         tuple_node_ = id;

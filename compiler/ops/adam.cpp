@@ -1,4 +1,5 @@
 // Adam (Kingma and Ba 2015), in Keras's form: the bias corrections are in the step size, epsilon is outside of them.
+#include "compiler/ops/exact.h"
 #include "compiler/ops/optimizer.h"
 
 namespace netc::ops {
@@ -12,7 +13,7 @@ OpDef adam_update() {
   d.scalar = [](const LowerContext& ctx, const Exprs& in, const Exprs&) {
     const double b1 = ctx.node.attrs.f("beta1"), b2 = ctx.node.attrs.f("beta2");
     const Expr t = cast<float>(in[5]), g = in[1];
-    const Expr alpha = in[4] * (sqrt(1.0f - pow(lit(b2), t)) * (1.0f / (1.0f - pow(lit(b1), t))));  // one for all: no element divides by it
+    const Expr alpha = in[4] * (sqrt(exact::one_minus_power(b2, t)) / exact::one_minus_power(b1, t));  // one for all: no element divides by it
     const Expr m = in[2] + (g - in[2]) * lit(1 - b1), v = in[3] + (g * g - in[3]) * lit(1 - b2);
     return Exprs{in[0] - alpha * m / (sqrt(v) + lit(ctx.node.attrs.f("epsilon"))), m, v};
   };

@@ -1,4 +1,5 @@
 // Arithmetic on tensors of two operands, broadcast to one shape, and the operators that gradients of it need.
+#include "compiler/ops/exact.h"
 #include "compiler/ops/functions.h"
 
 namespace netc::ops {
@@ -66,21 +67,23 @@ OpDef div() {
 
 /// Where the operands are equal, the gradient is the first's.
 OpDef minimum() {
-  OpDef d = binary("minimum", "y = min(a, b).", 1, [](const Expr& a, const Expr& b) { return min(a, b); }, [](double a, double b) { return std::min(a, b); });
+  OpDef d = binary("minimum", "y = min(a, b); NaN where either is.", 1, [](const Expr& a, const Expr& b) { return exact::smallest(a, b); },
+                   [](double a, double b) { return std::isnan(a) || a < b ? a : b; });
   d.gradient = both([](const GradContext& g, ValueId dy) { return times(g, dy, g.emit("less_equal", {g.in(0), g.in(1)})); },
                     [](const GradContext& g, ValueId dy) { return times(g, dy, g.emit("less", {g.in(1), g.in(0)})); });
   return d;
 }
 
 OpDef maximum() {
-  OpDef d = binary("maximum", "y = max(a, b).", 1, [](const Expr& a, const Expr& b) { return max(a, b); }, [](double a, double b) { return std::max(a, b); });
+  OpDef d = binary("maximum", "y = max(a, b); NaN where either is.", 1, [](const Expr& a, const Expr& b) { return exact::largest(a, b); },
+                   [](double a, double b) { return std::isnan(a) || a > b ? a : b; });
   d.gradient = both([](const GradContext& g, ValueId dy) { return times(g, dy, g.emit("less_equal", {g.in(1), g.in(0)})); },
                     [](const GradContext& g, ValueId dy) { return times(g, dy, g.emit("less", {g.in(0), g.in(1)})); });
   return d;
 }
 
 OpDef pow_op() {
-  OpDef d = binary("pow", "y = a^b; a may be negative where b is an integer.", 30, [](const Expr& a, const Expr& b) { return Halide::pow(a, b); },
+  OpDef d = binary("pow", "y = a^b; a may be negative where b is an integer.", 30, [](const Expr& a, const Expr& b) { return exact::pow(a, b); },
                    [](double a, double b) { return std::pow(a, b); });
   d.gradient = both(
       [](const GradContext& g, ValueId dy) {

@@ -3,6 +3,8 @@
 // and takes the scores of a row in pieces; here a row of them is whole.)
 #include "compiler/ops/attend.h"
 
+#include "compiler/ops/exact.h"
+
 namespace netc::ops {
 namespace {
 
@@ -31,7 +33,7 @@ Lowered lower_attend(const LowerContext& ctx) {
   scores(s, t, h, n) = sums(s, t, h, n);
   maximum(t, h, n) = Expr(-INFINITY);
   maximum(t, h, n) = max(maximum(t, h, n), select(visible(place), scores(place, t, h, n), Expr(-INFINITY)));
-  share(s, t, h, n) = select(visible(s), exp(min(scores(s, t, h, n) - maximum(t, h, n), 0.0f)), 0.0f);
+  share(s, t, h, n) = select(visible(s), exact::exp_of_negative(scores(s, t, h, n) - maximum(t, h, n)), 0.0f);
   total(t, h, n) = 0.0f;
   total(t, h, n) += share(place, t, h, n);
   weighed(e, t, h, n) = 0.0f;

@@ -1,5 +1,6 @@
 // Losses of yes and no: each output answers one question. One output f32[1] has a class index as its label, 0 or 1; any other output has targets of its own type,
 // 0 or 1 each (several labels at once, masks). After a sigmoid the loss is taken from its operand, without overflow.
+#include "compiler/ops/exact.h"
 #include "compiler/ops/loss.h"
 
 namespace netc::ops {
@@ -22,8 +23,8 @@ OpDef binary_target() {
 }
 
 /// 1 - p, kept off 0, where a gamma below 1 has no slope.
-Expr focal_base(const Expr& l) { return max(1.0f - exp(-l), 1e-7f); }
-double focal_base(double l) { return std::max(1 - std::exp(-l), 1e-7); }
+Expr focal_base(const Expr& l) { return exact::at_least(-exact::expm1_of_negative(-l), 1e-7f); }
+double focal_base(double l) { return std::max(-std::expm1(-l), 1e-7); }
 
 OpDef focal() {
   OpDef d;
@@ -31,7 +32,7 @@ OpDef focal() {
   d.doc = "A cross-entropy l = -log(p), less where p is near 1: y = (1 - exp(-l))^gamma * l = -(1 - p)^gamma * log(p).";
   d.shape = same_type();
   d.cost = per_element(30);
-  d.scalar = [](const LowerContext& ctx, const Exprs& in, const Exprs&) { return Exprs{pow(focal_base(in[0]), lit(ctx.node.attrs.f("gamma"))) * in[0]}; };
+  d.scalar = [](const LowerContext& ctx, const Exprs& in, const Exprs&) { return Exprs{exact::pow(focal_base(in[0]), lit(ctx.node.attrs.f("gamma"))) * in[0]}; };
   d.reference = pointwise([](const Node& n, const Graph&, const std::vector<double>& v, int64_t) {
     return std::vector<double>{std::pow(focal_base(v[0]), n.attrs.f("gamma")) * v[0]};
   });
@@ -49,7 +50,7 @@ OpDef focal_grad() {
   d.cost = per_element(56);
   d.scalar = [](const LowerContext& ctx, const Exprs& in, const Exprs&) {
     const Expr base = focal_base(in[0]), gamma = lit(ctx.node.attrs.f("gamma"));
-    return Exprs{(pow(base, gamma) + gamma * pow(base, gamma - 1.0f) * exp(-in[0]) * in[0]) * in[1]};
+    return Exprs{(exact::pow(base, gamma) + gamma * exact::pow(base, gamma - 1.0f) * exact::exp_of_negative(-in[0]) * in[0]) * in[1]};
   };
   d.reference = pointwise([](const Node& n, const Graph&, const std::vector<double>& v, int64_t) {
     const double base = focal_base(v[0]), gamma = n.attrs.f("gamma");

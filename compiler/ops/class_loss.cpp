@@ -1,5 +1,6 @@
 // Losses over classes: cross-entropy, focal, hinge. The last dim holds the classes and every other coordinate is a case of its own (a token, a pixel), with one
 // class index as its label. After a softmax the loss is taken from its operand: log-sum-exp needs no clipping, and the gradient is softmax - target.
+#include "compiler/ops/exact.h"
 #include "compiler/ops/loss.h"
 #include "compiler/ops/softmax.h"
 
@@ -101,7 +102,7 @@ OpDef softmax_crossentropy() {
     SoftmaxRows s = softmax_rows(ctx, 0);
     const Expectation e = expectation(ctx, v, s.r, [&](const Expr& c) { return ctx.in[0](v.with(c)); });
     Func y("softmax_crossentropy");
-    y(v.row) = log(s.sum(v.row)) + s.maximum(v.row) - e.value;
+    y(v.row) = exact::log(s.sum(v.row)) + exact::sub(s.maximum(v.row), e.value);
     Lowered l{{y}, s.sum, s.r, {}, {s.maximum, s.sum}};
     if (e.sum.defined()) l.helpers.push_back(e.sum);
     return l;
@@ -122,7 +123,7 @@ OpDef softmax_crossentropy_grad() {
     const Coordinates v(ctx);
     SoftmaxRows s = softmax_rows(ctx, 0);
     Func dx("softmax_crossentropy_grad");
-    dx(v.all) = (exp(ctx.in[0](v.all) - s.maximum(v.row)) / s.sum(v.row) - target(ctx, v)) * ctx.in[2](v.row);
+    dx(v.all) = (exact::exp_of_negative(ctx.in[0](v.all) - s.maximum(v.row)) / s.sum(v.row) - target(ctx, v)) * ctx.in[2](v.row);
     return Lowered{{dx}, s.sum, s.r, {}, {s.maximum, s.sum}};
   };
   d.reference = [](const Node& n, const Graph&, const Tensors& in, int64_t) {
@@ -144,7 +145,7 @@ OpDef crossentropy() {
   d.lower = [](const LowerContext& ctx) {
     const Coordinates v(ctx);
     RDom r(0, classes(ctx), "r");
-    const Expectation e = expectation(ctx, v, r, [&](const Expr& c) { return log(clamp(ctx.in[0](v.with(c)), lit(kClip), lit(1 - kClip))); });
+    const Expectation e = expectation(ctx, v, r, [&](const Expr& c) { return exact::log(exact::within(ctx.in[0](v.with(c)), lit(kClip), lit(1 - kClip))); });
     Func y("crossentropy");
     y(v.row) = -e.value;
     return e.sum.defined() ? Lowered{{y}, e.sum, r, {}, {e.sum}} : Lowered{{y}, y, {}, {}, {}};
@@ -163,14 +164,14 @@ OpDef crossentropy_grad() {
     const Coordinates v(ctx);
     Func dx("crossentropy_grad");
     const Expr p = ctx.in[0](v.all);
-    dx(v.all) = select(p > lit(kClip) && p < lit(1 - kClip), -target(ctx, v) * ctx.in[2](v.row) / max(p, lit(kClip)), 0.0f);
+    dx(v.all) = select(exact::less(p, lit(kClip)) || exact::less(lit(1 - kClip), p), 0.0f, -target(ctx, v) * ctx.in[2](v.row) / p);
     return Lowered{{dx}, dx, {}, {}, {}};
   };
   d.reference = [](const Node& n, const Graph&, const Tensors& in, int64_t) {
     RefTensor dx = in[0];
     for (size_t i = 0; i < dx.data.size(); ++i) {
       const double p = in[0].data[i];
-      dx.data[i] = p > kClip && p < 1 - kClip ? -target(n, in, i) * in[2].data[i / classes(in)] / p : 0;
+      dx.data[i] = p < kClip || p > 1 - kClip ? 0 : -target(n, in, i) * in[2].data[i / classes(in)] / p;
     }
     return Tensors{dx};
   };
@@ -208,7 +209,7 @@ OpDef categorical_hinge() {
     const Coordinates v(ctx);
     Rival w = rival(ctx, v);
     Func y("categorical_hinge");
-    y(v.row) = max(0.0f, 1.0f + w.score(v.row) - ctx.in[0](v.with(label_at(ctx, v))));
+    y(v.row) = exact::at_least(1.0f + w.score(v.row) - ctx.in[0](v.with(label_at(ctx, v))), 0.0f);
     return Lowered{{y}, w.score, w.r, {}, {w.score}};
   };
   d.reference = [](const Node& n, const Graph& g, const Tensors& in, int64_t batch) {

@@ -1,5 +1,6 @@
 // What weights may be held to: after each update, a weight is moved to the nearest one that satisfies its constraint. Norms are of the weights that lead to one
 // output: over all dims but the last.
+#include "compiler/ops/exact.h"
 #include "compiler/ops/support.h"
 
 namespace netc::ops {
@@ -61,7 +62,7 @@ OpDef limit_norm() {
   };
   d.scalar = [](const LowerContext& ctx, const Exprs& in, const Exprs&) {
     const Attrs& a = ctx.node.attrs;
-    return Exprs{in[0] * (clamp(in[1], lit(a.f("low")), lit(a.f("high"))) / max(in[1], lit(kTiny)))};
+    return Exprs{in[0] * (exact::within(in[1], lit(a.f("low")), lit(a.f("high"))) / exact::at_least(in[1], lit(kTiny)))};
   };
   d.reference = pointwise([](const Node& n, const Graph&, const std::vector<double>& v, int64_t) {
     return std::vector<double>{v[0] * std::clamp(v[1], n.attrs.f("low"), n.attrs.f("high")) / std::max(v[1], kTiny)};
@@ -77,7 +78,7 @@ OpDef at_least_zero() {
   d.no_gradient = kUpdatesOnly;
   d.cost = per_element(1);
   d.shape = same_type();
-  d.scalar = [](const LowerContext&, const Exprs& in, const Exprs&) { return Exprs{max(in[0], 0.0f)}; };
+  d.scalar = [](const LowerContext&, const Exprs& in, const Exprs&) { return Exprs{exact::at_least(in[0], 0.0f)}; };
   d.reference = pointwise([](const Node&, const Graph&, const std::vector<double>& v, int64_t) { return std::vector<double>{std::max(v[0], 0.0)}; });
   return d;
 }

@@ -1,6 +1,5 @@
 // What turns tokens and places into vectors: a table's rows by number, positions, a trained token in front.
-#include <numbers>
-
+#include "compiler/ops/exact.h"
 #include "compiler/ops/support.h"
 
 namespace netc::ops {
@@ -104,8 +103,8 @@ OpDef add_positions() {
   };
   d.scalar = [](const LowerContext& ctx, const Exprs& in, const Exprs& at) {
     const Expr odd = at[0] % 2, even = cast<float>(at[0] - odd);
-    const Expr angle = cast<float>(at[1]) * exp(even * lit(-std::log(10000.0) / static_cast<double>(ctx.out_type().dims.back())));
-    return Exprs{in[0] + sin(angle + cast<float>(odd) * lit(std::numbers::pi / 2))};
+    const Expr angle = cast<float>(at[1]) * exact::exp(even * lit(-std::log(10000.0) / static_cast<double>(ctx.out_type().dims.back())));
+    return Exprs{in[0] + exact::sin(angle, odd)};
   };
   d.reference = [](const Node& n, const Graph& g, const Tensors& in, int64_t) {
     RefTensor y = in[0];

@@ -2,6 +2,7 @@
 //   s[c] = k + alpha * sum of x^2 over the window of c,  y = x * s^-beta
 //   dx[c] = dy[c] * s[c]^-beta - 2 alpha beta x[c] * sum over the window of c of dy * x * s^(-beta - 1)
 // where the window of c is also the c' whose windows hold c: windows are symmetric.
+#include "compiler/ops/exact.h"
 #include "compiler/ops/support.h"
 
 namespace netc::ops {
@@ -16,7 +17,7 @@ struct Lrn {
   Expr power(const Expr& s, double p) const {
     if (p == 0.75) return 1.0f / (sqrt(s) * sqrt(sqrt(s)));
     if (p == 1.75) return 1.0f / (s * sqrt(s) * sqrt(sqrt(s)));
-    return pow(s, lit(-p));
+    return exact::pow(s, lit(-p));
   }
   /// The sum over c's window; f is zero outside the channels.
   Expr window(const Func& f, Exprs at) const {

@@ -1,4 +1,5 @@
 // Gaussian noise on activations: two random numbers of a counter (random.h) make one normal number (Box and Muller 1958).
+#include "compiler/ops/exact.h"
 #include "compiler/ops/random.h"
 
 namespace netc::ops {
@@ -18,7 +19,7 @@ OpDef noise() {
   d.scalar = [](const LowerContext& ctx, const Exprs& in, const Exprs& coords) {
     const auto [a, b] = philox(element_index(ctx.out_type(), coords), coords.back(), in[1], in[2], static_cast<uint32_t>(ctx.node.attrs.i("stream")));
     const Expr u = cast<float>(cast<int32_t>(a >> 8) + 1) * lit(kUnit), turn = cast<float>(cast<int32_t>(b >> 8)) * lit(kUnit);
-    return Exprs{in[0] + lit(ctx.node.attrs.f("stddev")) * sqrt(-2.0f * log(u)) * cos(lit(kTwoPi) * turn)};
+    return Exprs{in[0] + lit(ctx.node.attrs.f("stddev")) * sqrt(-2.0f * exact::log(u)) * exact::cos(lit(kTwoPi) * turn)};
   };
   d.reference = [](const Node& n, const Graph& g, const Tensors& in, int64_t) {
     RefTensor y = in[0];

@@ -1,5 +1,6 @@
 // Losses of one output and its target, element by element, and their means: mse, mae, huber, poisson, kl_divergence. binary_loss.cpp has those of yes and no.
 // Each formula is written once, for Halide's expressions and for numbers; x is the output, t the target, a the loss's parameter.
+#include "compiler/ops/exact.h"
 #include "compiler/ops/loss.h"
 
 namespace netc::ops {
@@ -7,11 +8,19 @@ namespace {
 
 constexpr float kClip = 1e-7f;
 
-// What Halide has for expressions, for numbers.
+// What Halide and exact.h have for expressions, for numbers.
 double select(bool condition, double yes, double no) { return condition ? yes : no; }
-double max(double a, double b) { return std::max(a, b); }
 double abs(double v) { return std::abs(v); }
-double clamp(double v, double low, double high) { return std::clamp(v, low, high); }
+double at_least(double v, double low) { return v < low ? low : v; }
+double within(double v, double low, double high) { return v < low ? low : v > high ? high : v; }
+bool less(double a, double b) { return a < b; }
+double add(double a, double b) { return a + b; }
+double ln(double v) { return std::log(v); }
+double log1p(double v) { return std::log1p(v); }
+double softplus(double v) { return std::max(v, 0.0) + std::log1p(std::exp(-std::abs(v))); }
+double sigmoid(double v) { return 1 / (1 + std::exp(-v)); }
+Expr ln(const Expr& v) { return exact::log(v); }
+using exact::add, exact::at_least, exact::less, exact::log1p, exact::sigmoid, exact::softplus, exact::within;
 
 /// A formula in both forms.
 struct Formula {
@@ -29,30 +38,32 @@ struct Pointwise {
 
 #define FORMULA(...) [](const auto& x, const auto& t, [[maybe_unused]] const auto& a) { return __VA_ARGS__; }
 
+// Sums of a part for t = 0 and one for t = 1 are kept apart by `add`: LLVM would make a + t * (b - a) of them, and lose the smaller.
 const std::vector<Pointwise>& pointwise_losses() {
   static const std::vector<Pointwise> all = {
       {"squared_error", "(x - t)^2", nullptr, 2, FORMULA((x - t) * (x - t)), FORMULA(2 * (x - t)), FORMULA(2 * (t - x))},
       {"absolute_error", "|x - t|", nullptr, 2, FORMULA(abs(x - t)), FORMULA(select(x > t, 1.0f, select(x < t, -1.0f, 0.0f))),
        FORMULA(select(x > t, -1.0f, select(x < t, 1.0f, 0.0f)))},
       {"huber", "d^2 / 2 where d = |x - t| <= delta, else delta * (d - delta / 2)", "delta", 6,
-       FORMULA(select(abs(x - t) <= a, (x - t) * (x - t) / 2, a * (abs(x - t) - a / 2))), FORMULA(clamp(x - t, -a, a)), FORMULA(clamp(t - x, -a, a))},
-      {"poisson", "x - t * log(x + 1e-7)", nullptr, 12, FORMULA(x - t * log(x + kClip)), FORMULA(1 - t / (x + kClip)), FORMULA(-log(x + kClip))},
+       FORMULA(select(abs(x - t) <= a, (x - t) * (x - t) / 2, a * (abs(x - t) - a / 2))), FORMULA(within(x - t, -a, a)), FORMULA(within(t - x, -a, a))},
+      {"poisson", "x - t * log(x + 1e-7)", nullptr, 12, FORMULA(x - t * ln(x + kClip)), FORMULA(1 - t / (x + kClip)), FORMULA(-ln(x + kClip))},
       {"kl_divergence", "t * log(t / x), both clipped to [1e-7, 1]", nullptr, 16,
-       FORMULA(clamp(t, kClip, 1.0f) * log(clamp(t, kClip, 1.0f) / clamp(x, kClip, 1.0f))),
-       FORMULA(select(x > kClip && x < 1.0f, -clamp(t, kClip, 1.0f) / clamp(x, kClip, 1.0f), 0.0f)),
-       FORMULA(select(t > kClip && t < 1.0f, 1 + log(clamp(t, kClip, 1.0f) / clamp(x, kClip, 1.0f)), 0.0f))},
-      {"hinge", "max(0, 1 - t * x), t = -1 or 1", nullptr, 3, FORMULA(max(1 - t * x, 0.0f)), FORMULA(select(t * x < 1.0f, -t, 0.0f)),
+       FORMULA(within(t, kClip, 1.0f) * ln(within(t, kClip, 1.0f) / within(x, kClip, 1.0f))),
+       FORMULA(select(less(x, kClip) || less(1.0f, x), 0.0f, -within(t, kClip, 1.0f) / x)),
+       FORMULA(select(less(t, kClip) || less(1.0f, t), 0.0f, 1 + ln(t / within(x, kClip, 1.0f))))},
+      {"hinge", "max(0, 1 - t * x), t = -1 or 1", nullptr, 3, FORMULA(at_least(1 - t * x, 0.0f)), FORMULA(select(t * x < 1.0f, -t, 0.0f)),
        FORMULA(select(t * x < 1.0f, -x, 0.0f))},
-      {"squared_hinge", "max(0, 1 - t * x)^2, t = -1 or 1", nullptr, 4, FORMULA(max(1 - t * x, 0.0f) * max(1 - t * x, 0.0f)),
-       FORMULA(-2 * t * max(1 - t * x, 0.0f)), FORMULA(-2 * x * max(1 - t * x, 0.0f))},
+      {"squared_hinge", "max(0, 1 - t * x)^2, t = -1 or 1", nullptr, 4, FORMULA(at_least(1 - t * x, 0.0f) * at_least(1 - t * x, 0.0f)),
+       FORMULA(-2 * t * at_least(1 - t * x, 0.0f)), FORMULA(-2 * x * at_least(1 - t * x, 0.0f))},
       {"sigmoid_crossentropy", "max(x, 0) - x * t + log(1 + exp(-|x|)): binary cross-entropy from logits", nullptr, 24,
-       FORMULA(max(x, 0.0f) - x * t + log(1 + exp(-abs(x)))), FORMULA(1 / (1 + exp(-x)) - t), FORMULA(-x)},
+       FORMULA(add(at_least(x, 0.0f) - x * t, softplus(-abs(x)))),  // what is left of x first: of t = 0 and 1 nothing
+       FORMULA(select(x > 0.0f, add(1 - t, -sigmoid(-abs(x))), sigmoid(-abs(x)) - t)), FORMULA(-x)},
       {"binary_crossentropy", "-(t * log(p) + (1 - t) * log(1 - p)), p = x clipped to [1e-7, 1 - 1e-7]", nullptr, 24,
-       FORMULA(-(t * log(clamp(x, kClip, 1 - kClip)) + (1 - t) * log(1 - clamp(x, kClip, 1 - kClip)))),
-       FORMULA(select(x > kClip && x < 1 - kClip, (x - t) / max(x * (1 - x), kClip / 2), 0.0f)),
-       FORMULA(log(1 - clamp(x, kClip, 1 - kClip)) - log(clamp(x, kClip, 1 - kClip)))},
-      {"contrastive", "(1 - t) * x^2 + t * max(0, margin - x)^2", "margin", 8, FORMULA((1 - t) * x * x + t * max(a - x, 0.0f) * max(a - x, 0.0f)),
-       FORMULA(2 * ((1 - t) * x - t * max(a - x, 0.0f))), FORMULA(max(a - x, 0.0f) * max(a - x, 0.0f) - x * x)}};
+       FORMULA(-add(t * ln(within(x, kClip, 1 - kClip)), (1 - t) * log1p(-within(x, kClip, 1 - kClip)))),
+       FORMULA(select(less(x, kClip) || less(1 - kClip, x), 0.0f, (x - t) / (x * (1 - x)))),
+       FORMULA(log1p(-within(x, kClip, 1 - kClip)) - ln(within(x, kClip, 1 - kClip)))},
+      {"contrastive", "(1 - t) * x^2 + t * max(0, margin - x)^2", "margin", 8, FORMULA(add((1 - t) * x * x, t * at_least(a - x, 0.0f) * at_least(a - x, 0.0f))),
+       FORMULA(2 * add((1 - t) * x, -t * at_least(a - x, 0.0f))), FORMULA(at_least(a - x, 0.0f) * at_least(a - x, 0.0f) - x * x)}};
   return all;
 }
 #undef FORMULA

@@ -1,6 +1,8 @@
 // Softmax over the last dimension, and its logarithm, taken without it: small probabilities keep their digits.
 #include "compiler/ops/softmax.h"
 
+#include "compiler/ops/exact.h"
+
 namespace netc::ops {
 
 SoftmaxRows softmax_rows(const LowerContext& ctx, int operand) {
@@ -14,7 +16,7 @@ SoftmaxRows softmax_rows(const LowerContext& ctx, int operand) {
   s.maximum(row) = Expr(-INFINITY);
   s.maximum(row) = max(s.maximum(row), x);
   s.sum(row) = 0.0f;
-  s.sum(row) += exp(x - s.maximum(row));
+  s.sum(row) += exact::exp_of_negative(x - s.maximum(row));
   return s;
 }
 
@@ -113,7 +115,7 @@ OpDef backward(const char* name, const char* doc, double flops, Part part, Value
 
 OpDef softmax() {
   OpDef d = forward("softmax", "y[c] = exp(x[c] - max x) / sum_i exp(x[i] - max x) over the last dimension.",
-                    [](const Expr& x, const Expr& maximum, const Expr& sum) { return exp(x - maximum) / sum; });
+                    [](const Expr& x, const Expr& maximum, const Expr& sum) { return exact::exp_of_negative(x - maximum) / sum; });
   d.meaning = Meaning::distribution;
   d.reference = [](const Node&, const Graph&, const Tensors& in, int64_t) { return Tensors{RefTensor{in[0].dims, ref_softmax(in[0])}}; };
   return d;
@@ -126,7 +128,7 @@ OpDef softmax_grad() {
 
 OpDef log_softmax() {
   OpDef d = forward("log_softmax", "y[c] = x[c] - max x - log(sum_i exp(x[i] - max x)) over the last dimension.",
-                    [](const Expr& x, const Expr& maximum, const Expr& sum) { return x - maximum - log(sum); });
+                    [](const Expr& x, const Expr& maximum, const Expr& sum) { return exact::sub(x, maximum) - exact::log(sum); });
   d.reference = [](const Node&, const Graph&, const Tensors& in, int64_t) {
     RefTensor y = in[0];
     const std::vector<double> l = ref_log_sum_exp(in[0]);
@@ -136,7 +138,7 @@ OpDef log_softmax() {
   return d;
 }
 
-Expr probability(const Expr& log) { return exp(max(log, -104.0f)); }
+Expr probability(const Expr& log) { return exact::exp_of_negative(log); }
 double probability(double log) { return std::exp(log); }
 
 OpDef log_softmax_grad() {

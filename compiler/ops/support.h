@@ -32,8 +32,6 @@ inline Type f32(std::vector<int64_t> dims, bool batched) { return Type{DType::f3
 inline Expr lit(double v) { return Expr(static_cast<float>(v)); }
 /// A product in float32, of float32 or of bf16 widened to it.
 inline Expr product(const Expr& a, const Expr& b) { return cast<float>(a) * cast<float>(b); }
-/// exp(-|x|), in [0, 1]: what is stable for every x is written with it. (Halide's exp is wrong where |x| leaves the integers.)
-inline Expr exp_minus_abs(const Expr& x) { return exp(max(-abs(x), -104.0f)); }
 
 /// "f32[N, 3] and f32[3]"
 std::string list_types(Types types);

@@ -1,4 +1,5 @@
 // Losses of vectors: the angle between an output and its target, and triplets of embeddings.
+#include "compiler/ops/exact.h"
 #include "compiler/ops/loss.h"
 
 namespace netc::ops {
@@ -59,7 +60,7 @@ OpDef cosine_distance() {
   d.lower = [](const LowerContext& ctx) {
     const Products p = products(ctx);
     Func y("cosine_distance");
-    y(p.row) = 1.0f - p.xt(p.row) / sqrt(max(p.xx(p.row), lit(kTiny)) * max(p.tt(p.row), lit(kTiny)));
+    y(p.row) = 1.0f - p.xt(p.row) / sqrt(exact::at_least(p.xx(p.row), lit(kTiny)) * exact::at_least(p.tt(p.row), lit(kTiny)));
     return Lowered{{y}, p.xt, p.r, {}, {p.xt, p.xx, p.tt}};
   };
   d.reference = [](const Node& n, const Graph& g, const Tensors& in, int64_t batch) {
@@ -96,7 +97,7 @@ OpDef cosine_distance_grad() {
   };
   d.lower = [](const LowerContext& ctx) {
     const Products p = products(ctx);
-    const Expr xx = max(p.xx(p.row), lit(kTiny)), tt = max(p.tt(p.row), lit(kTiny));
+    const Expr xx = exact::at_least(p.xx(p.row), lit(kTiny)), tt = exact::at_least(p.tt(p.row), lit(kTiny));
     Func dx("cosine_distance_grad");
     dx(p.all) = (ctx.in[0](p.all) * (p.xt(p.row) / xx) - ctx.in[1](p.all)) * (ctx.in[2](p.row) / sqrt(xx * tt));
     return Lowered{{dx}, p.xt, p.r, {}, {p.xt, p.xx, p.tt}};
@@ -152,7 +153,7 @@ OpDef triplet() {
     Var n("n");
     Func y("triplet");
     const Excess e = excess(ctx, n);
-    y(n) = max(e.value, 0.0f);
+    y(n) = exact::at_least(e.value, 0.0f);
     return Lowered{{y}, e.distance, e.r, {}, {}};
   };
   d.reference = [](const Node& n, const Graph&, const Tensors& in, int64_t batch) {

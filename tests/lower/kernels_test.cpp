@@ -289,6 +289,26 @@ TEST_CASE("activations, random layers and rows of logarithms in kernels") {
   check(n, 3, 4);
 }
 
+TEST_CASE("functions of functions, on both sides of an absolute value and of a maximum") {
+  // Halide knows functions of its own by names such as abs; an operator's is not to be taken for one.
+  const std::vector<const char*> functions = {"exp", "log", "sqrt", "rsqrt", "reciprocal", "squared", "abs", "sign", "sin", "cos", "erf", "relu", "relu6", "selu", "sigmoid",
+                                              "hard_sigmoid", "tanh", "softplus", "softsign", "gelu", "gelu_tanh", "silu", "mish", "hard_swish"};
+  for (int form = 0; form < 3; ++form) {
+    CAPTURE(form);
+    Net n;
+    const ValueId x = n.variable("x", Role::input, true, {37}), y = n.variable("y", Role::input, true, {37});
+    const ValueId positive = n.op("rescale", {n.op("abs", {x})}, {{"scale", 0.5}, {"offset", 0.25}});
+    ValueId sum = x;
+    for (const char* f : functions) {
+      const ValueId inner = form == 0 ? n.op("abs", {positive}) : form == 1 ? n.op("maximum", {positive, n.op("abs", {y})}) : n.op("add", {n.op("abs", {x}), n.op("sigmoid", {y})});
+      const ValueId outer = n.op(f, {inner});
+      sum = n.op("add", {sum, form == 1 ? n.op("minimum", {outer, n.op("abs", {outer})}) : n.op("abs", {outer})});
+    }
+    n.out(sum);
+    check(n, 3, 4);
+  }
+}
+
 TEST_CASE("grouped, dilated and depthwise convolutions and their gradients") {
   struct Shape { int64_t c, k, groups; };
   for (const Shape& s : {Shape{4, 6, 2}, {16, 32, 2}, {32, 48, 4}, {3, 3, 3}, {16, 16, 16}, {8, 16, 8}})

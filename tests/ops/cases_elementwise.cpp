@@ -33,6 +33,7 @@ void unary(std::vector<Case>& c) {
   for (const Type& x : {batched({3, 5, 7}), batched({1}), fixed({5, 3})}) {
     for (const char* op : {"exp", "squared", "abs", "sign", "sin", "cos", "erf"}) c.push_back({op, {x}});
     for (const char* op : {"log", "sqrt", "rsqrt", "reciprocal"}) c.push_back({op, {x}, {}, {Fill::positive}});
+    c.push_back({"erf_grad", {x, x}});
     c.push_back({"clip", {x}, {{"min", -0.5}, {"max", 0.75}}});
     c.push_back({"clip_grad", {x, x}, {{"min", -0.5}, {"max", 0.75}}});
     c.push_back({"scale", {x}, {{"factor", -0.7}}});
