@@ -112,6 +112,8 @@ struct OpDef {
   std::function<Cost(const Node&, const Graph&)> cost;
   /// What the method loses in float32 beyond the rounding of operands and results: a bound, relative to the result's largest element. Null: nothing.
   std::function<double(const Attrs&)> error;
+  /// How large the terms are of which a result is the difference, at most: float32 rounds in their last place. Null: no larger than results and operands tell.
+  std::function<double(const Node&, const std::vector<RefTensor>& operands)> terms;
   double ulps = -1, gradient_ulps = -1;       // elementwise, of one operand: the largest errors in units in the last place; -1: not stated
   /// The inference form: values that replace the results (inputs or newly added nodes' values). Null: the op itself.
   std::function<std::vector<ValueId>(Graph&, NodeId)> inference;

@@ -7,7 +7,8 @@
 namespace netc::ops {
 namespace {
 
-constexpr double kClip = 1e-7;  // Keras clips probabilities to [1e-7, 1 - 1e-7]
+constexpr double kClip = 1e-7;  // Keras clips probabilities to [1e-7, 1 - 1e-7], of which float32 has the nearest
+constexpr double kMost = static_cast<float>(1 - kClip);
 
 /// Operands x f32[N, ..., C], label i32[N, ...], and of a gradient dy f32[N, ...].
 ShapeRule class_shape(const std::string& me, bool gradient) {
@@ -145,14 +146,14 @@ OpDef crossentropy() {
   d.lower = [](const LowerContext& ctx) {
     const Coordinates v(ctx);
     RDom r(0, classes(ctx), "r");
-    const Expectation e = expectation(ctx, v, r, [&](const Expr& c) { return exact::log(exact::within(ctx.in[0](v.with(c)), lit(kClip), lit(1 - kClip))); });
+    const Expectation e = expectation(ctx, v, r, [&](const Expr& c) { return exact::log(exact::within(ctx.in[0](v.with(c)), lit(kClip), lit(kMost))); });
     Func y("crossentropy");
     y(v.row) = -e.value;
     return e.sum.defined() ? Lowered{{y}, e.sum, r, {}, {e.sum}} : Lowered{{y}, y, {}, {}, {}};
   };
   d.reference = [](const Node& n, const Graph& g, const Tensors& in, int64_t batch) {
     RefTensor y = ref_zeros(g.type(n.results[0]), batch);
-    for (size_t i = 0; i < in[0].data.size(); ++i) y.data[i / classes(in)] -= target(n, in, i) * std::log(std::clamp(in[0].data[i], kClip, 1 - kClip));
+    for (size_t i = 0; i < in[0].data.size(); ++i) y.data[i / classes(in)] -= target(n, in, i) * std::log(std::clamp(in[0].data[i], kClip, kMost));
     return Tensors{y};
   };
   return d;
@@ -164,14 +165,14 @@ OpDef crossentropy_grad() {
     const Coordinates v(ctx);
     Func dx("crossentropy_grad");
     const Expr p = ctx.in[0](v.all);
-    dx(v.all) = select(exact::less(p, lit(kClip)) || exact::less(lit(1 - kClip), p), 0.0f, -target(ctx, v) * ctx.in[2](v.row) / p);
+    dx(v.all) = select(exact::less(p, lit(kClip)) || exact::less(lit(kMost), p), 0.0f, -target(ctx, v) * ctx.in[2](v.row) / p);
     return Lowered{{dx}, dx, {}, {}, {}};
   };
   d.reference = [](const Node& n, const Graph&, const Tensors& in, int64_t) {
     RefTensor dx = in[0];
     for (size_t i = 0; i < dx.data.size(); ++i) {
       const double p = in[0].data[i];
-      dx.data[i] = p < kClip || p > 1 - kClip ? 0 : -target(n, in, i) * in[2].data[i / classes(in)] / p;
+      dx.data[i] = p < kClip || p > kMost ? 0 : -target(n, in, i) * in[2].data[i / classes(in)] / p;
     }
     return Tensors{dx};
   };

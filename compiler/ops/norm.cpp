@@ -154,6 +154,12 @@ OpDef forward(const Family& f) {
     for (size_t i = 0; i < y.data.size(); ++i) y.data[i] = s.xhat[i] * in[1].data[i % C] + (f.centred ? in[2].data[i % C] : 0.0);
     return Tensors{y};
   };
+  d.terms = [f](const Node& n, const Tensors& in) {  // x and its mean
+    const RefRows s(f, n, in[0]);
+    double most = 0;
+    for (size_t i = 0; i < s.xhat.size(); ++i) most = std::max(most, std::abs(in[0].data[i] * s.rstd[i] * in[1].data[i % in[1].data.size()]));
+    return most;
+  };
   d.gradient = [f](const GradContext& g) {
     const std::string name = f.name;
     const Attrs a = attrs_of(f, g.n());
@@ -211,6 +217,15 @@ OpDef data_grad(const Family& f) {
     const std::vector<double> mean = s.mean_of(g), dot = s.mean_of(along);
     for (size_t i = 0; i < g.size(); ++i) dx.data[i] = s.rstd[i] * (g[i] - (f.centred ? mean[s.row[i]] : 0.0) - s.xhat[i] * dot[s.row[i]]);
     return Tensors{dx};
+  };
+  d.terms = [f](const Node& n, const Tensors& in) {  // of which a row's differences are left; xhat itself is off by x's last place
+    const RefRows s(f, n, in[1]);
+    double most = 0;
+    for (size_t i = 0; i < s.xhat.size(); ++i) {
+      const double off = f.centred ? std::abs(in[1].data[i]) * s.rstd[i] : 0;
+      most = std::max(most, std::abs(in[0].data[i] * in[2].data[i % in[2].data.size()]) * s.rstd[i] * (1 + std::abs(s.xhat[i]) * (std::abs(s.xhat[i]) + off)));
+    }
+    return most;
   };
   return d;
 }

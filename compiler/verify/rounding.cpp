@@ -34,6 +34,15 @@ double largest(const RefTensor& t) {
   return most;
 }
 
+/// How many last places a result is off by that so many operations make: as many partial sums are rounded, whose errors grow like the root of their number where
+/// they are independent (Higham, Accuracy and Stability of Numerical Algorithms, 2002, section 4.2). Equal terms' are not, by a factor that kRounding covers.
+double folding(const ir::Node& n, const ir::Graph& g, int64_t batch, size_t results) {
+  if (n.op->kind == Kind::elementwise || !n.op->cost || results == 0) return 1;
+  const bool batched = std::any_of(n.inputs.begin(), n.inputs.end(), [&](ir::ValueId v) { return g.type(v).batched; });
+  const double terms = n.op->cost(n, g).flops * static_cast<double>(batched ? batch : 1) / static_cast<double>(results);
+  return std::max(1.0, std::sqrt(terms) / 8);
+}
+
 double distance(const RefTensor& a, const RefTensor& b) {
   double most = 0;
   for (size_t k = 0; k < a.data.size(); ++k)
@@ -64,16 +73,17 @@ std::vector<RefTensor> off_by_rounding(const ir::Node& n, const ir::Graph& g, co
     }
     return distance(little[i], out[i]) < apart / 4;
   };
-  const double method = n.op->error ? n.op->error(n.attrs) / 10 : 0;
+  const double method = n.op->error ? n.op->error(n.attrs) / 10 : 0, terms = n.op->terms ? n.op->terms(n, operands) : 0;
   for (size_t i = 0; i < out.size(); ++i) {
     const DType type = g.type(n.results[i]).dtype;
     if (!ir::is_real(type)) continue;
+    const double folded = folding(n, g, batch, out[i].data.size());
     const double scale = largest(out[i]), apart = distance(moved[i], out[i]);
     // More than the last bit of operands does: what is left of their difference, or a comparison that they decide; the first grows with the bit.
     if (type == DType::f32 && (apart <= jump * scale || is_smooth(i, apart))) out[i] = moved[i];
     for (size_t k = 0; k < out[i].data.size(); ++k) {
       double& v = out[i].data[k];
-      v = rounded_to(type, v + v * unit * noise(key + 77, k) + method * scale * noise(key + 99, k));
+      v = rounded_to(type, v + v * unit * folded * noise(key + 77, k) + (method * scale + unit * terms) * noise(key + 99, k));
     }
   }
   return out;

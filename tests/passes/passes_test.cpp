@@ -294,7 +294,7 @@ TEST_CASE("the pipeline: evaluation is inference with the loss, all is determini
   options.timings = &timings;
   const Program p = run_pipeline(m, reg(), options);
   CHECK(printed == std::vector<std::string>{"inference/cse", "training/cse", "evaluation/cse"});
-  CHECK(timings.size() == 6 + 7 + 7);
+  CHECK(timings.size() == 7 + 8 + 8);
   CHECK(p.training.outputs.size() == 2);
   CHECK(p.evaluation.outputs[0].name == "probs");
   CHECK(p.evaluation.outputs[1].name == "loss");

@@ -80,7 +80,7 @@ const std::vector<std::pair<std::string, std::set<std::string>>>& packages() {
   static const std::vector<std::pair<std::string, std::set<std::string>>> table = {
       {"antlr4", {"parse"}},
       {"CLI/", {"tool", "runtime/cli"}},
-      {"Halide", {"ir", "ops", "schedule", "lower", "emit", "tune"}},
+      {"Halide", {"ir", "ops", "schedule", "lower", "emit", "tune", "verify"}},
       {"llvm", {"schedule", "lower", "report", "emit", "tool"}},
       {"png", {"runtime/data", "runtime/train"}},
       {"turbojpeg", {"runtime/data"}},

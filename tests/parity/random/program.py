@@ -24,7 +24,7 @@ def command(*words):
         raise Failed(f"no end within {SECONDS} s: {pathlib.Path(words[0]).name} {words[1]}") from None
     if done.returncode != 0:
         lines = [line for line in done.stderr.splitlines() if line.strip()]
-        at = next((i for i, line in enumerate(lines) if "error" in line), 0)   # after warnings
+        at = next((i for i, line in enumerate(lines) if "error" in line or line.startswith("netc:")), 0)   # after warnings
         said = "; ".join(lines[at:])[:600]
         raise Failed(f"{pathlib.Path(words[0]).name} {words[1] if words[0] != NETC else ''} exited with {done.returncode}: {said}")
     return done.stdout
