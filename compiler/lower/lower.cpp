@@ -18,6 +18,7 @@
 #include "compiler/lower/build.h"
 #include "compiler/lower/cache.h"
 #include "compiler/lower/scratch.h"
+#include "compiler/lower/stores_last.h"
 #include "compiler/lower/whole_vectors.h"
 
 namespace netc::lower {
@@ -63,6 +64,8 @@ void compile(const schedule::Plan& p, const schedule::Kernel& k, const schedule:
   for (const auto& pass : b.passes) pipeline.add_custom_lowering_pass(pass.get(), nullptr);
   WholeVectors whole;
   pipeline.add_custom_lowering_pass(&whole, nullptr);
+  StoresLast stores(b.out.name());
+  if (k.outputs.size() > 1 && overwrites_operand(p, k)) pipeline.add_custom_lowering_pass(&stores, nullptr);
   ScratchPass scratch(p, k, b);
   pipeline.add_custom_lowering_pass(&scratch, nullptr);
   Halide::Module module = pipeline.compile_to_module(args, o.symbol, target, Halide::LinkageType::ExternalPlusArgv);

@@ -47,7 +47,8 @@ OpDef column_norm() {
 OpDef limit_norm() {
   OpDef d;
   d.name = "limit_norm";
-  d.doc = "w scaled so that the norms n of its columns come to lie from `low` to `high`: w[..., u] * clamp(n[u], low, high) / max(n[u], 1e-7).";
+  d.doc = "w scaled so that the norms n of its columns come to lie from `low` to `high`: w[..., u] * clamp(n[u], low, high) / max(n[u], 1e-7). Columns whose norm lies there stay "
+          "as they are.";
   d.inputs = 2;
   d.in_place = true;
   d.no_gradient = kUpdatesOnly;
@@ -62,10 +63,12 @@ OpDef limit_norm() {
   };
   d.scalar = [](const LowerContext& ctx, const Exprs& in, const Exprs&) {
     const Attrs& a = ctx.node.attrs;
-    return Exprs{in[0] * (exact::within(in[1], lit(a.f("low")), lit(a.f("high"))) / exact::at_least(in[1], lit(kTiny)))};
+    const Expr low = lit(a.f("low")), high = lit(a.f("high"));
+    return Exprs{select(in[1] >= low && in[1] <= high, in[0], in[0] * (exact::within(in[1], low, high) / exact::at_least(in[1], lit(kTiny))))};
   };
   d.reference = pointwise([](const Node& n, const Graph&, const std::vector<double>& v, int64_t) {
-    return std::vector<double>{v[0] * std::clamp(v[1], n.attrs.f("low"), n.attrs.f("high")) / std::max(v[1], kTiny)};
+    const double low = n.attrs.f("low"), high = n.attrs.f("high");
+    return std::vector<double>{v[1] >= low && v[1] <= high ? v[0] : v[0] * std::clamp(v[1], low, high) / std::max(v[1], kTiny)};
   });
   return d;
 }

@@ -46,6 +46,7 @@ OpDef cosine_distance() {
   OpDef d;
   d.name = "cosine_distance";
   d.doc = "1 - x.t / (|x| |t|) of each row. Operands x, t.";
+  d.terms = [](const Node&, const Tensors&) { return 1.0; };
   d.kind = Kind::reduction;
   d.inputs = 2;
   d.cost = per_input_element(0, 6);

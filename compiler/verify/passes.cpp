@@ -16,6 +16,7 @@ using namespace ir;
 
 constexpr double kSame = 1e-9;         // of the largest element: the same arithmetic in another order
 constexpr double kDifferences = 1e-4;  // of the largest gradient: what central differences in double leave
+constexpr double kStep = 2.5e-5;       // of the largest weight
 constexpr int kElements = 4;           // of each weight whose gradient is measured, at most
 constexpr double kWork = 1e9;          // operations that differences of all take, about: of large nets some weights are measured
 
@@ -48,7 +49,7 @@ bool difference(const Graph& g, ValueId loss, Contents& contents, double& x, dou
   const double at = x;
   double slopes[2];
   for (int i : {0, 1}) {
-    const double h = scale * (i == 0 ? 1e-4 : 2.5e-5);
+    const double h = scale * kStep * (i == 0 ? 4 : 1);
     x = at + h;
     const double up = interpret(g, contents, batch)[loss].data[0];
     x = at - h;
@@ -68,6 +69,7 @@ void measure_gradients(const Graph& written, const passes::Program& program, Con
   const double room = kWork / (4 * work) / std::max<double>(1, static_cast<double>(program.gradients.size()));  // elements of each weight
   const int elements = static_cast<int>(std::clamp(room, 1.0, static_cast<double>(kElements))), every = static_cast<int>(std::clamp(1 / room, 1.0, 1e6));
   int count = 0;
+  const double at_first = std::abs(values[static_cast<size_t>(value_of(program.training, "loss"))].data[0]);
   double most = 0;  // of all gradients: what is 0 but for rounding is none of its own
   for (const auto& [variable, gradient] : program.gradients)
     for (double v : values[static_cast<size_t>(gradient)].data) most = std::max(most, std::abs(v));
@@ -85,7 +87,8 @@ void measure_gradients(const Graph& written, const passes::Program& program, Con
       const size_t at = (i * weight.size() / elements + static_cast<size_t>(i) * 7) % weight.size();
       double slope = 0;
       if (!difference(written, loss, contents, weight[at], size, batch, slope)) continue;
-      const double error = std::abs(slope - g[at]) / std::max(largest, std::abs(slope));
+      const double lost = 1e-15 * at_first / (2 * kStep * size);  // of a loss of that size, in double, by its differences
+      const double error = std::max(0.0, std::abs(slope - g[at]) - lost) / std::max(largest, std::abs(slope));
       if (!(error > line.result.error)) continue;
       line.result.error = error, line.result.at = static_cast<int64_t>(at), line.result.want = slope, line.result.got = g[at];
     }

@@ -113,7 +113,6 @@ bool is_near_tie(const ir::Graph& g, const std::map<std::string, RefTensor>& con
     const double scale = largest(exact[i]);
     const double near = distance(few[i], exact[i]), far = distance(many[i], exact[i]);
     if (far > kJump * scale && far > kSteep * kMany * near) return true;
-    if (near > kJump * scale) return true;
   }
   return false;
 }
