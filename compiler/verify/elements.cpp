@@ -36,6 +36,8 @@ double read_one(ir::DType type, const void* from, int64_t i) {
   return 0;
 }
 
+bool is_row_major(const schedule::Buffer& b) { return !b.planar && b.block == 0 && b.sample_stride == 0; }
+
 /// Where the elements of a tensor lie, in row-major order, the batch outermost.
 std::vector<int64_t> places(const schedule::Buffer& b, int batch) {
   const auto stored = stored_dims(b);
@@ -73,6 +75,7 @@ void write_elements(ir::DType type, const ir::RefTensor& t, void* to) {
 }
 
 void write_tensor(const schedule::Buffer& b, const ir::RefTensor& t, int batch, void* to) {
+  if (is_row_major(b)) return write_elements(b.type.dtype, t, to);
   const std::vector<int64_t> at = places(b, batch);
   for (size_t i = 0; i < at.size() && i < t.data.size(); ++i) write_one(b.type.dtype, t.data[i], to, at[i]);
 }
@@ -81,6 +84,12 @@ ir::RefTensor read_tensor(const schedule::Buffer& b, int batch, const void* from
   ir::RefTensor t;
   if (b.type.batched) t.dims.push_back(batch);
   t.dims.insert(t.dims.end(), b.type.dims.begin(), b.type.dims.end());
+  if (is_row_major(b)) {
+    const int64_t n = b.type.elements() * (b.type.batched ? batch : 1);
+    t.data.resize(static_cast<size_t>(n));
+    for (int64_t i = 0; i < n; ++i) t.data[static_cast<size_t>(i)] = read_one(b.type.dtype, from, i);
+    return t;
+  }
   for (const int64_t at : places(b, batch)) t.data.push_back(read_one(b.type.dtype, from, at));
   return t;
 }
