@@ -45,6 +45,7 @@ struct PortInfo {
 
 /// A term of the loss: weight * kind(outputs[output], target).
 enum class TargetKind : uint8_t { label, input, output };
+/// `target` -1: a label that the term does not depend on, whatever it is; the data need not have it.
 struct LossInfo { const char* kind; double weight; int output; TargetKind target_kind; int target; };
 
 struct LayerInfo { const char* name; const char* text; const char* output_shape; int64_t params; int64_t macs; int line; };

@@ -31,6 +31,7 @@ std::vector<const char*> names_of(const ModelInfo& info, size_t output) {
 std::optional<Classified> classified(const ModelInfo& info) {
   std::optional<Classified> first;
   for (const LossInfo& l : info.losses) {
+    if (l.target < 0) continue;  // the loss does not depend on its label
     if (l.target_kind != TargetKind::label || !is_class(info.labels[static_cast<size_t>(l.target)])) continue;
     const Classified c{static_cast<size_t>(l.output), static_cast<size_t>(l.target)};
     if (!first || c.output < first->output) first = c;
@@ -44,7 +45,7 @@ OutputMetrics::OutputMetrics(const ModelInfo& info) {
   term_sums_.assign(term_names_.size(), 0);
   const auto c = classified(info);
   for (size_t o = 0; o < info.outputs.size(); ++o) {
-    const auto term = std::find_if(info.losses.begin(), info.losses.end(), [&](const LossInfo& l) { return static_cast<size_t>(l.output) == o; });
+    const auto term = std::find_if(info.losses.begin(), info.losses.end(), [&](const LossInfo& l) { return static_cast<size_t>(l.output) == o && l.target >= 0; });
     if (term == info.losses.end()) continue;
     const size_t target = c && c->output == o ? c->label : static_cast<size_t>(term->target);
     const TargetKind kind = c && c->output == o ? TargetKind::label : term->target_kind;
