@@ -31,8 +31,8 @@ Lowered lower_attend(const LowerContext& ctx) {
   sums(s, t, h, n) += ctx.in[0](h * x.key + channel, t, n) * keys(s, channel, h, n);
   const auto visible = [&](const Expr& at) { return causal ? at <= t : at < x.places; };
   scores(s, t, h, n) = sums(s, t, h, n);
-  maximum(t, h, n) = Expr(-INFINITY);
-  maximum(t, h, n) = max(maximum(t, h, n), select(visible(place), scores(place, t, h, n), Expr(-INFINITY)));
+  maximum(t, h, n) = exact::lowest();
+  maximum(t, h, n) = max(maximum(t, h, n), select(visible(place), scores(place, t, h, n), exact::lowest()));
   share(s, t, h, n) = select(visible(s), exact::exp_of_negative(scores(s, t, h, n) - maximum(t, h, n)), 0.0f);
   total(t, h, n) = 0.0f;
   total(t, h, n) += share(place, t, h, n);

@@ -190,8 +190,8 @@ Rival rival(const LowerContext& ctx, const Coordinates& v) {
   const int C = classes(ctx);
   Rival w{RDom(0, C, "r"), Func("rival_score"), Func("rival")};
   const Expr c = w.r.x, x = ctx.in[0](v.with(c)), wrong = c != label_at(ctx, v);
-  w.score(v.row) = Expr(-INFINITY);
-  w.score(v.row) = max(w.score(v.row), select(wrong, x, Expr(-INFINITY)));
+  w.score(v.row) = exact::lowest();
+  w.score(v.row) = max(w.score(v.row), select(wrong, x, exact::lowest()));
   w.at(v.row) = C;
   w.at(v.row) = min(w.at(v.row), select(wrong && x == w.score(v.row), c, C));
   return w;
@@ -215,7 +215,8 @@ OpDef categorical_hinge() {
     const Coordinates v(ctx);
     Rival w = rival(ctx, v);
     Func y("categorical_hinge");
-    y(v.row) = exact::at_least(1.0f + w.score(v.row) - ctx.in[0](v.with(label_at(ctx, v))), 0.0f);
+    const Expr margin = 1.0f + w.score(v.row) - ctx.in[0](v.with(label_at(ctx, v)));
+    y(v.row) = select(w.score(v.row) == exact::lowest(), 0.0f, exact::at_least(margin, 0.0f));
     return Lowered{{y}, w.score, w.r, {}, {w.score}};
   };
   d.reference = [](const Node& n, const Graph& g, const Tensors& in, int64_t batch) {

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <functional>
 #include <initializer_list>
+#include <limits>
 
 namespace netc::ops::exact {
 
@@ -151,6 +152,7 @@ Expr at_most(const Expr& x, const Expr& high) { return strict(Call::strict_min, 
 Expr within(const Expr& x, const Expr& low, const Expr& high) { return at_most(at_least(x, low), high); }
 Expr largest(const Expr& a, const Expr& b) { return value(select(size_bits(a) > kInf, bits(a), bits(at_least(b, a)))); }
 Expr smallest(const Expr& a, const Expr& b) { return value(select(size_bits(a) > kInf, bits(a), bits(at_most(b, a)))); }
+Expr lowest() { return std::numeric_limits<float>::lowest(); }
 Expr plus(const Expr& x, double c) {
   const float high = static_cast<float>(c);
   const double low = c - static_cast<double>(high);

@@ -24,6 +24,8 @@ Expr within(const Expr& x, const Expr& low, const Expr& high);
 /// The larger and the smaller; NaN where either is.
 Expr largest(const Expr& a, const Expr& b);
 Expr smallest(const Expr& a, const Expr& b);
+/// Where a maximum of floats starts: not at minus infinity, of which LLVM takes for granted that there is none.
+Expr lowest();
 /// x + c, of a constant that no float need hold: what is left beside a root keeps its digits.
 Expr plus(const Expr& x, double c);
 

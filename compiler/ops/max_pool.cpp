@@ -1,4 +1,5 @@
 // Max pooling. The gradient goes to the first maximum of a window in row-major order, found again from x and y: no indices are stored.
+#include "compiler/ops/exact.h"
 #include "compiler/ops/pool.h"
 
 namespace netc::ops {
@@ -62,12 +63,12 @@ LayerDef pool_layer(const char* name, const char* op, const char* doc, bool mean
 
 namespace {
 
-/// x at a pixel of a window; -infinity outside the image.
+/// x at a pixel of a window; the lowest float outside the image.
 Expr pixel(const LowerContext& ctx, int i, const PoolGeometry& g, Expr c, Expr x, Expr y, Expr n) {
   if (!g.padded()) return ctx.in[i](c, x, y, n);
   const Type& t = ctx.in_type(i);
   const int h = static_cast<int>(t.dims[0]), w = static_cast<int>(t.dims[1]);
-  return select(x >= 0 && x < w && y >= 0 && y < h, ctx.in[i](c, clamp(x, 0, w - 1), clamp(y, 0, h - 1), n), Expr(-INFINITY));
+  return select(x >= 0 && x < w && y >= 0 && y < h, ctx.in[i](c, clamp(x, 0, w - 1), clamp(y, 0, h - 1), n), exact::lowest());
 }
 
 OpDef max_pool() {
@@ -92,7 +93,7 @@ OpDef max_pool() {
     const Expr x0 = x * g.sw - g.left, y0 = y * g.sh - g.top;
     if (!g.small()) {
       RDom r(0, g.kw, 0, g.kh, "r");
-      p(c, x, y, n) = Expr(-INFINITY);
+      p(c, x, y, n) = exact::lowest();
       p(c, x, y, n) = max(p(c, x, y, n), pixel(ctx, 0, g, c, x0 + r.x, y0 + r.y, n));
       return Lowered{{p}, p, r, {}, {}};
     }
@@ -157,7 +158,7 @@ OpDef max_pool_grad() {
       first(c, x, y, n) = index;
     } else {
       RDom r(0, g.kw, 0, g.kh, "r"), q(0, g.kw, 0, g.kh, "q");
-      top(c, x, y, n) = Expr(-INFINITY);
+      top(c, x, y, n) = exact::lowest();
       top(c, x, y, n) = max(top(c, x, y, n), pixel(ctx, 1, g, c, x0 + q.x, y0 + q.y, n));
       first(c, x, y, n) = g.kh * g.kw;
       first(c, x, y, n) = min(first(c, x, y, n), select(pixel(ctx, 1, g, c, x0 + r.x, y0 + r.y, n) == top(c, x, y, n), r.y * g.kw + r.x, g.kh * g.kw));

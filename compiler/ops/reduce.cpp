@@ -1,4 +1,5 @@
 // Reductions of one sample over some of its dims. The operators keep the dims reduced as extents of 1; a layer drops them by a view.
+#include "compiler/ops/exact.h"
 #include "compiler/ops/functions.h"
 
 namespace netc::ops {
@@ -163,7 +164,7 @@ OpDef reduce_max() {
   d.lower = [](const LowerContext& ctx) {
     const Fold f = fold_over(ctx.in_type(0), axes_of(ctx.node));
     Func y("reduce_max");
-    y(f.result) = Expr(-INFINITY);
+    y(f.result) = exact::lowest();
     y(f.result) = max(y(f.result), ctx.in[0](f.at));
     return Lowered{{y}, y, f.r, {}, {}};
   };
@@ -193,7 +194,7 @@ OpDef reduce_max_grad() {
     const std::vector<int64_t>& axes = axes_of(ctx.node);
     const Fold f = fold_over(t, axes);
     Func largest("reduce_max_largest"), first("reduce_max_first"), dx("reduce_max_grad");
-    largest(f.result) = Expr(-INFINITY);
+    largest(f.result) = exact::lowest();
     largest(f.result) = max(largest(f.result), ctx.in[0](f.at));
     first(f.result) = static_cast<int>(f.count) - 1;
     first(f.result) = min(first(f.result), select(ctx.in[0](f.at) >= largest(f.result), position(t, axes, f.at), static_cast<int>(f.count) - 1));

@@ -13,7 +13,7 @@ SoftmaxRows softmax_rows(const LowerContext& ctx, int operand) {
   Exprs at = exprs(v);
   at[0] = s.r;
   const Expr x = ctx.in[operand](at);
-  s.maximum(row) = Expr(-INFINITY);
+  s.maximum(row) = exact::lowest();
   s.maximum(row) = max(s.maximum(row), x);
   s.sum(row) = 0.0f;
   s.sum(row) += exact::exp_of_negative(x - s.maximum(row));
