@@ -37,6 +37,7 @@ struct Initializer {
 struct Constraint {
   std::string kind;             // max_norm unit_norm non_neg
   double limit = 0;             // max_norm: the largest norm
+  int64_t dim = 0;              // the weight's dim over a layer's outputs, counted from the last
   bool operator==(const Constraint&) const = default;
 };
 

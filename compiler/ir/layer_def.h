@@ -24,8 +24,8 @@ enum class ArgType : uint8_t {
   words,            // one out of `choices` or a list of them: a vector<string>, not empty
   axis,             // a word of kAxisWords, or an integer: from 0, a sample's first dim, or from -1, its last
   integers,         // a list, or one; where it is the last argument, also 2, 3, 5
-  initializer,      // one of Registry::settings: he_normal, gaussian(0.01). "bias_init" holds for a layer's trained vectors, without the layer's doing
-  constraint,       // likewise: max_norm(2). "constraint" holds for a layer's trained tensors of two dims or more, without the layer's doing
+  initializer,      // one of Registry::settings: he_normal, gaussian(0.01). "bias_init" holds for a layer's biases, without the layer's doing
+  constraint,       // likewise: max_norm(2). "constraint" holds for a layer's weights but biases, without the layer's doing
 };
 
 /// What an axis is called: the last dim of a sample, the one before, the one before that.
@@ -75,6 +75,7 @@ struct LayerDef {
   std::function<std::vector<ValueId>(LayerBuilder&)> build_many;   // instead of build: x -> Split(2) is a list of tensors
   std::string section;                        // for the reference: "Convolution", "Normalisation", ...
   std::string weight_prefix;                  // lower case, names its variables: "conv", "dense", "norm"
+  int64_t dim_of_outputs = 0;                 // of its weights, counted from the last
 };
 
 /// A loss over an output: loss = categorical_crossentropy(emotion, label). Returns the mean over the batch, f32[].

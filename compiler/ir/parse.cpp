@@ -226,6 +226,7 @@ class Parser {
       else if (key == "constraint") {
         v.constraint.kind = r.string();
         r.expect('('); v.constraint.limit = r.real();
+        r.expect(','); v.constraint.dim = r.integer();
         r.expect(')');
       } else if (key == "of") v.of = r.string();
       else if (key == "literal") r.list('[', ']', [&] { v.literal.push_back(static_cast<float>(r.real())); });

@@ -41,7 +41,7 @@ struct Applier {
   std::vector<std::string> coordinate_names() const;
   static bool is_suffix(Func f, const std::vector<std::string>& names);
   void fold(Func f, VarOrRVar level);
-  Func lanes_along_row(Func f);
+  Func lanes_along_row(Func f, RVar row);
   void map();
   void fill_rows(Func pad);
   void stage_padding(Func at, VarOrRVar level, bool planes = false);

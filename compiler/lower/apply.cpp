@@ -71,7 +71,7 @@ void Applier::fold(Func f, VarOrRVar level) {
   if (!f.has_update_definition()) return;
   const auto args = f.args();
   const auto r = f.rvars(0);
-  if (!args.empty() && args[0].name() == "c" && f.dimensions() > 1) {
+  if (!args.empty() && args[0].name() == "c" && f.dimensions() > 1 && extent_of_result() > 1) {
     f.vectorize(args[0], s.vector, TailStrategy::GuardWithIf).update().reorder(inner_to_reduction(f, {args[0]})).vectorize(args[0], s.vector, TailStrategy::GuardWithIf);
     return;
   }
@@ -80,19 +80,25 @@ void Applier::fold(Func f, VarOrRVar level) {
   const bool joins = f.outputs() == 1 && (value.as<Halide::Internal::Add>() || value.as<Halide::Internal::Max>());
   if (!joins || r.empty()) return;
   const ir::Type& in = p.graph->type(p.graph->nodes[k.anchor].inputs[0]);
-  if (in.rank() == 0 || in.dims.back() < s.vector) return;
-  lanes_along_row(f).compute_at(b.out, Var(level.name()));
+  if (in.rank() == 0) return;
+  const int64_t row = in.dims.back(), plane = in.rank() > 1 ? row * in.dims[in.rank() - 2] : 0;
+  if (row >= s.vector) lanes_along_row(f, r[0]).compute_at(b.out, Var(level.name()));
+  else if (plane >= s.vector && r.size() > 1) {  // few channels: along rows of pixels
+    RVar pixels("pixels");
+    f.update().fuse(r[0], r[1], pixels);
+    lanes_along_row(f, pixels).compute_at(b.out, Var(level.name()));
+  }
 }
 
 // What each lane folds of a row, whose lanes f joins at the end: to be computed where f is, or nearer.
-Func Applier::lanes_along_row(Func f) {
+Func Applier::lanes_along_row(Func f, RVar row) {
   const auto r = f.rvars(0);
   RVar ro("ro"), ri("ri");
   Var lane("lane");
-  f.update().split(r[0], ro, ri, s.vector);
+  f.update().split(row, ro, ri, s.vector);
   Func part = f.update().rfactor(ri, lane);
   std::vector<VarOrRVar> order = {lane, ro};
-  for (size_t i = 1; i < r.size(); ++i) order.push_back(r[i]);
+  for (size_t i = row.name() == r[0].name() ? 1 : 2; i < r.size(); ++i) order.push_back(r[i]);
   part.vectorize(lane).update().reorder(order).vectorize(lane);
   f.update().atomic().vectorize(ri);
   return part;

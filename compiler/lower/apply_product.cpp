@@ -168,7 +168,7 @@ void Applier::attention() {
   share.compute_at(o, xo).vectorize(e[0], s.vector);
   for (Func fold : {maximum, total}) {
     fold.compute_at(o, xo);
-    lanes_along_row(fold).compute_at(fold, fold.args()[0]);
+    lanes_along_row(fold, fold.rvars(0)[0]).compute_at(fold, fold.args()[0]);
   }
 }
 

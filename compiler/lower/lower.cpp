@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cctype>
+#include <cstdio>
 #include <filesystem>
 #include <fstream>
 #include <map>
@@ -23,6 +24,8 @@
 
 namespace netc::lower {
 namespace {
+
+thread_local char in_work[256] = "";
 
 // Halide's errors become exceptions of this file's; its warnings are for its developers.
 class Reporter : public Halide::CompileTimeErrorReporter {
@@ -83,6 +86,8 @@ void compile(const schedule::Plan& p, const schedule::Kernel& k, const schedule:
 
 }  // namespace
 
+const char* kernel_in_work() { return in_work; }
+
 bool lower_all(const schedule::Plan& p, const schedule::Machine& m, const Options& options, std::vector<Object>& objects, std::string& error) {
   const int n = static_cast<int>(p.kernels.size());
   objects.assign(n, {});
@@ -109,6 +114,7 @@ bool lower_all(const schedule::Plan& p, const schedule::Machine& m, const Option
   auto work = [&] {
     for (int t; (t = next++) < static_cast<int>(todo.size());) {
       int i = todo[t];
+      std::snprintf(in_work, sizeof in_work, "%s (%s)", p.kernels[i].name.c_str(), p.kernels[i].strategy.text().c_str());
       try {
         compile(p, p.kernels[i], m, options, temp.path + "/" + std::to_string(i), objects[i]);
         if (objects[i].object.empty()) {
@@ -127,6 +133,7 @@ bool lower_all(const schedule::Plan& p, const schedule::Machine& m, const Option
                               cause.empty() ? "the code generator gives no cause" : cause);
         next = static_cast<int>(todo.size());
       }
+      in_work[0] = 0;
     }
   };
   std::vector<std::thread> threads;

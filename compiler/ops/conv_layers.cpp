@@ -134,6 +134,7 @@ LayerDef transpose() {
                      "conv_transpose", {kFilters, kKernel, kStride, padding,
                                         {"output_padding", ArgType::integer_or_pair, ArgValue{int64_t{0}}, 0, 1e4, {},
                                          "rows below and columns right that are added to the output, less than stride"}, kBias});
+  l.dim_of_outputs = 1;
   l.build = [](LayerBuilder& b) -> ValueId {
     const int64_t filters = b.i("filters");
     const std::vector<int64_t> k = b.pair("kernel"), stride = b.pair("stride"), extra = b.pair("output_padding");

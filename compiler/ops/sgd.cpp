@@ -30,10 +30,11 @@ OpDef momentum_update() {
 OptimizerDef optimizer() {
   OptimizerDef o;
   o.name = "sgd";
-  o.doc = "Stochastic gradient descent: w = w - lr * g; with momentum m = momentum * m - lr * g, w = w + m.";
+  o.doc = "Stochastic gradient descent: w = w - lr * g; with momentum m = momentum * m - lr * g, w = w + m; with nesterov "
+          "w = w + momentum * m - lr * g, of the new m. m starts at 0.";
   o.args = {{"lr", ArgType::number, ArgValue{0.01}, 0, 1e6, {}, "learning rate"},
             {"momentum", ArgType::number, ArgValue{0.0}, 0, 1, {}, "share of the last move kept; 0: none, and no memory for it"},
-            {"nesterov", ArgType::boolean, ArgValue{false}, 0, 1, {}, "looks ahead along the momentum"}};
+            {"nesterov", ArgType::boolean, ArgValue{false}, 0, 1, {}, "looks ahead along the momentum; without momentum it changes nothing"}};
   o.slot_names = [](const std::vector<ArgValue>& a) { return number(a[1]) > 0 ? std::vector<std::string>{"momentum"} : std::vector<std::string>{}; };
   o.build = [](Graph& g, const OpTable& ops, ValueId w, ValueId grad, const std::vector<ValueId>& slots, ValueId lr, ValueId, const std::vector<ArgValue>& a) {
     if (slots.empty()) return std::vector<ValueId>{g.add(ops.at("sgd_update"), {w, grad, lr})};

@@ -83,6 +83,16 @@ OpDef cosine_distance() {
 OpDef cosine_distance_grad() {
   OpDef d;
   d.name = "cosine_distance_grad";
+  d.terms = [](const Node&, const Tensors& in) {  // t / (|x| |t|), of which what points along x goes again
+    double most = 0;
+    const std::vector<Numbers> p = products(in);
+    const size_t C = static_cast<size_t>(in[0].dims.back());
+    for (size_t i = 0; i < in[1].data.size(); ++i) {
+      const Numbers& q = p[i / C];
+      most = std::max(most, std::abs(in[1].data[i] * in[2].data[i / C]) / std::sqrt(std::max(q.xx, kTiny) * std::max(q.tt, kTiny)));
+    }
+    return most;
+  };
   d.doc = "Gradient of cosine_distance in x: (x * (x.t) / (x.x) - t) / (|x| |t|) * dy. Operands x, t, dy.";
   d.kind = Kind::reduction;
   d.inputs = 3;

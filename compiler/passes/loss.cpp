@@ -29,7 +29,7 @@ ValueId target_of(Graph& g, const sema::LossTerm& term, ValueId output) {
 ValueId times(Graph& g, const Registry& registry, ValueId loss, double factor) {
   if (factor == 1) return loss;
   Variable weight;
-  weight.name = g.unique_name("weight_of_loss");
+  weight.name = g.unique_name("loss.weight");  // with a dot, which no label has
   weight.role = Role::constant;
   weight.literal = {static_cast<float>(factor)};
   const ValueId constant = g.add_variable(weight, g.type(loss));

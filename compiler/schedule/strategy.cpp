@@ -81,9 +81,12 @@ void Chooser::reduce() {
   }
   s.name = "reduce";
   int64_t inner = o.rank() ? o.dims.back() : 1;
-  s.vector = static_cast<int>(std::min<int64_t>(m.vector_floats, inner >= m.vector_floats ? m.vector_floats : in.rank() > 1 ? in.dims[in.rank() - 2] : m.vector_floats));
+  int64_t along = m.vector_floats;  // the dim of lanes: of the result, or where that is short of the operand
+  if (inner < m.vector_floats && in.rank() > (o.rank() ? 1 : 0)) along = in.dims[in.rank() - (o.rank() ? 2 : 1)];
+  s.vector = static_cast<int>(std::min<int64_t>(m.vector_floats, along));
   set("tasks", 16);
-  if (o.rank() == 0 && !in.batched) set("sums", largest_divisor(std::max<int64_t>(1, in.dims.back() / s.vector), 4));  // what one adds up, others needn't wait for
+  // What one vector adds up, others needn't wait for. Whole vectors: Halide cannot cut one vector and an element more from a load that is guarded.
+  if (o.rank() == 0 && !in.batched && s.vector == m.vector_floats) set("sums", largest_divisor(in.dims.back() / s.vector, 4));
 }
 
 void Chooser::scatter() {

@@ -56,7 +56,7 @@ class Builder final : public ir::LayerBuilder {
     ir::Variable v;
     v.name = layer_.name + "." + name;
     v.role = role, v.trainable = role == ir::Role::weight && e_.frozen_ == 0, v.init = init, v.l1 = l1, v.l2 = l2;
-    if (role == ir::Role::weight) arguments_of_weight(v, type.rank());
+    if (role == ir::Role::weight) arguments_of_weight(v, name);
     if (e_.ops_ > 0 && role != ir::Role::constant) {
       e_.fail(DiagId::misplaced, layer_.span, fmt::format("{}, a layer with weights,", layer_.made_by->name()))
           .help.push_back("an op is an expression: write a block");
@@ -110,13 +110,14 @@ class Builder final : public ir::LayerBuilder {
     return nullptr;
   }
   /// What holds for all weights of a layer that has these arguments, see ir::ArgType.
-  void arguments_of_weight(ir::Variable& v, int rank) const {
-    const ir::ArgValue *init = rank == 1 ? find("bias_init") : nullptr, *constraint = rank > 1 ? find("constraint") : nullptr;
+  void arguments_of_weight(ir::Variable& v, std::string_view name) const {
+    const bool bias = name == "bias" || name.ends_with(".bias");
+    const ir::ArgValue *init = bias ? find("bias_init") : nullptr, *constraint = bias ? nullptr : find("constraint");
     if (const auto* i = init ? std::get_if<ir::Initializer>(init) : nullptr) {
       const ir::Initializer own = v.init;
       v.init = *i, v.init.fan_in = own.fan_in, v.init.fan_out = own.fan_out;
     }
-    if (const auto* c = constraint ? std::get_if<ir::Constraint>(constraint) : nullptr) v.constraint = *c;
+    if (const auto* c = constraint ? std::get_if<ir::Constraint>(constraint) : nullptr) v.constraint = *c, v.constraint.dim = layer_.made_by->builtin->dim_of_outputs;
   }
   const ir::ArgValue& at(const char* arg) const {
     if (const ir::ArgValue* v = find(arg)) return *v;

@@ -103,6 +103,8 @@ class Lint {
         if (o.name != term.output || o.value == kNone) continue;
         fit(term, o);
         compared.push_back(o.value);
+        for (const Output& target : g_.outputs)
+          if (target.name == term.label && target.value != kNone) compared.push_back(target.value);
       }
     trained(compared);
   }

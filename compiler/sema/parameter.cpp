@@ -22,6 +22,14 @@ Value scalar(const std::string& text) {
   return Value::of_string(text.size() >= 2 && text.front() == '"' && text.back() == '"' ? text.substr(1, text.size() - 2) : text);
 }
 
+/// Of a default, which gives its parameter's type where it is a literal: -1 is one as 1 is.
+ast::ExprKind kind_of(const ast::ExprPtr& fallback) {
+  if (!fallback) return ast::ExprKind::name;
+  if (fallback->kind != ast::ExprKind::unary || fallback->text != "-") return fallback->kind;
+  const ast::ExprKind of = fallback->items[0]->kind;
+  return of == ast::ExprKind::integer || of == ast::ExprKind::number ? of : fallback->kind;
+}
+
 std::string trim(const std::string& s) {
   const size_t a = s.find_first_not_of(" \t"), b = s.find_last_not_of(" \t");
   return a == std::string::npos ? "" : s.substr(a, b - a + 1);
@@ -127,7 +135,7 @@ bool Elaborator::check_param(const ast::Param& p, Value& v, Span span, const Env
     want = misfit(p.type, v, env);
   } else {
     want = "";
-    switch (p.fallback ? p.fallback->kind : ast::ExprKind::name) {
+    switch (kind_of(p.fallback)) {
       case ast::ExprKind::integer:
         round_quotient(v);
         want = v.is(K::integer) ? "" : "an integer";

@@ -19,6 +19,7 @@
 
 #include "compiler/passes/pipeline.h"
 #include "compiler/tool/compile.h"
+#include "compiler/tool/crash.h"
 #include "compiler/tool/explain.h"
 #include "compiler/tool/fmt.h"
 #include "compiler/tool/graph.h"
@@ -239,6 +240,7 @@ int run(int argc, char** argv) {
 }  // namespace netc::tool
 
 int main(int argc, char** argv) {
+  netc::tool::report_crashes();
   try {
     const int code = netc::tool::run(argc, argv);
     if (std::fflush(stdout) == 0) return code;

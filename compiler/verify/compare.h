@@ -10,6 +10,7 @@ namespace netc::verify {
 /// How far a result may be from the reference: `relative` times the reference's largest element, or kRounding times what rounding alone makes of it, whichever
 /// is more. Everything is counted in that largest element, not in 1: small tensors are held as tight as large ones.
 constexpr double kRelative = 1e-5, kRounding = 20;
+constexpr double kKernelRelative = 2e-6;  // of one kernel on given operands: a few units in the last place
 
 struct Comparison {
   double error = 0, bound = 0;  // relative to the largest element of the reference

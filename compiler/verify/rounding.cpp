@@ -15,13 +15,14 @@ using ir::RefTensor;
 constexpr double kUnit = 0x1p-23;  // of a float32's last place, relative
 constexpr double kJump = 1e-3;     // of the largest result: more than an operand's last bit does, unless it decides a comparison
 
-/// Between -1 and 1, by counter (Steele, Lea and Flood, "Fast splittable pseudorandom number generators", 2014).
+/// Of size 1/2 to 1 and either sign, by counter (Steele, Lea and Flood, "Fast splittable pseudorandom number generators", 2014).
 double noise(uint64_t key, uint64_t i) {
   uint64_t z = key + (i + 1) * 0x9e3779b97f4a7c15ull;
   z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ull;
   z = (z ^ (z >> 27)) * 0x94d049bb133111ebull;
   z ^= z >> 31;
-  return static_cast<double>(z >> 11) * 0x1p-52 - 1;
+  const double size = 0.5 + static_cast<double>(z >> 12) * 0x1p-53;
+  return z & 1 ? size : -size;
 }
 
 bool exact(DType type, const RefTensor& t) {
@@ -34,14 +35,16 @@ double largest(const RefTensor& t) {
   return most;
 }
 
-/// How many last places a result is off by that so many operations make: as many partial sums are rounded, whose errors grow like the root of their number where
-/// they are independent (Higham, Accuracy and Stability of Numerical Algorithms, 2002, section 4.2). Equal terms' are not, by a factor that kRounding covers.
-double folding(const ir::Node& n, const ir::Graph& g, int64_t batch, size_t results) {
-  if (n.op->kind == Kind::elementwise || !n.op->cost || results == 0) return 1;
+/// The operations of one result.
+double operations(const ir::Node& n, const ir::Graph& g, int64_t batch, size_t results) {
+  if (!n.op->cost || results == 0) return 0;
   const bool batched = std::any_of(n.inputs.begin(), n.inputs.end(), [&](ir::ValueId v) { return g.type(v).batched; });
-  const double terms = n.op->cost(n, g).flops * static_cast<double>(batched ? batch : 1) / static_cast<double>(results);
-  return std::max(1.0, std::sqrt(terms) / 8);
+  return n.op->cost(n, g).flops * static_cast<double>(batched ? batch : 1) / static_cast<double>(results);
 }
+/// How many last places a result is off by that so many operations make, and each operand: of what folds operands as many partial sums are rounded, whose errors grow
+/// like the root of their number where they are independent (Higham, Accuracy and Stability of Numerical Algorithms, 2002, section 4.2). Equal terms' are not, by a
+/// factor that kRounding covers. A partial sum of k terms of either sign is as large as sqrt(k) of them: where all of them cancel, each term is off by as many last places.
+double folding(const ir::Node& n, double operations) { return n.op->kind == Kind::elementwise ? 1 : std::max(1.0, std::sqrt(operations) / 8); }
 
 double distance(const RefTensor& a, const RefTensor& b) {
   double most = 0;
@@ -55,15 +58,18 @@ double distance(const RefTensor& a, const RefTensor& b) {
 std::vector<RefTensor> off_by_rounding(const ir::Node& n, const ir::Graph& g, const std::vector<RefTensor>& operands, int64_t batch, uint64_t key, double units) {
   const double unit = kUnit * units, jump = kJump * units;
   std::vector<RefTensor> out = n.op->reference(n, g, operands, batch);
+  // One operation whose result float32 holds gives it. Of several, what lies between need not be one.
   bool same = true;
-  for (size_t i = 0; i < out.size(); ++i) same = same && (!ir::is_real(g.type(n.results[i]).dtype) || exact(g.type(n.results[i]).dtype, out[i]));
+  for (size_t i = 0; i < out.size(); ++i)
+    same = same && (!ir::is_real(g.type(n.results[i]).dtype) || (operations(n, g, batch, out[i].data.size()) <= 1 && exact(g.type(n.results[i]).dtype, out[i])));
   const double terms = n.op->terms ? n.op->terms(n, operands) : 0;
   if (same && terms == 0) return out;
   key ^= static_cast<uint64_t>(n.results.front()) << 32;
+  const double folded = folding(n, operations(n, g, batch, out[0].data.size()));
   std::vector<RefTensor> near = operands;
   for (size_t i = 0; i < near.size(); ++i)
     if (g.type(n.inputs[i]).dtype == DType::f32)
-      for (size_t k = 0; k < near[i].data.size(); ++k) near[i].data[k] *= 1 + unit * noise(key + i, k);
+      for (size_t k = 0; k < near[i].data.size(); ++k) near[i].data[k] *= 1 + unit * folded * noise(key + i, k);
   const std::vector<RefTensor> moved = n.op->reference(n, g, near, batch);
   std::vector<RefTensor> little;  // moved a sixteenth as far, where that is asked for
   const auto is_smooth = [&](size_t i, double apart) {
@@ -78,7 +84,6 @@ std::vector<RefTensor> off_by_rounding(const ir::Node& n, const ir::Graph& g, co
   for (size_t i = 0; i < out.size(); ++i) {
     const DType type = g.type(n.results[i]).dtype;
     if (!ir::is_real(type)) continue;
-    const double folded = folding(n, g, batch, out[i].data.size());
     const double scale = largest(out[i]), apart = distance(moved[i], out[i]);
     // More than the last bit of operands does: what is left of their difference, or a comparison that they decide; the first grows with the bit.
     if (type == DType::f32 && (apart <= jump * scale || is_smooth(i, apart))) out[i] = moved[i];

@@ -223,6 +223,43 @@ TEST_CASE("initialisers, biases and constraints are arguments, and values") {
   CHECK(variable(m, "dense5.weight").init.kind == "he_normal");
 }
 
+TEST_CASE("biases of any rank are biases, and the dim of the outputs is the layer's") {
+  const sema::Model m = model(R"(net A {
+    input x: f32[4, 8]
+    input image: f32[4, 4, 3]
+    default GRU(constraint = max_norm(3))
+    let (r, q) = (x -> GRU(5), x -> MultiHeadAttention(2, bias_init = ones, constraint = non_neg))
+    let t = image -> ConvTranspose(7, 2, constraint = unit_norm)
+    output y = r
+    output z = q
+    output w = t
+  })");
+  CHECK(variable(m, "gru1.bias").constraint == ir::Constraint{});  // f32[2, 15]
+  CHECK(variable(m, "gru1.kernel").constraint.kind == "max_norm");
+  CHECK(variable(m, "attention1.query.bias").init.kind == "ones");
+  CHECK(variable(m, "attention1.query.bias").constraint == ir::Constraint{});
+  CHECK(variable(m, "conv_transpose1.weight").constraint == ir::Constraint{"unit_norm", 0, 1});  // f32[2, 2, 7, 3]
+}
+
+TEST_CASE("weights behind an output that is a target are trained; those that only a penalty moves are not") {
+  const auto text = [](const std::string& first, const std::string& loss) {
+    return "net A { input x: f32[4]  output y = x -> Dense(3)  output z = x -> " + first + " }\ntrain { loss = " + loss + "  optimizer = sgd  batch = 2 }";
+  };
+  CHECK(analyse_text(text("Dense(3)", "mse(y, z)")).text == "");
+  CHECK(analyse_text(text("Dense(2, l2 = 1)", "mse(y, label)")).text.find("untrained_weights") != std::string::npos);
+  CHECK(analyse_text(text("Dense(2)", "mse(y, label)")).text.find("untrained_weights") != std::string::npos);
+}
+
+TEST_CASE("a default that is a negative literal gives its parameter's type") {
+  const char* text = "block Side(axis = %) { input x  output x -> Flatten -> Dense(if axis < 0 then 2 else 3) }\nnet A { input x: f32[8]  output y = x -> Side(0.5) }";
+  const auto with = [&](const std::string& literal) {
+    std::string s = text;
+    return s.replace(s.find('%'), 1, literal);
+  };
+  CHECK(analyse_text(with("-1")).text.find("an integer") != std::string::npos);
+  CHECK(analyse_text(with("-1.0")).model.has_value());
+}
+
 TEST_CASE("from: the file lies beside the .net file that names it; of two files for one weight the outer layer's counts") {
   const Result r = analyse_text(R"(
 net Inner {

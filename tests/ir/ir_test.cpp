@@ -57,7 +57,7 @@ Graph sample() {
   v.init = {"uniform", -0.1, 1.0 / 3, 5, 7};
   v.l1 = 1e-30;
   v.l2 = 0.02;
-  v.constraint = {"max_norm", 2.5};
+  v.constraint = {"max_norm", 2.5, 1};
   const ValueId w = g.add_variable(v, {DType::f32, false, {2, 2}});
   v = {};
   v.name = "dense.weight.m";

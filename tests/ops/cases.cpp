@@ -109,7 +109,8 @@ void training(std::vector<Case>& c) {
     c.push_back({"sgd_update", {w, w, fixed({})}});
     c.push_back({"at_least_zero", {w}});
     for (double low : {0.0, 1.0}) c.push_back({"limit_norm", {w, fixed({w.dims.back()})}, {{"low", low}, {"high", 1.0}}, {n, p}});
-    if (w.rank() > 1) c.push_back({"column_norm", {w}});
+    if (w.rank() > 1) c.push_back({"limit_norm", {w, fixed({w.dims[static_cast<size_t>(w.rank()) - 2], 1})}, {{"low", 1.0}, {"high", 1.0}}, {n, p}});
+    for (int64_t dim = 0; w.rank() > 1 && dim < w.rank(); ++dim) c.push_back({"column_norm", {w}, {{"dim", dim}}});
     for (bool nesterov : {false, true}) c.push_back({"momentum_update", {w, w, w, fixed({})}, {{"momentum", 0.9}, {"nesterov", nesterov}}});
     c.push_back({"adam_update", {w, w, w, w, fixed({}), kCounter}, {{"beta1", 0.9}, {"beta2", 0.999}, {"epsilon", 1e-7}}, {n, n, n, p, p, Fill::counter}});
   }

@@ -13,8 +13,7 @@ namespace netc::test {
 
 using namespace ir;
 
-constexpr double kRelative = 2e-6;       // of a result's largest element: a few units in the last place
-constexpr double kDifferences = 1e-9;    // an objective of size 1, of which 1e-16 is lost, over steps of 1e-5, and what is left of their square
+constexpr double kDifferences = 1e-9;  // an objective of size 1, of which 1e-16 is lost, over steps of 1e-5, and what is left of their square
 
 using Halide::Buffer;
 using Halide::Expr;
@@ -181,7 +180,7 @@ double lowering_error(const Case& c, const std::vector<int64_t>& batches) {
         }
       std::vector<const RefTensor*> rounded;
       for (const auto& results : near) rounded.push_back(&results[i]);
-      const verify::Comparison c = verify::compare(want[i], got, rounded, kRelative);
+      const verify::Comparison c = verify::compare(want[i], got, rounded, verify::kKernelRelative);
       worst = std::max(worst, c.error / c.bound);
     }
   }

@@ -1,11 +1,12 @@
 // Every operator as the compiler runs it: scheduled, compiled to a kernel of its own, against its reference.
 #include <doctest/doctest.h>
 
-#include <cmath>
 #include <random>
 
 #include <fmt/format.h>
 
+#include "compiler/verify/compare.h"
+#include "compiler/verify/rounding.h"
 #include "tests/ops/cases.h"
 #include "tests/support/kernel_runner.h"
 
@@ -19,7 +20,7 @@ namespace {
 struct All {
   Graph g;
   std::map<std::string, RefTensor> operands;
-  struct Result { std::string name; ValueId value; RefTensor want; };
+  struct Result { std::string name; ValueId value; RefTensor want; std::vector<RefTensor> rounded; };
   std::vector<Result> results;
 };
 
@@ -40,10 +41,12 @@ All all_cases(int64_t batch) {
       all.operands[v.name] = contents[i];
     }
     const std::vector<ValueId> out = all.g.add_nodes_results(op, in, c.attrs);
-    const std::vector<RefTensor> want = op.reference(all.g.nodes.back(), all.g, contents, batch);
+    const Node& node = all.g.nodes.back();
+    const std::vector<RefTensor> want = op.reference(node, all.g, contents, batch);
+    const std::vector<RefTensor> near[] = {verify::off_by_rounding(node, all.g, contents, batch, 1), verify::off_by_rounding(node, all.g, contents, batch, 2)};
     for (size_t i = 0; i < out.size(); ++i) {
       all.g.outputs.push_back({fmt::format("result {}", all.results.size()), out[i]});
-      all.results.push_back({name_of(c), out[i], want[i]});
+      all.results.push_back({name_of(c), out[i], want[i], {near[0][i], near[1][i]}});
     }
   }
   return all;
@@ -60,12 +63,8 @@ TEST_CASE("every operator's kernel agrees with the reference") {
     const auto got = run_kernels(all.g, m, all.operands, batch, 8, 2, error);
     REQUIRE_MESSAGE(error.empty(), error);
     for (const All::Result& r : all.results) {
-      const RefTensor& t = got.at(r.value);
-      REQUIRE(t.data.size() == r.want.data.size());
-      double worst = 0, scale = 1;
-      for (double v : r.want.data) scale = std::max(scale, std::abs(v));
-      for (size_t i = 0; i < t.data.size(); ++i) worst = std::max(worst, std::isfinite(t.data[i]) ? std::abs(t.data[i] - r.want.data[i]) / scale : INFINITY);
-      CHECK_MESSAGE(worst < 3e-5, fmt::format("{} at batch {}: {}", r.name, batch, worst));
+      const verify::Comparison c = verify::compare(r.want, got.at(r.value), {&r.rounded[0], &r.rounded[1]}, verify::kKernelRelative);
+      CHECK_MESSAGE(c.ok(), fmt::format("{} at batch {}: {} of {}; {}", r.name, batch, c.error, c.bound, verify::describe(c, r.want)));
     }
   }
 }

@@ -231,6 +231,14 @@ cp lenet5 before
 expect 0 "0 compiled" "$NETC" "$models/lenet5.net" -o lenet5
 expect 0 "0 from cache" "$NETC" "$models/lenet5.net" -o lenet5 --no-cache --inference-only
 ! grep -q "training" out || fail "--inference-only speaks of training: $(cat out)"
+at "what nobody foresaw ends with a line and 70, and the program that was there stays"
+cp lenet5 crashed
+"$NETC" "$models/resnet.net" -o crashed --no-cache >out 2>err & compiler=$!
+sleep 1
+kill -SEGV "$compiler"
+code=0; wait "$compiler" || code=$?
+[ "$code" = 70 ] && grep -q "internal error: invalid memory access.*please report it with the model" err || fail "a crash: $code, $(cat err)"
+cmp -s lenet5 crashed || fail "a crash of netc took a program"
 at "tuning: beside the model, read by later compilations; a broken file is an error with its line"
 cp "$models/lenet5.net" tuned.net
 refuse 2 "range" "$NETC" tuned.net --tune=-1
