@@ -33,6 +33,7 @@ RefTensor literal(const Graph& g, ValueId v) { return {g.type(v).dims, {constant
 }  // namespace
 
 Graph fold_constants(Graph g) {
+  Readers readers(g);
   for (NodeId id = 0; id < static_cast<NodeId>(g.nodes.size()); ++id) {
     if (!foldable(g, g.nodes[id])) continue;
     const Node n = g.nodes[id];
@@ -44,7 +45,7 @@ Graph fold_constants(Graph g) {
       v.name = g.unique_name(g.values[n.results[i]].name + ".constant");
       v.role = Role::constant;
       v.literal.assign(out[i].data.begin(), out[i].data.end());
-      replace_uses(g, n.results[i], g.add_variable(v, g.type(n.results[i])));
+      readers.replace(n.results[i], g.add_variable(v, g.type(n.results[i])));
     }
   }
   return remove_dead(g);

@@ -35,7 +35,7 @@ class Folder {
 
  private:
   /// The node that defines v when it has one reader; kNone else.
-  NodeId sole_producer(ValueId v) const { return g_.values[v].def != kNone && count_uses(g_)[v] == 1 ? g_.values[v].def : kNone; }
+  NodeId sole_producer(ValueId v) { return g_.values[v].def != kNone && readers_.count(v) == 1 ? g_.values[v].def : kNone; }
 
   /// The operand that varies; the others are unbatched (OpDef::affine).
   ValueId data(const Node& n) const { return n.inputs[0]; }
@@ -65,7 +65,7 @@ class Folder {
       const ValueId scaled = times(before.shift, map.scale, layer, g_.values[before.shift].name + ".scaled");
       shift = map.shift == kNone ? scaled : plus(scaled, map.shift, layer, g_.values[before.shift].name + ".folded");
     }
-    replace_uses(g_, g_.nodes[id].results[0], with_offset(offset, before.shift, y, shift, layer));
+    readers_.replace(g_.nodes[id].results[0], with_offset(offset, before.shift, y, shift, layer));
     return true;
   }
 
@@ -85,11 +85,12 @@ class Folder {
     const std::string name = g_.values[n.results[0]].name;
     ValueId y = times(data(n), map.scale, n.layer, name + ".scaled");
     if (map.shift != kNone) y = plus(y, map.shift, n.layer, name);
-    replace_uses(g_, n.results[0], y);
+    readers_.replace(n.results[0], y);
   }
 
   Graph g_;
   const Registry& registry_;
+  Readers readers_{g_};
 };
 
 }  // namespace

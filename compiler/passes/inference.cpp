@@ -9,15 +9,14 @@ using namespace ir;
 Graph to_inference(Graph g) {
   g.updates.clear();
   const NodeId nodes = static_cast<NodeId>(g.nodes.size());
+  Readers readers(g);
   for (NodeId n = 0; n < nodes; ++n) {
     if (!g.nodes[n].op->inference) continue;
     const NodeId first = static_cast<NodeId>(g.nodes.size());
     const std::vector<ValueId> instead = g.nodes[n].op->inference(g, n);
-    std::vector<NodeId> added;  // they may read the result they replace
-    for (NodeId k = first; k < static_cast<NodeId>(g.nodes.size()); ++k) added.push_back(k);
     const std::vector<ValueId> results = g.nodes[n].results;
     for (size_t i = 0; i < results.size() && i < instead.size(); ++i) {
-      if (instead[i] != kNone && instead[i] != results[i]) replace_uses(g, results[i], instead[i], added);
+      if (instead[i] != kNone && instead[i] != results[i]) readers.replace(results[i], instead[i], first);  // what was added may read the result that it replaces
     }
   }
   restore_order(g);

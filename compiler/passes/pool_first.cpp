@@ -21,22 +21,23 @@ ValueId again(Graph& g, NodeId of, ValueId x) {
   return g.add(*n.op, inputs, n.attrs, n.layer, g.values[n.results[0]].name);
 }
 
-void move_before(Graph& g, NodeId pool, NodeId contraction) {
+void move_before(Graph& g, Readers& readers, NodeId pool, NodeId contraction) {
   const ValueId first = again(g, pool, g.nodes[contraction].inputs[0]), second = again(g, contraction, first);
   const double now = flops(g, pool) + flops(g, contraction), then = flops(g, g.values[first].def) + flops(g, g.values[second].def);
-  if (then < now) replace_uses(g, g.nodes[pool].results[0], second);  // not where windows overlap, or the contraction leaves few channels
+  if (then < now) readers.replace(g.nodes[pool].results[0], second);  // not where windows overlap, or the contraction leaves few channels
 }
 
 }  // namespace
 
 Graph pool_first(Graph g) {
-  const std::vector<int> uses = count_uses(g);
+  const std::vector<int> uses = count_uses(g);  // candidates that are given up count for nothing
+  Readers readers(g);
   const NodeId nodes = static_cast<NodeId>(g.nodes.size());
   for (NodeId n = 0; n < nodes; ++n) {
     const Node& pool = g.nodes[n];
     if (pool.op->kind != Kind::window || pool.op->scales_input != 0) continue;
     const NodeId before = g.values[pool.inputs[0]].def;
-    if (before != kNone && uses[pool.inputs[0]] == 1 && by_pixel(g.nodes[before], g)) move_before(g, n, before);
+    if (before != kNone && uses[pool.inputs[0]] == 1 && by_pixel(g.nodes[before], g)) move_before(g, readers, n, before);
   }
   restore_order(g);
   return remove_dead(g);

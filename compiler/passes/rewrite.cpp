@@ -1,20 +1,49 @@
 #include "compiler/passes/rewrite.h"
 
 #include <algorithm>
-#include <functional>
 
 namespace netc::passes {
 
 using namespace ir;
 
-void replace_uses(Graph& g, ValueId from, ValueId to, const std::vector<NodeId>& except) {
-  for (NodeId n = 0; n < static_cast<NodeId>(g.nodes.size()); ++n) {
-    if (std::find(except.begin(), except.end(), n) != except.end()) continue;
-    std::replace(g.nodes[n].inputs.begin(), g.nodes[n].inputs.end(), from, to);
+Readers::Readers(Graph& g) : g_(g) {
+  index_new_nodes();
+  const auto all = [&](const auto& list, auto value, decltype(Reader::kind) kind) {
+    for (size_t i = 0; i < list.size(); ++i)
+      if (const ValueId v = list[i].*value; v != kNone) readers_[v].push_back({kind, static_cast<int32_t>(i)});
+  };
+  all(g.outputs, &Output::value, Reader::output);
+  all(g.updates, &Update::value, Reader::update);
+  all(g.layers, &Layer::output, Reader::layer);
+}
+
+void Readers::index_new_nodes() {
+  readers_.resize(g_.values.size());
+  for (; indexed_ < static_cast<NodeId>(g_.nodes.size()); ++indexed_)
+    for (const ValueId v : g_.nodes[indexed_].inputs) readers_[v].push_back({Reader::node, indexed_});
+}
+
+int Readers::count(ValueId v) {
+  index_new_nodes();
+  return static_cast<int>(std::count_if(readers_[v].begin(), readers_[v].end(), [](const Reader& r) { return r.kind != Reader::layer; }));
+}
+
+void Readers::replace(ValueId from, ValueId to, NodeId first_kept) {
+  index_new_nodes();
+  if (from == to) return;
+  std::vector<Reader> kept;
+  for (const Reader& r : readers_[from]) {
+    if (r.kind == Reader::node && r.index >= first_kept) {
+      kept.push_back(r);
+      continue;
+    }
+    if (r.kind == Reader::output) g_.outputs[r.index].value = to;
+    else if (r.kind == Reader::update) g_.updates[r.index].value = to;
+    else if (r.kind == Reader::layer) g_.layers[r.index].output = to;
+    else std::replace(g_.nodes[r.index].inputs.begin(), g_.nodes[r.index].inputs.end(), from, to);
+    readers_[to].push_back(r);
   }
-  for (Output& o : g.outputs) o.value = o.value == from ? to : o.value;
-  for (Update& u : g.updates) u.value = u.value == from ? to : u.value;
-  for (Layer& l : g.layers) l.output = l.output == from ? to : l.output;
+  readers_[from] = std::move(kept);
 }
 
 void replace_all(Graph& g, std::vector<ValueId> map) {
@@ -31,17 +60,24 @@ void replace_all(Graph& g, std::vector<ValueId> map) {
 }
 
 void restore_order(Graph& g) {
-  std::vector<NodeId> order;
-  std::vector<bool> placed(g.nodes.size(), false);
-  std::function<void(NodeId)> place = [&](NodeId n) {
-    if (placed[n]) return;
-    placed[n] = true;
-    for (ValueId v : g.nodes[n].inputs) {
-      if (g.values[v].def != kNone) place(g.values[v].def);
+  std::vector<NodeId> order, open;  // open: nodes that wait for those after them
+  std::vector<bool> seen(g.nodes.size(), false), placed(g.nodes.size(), false);
+  for (NodeId first = 0; first < static_cast<NodeId>(g.nodes.size()); ++first) {
+    open.push_back(first);
+    while (!open.empty()) {
+      const NodeId n = open.back();
+      if (seen[n]) {
+        if (!placed[n]) order.push_back(n);
+        placed[n] = true;
+        open.pop_back();
+        continue;
+      }
+      seen[n] = true;
+      const std::vector<ValueId>& in = g.nodes[n].inputs;
+      for (auto v = in.rbegin(); v != in.rend(); ++v)
+        if (const NodeId def = g.values[*v].def; def != kNone && !seen[def]) open.push_back(def);
     }
-    order.push_back(n);
-  };
-  for (NodeId n = 0; n < static_cast<NodeId>(g.nodes.size()); ++n) place(n);
+  }
   std::vector<Node> nodes;
   for (NodeId n : order) {
     for (ValueId v : g.nodes[n].results) g.values[v].def = static_cast<NodeId>(nodes.size());
