@@ -156,6 +156,23 @@ struct Taps {
   }
 };
 
+/// The same of any pixel, as expressions: where phases are too many to be written out one by one. `exists`: tap i is one.
+struct TapsOfPixel {
+  Expr tap, place, exists;
+  TapsOfPixel(const Expr& pixel, const Expr& i, int taps, int stride, int dilation) {
+    const int common = std::gcd(stride, dilation), step = stride / common;
+    int inverse = 1;  // of dilation / common, modulo step
+    while (step > 1 && inverse * (dilation / common) % step != 1) ++inverse;
+    tap = pixel / common % step * inverse % step + i * step;
+    place = (pixel - tap * dilation) / stride;
+    exists = pixel % common == 0 && tap < taps;
+  }
+};
+int most_taps(int taps, int stride, int dilation) { return (taps * std::gcd(stride, dilation) + stride - 1) / stride; }
+
+constexpr int kPhasesApart = 64;  // more would take as many loop nests
+bool many_phases(const ConvGeometry& g) { return g.sh * g.sw > kPhasesApart; }
+
 OpDef conv_data_grad() {
   OpDef d;
   d.name = "conv_data_grad";
@@ -183,7 +200,7 @@ OpDef conv_data_grad() {
     const bool pointwise = w.dims[0] == 1 && w.dims[1] == 1 && !g.strided() && !g.padded();
     Lowered l;
     Func in = ctx.in[0];
-    if (!pointwise) {
+    if (!pointwise && !many_phases(g)) {
       in = zero_padded(in, dy, "conv_data_grad_padded", ctx.planes);
       l.padded = {in};
     }
@@ -213,6 +230,19 @@ OpDef conv_data_grad() {
       l.r = r;
       return l;
     }
+    if (many_phases(g)) {
+      const int kw = static_cast<int>(w.dims[1]), kh = static_cast<int>(w.dims[0]);
+      RDom r(0, filters, 0, most_taps(kw, g.sw, g.dw), 0, most_taps(kh, g.sh, g.dh), "r");
+      const TapsOfPixel tx(x + g.left, r.y, kw, g.sw, g.dw), ty(y + g.top, r.z, kh, g.sh, g.dh);
+      const Expr inside = tx.exists && ty.exists && tx.place >= 0 && tx.place < static_cast<int>(dy.dims[1]) && ty.place >= 0 && ty.place < static_cast<int>(dy.dims[0]);
+      const Expr of_image = in(k + r.x, clamp(tx.place, 0, static_cast<int>(dy.dims[1]) - 1), clamp(ty.place, 0, static_cast<int>(dy.dims[0]) - 1), n);
+      dx(c, x, y, n) = 0.0f;
+      dx(c, x, y, n) += product(select(inside, cast<float>(of_image), 0.0f), weight(r.x, min(tx.tap, kw - 1), min(ty.tap, kh - 1)));
+      l.funcs = {dx};
+      l.anchor = dx;
+      l.r = r;
+      return l;
+    }
     // Pixel x meets the taps along a row for which x + left - kx * dilation is a multiple of the stride. Pixels of one remainder, a phase, meet the same.
     Exprs phases;
     for (int py = 0; py < g.sh; ++py)
@@ -237,7 +267,10 @@ OpDef conv_data_grad() {
     return l;
   };
   d.dot = true;
-  d.phases = [](const Attrs& a) { return std::pair<int, int>(static_cast<int>(a.i("stride_h")), static_cast<int>(a.i("stride_w"))); };
+  d.phases = [](const Attrs& a) {
+    const ConvGeometry g(a);
+    return many_phases(g) ? std::pair<int, int>{1, 1} : std::pair<int, int>{g.sh, g.sw};
+  };
   d.reference = ref_conv_data_grad;
   d.forms = {packed_form({1, 0}, [](const Node& n, const Graph&) { return ConvGeometry(n.attrs).groups == 1; }), winograd_form(6, 3, true), winograd_form(4, 3, true),
              winograd_form(2, 3, true), winograd_form(4, 5, true), winograd_form(2, 5, true)};

@@ -13,6 +13,7 @@ using ir::Kind;
 using ir::RefTensor;
 
 constexpr double kUnit = 0x1p-23;  // of a float32's last place, relative
+constexpr double kUnitOfBf16 = 0x1p-10;  // an eighth of the last place, relative: times kRounding as much as falls on the other side where float32 is nearly between two
 constexpr double kJump = 1e-3;     // of the largest result: more than an operand's last bit does, unless it decides a comparison
 
 /// Of size 1/2 to 1 and either sign, by counter (Steele, Lea and Flood, "Fast splittable pseudorandom number generators", 2014).
@@ -63,7 +64,8 @@ std::vector<RefTensor> off_by_rounding(const ir::Node& n, const ir::Graph& g, co
   for (size_t i = 0; i < out.size(); ++i)
     same = same && (!ir::is_real(g.type(n.results[i]).dtype) || (operations(n, g, batch, out[i].data.size()) <= 1 && exact(g.type(n.results[i]).dtype, out[i])));
   const double terms = n.op->terms ? n.op->terms(n, operands) : 0;
-  if (same && terms == 0) return out;
+  const bool rounds = std::any_of(n.results.begin(), n.results.end(), [&](ir::ValueId v) { return g.type(v).dtype == DType::bf16; });
+  if (same && terms == 0 && !rounds) return out;
   key ^= static_cast<uint64_t>(n.results.front()) << 32;
   const double folded = folding(n, operations(n, g, batch, out[0].data.size()));
   std::vector<RefTensor> near = operands;
@@ -89,7 +91,8 @@ std::vector<RefTensor> off_by_rounding(const ir::Node& n, const ir::Graph& g, co
     if (type == DType::f32 && (apart <= jump * scale || is_smooth(i, apart))) out[i] = moved[i];
     for (size_t k = 0; k < out[i].data.size(); ++k) {
       double& v = out[i].data[k];
-      v = rounded_to(type, v + v * unit * folded * noise(key + 77, k) + (method * scale + unit * terms) * noise(key + 99, k));
+      if (type == DType::bf16) v += v * kUnitOfBf16 * units * noise(key + 77, k);
+      else v = rounded_to(type, v + v * unit * folded * noise(key + 77, k) + (method * scale + unit * terms) * noise(key + 99, k));
     }
   }
   return out;
@@ -123,12 +126,10 @@ bool is_near_tie(const ir::Graph& g, const std::map<std::string, RefTensor>& con
   return false;
 }
 
-bool overflows(const ir::Graph& g, const std::map<std::string, RefTensor>& contents, int64_t batch) {
+bool overflows(const std::vector<RefTensor>& values) {
   constexpr double kMost = 1e9;
-  for (const RefTensor& t : interpret(g, contents, batch))
-    for (double v : t.data)
-      if (!(std::abs(v) < kMost)) return true;
-  return false;
+  return std::any_of(values.begin(), values.end(), [](const RefTensor& t) { return std::any_of(t.data.begin(), t.data.end(), [](double v) { return !(std::abs(v) < kMost); }); });
 }
+bool overflows(const ir::Graph& g, const std::map<std::string, RefTensor>& contents, int64_t batch) { return overflows(interpret(g, contents, batch)); }
 
 }  // namespace netc::verify

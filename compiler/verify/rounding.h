@@ -14,6 +14,7 @@ std::vector<ir::RefTensor> off_by_rounding(const ir::Node&, const ir::Graph&, co
 /// Whether a comparison in the graph is so near that rounding decides it (a ReLU of almost 0, two largest elements): results then jump, and no bound is tight.
 bool is_near_tie(const ir::Graph&, const std::map<std::string, ir::RefTensor>& contents, int64_t batch);
 /// Whether a result is not a number, or larger than float32 holds with room to spare.
+bool overflows(const std::vector<ir::RefTensor>& values);
 bool overflows(const ir::Graph&, const std::map<std::string, ir::RefTensor>& contents, int64_t batch);
 
 }  // namespace netc::verify

@@ -33,6 +33,8 @@ const std::vector<std::pair<Dim, Dim>> kWindows = {
     {{11, 3, 2, 1, 3, 2}, {10, 2, 3, 0, 2, 4}},              // all of it
     {{1, 1}, {1, 1}},                                        // one pixel
     {{4, 1, 3}, {5, 1, 2}},                                  // pixels that no window reads
+    {{25, 4, 9, 2, 1, 6}, {20, 3, 8, 1, 2, 4}},              // many phases
+    {{30, 20, 9, 3, 2}, {13, 3, 9, 1, 0}},
 };
 
 void grouped(std::vector<Case>& c) {

@@ -45,7 +45,8 @@ class Product {
     if (!error.empty()) return error + "\n";
     if (!load(error)) return error + "\n";
     set_variables();
-    for (uint32_t step = 1; train_ && step <= kSteps; ++step) take_step(step);
+    for (uint32_t step = 1; train_ && step <= kSteps; ++step)
+      if (!take_step(step)) return std::move(wrong_);
     infer();
     return std::move(wrong_);
   }
@@ -145,7 +146,8 @@ class Product {
     if (!c.ok()) wrong_ += fmt::format("product, {}: {:.2e} of {:.2e}; {}\n", what, c.error, c.bound, describe(c, want));
   }
 
-  void take_step(uint32_t step) {
+  // False where training has diverged: there is nothing more to compare.
+  bool take_step(uint32_t step) {
     const Graph& g = *train_->graph;
     const int batch = step == 2 ? 1 : train_->max_batch;
     for (Contents* c : {&state_, &near_[0], &near_[1]})
@@ -154,6 +156,7 @@ class Product {
     const auto scalar = [&](const char* name, double otherwise) { return state_.count(name) ? state_.at(name).data[0] : otherwise; };
     float loss = model_->train_step(batch, static_cast<float>(scalar("lr", 0.5)), static_cast<uint32_t>(scalar("seed", 1)), step);
     const Values values = interpret_all(g, batch);
+    if (verify::overflows(values.exact)) return false;
     size_t port = 0, term = 0;
     for (const Output& o : g.outputs) {
       if (o.name == "loss") compare(fmt::format("step {}, loss", step), values, o.value, &loss);
@@ -167,6 +170,7 @@ class Product {
       state_[name] = values.exact[static_cast<size_t>(u.value)];
       for (size_t i = 0; i < near_.size(); ++i) near_[i][name] = values.near[i][static_cast<size_t>(u.value)];
     }
+    return true;
   }
 
   void loss_term(uint32_t step, size_t term, const Values& values, ValueId v) {
