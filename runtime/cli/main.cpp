@@ -17,7 +17,7 @@
 namespace netc::rt {
 
 int fail(const ModelInfo& info, const std::string& message) {
-  fmt::print(stderr, "{}: {}\n", info.name, message);
+  std::fputs(fmt::format("{}: {}\n", info.name, message).c_str(), stderr);   // where nobody listens any more the exit code says it
   return 1;
 }
 
@@ -54,6 +54,10 @@ void add_train(CLI::App& app, TrainOptions& o) {
   app.add_option("--weights", o.weights, "start from these weights")->type_name("FILE");
   app.add_option("--out", o.out, "the run's folder; default runs/NAME-1, -2, ...")->type_name("DIR");
   app.add_option("--resume", o.resume, "continue the run in this folder")->type_name("DIR");
+  app.add_flag("--accept-data-change", o.accept_data_change, "resume although the data is not what the run was trained on");
+  app.add_option("--save-every", o.save_every, "within an epoch save this often, 0: after each step; default 10, or more where saving takes long")
+      ->type_name("SECONDS")
+      ->check(CLI::Range(0.0, 1e6));
   app.add_flag("--json", o.json, "one JSON object a line");
   app.add_flag("--quiet", o.quiet, "errors and the last line only");
   app.add_option_function<std::string>("--color", [&o](const std::string& v) {

@@ -203,7 +203,8 @@ tl::expected<std::shared_ptr<WeightsFile>, std::string> WeightsFile::open(const 
   return tl::make_unexpected(fmt::format("{}: not enough memory to read it", path));
 }
 
-tl::expected<void, std::string> write_safetensors(const std::string& path, std::vector<TensorView> tensors, std::map<std::string, std::string> metadata) {
+tl::expected<void, std::string> write_safetensors(const std::string& path, std::vector<TensorView> tensors, std::map<std::string, std::string> metadata,
+                                                  bool durable) {
   const auto failed = [&](std::string_view why) { return tl::make_unexpected(fmt::format("{}: {}", path, why)); };
   std::stable_partition(tensors.begin(), tensors.end(), [](const TensorView& t) { return t.elements % 16 == 0; });
   const auto quoted = [](const std::string& s) { return nlohmann::json(s).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace); };
@@ -234,7 +235,7 @@ tl::expected<void, std::string> write_safetensors(const std::string& path, std::
   for (int i = 0; i < 8; ++i) size[i] = static_cast<char>(static_cast<uint64_t>(header.size()) >> (8 * i) & 255);
   parts[0] = std::string_view(size, 8);
   parts[1] = header;
-  return write_atomically(path, parts);
+  return write_atomically(path, parts, durable);
 }
 
 }  // namespace netc::rt

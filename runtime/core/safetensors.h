@@ -53,7 +53,8 @@ class WeightsFile {
 };
 
 /// Replaces `path` by a file with these tensors, or leaves it as it was. Data starts 64-byte aligned, and tensors whose size is a multiple of
-/// 64 bytes come first, so that each of them is aligned too.
-tl::expected<void, std::string> write_safetensors(const std::string& path, std::vector<TensorView> tensors, std::map<std::string, std::string> metadata);
+/// 64 bytes come first, so that each of them is aligned too. `durable` as for write_atomically.
+tl::expected<void, std::string> write_safetensors(const std::string& path, std::vector<TensorView> tensors, std::map<std::string, std::string> metadata,
+                                                  bool durable = true);
 
 }  // namespace netc::rt

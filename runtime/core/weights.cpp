@@ -231,7 +231,7 @@ tl::expected<std::vector<std::string>, std::string> load_initial_weights(Model& 
   return paths;
 }
 
-tl::expected<void, std::string> save_weights(Model& model, const std::string& path, const std::map<std::string, std::string>& more) {
+tl::expected<void, std::string> save_weights(Model& model, const std::string& path, const std::map<std::string, std::string>& more, bool durable) {
   const ModelInfo& info = model.info();
   std::vector<TensorView> tensors;
   for (size_t i = 0; i < info.variables.size(); ++i) {
@@ -244,7 +244,7 @@ tl::expected<void, std::string> save_weights(Model& model, const std::string& pa
   const auto text = [](const char* s) { return std::string(s == nullptr ? "" : s); };
   std::map<std::string, std::string> metadata = {{"net", text(info.net)}, {"program", text(info.name)}, {"source_hash", text(info.source_hash)}};
   metadata.insert(more.begin(), more.end());
-  return write_safetensors(path, std::move(tensors), std::move(metadata));
+  return write_safetensors(path, std::move(tensors), std::move(metadata), durable);
 }
 
 }  // namespace netc::rt

@@ -28,6 +28,6 @@ tl::expected<void, std::string> load_weights(Model& model, const WeightsFile& fi
 tl::expected<std::vector<std::string>, std::string> load_initial_weights(Model& model);
 
 /// Writes every weight and state, not the optimiser's slots, with the program's name and source hash as metadata, and `more`.
-tl::expected<void, std::string> save_weights(Model& model, const std::string& path, const std::map<std::string, std::string>& more = {});
+tl::expected<void, std::string> save_weights(Model& model, const std::string& path, const std::map<std::string, std::string>& more = {}, bool durable = true);
 
 }  // namespace netc::rt

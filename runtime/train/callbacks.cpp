@@ -6,11 +6,22 @@
 #include <string_view>
 
 namespace netc::rt {
+namespace {
+
+constexpr std::string_view kValidation = "val_";
+
+/// The loss by which epochs are told apart that are equal in `monitor`.
+double loss_beside(const EpochRow& row, std::string_view monitor) {
+  const double* loss = row.find(monitor.starts_with(kValidation) ? "val_loss" : "loss");
+  return loss == nullptr ? 0 : *loss;
+}
+
+}  // namespace
 
 Callbacks::Callbacks(std::span<const CallbackInfo> callbacks, bool has_validation, const std::string& best_by) {
   const auto monitor = [&](const char* name) {
     std::string m = name == nullptr || *name == 0 ? "val_loss" : name;
-    return !has_validation && m.compare(0, 4, "val_") == 0 ? m.substr(4) : m;
+    return !has_validation && m.starts_with(kValidation) ? m.substr(kValidation.size()) : m;
   };
   rules_.push_back({Rule::Kind::best, monitor(("val_" + best_by).c_str()), 0, 0, 0});
   for (const CallbackInfo& c : callbacks) {
@@ -19,6 +30,10 @@ Callbacks::Callbacks(std::span<const CallbackInfo> callbacks, bool has_validatio
     else if (kind == "early_stopping") rules_.push_back({Rule::Kind::stop, monitor(c.monitor), 0, std::max<int64_t>(1, c.patience), 0});
     else if (kind == "reduce_lr_on_plateau") rules_.push_back({Rule::Kind::reduce, monitor(c.monitor), c.value, std::max<int64_t>(1, c.patience), 1e-4});
     else if (kind == "csv" && c.path != nullptr && *c.path != 0) csv_.push_back(c.path);
+    const std::string watched = monitor(c.monitor);
+    if (kind == "csv" || c.monitor == nullptr || !std::string_view(c.monitor).starts_with(kValidation) || watched == c.monitor) continue;
+    notes_.push_back(fmt::format("there is no validation data, so no {}: {} watches {}, of the training data (--valid SPEC names some)", c.monitor, kind,
+                                 watched));
   }
   states_.resize(rules_.size());
 }
@@ -33,8 +48,10 @@ Callbacks::Outcome Callbacks::after_epoch(const EpochRow& row, double lr) {
     if (value == nullptr) continue;
     const bool number = !std::isnan(*value);
     const double gain = higher_is_better(rule.monitor) ? *value - state.best : state.best - *value;
-    if (number && (!state.seen || gain > rule.min_delta)) {
-      state = {true, *value, row.epoch, 0};
+    const double tie = loss_beside(row, rule.monitor);
+    const bool lower = rule.kind == Rule::Kind::best && gain == 0 && tie < state.tie;
+    if (number && (!state.seen || gain > rule.min_delta || lower)) {
+      state = {true, *value, row.epoch, 0, tie};
       out.best |= rule.kind == Rule::Kind::best;
       continue;
     }
@@ -49,6 +66,10 @@ Callbacks::Outcome Callbacks::after_epoch(const EpochRow& row, double lr) {
     }
   }
   return out;
+}
+
+void Callbacks::wait_again() {
+  for (CallbackState& s : states_) s.waited = 0;
 }
 
 bool Callbacks::restore(std::vector<CallbackState> states) {

@@ -9,12 +9,13 @@
 
 namespace netc::rt {
 
-/// What a callback remembers between epochs.
-struct CallbackState { bool seen = false; double best = 0; int64_t best_epoch = 0, waited = 0; };
+/// What a callback remembers between epochs. `tie`: the loss of the best epoch.
+struct CallbackState { bool seen = false; double best = 0; int64_t best_epoch = 0, waited = 0; double tie = 0; };
 
 class Callbacks {
  public:
-  /// Without validation a monitored val_X means X. Without a checkpoint callback the best epoch is that of the best (val_)`best_by`.
+  /// Without validation a monitored val_X means X, and notes() say so. Without a checkpoint callback the best epoch is that of the best (val_)`best_by`; of
+  /// equals it is the one with the lower (val_)loss.
   Callbacks(std::span<const CallbackInfo> callbacks, bool has_validation, const std::string& best_by);
 
   struct Outcome {
@@ -24,6 +25,10 @@ class Callbacks {
     std::vector<std::string> notes;          // for people, one line each
   };
   Outcome after_epoch(const EpochRow& row, double lr);
+  /// What is watched instead of what was asked for, a line each.
+  const std::vector<std::string>& notes() const { return notes_; }
+  /// Those that count epochs without improvement begin anew.
+  void wait_again();
 
   const std::string& best_monitor() const { return rules_.front().monitor; }
   const CallbackState& best() const { return states_.front(); }
@@ -38,7 +43,7 @@ class Callbacks {
   struct Rule { enum class Kind { best, stop, reduce } kind; std::string monitor; double factor; int64_t patience; double min_delta; };
   std::vector<Rule> rules_;                  // the first: best
   std::vector<CallbackState> states_;
-  std::vector<std::string> csv_;
+  std::vector<std::string> csv_, notes_;
 };
 
 }  // namespace netc::rt

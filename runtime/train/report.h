@@ -8,7 +8,7 @@
 
 #include "runtime/data/source.h"
 #include "runtime/model.h"
-#include "runtime/train/run_folder.h"
+#include "runtime/train/run_record.h"
 #include "runtime/train/trainer.h"
 
 namespace netc::rt {

@@ -3,13 +3,12 @@
 #include <fmt/format.h>
 
 #include <filesystem>
-#include <nlohmann/json.hpp>
+#include <fstream>
 
 #include "runtime/core/files.h"
 
 namespace netc::rt {
 namespace fs = std::filesystem;
-using nlohmann::json;
 
 const double* EpochRow::find(std::string_view name) const {
   for (const NamedValue& v : values) {
@@ -17,6 +16,27 @@ const double* EpochRow::find(std::string_view name) const {
   }
   return nullptr;
 }
+
+namespace {
+
+constexpr const char* kOwn[] = {"args.json", "results.csv", "report.html", "best.safetensors", "last.safetensors", "state", RunLock::kFile};
+
+/// Nothing is in it but what a process leaves that is killed before args.json is there.
+bool unused(const std::string& path, std::error_code& error) {
+  for (auto it = fs::directory_iterator(path, error); !error && it != fs::directory_iterator(); it.increment(error)) {
+    if (it->path().filename() != RunLock::kFile || !it->is_regular_file(error)) return false;
+  }
+  return !error;
+}
+
+/// Such as table_text() writes.
+bool is_table(const std::string& path) {
+  std::ifstream in(path);
+  std::string line;
+  return std::getline(in, line) && line.starts_with("epoch,loss,") && line.ends_with(",lr,seconds");
+}
+
+}  // namespace
 
 tl::expected<RunFolder, std::string> RunFolder::create(const std::string& out, const std::string& name) {
   std::error_code error;
@@ -28,16 +48,26 @@ tl::expected<RunFolder, std::string> RunFolder::create(const std::string& out, c
     if (!path.has_filename()) path = path.parent_path();
     fs::create_directories(path, error);
     if (error) return failed(path);
-    const bool empty = fs::is_empty(path, error);
+    const auto taken = [&] {
+      return tl::make_unexpected(fmt::format("{}: is not empty; continue that run with --resume, or name another folder with --out", out));
+    };
+    sweep_leftovers(path.string(), kOwn[0]);
+    if (!unused(path.string(), error) && !error && !fs::exists(path / RunLock::kFile)) return taken();
     if (error) return failed(path);
-    if (!empty) return tl::make_unexpected(fmt::format("{}: is not empty; continue that run with --resume, or name another folder with --out", out));
-    return RunFolder(path.string());
+    auto lock = RunLock::take(path.string());
+    if (!lock) return tl::make_unexpected(lock.error());
+    if (!unused(path.string(), error)) return error ? failed(path) : taken();
+    return RunFolder(path.string(), std::move(*lock));
   }
   fs::create_directories("runs", error);
   if (error) return failed("runs");
   for (int k = 1;; ++k) {
     const fs::path path = fs::path("runs") / fmt::format("{}-{}", name, k);
-    if (fs::create_directory(path, error)) return RunFolder(path.string());   // only one of several processes makes it
+    if (fs::create_directory(path, error)) {   // only one of several processes makes it
+      auto lock = RunLock::take(path.string());
+      if (!lock) return tl::make_unexpected(lock.error());
+      return RunFolder(path.string(), std::move(*lock));
+    }
     if (error && !fs::exists(path)) return failed(path);
   }
 }
@@ -45,61 +75,57 @@ tl::expected<RunFolder, std::string> RunFolder::create(const std::string& out, c
 tl::expected<RunFolder, std::string> RunFolder::open(const std::string& path) {
   std::error_code error;
   if (!fs::is_directory(path, error)) return tl::make_unexpected(fmt::format("{}: is not a run's folder", path));
-  if (!fs::exists(path + "/args.json", error)) return tl::make_unexpected(fmt::format("{}: holds no args.json, so it is not a run's folder", path));
-  return RunFolder(path);
-}
-
-tl::expected<void, std::string> RunFolder::write_args(const RunArgs& a, const ModelInfo& info) const {
-  const auto text = [](const char* s) { return s == nullptr ? "" : s; };
-  json j = {{"data", a.data}, {"valid", a.valid}, {"weights", a.weights}, {"epochs", a.epochs}, {"batch", a.batch},
-            {"lr", a.lr}, {"seed", a.seed}, {"threads", a.threads}};
-  json hyperparameters = json::object();
-  for (const KeyValue& h : info.hyperparameters) hyperparameters[text(h.key)] = text(h.value);
-  j["program"] = {{"name", text(info.name)}, {"net", text(info.net)}, {"source_hash", text(info.source_hash)}, {"target", text(info.target)},
-                  {"compiler_version", text(info.compiler_version)}, {"loss", text(info.loss)}, {"optimizer", text(info.optimizer)},
-                  {"hyperparameters", std::move(hyperparameters)}};
-  return write_atomically(file("args.json"), j.dump(2, ' ', false, json::error_handler_t::replace) + "\n");
-}
-
-tl::expected<RunArgs, std::string> RunFolder::read_args() const {
-  const auto text = read_file(file("args.json"), size_t{1} << 20);
-  if (!text) return tl::make_unexpected(text.error());
-  const json j = json::parse(*text, nullptr, false);
-  const auto has = [&](const char* key, auto is) { return j.contains(key) && (j[key].*is)(); };
-  for (const char* key : {"data", "valid", "weights"}) {
-    if (!j.is_object() || !has(key, &json::is_string)) return tl::make_unexpected(fmt::format("{}: '{}' is missing or no text", file("args.json"), key));
+  if (!fs::exists(path + "/" + kOwn[0], error)) {
+    return tl::make_unexpected(fmt::format("{}: holds no args.json, so it is not a run's folder; a run that was ended before it began is started anew", path));
   }
-  for (const char* key : {"epochs", "batch", "seed", "threads"}) {
-    if (!has(key, &json::is_number_integer)) return tl::make_unexpected(fmt::format("{}: '{}' is missing or no whole number", file("args.json"), key));
-  }
-  if (!has("lr", &json::is_number)) return tl::make_unexpected(fmt::format("{}: 'lr' is missing or no number", file("args.json")));
-  RunArgs a;
-  a.data = j["data"].get<std::string>();
-  a.valid = j["valid"].get<std::string>();
-  a.weights = j["weights"].get<std::string>();
-  a.epochs = j["epochs"].get<int64_t>();
-  a.batch = j["batch"].get<int64_t>();
-  a.lr = j["lr"].get<double>();
-  a.seed = j["seed"].get<uint64_t>();
-  a.threads = j["threads"].get<int>();
-  return a;
+  auto lock = RunLock::take(path);
+  if (!lock) return tl::make_unexpected(lock.error());
+  sweep_leftovers(path);
+  sweep_leftovers(path + "/state");
+  return RunFolder(path, std::move(*lock));
 }
 
-tl::expected<void, std::string> RunFolder::write_results(const std::vector<EpochRow>& rows, const std::string& name) const {
+tl::expected<std::string, std::string> RunFolder::table(const std::string& name) const {
+  const auto refused = [&](std::string_view why) { return tl::make_unexpected(fmt::format("csv(\"{}\"): {}; name another file", name, why)); };
+  std::error_code error;
+  const fs::path path = fs::path(path_) / name;   // an absolute name stays as it is
+  const fs::path whole = fs::weakly_canonical(path, error), folder = fs::weakly_canonical(path_, error);
+  const fs::path within = whole.lexically_relative(folder);
+  for (const char* own : kOwn)
+    if (*within.begin() == own) return refused("is a file of the run itself");
+  if (!path.has_filename()) return refused("is a folder");
+  const fs::file_status status = fs::status(path, error);
+  if (!fs::exists(status)) {
+    if (!fs::is_directory(whole.parent_path(), error)) return refused("there is no such folder");
+  } else if (!fs::is_regular_file(status)) {
+    return refused(fs::is_directory(status) ? "is a folder" : "is no regular file");
+  } else if (!is_table(whole.string()) || (whole.filename() == "results.csv" && fs::exists(whole.parent_path() / kOwn[0], error))) {
+    return refused("is there, and was not written by such a callback");
+  }
+  sweep_leftovers(whole.parent_path().string(), whole.filename().string());
+  return whole.string();
+}
+
+std::string table_head(const EpochRow& row) {
   std::string text = "epoch";
-  if (!rows.empty()) {
-    for (const NamedValue& v : rows.front().values) text += "," + v.name;
+  for (const NamedValue& v : row.values) text += "," + v.name;
+  return text + "\n";
+}
+
+std::string table_line(const std::vector<NamedValue>& columns, const EpochRow& row) {
+  std::string text = fmt::format("{}", row.epoch);
+  for (const NamedValue& column : columns) {
+    const double* value = row.find(column.name);
+    text += value == nullptr ? "," : fmt::format(",{:.6g}", *value);
   }
-  text += "\n";
-  for (const EpochRow& row : rows) {
-    text += fmt::format("{}", row.epoch);
-    for (const NamedValue& column : rows.front().values) {
-      const double* value = row.find(column.name);
-      text += value == nullptr ? "," : fmt::format(",{:.6g}", *value);
-    }
-    text += "\n";
-  }
-  return write_atomically(name.substr(0, 1) == "/" ? name : file(name), text);
+  return text + "\n";
+}
+
+std::string table_text(const std::vector<EpochRow>& rows) {
+  if (rows.empty()) return "";
+  std::string text = table_head(rows.front());
+  for (const EpochRow& row : rows) text += table_line(rows.front().values, row);
+  return text;
 }
 
 }  // namespace netc::rt

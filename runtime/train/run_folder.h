@@ -1,4 +1,4 @@
-// The folder of one training run: runs/NAME-1, -2, ... with args.json, results.csv, weights, state/ and report.html.
+// The folder of one training run: runs/NAME-1, -2, ... with args.json, results.csv, weights, state/ and report.html; one process at a time has it.
 #pragma once
 #include <cstdint>
 #include <string>
@@ -6,19 +6,10 @@
 
 #include <tl/expected.hpp>
 
-#include "runtime/model.h"
 #include "runtime/train/metrics.h"
+#include "runtime/train/run_lock.h"
 
 namespace netc::rt {
-
-/// What a run was started with, everything resolved: args.json.
-struct RunArgs {
-  std::string data, valid, weights;
-  int64_t epochs = 1, batch = 32;
-  double lr = 1e-3;
-  uint64_t seed = 1;
-  int threads = 0;
-};
 
 /// What one epoch gave: loss, accuracy, ..., val_loss, val_accuracy, ..., lr, seconds.
 struct EpochRow {
@@ -30,22 +21,29 @@ struct EpochRow {
 
 class RunFolder {
  public:
-  /// Makes `out`, which must not exist or be empty; or, when `out` is empty, the first free runs/NAME-k.
+  /// Makes `out`, which must not exist or be empty (but for what a process left that was killed before it had begun); or, when `out` is empty, the first free
+  /// runs/NAME-k.
   static tl::expected<RunFolder, std::string> create(const std::string& out, const std::string& name);
-  /// An existing run, to resume.
+  /// An existing run, to resume; what killed processes left in it is swept.
   static tl::expected<RunFolder, std::string> open(const std::string& path);
 
   const std::string& path() const { return path_; }
   std::string file(const std::string& name) const { return path_ + "/" + name; }
 
-  tl::expected<void, std::string> write_args(const RunArgs& args, const ModelInfo& info) const;
-  tl::expected<RunArgs, std::string> read_args() const;
-  /// One line for each row; the columns are those of the first row.
-  tl::expected<void, std::string> write_results(const std::vector<EpochRow>& rows, const std::string& name = "results.csv") const;
+  /// Where a table that the program wants to write lies: `name`, or `name` in the folder. The error: it is one of the run's own files, or there is something
+  /// that is no such table.
+  tl::expected<std::string, std::string> table(const std::string& name) const;
 
  private:
-  explicit RunFolder(std::string path) : path_(std::move(path)) {}
+  RunFolder(std::string path, RunLock lock) : path_(std::move(path)), lock_(std::move(lock)) {}
   std::string path_;
+  RunLock lock_;
 };
+
+/// The first line of a table of epochs, and that of an epoch; both end with a line break.
+std::string table_head(const EpochRow& row);
+std::string table_line(const std::vector<NamedValue>& columns, const EpochRow& row);
+/// All of them; no rows: no text.
+std::string table_text(const std::vector<EpochRow>& rows);
 
 }  // namespace netc::rt

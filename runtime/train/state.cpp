@@ -1,6 +1,7 @@
 #include "runtime/train/state.h"
 
 #include <fmt/format.h>
+#include <zlib.h>
 
 #include <cmath>
 #include <cstring>
@@ -10,6 +11,7 @@
 
 #include "runtime/core/files.h"
 #include "runtime/core/safetensors.h"
+#include "runtime/core/weights.h"
 
 namespace netc::rt {
 namespace {
@@ -17,8 +19,19 @@ namespace {
 namespace fs = std::filesystem;
 using nlohmann::json;
 
-std::string tensor_name(const VarInfo& v) { return fmt::format("{}/{}", v.role == VarRole::slot ? "slot" : "variable", v.name); }
-const char* hash_of(const Model& model) { return model.info().source_hash == nullptr ? "" : model.info().source_hash; }
+constexpr int kFormat = 2;                         // of state.json
+constexpr const char* kState = "state/state.json";
+constexpr const char* kHistory = "state/history.jsonl";
+
+/// A checksum of all that an instance holds of the run: files that others wrote into do not pass for those that were saved.
+std::string checksum(Model& model) {
+  unsigned long crc = crc32_z(0, nullptr, 0);
+  for (size_t i = 0; i < model.info().variables.size(); ++i)
+    if (const float* data = model.variable(i)) {
+      crc = crc32_z(crc, reinterpret_cast<const unsigned char*>(data), model.info().variables[i].elements() * sizeof(float));
+    }
+  return fmt::format("{:08x}", crc);
+}
 
 /// Reads fields one by one; the first that is missing or of another kind makes `ok` false and every later read a default.
 struct Reader {
@@ -51,20 +64,29 @@ struct Reader {
   }
 };
 
+json row_to_json(const EpochRow& row) {
+  json values = json::array();
+  for (const NamedValue& v : row.values) values.push_back({{"name", v.name}, {"value", v.value}});
+  return {{"epoch", static_cast<uint64_t>(row.epoch)}, {"values", std::move(values)}};
+}
+
+EpochRow row_from_json(const json& j, Reader& r) {
+  EpochRow row;
+  row.epoch = static_cast<int64_t>(r.whole(j, "epoch"));
+  for (const json& v : r.list(j, "values")) row.values.push_back({r.text(v, "name"), r.number(v, "value")});
+  return row;
+}
+
 json to_json(const TrainState& s) {
-  json history = json::array(), callbacks = json::array(), outputs = json::array();
+  json callbacks = json::array(), outputs = json::array();
   for (const Metrics::Counts& c : s.running.outputs) outputs.push_back({{"loss_sum", c.loss_sum}, {"count", c.count}, {"whole", c.whole}, {"sums", c.sums}});
-  for (const EpochRow& row : s.history) {
-    json values = json::array();
-    for (const NamedValue& v : row.values) values.push_back({{"name", v.name}, {"value", v.value}});
-    history.push_back({{"epoch", static_cast<uint64_t>(row.epoch)}, {"values", std::move(values)}});
-  }
   for (const CallbackState& c : s.callbacks) {
-    callbacks.push_back({{"seen", c.seen}, {"best", c.best}, {"best_epoch", static_cast<uint64_t>(c.best_epoch)}, {"waited", static_cast<uint64_t>(c.waited)}});
+    callbacks.push_back({{"seen", c.seen}, {"best", c.best}, {"best_epoch", static_cast<uint64_t>(c.best_epoch)}, {"waited", static_cast<uint64_t>(c.waited)},
+                         {"tie", c.tie}});
   }
-  return {{"epoch", s.epoch}, {"batch", s.batch}, {"step", s.step}, {"lr", s.lr}, {"stopped", s.stopped}, {"seconds", s.seconds},
+  return {{"epoch", s.epoch}, {"batch", s.batch}, {"step", s.step}, {"lr", s.lr}, {"stopped", s.stopped}, {"seconds", s.seconds}, {"rows", s.history.size()},
           {"running", {{"loss_sum", s.running.loss_sum}, {"count", s.running.count}, {"terms", s.running.terms}, {"outputs", std::move(outputs)}}},
-          {"history", std::move(history)}, {"callbacks", std::move(callbacks)}};
+          {"callbacks", std::move(callbacks)}};
 }
 
 TrainState from_json(const json& j, Reader& r) {
@@ -94,74 +116,130 @@ TrainState from_json(const json& j, Reader& r) {
       }
     }
   }
-  for (const json& row : r.list(j, "history")) {
-    EpochRow& out = s.history.emplace_back();
-    out.epoch = static_cast<int64_t>(r.whole(row, "epoch"));
-    for (const json& v : r.list(row, "values")) out.values.push_back({r.text(v, "name"), r.number(v, "value")});
-  }
   for (const json& c : r.list(j, "callbacks")) {
-    s.callbacks.push_back({r.flag(c, "seen"), r.number(c, "best"), static_cast<int64_t>(r.whole(c, "best_epoch")), static_cast<int64_t>(r.whole(c, "waited"))});
+    s.callbacks.push_back({r.flag(c, "seen"), r.number(c, "best"), static_cast<int64_t>(r.whole(c, "best_epoch")), static_cast<int64_t>(r.whole(c, "waited")),
+                           r.number(c, "tie")});
   }
   return s;
 }
 
+/// The first `count` rows of the history, or an error.
+tl::expected<std::vector<EpochRow>, std::string> read_history(const RunFolder& folder, size_t count) {
+  std::vector<EpochRow> rows;
+  if (count == 0) return rows;
+  const std::string path = folder.file(kHistory);
+  const auto text = read_file(path, size_t{1} << 30);
+  if (!text) return tl::make_unexpected(text.error());
+  for (size_t at = 0; rows.size() < count;) {
+    const size_t end = text->find('\n', at);
+    Reader r;
+    if (end != std::string::npos) rows.push_back(row_from_json(json::parse(text->substr(at, end - at), nullptr, false), r));
+    if (end == std::string::npos || !r.ok) return tl::make_unexpected(fmt::format("{}: is damaged: it has {} whole rows of {}", path, rows.size(), count));
+    at = end + 1;
+  }
+  return rows;
+}
+
+std::string lines_of(const std::vector<EpochRow>& rows, size_t first) {
+  std::string text;
+  for (size_t i = first; i < rows.size(); ++i) text += row_to_json(rows[i]).dump(-1, ' ', false, json::error_handler_t::replace) + "\n";
+  return text;
+}
+
+/// Removes the tensors' files of other moments.
+void sweep_tensors(const RunFolder& folder, const std::string& weights, const std::string& slots) {
+  std::error_code error, ignored;
+  for (auto it = fs::directory_iterator(folder.file("state"), error); !error && it != fs::directory_iterator(); it.increment(error)) {
+    const std::string file = it->path().filename().string();
+    if (it->path().extension() == ".safetensors" && file != weights && file != slots) fs::remove(it->path(), ignored);
+  }
+}
+
 }  // namespace
 
-tl::expected<void, std::string> save_state(Model& model, const RunFolder& folder, const TrainState& state) {
+tl::expected<std::string, std::string> save_state(Model& model, const RunFolder& folder, const TrainState& state,
+                                                  const std::map<std::string, std::string>& metadata, bool durable) {
   std::error_code error;
   const std::string path = folder.file("state");
   fs::create_directories(path, error);
   if (error) return tl::make_unexpected(fmt::format("{}: cannot make: {}", path, error.message()));
-  std::vector<TensorView> tensors;
+  std::vector<TensorView> slots;
   const auto variables = model.info().variables;
   for (size_t i = 0; i < variables.size(); ++i) {
     const VarInfo& v = variables[i];
-    if (const float* data = model.variable(i)) tensors.push_back({tensor_name(v), {v.dims, v.dims + v.rank}, data, v.elements()});
+    const float* data = v.role == VarRole::slot ? model.variable(i) : nullptr;
+    if (data != nullptr) slots.push_back({v.name, {v.dims, v.dims + v.rank}, data, v.elements()});
   }
-  const std::string name = fmt::format("step-{}.safetensors", state.step);
-  if (auto written = write_safetensors(path + "/" + name, std::move(tensors), {{"step", fmt::format("{}", state.step)}}); !written) return written;
   json j = to_json(state);
-  j["tensors"] = name;
-  j["source_hash"] = hash_of(model);
-  if (auto written = write_atomically(path + "/state.json", j.dump(1, ' ', false, json::error_handler_t::replace) + "\n"); !written) return written;
-  for (auto it = fs::directory_iterator(path, error); !error && it != fs::directory_iterator(); it.increment(error)) {
-    const std::string file = it->path().filename().string();
-    std::error_code ignored;
-    if (file.compare(0, 5, "step-") == 0 && file != name) fs::remove(it->path(), ignored);
+  const std::string weights_name = fmt::format("weights-{}.safetensors", state.step);
+  const std::string slots_name = slots.empty() ? "" : fmt::format("slots-{}.safetensors", state.step);
+  j["format"] = kFormat, j["weights"] = weights_name, j["slots"] = slots_name, j["checksum"] = checksum(model);
+  const std::string weights = path + "/" + weights_name;
+  if (auto written = save_weights(model, weights, metadata, durable); !written) return tl::make_unexpected(written.error());
+  if (!slots.empty()) {
+    if (auto written = write_safetensors(path + "/" + slots_name, std::move(slots), {}, durable); !written) return tl::make_unexpected(written.error());
   }
-  return {};
+  const std::string history = folder.file(kHistory), rows = lines_of(state.history, state.logged);
+  if (state.logged == 0 || durable || !rows.empty()) {
+    const auto written = state.logged == 0 ? write_atomically(history, rows, durable) : append_to_file(history, rows, durable);
+    if (!written) return tl::make_unexpected(written.error());
+  }
+  if (auto written = write_atomically(folder.file(kState), j.dump(1, ' ', false, json::error_handler_t::replace) + "\n", durable); !written) {
+    return tl::make_unexpected(written.error());
+  }
+  sweep_tensors(folder, weights_name, slots_name);
+  return weights;
+}
+
+bool has_state(const RunFolder& folder) {
+  std::error_code error;
+  return fs::exists(folder.file(kState), error);
 }
 
 tl::expected<TrainState, std::string> load_state(Model& model, const RunFolder& folder) {
-  const std::string path = folder.file("state/state.json");
-  std::error_code error;
-  if (!fs::exists(path, error)) return tl::make_unexpected(fmt::format("{}: nothing was saved to resume from", folder.path()));
+  const std::string path = folder.file(kState);
   const auto text = read_file(path);
   if (!text) return tl::make_unexpected(text.error());
   const json j = json::parse(*text, nullptr, false);
+  if (j.is_object() && j.value("format", json()) != kFormat) {
+    return tl::make_unexpected(fmt::format("{}: was saved by another version of netc; compile with that, or start anew with --weights {}", path,
+                                           folder.file("last.safetensors")));
+  }
   Reader r;
   TrainState state = from_json(j, r);
-  const std::string name = r.text(j, "tensors"), hash = r.text(j, "source_hash");
-  if (!r.ok || name.find('/') != std::string::npos) return tl::make_unexpected(fmt::format("{}: is damaged", path));
-  if (hash != hash_of(model)) {
-    return tl::make_unexpected(
-        fmt::format("{}: the run is of another version of the .net file; start again with --weights {}/last.safetensors", folder.path(), folder.path()));
-  }
-  const auto file = WeightsFile::open(folder.file("state/" + name));
+  const std::string weights = r.text(j, "weights"), slots = r.text(j, "slots"), saved = r.text(j, "checksum");
+  const size_t rows = r.whole(j, "rows");
+  if (!r.ok || weights.find('/') != std::string::npos || slots.find('/') != std::string::npos) return tl::make_unexpected(fmt::format("{}: is damaged", path));
+  auto history = read_history(folder, rows);
+  if (!history) return tl::make_unexpected(history.error());
+  state.history = std::move(*history);
+  const auto file = WeightsFile::open(folder.file("state/" + weights));
   if (!file) return tl::make_unexpected(file.error());
+  if (auto loaded = load_weights(model, **file, false); !loaded) return tl::make_unexpected(loaded.error());
   const auto variables = model.info().variables;
-  for (const bool copy : {false, true}) {           // all are checked before any is changed
-    for (size_t i = 0; i < variables.size(); ++i) {
-      const VarInfo& v = variables[i];
-      float* data = model.variable(i);
-      if (data == nullptr) continue;
-      const TensorView* t = (*file)->find(tensor_name(v));
-      if (t == nullptr || t->shape != std::vector<int64_t>(v.dims, v.dims + v.rank)) {
-        return tl::make_unexpected(fmt::format("{}: '{}' is missing or of another shape", (*file)->path(), v.name));
-      }
-      if (copy && t->elements > 0) std::memcpy(data, t->data, t->elements * sizeof(float));
+  std::shared_ptr<WeightsFile> of_slots;
+  for (size_t i = 0; i < variables.size(); ++i) {
+    const VarInfo& v = variables[i];
+    float* data = v.role == VarRole::slot ? model.variable(i) : nullptr;
+    if (data == nullptr) continue;
+    if (!of_slots) {
+      auto opened = WeightsFile::open(folder.file("state/" + slots));
+      if (!opened) return tl::make_unexpected(opened.error());
+      of_slots = std::move(*opened);
     }
+    const TensorView* t = of_slots->find(v.name);
+    if (t == nullptr || t->shape != std::vector<int64_t>(v.dims, v.dims + v.rank)) {
+      return tl::make_unexpected(fmt::format("{}: '{}' is missing or of another shape", of_slots->path(), v.name));
+    }
+    if (t->elements > 0) std::memcpy(data, t->data, t->elements * sizeof(float));
   }
+  if (checksum(model) != saved) {
+    return tl::make_unexpected(fmt::format("{}: the weights are not those that were saved: something else has written into {} (or last.safetensors, the "
+                                           "same file); start anew, or from another file: --weights FILE", folder.path(), (*file)->path()));
+  }
+  if (auto written = write_atomically(folder.file(kHistory), lines_of(state.history, 0)); !written) return tl::make_unexpected(written.error());
+  state.logged = rows;
+  sweep_tensors(folder, weights, slots);
   return state;
 }
 

@@ -1,6 +1,7 @@
 // state/: all that --resume needs, so that it goes on to the same bits.
 #pragma once
 #include <cstdint>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -22,14 +23,18 @@ struct TrainState {
   double seconds = 0;                        // of the unfinished epoch
   OutputMetrics::Counts running;             // of the unfinished epoch
   std::vector<EpochRow> history;
+  size_t logged = 0;                         // rows of it that state/ has
   std::vector<CallbackState> callbacks;
 };
 
-/// Writes the variables, slots too, and `state` to folder/state. The json names the tensors' file and is replaced last, so that both are always of
-/// one moment, whenever the machine stops.
-tl::expected<void, std::string> save_state(Model& model, const RunFolder& folder, const TrainState& state);
+/// Writes folder/state: the weights and states, the optimiser's slots, new rows of the history, and state.json, which names them and is replaced last, so
+/// that all are of one moment, whenever the process stops. `metadata` is the weights file's. Returns the weights' file.
+tl::expected<std::string, std::string> save_state(Model& model, const RunFolder& folder, const TrainState& state,
+                                                  const std::map<std::string, std::string>& metadata, bool durable);
 
-/// Reads them back. Errors: none saved, another program's, damaged.
+/// Whether anything was saved.
+bool has_state(const RunFolder& folder);
+/// Reads them back, and drops what was begun after state.json. Errors: damaged, changed by others, saved by another version of netc.
 tl::expected<TrainState, std::string> load_state(Model& model, const RunFolder& folder);
 
 }  // namespace netc::rt

@@ -2,10 +2,10 @@
 
 #include <unistd.h>
 
-#include <atomic>
+#include <algorithm>
 #include <chrono>
 #include <cmath>
-#include <csignal>
+#include <cstdio>
 #include <cstdlib>
 #include <filesystem>
 
@@ -15,42 +15,18 @@
 #include "runtime/core/weights.h"
 #include "runtime/data/source.h"
 #include "runtime/train/callbacks.h"
+#include "runtime/train/interrupts.h"
 #include "runtime/train/progress.h"
 #include "runtime/train/report.h"
 #include "runtime/train/run_folder.h"
+#include "runtime/train/run_record.h"
+#include "runtime/train/saver.h"
 #include "runtime/train/state.h"
 
 namespace netc::rt {
 namespace {
 
 using Clock = std::chrono::steady_clock;
-constexpr int kInterrupted = 130;
-
-volatile std::sig_atomic_t g_interrupts = 0;  // a signal has no other place to leave its mark
-
-extern "C" void on_interrupt(int) {
-  g_interrupts = g_interrupts + 1;
-  if (g_interrupts > 1) _exit(kInterrupted);
-}
-
-/// Ctrl-C is counted while this lives.
-class InterruptGuard {
- public:
-  InterruptGuard() {
-    g_interrupts = 0;
-    struct sigaction action = {};
-    action.sa_handler = on_interrupt;
-    sigemptyset(&action.sa_mask);
-    action.sa_flags = SA_RESTART;
-    sigaction(SIGINT, &action, &before_);
-  }
-  ~InterruptGuard() { sigaction(SIGINT, &before_, nullptr); }
-  bool interrupted() const { return g_interrupts > 0; }
-
- private:
-  struct sigaction before_ = {};
-};
-
 /// One run, from the options to the exit code. Functions return false after printing why.
 class Run {
  public:
@@ -61,30 +37,25 @@ class Run {
   int run() {
     if (!info_.has_training) return fail(fmt::format("{} was compiled for inference only; compile it without --inference-only to train", info_.name));
     if (!resolve() || !open_data() || !open_model() || !open_folder()) return 1;
+    InterruptGuard interrupts;
+    if (!begin()) return 1;
     announce();
-    return epochs();
+    return epochs(interrupts);
   }
 
  private:
   int fail(const std::string& message) const {
-    fmt::print(stderr, "{}: {}\n", info_.name, message);
+    std::fputs(fmt::format("{}: {}\n", info_.name, message).c_str(), stderr);
     return 1;
   }
+  void warn(const std::string& message) const { (void)fail("warning: " + message); }
   bool failed(const std::string& message) const { return fail(message), false; }
 
   /// What the run is given: the command line, then the resumed run, then the .net file.
   bool resolve() {
     args_.epochs = info_.epochs, args_.batch = info_.batch, args_.lr = info_.lr, args_.seed = static_cast<uint64_t>(info_.seed);
     if (!o_.resume.empty()) {
-      auto folder = RunFolder::open(o_.resume);
-      if (!folder) return failed(folder.error());
-      auto args = folder->read_args();
-      if (!args) return failed(args.error());
-      if ((o_.batch && *o_.batch != args->batch) || (o_.seed && *o_.seed != args->seed)) {
-        return failed(fmt::format("{}: the run has batch {} and seed {}; they cannot change when it is resumed", o_.resume, args->batch, args->seed));
-      }
-      folder_ = std::move(*folder);
-      args_ = *args;
+      if (!take_up()) return false;
     } else {
       args_.data = o_.data.empty() && info_.data_train ? info_.data_train : o_.data;
       args_.valid = validation_spec(info_, args_.data, !o_.data.empty(), o_.valid);
@@ -101,6 +72,44 @@ class Run {
     return true;
   }
 
+  /// The run that is resumed: nobody else's now, of this program, and none of what decides its bits is asked to be another.
+  bool take_up() {
+    if (!o_.weights.empty()) return failed("--weights starts a run, and one that is resumed has its own: leave it out, or start anew without --resume");
+    if (!o_.out.empty()) return failed("a run that is resumed goes on in its own folder: leave out --out");
+    auto folder = RunFolder::open(o_.resume);
+    if (!folder) return failed(folder.error());
+    auto record = read_record(*folder);
+    if (!record) return failed(record.error());
+    RunRecord now;
+    describe_program(now, info_);
+    args_ = record->current();
+    std::vector<Change> changes = other_program(*record, now);
+    if (o_.batch && *o_.batch != args_.batch) changes.push_back({"--batch", fmt::format("{}", args_.batch), fmt::format("{}", *o_.batch)});
+    if (o_.seed && *o_.seed != args_.seed) changes.push_back({"--seed", fmt::format("{}", args_.seed), fmt::format("{}", *o_.seed)});
+    if (!o_.valid.empty() && args_.valid.empty()) changes.push_back({"--valid", "not given", o_.valid});
+    if (!changes.empty()) {
+      return failed(fmt::format("{}: the run is another one: {}; a resumed run goes on as it was. Resume it so, or start a new one from its weights: "
+                                "{} train --weights {}", o_.resume, changes_text(changes), o_.program, folder->file("last.safetensors")));
+    }
+    folder_ = std::move(*folder);
+    record_ = std::move(*record);
+    before_ = args_;
+    if (!o_.data.empty() && args_.valid == args_.data) args_.valid = o_.data;   // a part of the data, as it was
+    return true;
+  }
+
+  /// The data of a resumed run is what it was, wherever it lies.
+  bool same_data(const DataMark& then, const DataMark& now, const std::string& spec_then, const std::string& spec_now) {
+    if (then.digest.empty() || (then.samples == now.samples && then.digest == now.digest)) return true;
+    const std::string what = then.samples != now.samples
+                                 ? fmt::format("{} had {} samples, and {} has {}", spec_then, grouped(static_cast<int64_t>(then.samples)), spec_now,
+                                               grouped(static_cast<int64_t>(now.samples)))
+                                 : fmt::format("{} has as many samples as {} had, but of other names, sizes or classes", spec_now, spec_then);
+    data_changes_.push_back({"samples of " + spec_now, fmt::format("{}, {}", then.samples, then.digest), fmt::format("{}, {}", now.samples, now.digest)});
+    if (o_.accept_data_change) return warn(fmt::format("{}: goes on with other data: {}", o_.resume, what)), true;
+    return failed(fmt::format("{}: the data is not what it was: {}; to go on with it all the same: --accept-data-change", o_.resume, what));
+  }
+
   bool open_data() {
     const bool parted = args_.valid == args_.data && holds_out(args_.data);
     auto open = [&](const std::string& spec, Split split, const ModelInfo& info, std::unique_ptr<Source>& out) {
@@ -110,14 +119,26 @@ class Run {
       return true;
     };
     if (!open(args_.data, parted ? Split::held_in : Split::train, info_, train_source_)) return false;
-    return args_.valid.empty() || open(args_.valid, parted ? Split::held_out : Split::test, NamedInfo(info_, train_source_->classes()).info(), valid_source_);
+    if (!args_.valid.empty()) {
+      const NamedInfo named(info_, train_source_->classes());
+      if (!open(args_.valid, parted ? Split::held_out : Split::test, named.info(), valid_source_)) return false;
+    }
+    const DataMark data = mark_of(*train_source_, args_.data), valid = valid_source_ ? mark_of(*valid_source_, args_.valid) : DataMark{};
+    const bool same = same_data(record_.data, data, before_.data, args_.data) && same_data(record_.valid, valid, before_.valid, args_.valid);
+    record_.data = data, record_.valid = valid;
+    return same;
   }
 
   bool open_model() {
     std::string error;
     model_ = create_({.threads = args_.threads, .max_batch = static_cast<int>(args_.batch), .training = true, .own_weights = true}, error);
     if (!model_) return failed(error);
-    if (o_.resume.empty()) {
+    if (o_.resume.empty() || !has_state(*folder_)) {   // a run that was ended before its first step begins
+      std::error_code none;
+      if (!o_.resume.empty() && std::filesystem::exists(folder_->file("results.csv"), none)) {
+        return failed(fmt::format("{}: its state/ is gone, so it cannot go on; start a new run from its weights: --weights {}", o_.resume,
+                                  folder_->file("last.safetensors")));
+      }
       initialise(*model_, args_.seed);
       if (!args_.weights.empty()) {
         auto file = WeightsFile::open(args_.weights);
@@ -133,7 +154,7 @@ class Run {
       auto state = load_state(*model_, *folder_);
       if (!state) return failed(state.error());
       state_ = std::move(*state);
-      if (o_.lr) state_.lr = *o_.lr;
+      if (o_.lr) before_.lr = state_.lr, state_.lr = *o_.lr;
     }
     LoaderOptions how{.batch = static_cast<int>(args_.batch), .threads = args_.threads, .seed = args_.seed, .shuffle = true, .augment = true};
     auto train = Loader::create(*train_source_, *model_, how);
@@ -146,7 +167,15 @@ class Run {
       valid_loader_ = std::move(*valid);
     }
     callbacks_.emplace(info_.callbacks, valid_loader_ != nullptr, OutputMetrics(info_).best_by());
-    if (!o_.resume.empty() && !callbacks_->restore(state_.callbacks)) return failed(fmt::format("{}: its callbacks are another program's", o_.resume));
+    if (!state_.callbacks.empty() && !callbacks_->restore(state_.callbacks)) return failed(fmt::format("{}: its callbacks are another program's", o_.resume));
+    for (const std::string& note : callbacks_->notes()) warn(note);
+    if (state_.stopped && args_.epochs > before_.epochs) {   // asked for on purpose
+      progress_.closing(fmt::format("early stopping ended the run after epoch {}; --epochs {} asks for more: it goes on, and may stop again", state_.epoch,
+                                    args_.epochs));
+      state_.stopped = false;
+      callbacks_->wait_again();
+    }
+    state_.callbacks = callbacks_->states();
     return true;
   }
 
@@ -156,8 +185,37 @@ class Run {
       if (!folder) return failed(folder.error());
       folder_ = std::move(*folder);
     }
-    if (auto written = folder_->write_args(args_, info_); !written) return failed(written.error());
+    for (const std::string& name : callbacks_->csv()) {
+      auto path = folder_->table(name);
+      if (!path) {
+        const std::string empty = o_.resume.empty() ? folder_->path() : "";
+        folder_.reset();
+        std::error_code ignored;
+        if (!empty.empty()) std::filesystem::remove(empty, ignored);
+        return failed(path.error());
+      }
+      if (std::find(tables_.begin(), tables_.end(), *path) == tables_.end()) tables_.push_back(*path);
+    }
     return true;
+  }
+
+  /// The folder says what the run is and has its state before the first step.
+  bool begin() {
+    saver_.emplace(*model_, *folder_, weight_metadata(), tables_, o_.save_every);
+    EpochRow columns;
+    columns.values = OutputMetrics(info_).values();
+    const size_t trained = columns.values.size();
+    for (size_t i = 0; valid_source_ && i < trained; ++i) columns.values.push_back({"val_" + columns.values[i].name, 0});
+    columns.values.insert(columns.values.end(), {{"lr", 0}, {"seconds", 0}});
+    if (o_.resume.empty()) {
+      record_.args = args_;
+      describe_program(record_, info_);
+      return saved(write_record(*folder_, record_)) && saved(saver_->begin(state_, callbacks_->best(), columns));
+    }
+    std::vector<Change> changes = changes_between(before_, args_);
+    changes.insert(changes.end(), data_changes_.begin(), data_changes_.end());
+    record_.resumes.push_back({utc_now(), state_.epoch, state_.step, std::move(changes)});
+    return saved(saver_->begin(state_, callbacks_->best(), columns)) && saved(write_record(*folder_, record_));
   }
 
   void announce() {
@@ -179,12 +237,17 @@ class Run {
     if (valid_source_) progress_.note("validation on " + valid_source_->describe());
     for (size_t i = 0; i < started_from_.size(); ++i) progress_.note(fmt::format("{}* starts from {}", info_.initial_weights[i].prefix, started_from_[i]));
     if (!o_.resume.empty()) progress_.note(fmt::format("resuming {} after epoch {}, step {}", folder_->path(), state_.epoch, state_.step));
+    if (state_.stopped) {
+      progress_.closing(fmt::format("nothing is left to train: early stopping ended the run after epoch {}; to go on, ask for more epochs than {}: --epochs N",
+                                    state_.epoch, args_.epochs));
+    } else if (!o_.resume.empty() && static_cast<int64_t>(state_.epoch) >= args_.epochs) {
+      progress_.closing(fmt::format("nothing is left to train: {} of {} epochs are done; to go on, ask for more: --epochs N", state_.epoch, args_.epochs));
+    }
   }
 
   std::map<std::string, std::string> weight_metadata() const { return {{"classes", classes_metadata(train_source_->classes())}}; }
 
-  int epochs() {
-    InterruptGuard interrupts;
+  int epochs(const InterruptGuard& interrupts) {
     OutputMetrics metrics(info_);
     if (!o_.resume.empty()) metrics.restore(state_.running);
     while (!state_.stopped && static_cast<int64_t>(state_.epoch) < args_.epochs) {
@@ -199,11 +262,14 @@ class Run {
         if (!std::isfinite(loss)) return diverged(loss);
         metrics.add(*model_, batch, loss);
         state_.batch = batch.number + 1;
-        progress_.step(state_.batch, metrics);
-        if (interrupts.interrupted()) {
+        const bool stopped = interrupts.interrupted();
+        if (stopped || saver_->due()) {
           state_.seconds = before + std::chrono::duration<double>(Clock::now() - begin).count();
-          return stop_early(metrics);
+          state_.running = metrics.counts();
+          if (stopped) return stop_early(metrics);
+          if (!saved(saver_->save(state_))) return 1;
         }
+        progress_.step(state_.batch, metrics);
       }
       if (metrics.count() == 0) return fail(fmt::format("none of the samples of {} could be read", args_.data));
       EpochRow row;
@@ -242,32 +308,19 @@ class Run {
       progress_.note(fmt::format("{} samples could not be read and are left out:", reported_));
       for (const std::string& name : train_loader_->skipped_names()) progress_.note("  " + name);
     }
-    if (!saved(save_weights(*model_, folder_->file("last.safetensors"), weight_metadata()))) return false;
-    if (outcome.best && !take_as_best()) return false;
-    if (!saved(folder_->write_results(state_.history))) return false;
-    for (const std::string& name : callbacks_->csv())
-      if (!saved(folder_->write_results(state_.history, name))) return false;
-    return saved(save_state(*model_, *folder_, state_));
+    return saved(saver_->close_epoch(state_, outcome.best));
   }
 
-  /// best.safetensors becomes another name of last.safetensors: files are only ever replaced, never written into. Where links cannot be had, it is written.
-  bool take_as_best() {
-    const std::string best = folder_->file("best.safetensors"), link = best + ".new";
-    std::error_code error;
-    std::filesystem::remove(link, error);
-    std::filesystem::create_hard_link(folder_->file("last.safetensors"), link, error);
-    if (!error) std::filesystem::rename(link, best, error);
-    return !error || saved(save_weights(*model_, best, weight_metadata()));
+  bool saved(const tl::expected<void, std::string>& result) const {
+    return result ? true : failed(fmt::format("{}; what was saved before is whole: once it can be written, continue with: {} train --resume {}", result.error(),
+                                              o_.program, folder_->path()));
   }
-
-  bool saved(const tl::expected<void, std::string>& result) const { return result ? true : failed(result.error()); }
 
   int stop_early(const OutputMetrics& metrics) {
     state_.running = metrics.counts();
-    state_.callbacks = callbacks_->states();
-    if (!saved(save_state(*model_, *folder_, state_))) return 1;
+    if (!saved(saver_->save(state_))) return 1;
     progress_.closing(fmt::format("interrupted after step {}; continue with: {} train --resume {}", state_.step, o_.program, folder_->path()));
-    return kInterrupted;
+    return InterruptGuard::kExitCode;
   }
 
   int diverged(double loss) {
@@ -281,10 +334,14 @@ class Run {
     const CallbackState& best = callbacks_->best();
     if (!best.seen || best.best_epoch == static_cast<int64_t>(state_.epoch)) return state_.epoch;
     const auto file = WeightsFile::open(folder_->file("best.safetensors"));
-    return file && load_weights(*model_, **file, false) ? best.best_epoch : state_.epoch;
+    const auto loaded = file ? load_weights(*model_, **file, false) : tl::make_unexpected(file.error());
+    if (loaded) return best.best_epoch;
+    warn(fmt::format("{}; the report is of the last epoch", loaded.error()));
+    return state_.epoch;
   }
 
   int finish(const InterruptGuard& interrupts) {
+    if (!saved(saver_->settle())) return 1;
     const int64_t epoch = take_best();
     if (!valid_loader_) {                            // the training data once more, in order and as it is
       auto loader = Loader::create(*train_source_, *model_, {.batch = static_cast<int>(args_.batch), .threads = args_.threads, .seed = args_.seed});
@@ -295,7 +352,7 @@ class Run {
     if (interrupts.interrupted()) {
       progress_.closing(fmt::format("interrupted after training; the weights are in {}, the report is written by: {} train --resume {}", folder_->path(),
                                     o_.program, folder_->path()));
-      return kInterrupted;
+      return InterruptGuard::kExitCode;
     }
     const Source& reviewed = valid_source_ ? *valid_source_ : *train_source_;
     if (!saved(write_report({info_, args_, state_.history, seen, *train_source_, reviewed, valid_source_ != nullptr, epoch, train_loader_->skipped(),
@@ -323,12 +380,16 @@ class Run {
   CreateFn create_;
   const TrainOptions& o_;
   Progress progress_;
-  RunArgs args_;
+  RunArgs args_, before_;                    // before_: what they were until this resume
+  std::vector<Change> data_changes_;         // accepted
+  RunRecord record_;
+  std::vector<std::string> tables_;          // of the callbacks
   std::optional<RunFolder> folder_;
   std::unique_ptr<Source> train_source_, valid_source_;
   std::unique_ptr<Model> model_;
   std::unique_ptr<Loader> train_loader_, valid_loader_;
   std::optional<Callbacks> callbacks_;
+  std::optional<Saver> saver_;
   TrainState state_;
   std::vector<std::string> started_from_;    // the files of info_.initial_weights
   size_t reported_ = 0;
@@ -339,7 +400,7 @@ class Run {
 int train(const ModelInfo& info, CreateFn create, const TrainOptions& options) try {
   return Run(info, create, options).run();
 } catch (const std::exception& e) {   // memory, or standard output is closed
-  fmt::print(stderr, "{}: training stopped: {}\n", info.name, e.what());
+  std::fputs(fmt::format("{}: training stopped: {}\n", info.name, e.what()).c_str(), stderr);
   return 1;
 }
 

@@ -26,10 +26,13 @@ struct TrainOptions {
   int threads = 0;                         // 0: as many as the machine has cores
   bool json = false;                       // one JSON object a line instead of progress
   bool quiet = false;                      // only errors and the closing lines
+  std::optional<double> save_every;        // seconds between two saves within an epoch; 0: after each step; absent: see Saver
+  bool accept_data_change = false;         // resume although the data is not what it was
   std::optional<bool> color;               // absent: when stdout is a terminal and NO_COLOR is not set
 };
 
-/// Trains; prints progress to stdout and errors to stderr. Returns the exit code: 0 done, 1 failed, 130 interrupted and saved.
+/// Trains; prints progress to stdout and errors to stderr. Returns the exit code: 0 done, 1 failed, 130 interrupted (by SIGINT, SIGTERM or SIGHUP)
+/// and saved.
 int train(const ModelInfo& info, CreateFn create, const TrainOptions& options);
 
 struct EvalResult {

@@ -81,6 +81,41 @@ TEST_CASE("files: a write that fails half-way leaves the old file and nothing be
   CHECK(entries(folder.path()) == 1);
 }
 
+TEST_CASE("files: what a process of the same id left in the way does not stop another, and is swept") {
+  const TempFolder folder;
+  for (int i = 0; i < 200; ++i) write(folder / fmt::format("a.tmp.{}.{}", ::getpid(), i), "left");
+  REQUIRE(write_atomically(folder / "a", "new"));
+  REQUIRE(link_atomically(folder / "a", folder / "b"));
+  CHECK(read(folder / "b") == "new");
+  const std::vector<std::string> kept = {"a.tmp", "a.tmp.1", "a.tmp.1.x", "a.tmp..1", ".tmp.1.1", "a.tmp.1.1.csv", "tmp.1.1"};
+  for (const std::string& name : kept) write(folder / name, "mine");
+  write(folder / "c.tmp.1.1", "another's");
+  sweep_leftovers(folder.path(), "a");
+  CHECK(entries(folder.path()) == kept.size() + 3);
+  sweep_leftovers(folder.path());
+  CHECK(entries(folder.path()) == kept.size() + 2);
+  for (const std::string& name : kept) CHECK(read(folder / name) == "mine");
+  sweep_leftovers(folder / "none");
+}
+
+TEST_CASE("files: another name of a file, and text at the end of one") {
+  const TempFolder folder;
+  write(folder / "a", "one");
+  write(folder / "b", "two");
+  REQUIRE(link_atomically(folder / "a", folder / "b"));
+  REQUIRE(link_atomically(folder / "a", folder / "b"));   // already
+  CHECK(fs::equivalent(folder / "a", folder / "b"));
+  CHECK_FALSE(link_atomically(folder / "none", folder / "b"));
+  CHECK(read(folder / "b") == "one");
+  CHECK(append_to_file(folder / "a", " more"));
+  CHECK(read(folder / "b") == "one more");
+  CHECK(append_to_file(folder / "none", "x").error() == (folder / "none") + ": cannot open: No such file or directory");
+  CHECK(sync_file(folder / "a"));
+  CHECK(sync_file(folder.path()));
+  CHECK_FALSE(sync_file(folder / "none"));
+  CHECK(entries(folder.path()) == 2);
+}
+
 TEST_CASE("files: readers see one whole file or the other") {
   const TempFolder folder;
   const std::string path = folder / "a", one(100000, '1'), two(70000, '2');

@@ -112,7 +112,8 @@ class Regression final : public Model {
     return loss(batch);
   }
   float train_step(int batch, float lr, uint32_t seed, uint32_t step) override {
-    if (step == behaviour.interrupt_at) std::raise(SIGINT);
+    if (behaviour.at_step) behaviour.at_step(step);
+    if (step == behaviour.interrupt_at) std::raise(behaviour.signal);
     forward(batch, mix(seed * 977 + step));
     const float l = loss(batch);
     for (int i = 0; i < batch; ++i) {
@@ -221,6 +222,7 @@ Output run(std::vector<std::string> arguments, bool two_classes) {
   ModelInfo info = two_classes ? sigmoid() : regression();
   info.callbacks = behaviour.callbacks;
   info.classes = behaviour.classes;
+  if (behaviour.change) behaviour.change(info);
   const TempFolder folder;
   Catch out(stdout, folder.path("out")), err(stderr, folder.path("err"));
   const int code = program_main(static_cast<int>(argv.size()), argv.data(), info, two_classes ? create_sigmoid : create_regression);

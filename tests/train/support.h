@@ -1,7 +1,9 @@
 // What the tests of training share: a softmax regression as Model, folders of generated pictures, a program run in this process.
 #pragma once
+#include <csignal>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -25,11 +27,14 @@ void write(const std::string& path, const std::string& contents);
 
 /// What the fake programs do, to be set by a test and put back by reset().
 struct Behaviour {
-  uint32_t interrupt_at = 0;      // raises SIGINT in that step
+  uint32_t interrupt_at = 0;      // raises `signal` in that step
+  int signal = SIGINT;
+  std::function<void(uint32_t)> at_step;   // before each
   bool interrupt_evaluation = false;
   uint32_t nan_at = 0;            // loss of that step
   std::vector<CallbackInfo> callbacks;
   std::vector<const char*> classes;
+  std::function<void(ModelInfo&)> change;  // of what the program says it is
 };
 extern Behaviour behaviour;
 inline void reset() { behaviour = {}; }
