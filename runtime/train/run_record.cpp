@@ -118,6 +118,12 @@ DataMark mark_of(const Source& source, const std::string& spec) {
   return {source.size(), digest.text()};
 }
 
+std::string difference_text(const DataMark& then, const DataMark& now, const std::string& spec_then, const std::string& spec_now) {
+  if (then.digest.empty() || (then.samples == now.samples && then.digest == now.digest)) return "";
+  if (then.samples != now.samples) return fmt::format("{} had {} samples, and {} has {}", spec_then, then.samples, spec_now, now.samples);
+  return fmt::format("{} has as many samples as {} had, but of other names, sizes or classes", spec_now, spec_then);
+}
+
 RunArgs RunRecord::current() const {
   RunArgs a = args;
   for (const Resume& r : resumes)

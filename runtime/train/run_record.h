@@ -25,6 +25,8 @@ struct RunArgs {
 /// Data told from other data: the number of samples, and a digest of their files' names and sizes, not of where they lie; of SPEC itself where there are none.
 struct DataMark { uint64_t samples = 0; std::string digest; };
 DataMark mark_of(const Source& source, const std::string& spec);
+/// How they differ, for the user; "" when they do not, or nothing is known of `then`.
+std::string difference_text(const DataMark& then, const DataMark& now, const std::string& spec_then, const std::string& spec_now);
 
 /// What another value makes another run of, or only another text: both as they are and as the record has them.
 struct Change { std::string what, before, now; };

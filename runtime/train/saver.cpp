@@ -13,12 +13,22 @@ namespace {
 constexpr const char *kBest = "best.safetensors", *kLast = "last.safetensors", *kResults = "results.csv";
 constexpr double kMostShare = 0.05;   // of the time, for saving
 
+/// A row such as an epoch gives, of no epoch.
+EpochRow columns_of(const ModelInfo& info, bool validation) {
+  EpochRow row;
+  row.values = OutputMetrics(info).values();
+  const size_t trained = row.values.size();
+  for (size_t i = 0; validation && i < trained; ++i) row.values.push_back({"val_" + row.values[i].name, 0});
+  row.values.insert(row.values.end(), {{"lr", 0}, {"seconds", 0}});
+  return row;
+}
+
 }  // namespace
 
-tl::expected<void, std::string> Saver::begin(TrainState& state, const CallbackState& best, const EpochRow& columns) {
+tl::expected<void, std::string> Saver::begin(TrainState& state, const CallbackState& best, bool validation) {
   const std::string rows = table_text(state.history);
   for (const std::string& path : tables_)
-    if (auto written = write_atomically(path, rows.empty() ? table_head(columns) : rows, false); !written) return written;
+    if (auto written = write_atomically(path, rows.empty() ? table_head(columns_of(model_.info(), validation)) : rows, false); !written) return written;
   if (!rows.empty()) {
     if (auto written = write_atomically(folder_.file(kResults), rows, false); !written) return written;
   }

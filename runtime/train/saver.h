@@ -24,7 +24,7 @@ class Saver {
       : model_(model), folder_(folder), metadata_(std::move(metadata)), tables_(std::move(tables)), every_(every) {}
 
   /// Before the first step. Of a resumed run: makes whole what was begun when it ended.
-  tl::expected<void, std::string> begin(TrainState& state, const CallbackState& best, const EpochRow& columns);
+  tl::expected<void, std::string> begin(TrainState& state, const CallbackState& best, bool validation);
   /// It is time to save within the epoch.
   bool due() const;
   /// On the disk when it returns.

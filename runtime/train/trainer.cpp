@@ -36,7 +36,8 @@ class Run {
 
   int run() {
     if (!info_.has_training) return fail(fmt::format("{} was compiled for inference only; compile it without --inference-only to train", info_.name));
-    if (!resolve() || !open_data() || !open_model() || !open_folder()) return 1;
+    if (!resolve() || !open_folder()) return 1;
+    if (!open_data() || !open_model() || !open_tables()) return give_up();
     InterruptGuard interrupts;
     if (!begin()) return 1;
     announce();
@@ -100,11 +101,8 @@ class Run {
 
   /// The data of a resumed run is what it was, wherever it lies.
   bool same_data(const DataMark& then, const DataMark& now, const std::string& spec_then, const std::string& spec_now) {
-    if (then.digest.empty() || (then.samples == now.samples && then.digest == now.digest)) return true;
-    const std::string what = then.samples != now.samples
-                                 ? fmt::format("{} had {} samples, and {} has {}", spec_then, grouped(static_cast<int64_t>(then.samples)), spec_now,
-                                               grouped(static_cast<int64_t>(now.samples)))
-                                 : fmt::format("{} has as many samples as {} had, but of other names, sizes or classes", spec_now, spec_then);
+    const std::string what = difference_text(then, now, spec_then, spec_now);
+    if (what.empty()) return true;
     data_changes_.push_back({"samples of " + spec_now, fmt::format("{}, {}", then.samples, then.digest), fmt::format("{}, {}", now.samples, now.digest)});
     if (o_.accept_data_change) return warn(fmt::format("{}: goes on with other data: {}", o_.resume, what)), true;
     return failed(fmt::format("{}: the data is not what it was: {}; to go on with it all the same: --accept-data-change", o_.resume, what));
@@ -179,21 +177,36 @@ class Run {
     return true;
   }
 
+  /// There is something to resume from now on, although data that takes long to open is not known yet.
   bool open_folder() {
-    if (!folder_) {
-      auto folder = RunFolder::create(o_.out, info_.name);
-      if (!folder) return failed(folder.error());
-      folder_ = std::move(*folder);
-    }
+    if (folder_) return true;
+    std::error_code none;
+    made_ = o_.out.empty() || !std::filesystem::exists(o_.out, none);
+    auto folder = RunFolder::create(o_.out, info_.name);
+    if (!folder) return failed(folder.error());
+    folder_ = std::move(*folder);
+    record_.args = args_;
+    describe_program(record_, info_);
+    const auto written = write_record(*folder_, record_);
+    return written || (give_up(), failed(written.error()));
+  }
+
+  /// A new run that cannot start leaves nothing.
+  int give_up() {
+    if (!o_.resume.empty()) return 1;
+    const std::filesystem::path path = folder_->path();
+    std::error_code ignored;
+    std::filesystem::remove(folder_->file("args.json"), ignored);
+    folder_.reset();
+    if (made_) std::filesystem::remove(path, ignored);                             // nothing is in it
+    if (o_.out.empty()) std::filesystem::remove(path.parent_path(), ignored);     // nor in runs/, if it was the first
+    return 1;
+  }
+
+  bool open_tables() {
     for (const std::string& name : callbacks_->csv()) {
       auto path = folder_->table(name);
-      if (!path) {
-        const std::string empty = o_.resume.empty() ? folder_->path() : "";
-        folder_.reset();
-        std::error_code ignored;
-        if (!empty.empty()) std::filesystem::remove(empty, ignored);
-        return failed(path.error());
-      }
+      if (!path) return failed(path.error());
       if (std::find(tables_.begin(), tables_.end(), *path) == tables_.end()) tables_.push_back(*path);
     }
     return true;
@@ -202,20 +215,12 @@ class Run {
   /// The folder says what the run is and has its state before the first step.
   bool begin() {
     saver_.emplace(*model_, *folder_, weight_metadata(), tables_, o_.save_every);
-    EpochRow columns;
-    columns.values = OutputMetrics(info_).values();
-    const size_t trained = columns.values.size();
-    for (size_t i = 0; valid_source_ && i < trained; ++i) columns.values.push_back({"val_" + columns.values[i].name, 0});
-    columns.values.insert(columns.values.end(), {{"lr", 0}, {"seconds", 0}});
-    if (o_.resume.empty()) {
-      record_.args = args_;
-      describe_program(record_, info_);
-      return saved(write_record(*folder_, record_)) && saved(saver_->begin(state_, callbacks_->best(), columns));
-    }
+    const auto begun = [&] { return saved(saver_->begin(state_, callbacks_->best(), valid_source_ != nullptr)); };
+    if (o_.resume.empty()) return saved(write_record(*folder_, record_)) && begun();
     std::vector<Change> changes = changes_between(before_, args_);
     changes.insert(changes.end(), data_changes_.begin(), data_changes_.end());
     record_.resumes.push_back({utc_now(), state_.epoch, state_.step, std::move(changes)});
-    return saved(saver_->begin(state_, callbacks_->best(), columns)) && saved(write_record(*folder_, record_));
+    return begun() && saved(write_record(*folder_, record_));
   }
 
   void announce() {
@@ -384,6 +389,7 @@ class Run {
   std::vector<Change> data_changes_;         // accepted
   RunRecord record_;
   std::vector<std::string> tables_;          // of the callbacks
+  bool made_ = false;                        // the folder is this run's own making
   std::optional<RunFolder> folder_;
   std::unique_ptr<Source> train_source_, valid_source_;
   std::unique_ptr<Model> model_;
