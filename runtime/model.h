@@ -60,6 +60,8 @@ struct CallbackInfo { const char* kind; const char* monitor; double value; int64
 struct AugmentInfo { const char* kind; const char* mode; double args[4]; };
 struct KeyValue { const char* key; const char* value; };
 
+struct TableColumns;   // runtime/data/source.h
+
 /// The exact bytes an instance takes.
 struct MemoryInfo { size_t weights, slots, train_arena, infer_arena, data_buffers, scratch_per_thread; };
 
@@ -91,6 +93,7 @@ struct ModelInfo {
   std::span<const CallbackInfo> callbacks;
   std::span<const AugmentInfo> augment;
   double macs;                                   // of one sample's forward pass
+  const TableColumns* columns = nullptr;         // as NamedInfo has it from the weights: what tables are read by
   const PortInfo& input() const { return inputs.front(); }
   const PortInfo& output() const { return outputs.front(); }
 };

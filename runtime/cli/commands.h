@@ -1,10 +1,12 @@
 // The commands of a compiled program; each returns its exit code: 0 done, 1 the input is wrong or the work failed.
 #pragma once
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "runtime/core/safetensors.h"
+#include "runtime/data/source.h"
 #include "runtime/model.h"
 
 namespace netc::rt {
@@ -28,7 +30,8 @@ int fail(const ModelInfo&, const std::string& message);
 struct Loaded {
   std::shared_ptr<WeightsFile> file;   // outlives the model
   std::unique_ptr<Model> model;
-  std::vector<std::string> classes;    // as the training data named them; may be empty
+  std::vector<std::string> classes;    // as the weights have them; may be empty
+  std::optional<TableColumns> columns; // of the table that they were trained on
 };
 bool load_for_inference(const ModelInfo&, CreateFn, const std::string& weights, int batch, int threads, Loaded& out);
 

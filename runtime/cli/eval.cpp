@@ -66,7 +66,7 @@ int run_eval(const ModelInfo& info, CreateFn create, const EvalOptions& o) {
   Loaded l;
   const int batch = o.batch > 0 ? o.batch : info.max_batch;
   if (!load_for_inference(info, create, o.weights, batch, o.threads, l)) return 1;
-  const NamedInfo named(info, l.classes);   // labels as in training
+  const NamedInfo named(info, l.classes, l.columns ? &*l.columns : nullptr);   // labels as in training
   auto source = open_source(spec, split, named.info());
   if (!source) return fail(info, source.error());
   auto loader = Loader::create(**source, *l.model, {.batch = batch, .threads = o.threads, .seed = 0, .shuffle = false, .augment = false});

@@ -13,6 +13,7 @@
 #include "runtime/core/weights.h"
 #include "runtime/train/metrics.h"
 #include "runtime/train/trainer.h"
+#include "runtime/train/weights_metadata.h"
 
 namespace netc::rt {
 
@@ -29,8 +30,10 @@ bool load_for_inference(const ModelInfo& info, CreateFn create, const std::strin
   out.model = create({.threads = threads, .max_batch = batch, .training = false, .own_weights = false}, error);
   if (!out.model) return fail(info, error), false;
   if (auto loaded = load_weights(*out.model, *out.file, true); !loaded) return fail(info, loaded.error()), false;
-  const auto classes = out.file->metadata().find("classes");
-  if (classes != out.file->metadata().end()) out.classes = classes_from_metadata(classes->second);
+  auto classes = classes_of(info, *out.file);
+  if (!classes) return fail(info, classes.error()), false;
+  out.classes = std::move(*classes);
+  out.columns = columns_of(*out.file);
   return true;
 }
 

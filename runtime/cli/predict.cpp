@@ -129,8 +129,7 @@ class Predictions {
 /// What `argument` names as a source of data: a SPEC, or a file of rows; "" when it is a path of images, or - for a list.
 std::string spec_of(const std::string& argument) {
   std::error_code none;
-  const std::string ending = std::filesystem::path(argument).extension().string();
-  const bool rows = ending == ".csv" || ending == ".npz" || ending == ".txt", colon = argument.find(':') != std::string::npos && argument.find(':') > 0;
+  const bool rows = !kind_of_file(argument).empty(), colon = argument.find(':') != std::string::npos && argument.find(':') > 0;
   return rows || (colon && !std::filesystem::exists(argument, none)) ? argument : "";
 }
 
@@ -156,7 +155,7 @@ std::vector<std::string> files_of(const ModelInfo& info, const std::vector<std::
 bool open_sources(const ModelInfo& info, const Loaded& l, const std::vector<std::string>& arguments, std::vector<std::unique_ptr<Source>>& out) {
   ModelInfo bare = info;
   bare.labels = {}, bare.losses = {};
-  const NamedInfo named(bare, l.classes);
+  const NamedInfo named(bare, l.classes, l.columns ? &*l.columns : nullptr);
   for (const std::string& a : arguments) {
     const std::string spec = spec_of(a);
     if (spec.empty()) continue;

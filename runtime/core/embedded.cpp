@@ -42,7 +42,16 @@ Status Embedded::load(const char* path) noexcept {
   try {
     auto file = WeightsFile::open(path);
     if (!file) return fail(Status::file, "%s", file.error().c_str());
+    const auto classes = classes_of(info(), **file);
+    if (!classes) return fail(Status::file, "%s", classes.error().c_str());
+    if (!in_order(info(), *classes)) {
+      return fail(Status::file, "%s: the classes of these weights are in another order than the library's; compile it with -D 'classes=%s'", path,
+                  classes_metadata(*classes).c_str());
+    }
     if (auto loaded = load_weights(*model_, **file, !training_); !loaded) return fail(Status::file, "%s", loaded.error().c_str());
+    of_data_.clear();
+    for (const char* key : {"classes", "columns"})
+      if (const auto at = (*file)->metadata().find(key); at != (*file)->metadata().end()) of_data_[key] = at->second;
     file_ = training_ ? nullptr : *file;
     ready_ = true;
     return Status::ok;
@@ -55,7 +64,7 @@ Status Embedded::save(const char* path) noexcept {
   if (!path) return fail(Status::argument, "no path was given");
   if (!ready_) return fail(Status::state, "there are no weights to save: load or initialise them first");
   try {
-    if (auto saved = save_weights(*model_, path); !saved) return fail(Status::file, "%s", saved.error().c_str());
+    if (auto saved = save_weights(*model_, path, of_data_); !saved) return fail(Status::file, "%s", saved.error().c_str());
     return Status::ok;
   } catch (const std::exception& x) {
     return fail(Status::memory, "%s: %s", path, x.what());

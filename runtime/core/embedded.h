@@ -1,6 +1,7 @@
 // A network inside an application: what the C interface of a compiled library does. No exception leaves it; nothing is allocated after open() but by load and save.
 #pragma once
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <string>
 
@@ -48,6 +49,7 @@ class Embedded {
 
   std::unique_ptr<Model> model_;
   std::shared_ptr<WeightsFile> file_;   // bound: must live as long as the model reads it
+  std::map<std::string, std::string> of_data_;   // what the loaded weights remember of the data they were trained on
   int max_batch_ = 0;
   bool training_ = false, ready_ = false;
   uint32_t step_ = 0, seed_ = 1;

@@ -137,7 +137,7 @@ void sweep_leftovers(const std::string& folder, const std::string& name) {
 }
 
 tl::expected<std::string, std::string> read_file(const std::string& path, size_t limit) {
-  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);   // a pipe that nobody writes to must not hold it up
   const auto failed = [&](std::string why) {
     if (fd >= 0) ::close(fd);
     return tl::make_unexpected(fmt::format("{}: {}", path, why));
@@ -146,6 +146,7 @@ tl::expected<std::string, std::string> read_file(const std::string& path, size_t
   struct stat info;
   if (::fstat(fd, &info) != 0) return failed(fmt::format("cannot read: {}", std::strerror(errno)));
   if (S_ISDIR(info.st_mode)) return failed("is a folder");
+  if (!S_ISREG(info.st_mode)) return failed("is a device, a pipe or a socket, not a file");
   std::string text;
   char buffer[65536];
   for (;;) {

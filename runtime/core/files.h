@@ -25,7 +25,7 @@ tl::expected<void, std::string> sync_file(const std::string& path);
 /// Removes the temporary files that killed processes left in `folder` for a file called `name`; "": for any. Nobody may be writing there.
 void sweep_leftovers(const std::string& folder, const std::string& name = "");
 
-/// The whole file; an error when it is longer than `limit` bytes.
+/// The whole file; an error when it is longer than `limit` bytes, or no regular file.
 tl::expected<std::string, std::string> read_file(const std::string& path, size_t limit = size_t{64} << 20);
 
 }  // namespace netc::rt

@@ -1,16 +1,20 @@
 #include "runtime/core/weights.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <filesystem>
+#include <nlohmann/json.hpp>
 #include <numbers>
 #include <string_view>
 #include <system_error>
 #include <thread>
 #include <vector>
+
+#include "runtime/core/unicode.h"
 
 namespace netc::rt {
 namespace {
@@ -137,6 +141,22 @@ struct Match { size_t variable; const TensorView* tensor; };
 /// "base." is the layer base.
 std::string layer_of(std::string_view prefix) { return std::string(prefix.substr(0, prefix.size() - 1)); }
 
+std::string json_text(const nlohmann::json& j) { return j.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace); }
+
+/// "-D width=64 -D depth=18": what the file's program was compiled with and this one not; "" when nothing differs, or the file does not say.
+std::string other_hyperparameters(const ModelInfo& info, const WeightsFile& file) {
+  const auto at = file.metadata().find("hyperparameters");
+  const nlohmann::json theirs = at == file.metadata().end() ? nlohmann::json() : nlohmann::json::parse(at->second, nullptr, false);
+  std::string s;
+  for (const KeyValue& h : info.hyperparameters) {
+    if (!theirs.is_object() || !theirs.contains(h.key) || !theirs[h.key].is_string()) continue;
+    const auto value = theirs[h.key].get<std::string>();
+    const bool quote = value.find_first_of(" [\"'") != std::string::npos;
+    if (value != h.value) s += fmt::format("{}-D {}{}={}{}", s.empty() ? "" : " ", quote ? "'" : "", h.key, value, quote ? "'" : "");
+  }
+  return s;
+}
+
 /// Every weight and state whose name begins with `prefix` with the tensor that is called like the rest; where there is no such, with that of the whole name.
 tl::expected<std::vector<Match>, std::string> match(const ModelInfo& info, const WeightsFile& file, std::string_view prefix) {
   std::vector<Match> matches;
@@ -163,7 +183,9 @@ tl::expected<std::vector<Match>, std::string> match(const ModelInfo& info, const
   if (wrong == 0) return matches;
   if (wrong > 5) problems += fmt::format("\n  and {} more", wrong - 5);
   const std::string whose = prefix.empty() ? info.net : layer_of(prefix);
-  const std::string remedy = prefix.empty() ? matches.empty() ? "the file is of another network"
+  const std::string compiled = other_hyperparameters(info, file);
+  const std::string remedy = !compiled.empty() ? "they were trained in a program compiled with " + compiled
+                             : prefix.empty() ? matches.empty() ? "the file is of another network"
                                                               : "the weights are of another version of the network: train again, or compile the version they are of"
                              : named == 0     ? "the file is of another network: its tensors are not called as in " + whose
                                               : "the file is of another version of " + whose + ": train that again, or compile with the version it is of";
@@ -231,6 +253,42 @@ tl::expected<std::vector<std::string>, std::string> load_initial_weights(Model& 
   return paths;
 }
 
+std::string classes_metadata(const std::vector<std::string>& classes) {
+  return json_text(classes);
+}
+
+std::vector<std::string> classes_from_metadata(const std::string& text) {
+  std::vector<std::string> classes;
+  const nlohmann::json j = nlohmann::json::parse(text, nullptr, false);
+  if (!j.is_array()) return {};
+  for (const nlohmann::json& name : j) {
+    if (!name.is_string()) return {};
+    classes.push_back(name.get<std::string>());
+  }
+  return classes;
+}
+
+tl::expected<std::vector<std::string>, std::string> classes_of(const ModelInfo& info, const WeightsFile& file) {
+  const auto at = file.metadata().find("classes");
+  std::vector<std::string> classes = at == file.metadata().end() ? std::vector<std::string>{} : classes_from_metadata(at->second);
+  if (classes.empty() || info.classes.empty()) return classes;
+  const auto sorted = [](auto list) {
+    std::vector<std::string> names;
+    for (const auto& name : list) names.push_back(nfc(name));
+    std::sort(names.begin(), names.end());
+    return names;
+  };
+  if (sorted(info.classes) == sorted(classes)) return classes;
+  return tl::make_unexpected(fmt::format("{}: these weights tell the classes [{}] apart, but the program was compiled for [{}]; compile it with -D 'classes=[{}]', or give "
+                                         "weights of its own classes", file.path(), fmt::join(classes, ", "), fmt::join(info.classes, ", "), fmt::join(classes, ", ")));
+}
+
+bool in_order(const ModelInfo& info, const std::vector<std::string>& classes) {
+  for (size_t i = 0; i < std::min(classes.size(), info.classes.size()); ++i)
+    if (nfc(classes[i]) != nfc(info.classes[i])) return false;
+  return true;
+}
+
 tl::expected<void, std::string> save_weights(Model& model, const std::string& path, const std::map<std::string, std::string>& more, bool durable) {
   const ModelInfo& info = model.info();
   std::vector<TensorView> tensors;
@@ -243,7 +301,13 @@ tl::expected<void, std::string> save_weights(Model& model, const std::string& pa
   }
   const auto text = [](const char* s) { return std::string(s == nullptr ? "" : s); };
   std::map<std::string, std::string> metadata = {{"net", text(info.net)}, {"program", text(info.name)}, {"source_hash", text(info.source_hash)}};
-  metadata.insert(more.begin(), more.end());
+  nlohmann::json hyperparameters = nlohmann::json::object(), outputs = nlohmann::json::array();
+  for (const KeyValue& h : info.hyperparameters) hyperparameters[text(h.key)] = text(h.value);
+  for (const PortInfo& p : info.outputs) outputs.push_back(text(p.name));
+  metadata["hyperparameters"] = json_text(hyperparameters);
+  metadata["outputs"] = json_text(outputs);
+  if (!info.classes.empty()) metadata["classes"] = classes_metadata({info.classes.begin(), info.classes.end()});
+  for (const auto& [key, value] : more) metadata[key] = value;
   return write_safetensors(path, std::move(tensors), std::move(metadata), durable);
 }
 

@@ -27,7 +27,16 @@ tl::expected<void, std::string> load_weights(Model& model, const WeightsFile& fi
 /// another shape; the model is then unchanged.
 tl::expected<std::vector<std::string>, std::string> load_initial_weights(Model& model);
 
-/// Writes every weight and state, not the optimiser's slots, with the program's name and source hash as metadata, and `more`.
+/// The classes' names as weight files carry them ("classes" of their metadata), and back; anything damaged: none.
+std::string classes_metadata(const std::vector<std::string>& classes);
+std::vector<std::string> classes_from_metadata(const std::string& text);
+
+/// The classes that `file` was trained on, in its order, which its outputs have; none: it does not say. An error where the net names other ones.
+tl::expected<std::vector<std::string>, std::string> classes_of(const ModelInfo& info, const WeightsFile& file);
+/// Whether each class has the place that the net gives it, where both name them.
+bool in_order(const ModelInfo& info, const std::vector<std::string>& classes);
+
+/// Writes every weight and state, not the optimiser's slots. Metadata: the net, the program, the source's hash, hyperparameters, classes, outputs, and `more`.
 tl::expected<void, std::string> save_weights(Model& model, const std::string& path, const std::map<std::string, std::string>& more = {}, bool durable = true);
 
 }  // namespace netc::rt

@@ -24,10 +24,12 @@ class Rows final : public Source {
   std::vector<std::string> class_names;
   std::vector<int> class_indices;                  // of each row; empty: none
   std::string spec, about;                         // "csv:iris.csv"; "120 rows of 5 columns"
+  TableColumns table;                              // none: arrays
   std::vector<size_t> lines;                       // of each row in its file; empty: rows are counted from 0
 
   size_t size() const override { return rows.size(); }
   const std::vector<std::string>& classes() const override { return class_names; }
+  const TableColumns* columns() const override { return table.inputs.empty() ? nullptr : &table; }
   int class_of(size_t i) const override { return class_indices.empty() ? -1 : class_indices[rows[i]]; }
   std::string name(size_t i) const override {
     return lines.empty() ? fmt::format("{} sample {}", spec, rows[i]) : fmt::format("{} line {}", spec, lines[rows[i]]);

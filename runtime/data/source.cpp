@@ -8,6 +8,8 @@
 #include <numeric>
 
 #include "runtime/data/augment.h"
+#include "runtime/data/csv_table.h"
+#include "runtime/core/unicode.h"
 
 namespace netc::rt {
 namespace {
@@ -49,11 +51,10 @@ std::string nearest_kind(const std::string& kind) {
 struct Named { std::string kind, rest; };
 Named named(const std::string& spec) {
   std::error_code none;
-  const std::filesystem::path path = spec;
+  const std::string path = table_path(spec);
   if (std::filesystem::exists(path, none)) {
-    const std::string ending = path.extension().string();
-    const bool file = std::filesystem::is_regular_file(path, none);
-    return {file && ending == ".csv" ? "csv" : file && ending == ".npz" ? "npy" : file && ending == ".txt" ? "text" : "folder", spec};
+    const std::string kind = std::filesystem::is_directory(path, none) ? "" : kind_of_file(path);
+    return {kind.empty() ? "folder" : kind, spec};
   }
   const size_t colon = spec.find(':');
   const bool word = colon != std::string::npos && colon > 0 && std::all_of(spec.begin(), spec.begin() + static_cast<std::ptrdiff_t>(colon), [](char c) {
@@ -74,6 +75,11 @@ tl::expected<std::unique_ptr<Source>, std::string> open_source(const std::string
       fmt::format("{}: there is no data kind '{}'{}; it is {}", spec, kind, near.empty() ? "" : fmt::format(", did you mean {}:?", near), kAll));
 } catch (const std::exception& e) {   // bad_alloc, and what the standard library's file system throws
   return tl::make_unexpected(fmt::format("{}: cannot open: {}", spec, e.what()));
+}
+
+std::string kind_of_file(const std::string& path) {
+  const std::string ending = std::filesystem::path(table_path(path)).extension().string();
+  return ending == ".csv" || ending == ".tsv" ? "csv" : ending == ".npz" ? "npy" : ending == ".txt" ? "text" : "";
 }
 
 bool holds_out(const std::string& spec) {
@@ -97,19 +103,32 @@ std::vector<size_t> part_of(size_t n, Split split) {
   return part;
 }
 
+bool same_class(const std::string& a, const std::string& b) { return a == b || nfc(a) == nfc(b); }
+
+bool names_classes(const ModelInfo& info) {
+  return !info.classes.empty() && std::any_of(info.hyperparameters.begin(), info.hyperparameters.end(), [](const KeyValue& h) {
+    return std::string_view(h.key) == "classes" && h.value[0] == '[';
+  });
+}
+
 tl::expected<ClassMap, std::string> match_classes(const std::vector<std::string>& own, bool by_position, const std::string& spec, const ModelInfo& info) {
   ClassMap map;
   map.labels.resize(own.size());
   std::iota(map.labels.begin(), map.labels.end(), 0);
   map.names.assign(info.classes.begin(), info.classes.end());
+  std::vector<std::string> names;
+  for (const std::string& name : own) {
+    if (std::string normal = nfc(name); std::find(names.begin(), names.end(), normal) == names.end()) names.push_back(std::move(normal));
+    else return tl::make_unexpected(fmt::format("{}: has the class {} twice, written with other bytes for the same characters; rename one, or put them together", spec, normal));
+  }
   if (map.names.empty()) {
-    map.names = own;
+    map.names = std::move(names);
     return map;
   }
   std::vector<std::string> foreign;
   for (size_t i = 0; i < own.size(); ++i) {
-    const auto at = std::find(map.names.begin(), map.names.end(), own[i]);
-    if (at == map.names.end()) foreign.push_back(own[i]);
+    const auto at = std::find_if(map.names.begin(), map.names.end(), [&](const std::string& n) { return same_class(n, names[i]); });
+    if (at == map.names.end()) foreign.push_back(names[i]);
     else map.labels[i] = static_cast<int>(at - map.names.begin());
   }
   if (foreign.empty()) return map;
@@ -117,8 +136,13 @@ tl::expected<ClassMap, std::string> match_classes(const std::vector<std::string>
     std::iota(map.labels.begin(), map.labels.end(), 0);
     return map;
   }
-  return tl::make_unexpected(fmt::format("{}: the net's classes are [{}], but the data has [{}]; compile with -D classes=... for these, or give other data",
-                                         spec, fmt::join(map.names, ", "), fmt::join(own, ", ")));
+  if (names_classes(info)) {
+    return tl::make_unexpected(fmt::format("{}: the net's classes are [{}], but the data has [{}]; compile with -D 'classes=[{}]' for these, or give other data", spec,
+                                           fmt::join(map.names, ", "), fmt::join(names, ", "), fmt::join(names, ", ")));
+  }
+  return tl::make_unexpected(fmt::format("{}: the net was trained on the classes [{}], but here there {} {} as well; leave out what is of {}, or train on data that has all",
+                                         spec, fmt::join(map.names, ", "), foreign.size() == 1 ? "is" : "are", fmt::join(foreign, ", "),
+                                         foreign.size() == 1 ? "it" : "them"));
 }
 
 }  // namespace netc::rt

@@ -32,6 +32,12 @@ struct Sample {
   std::string path;                                // the file it was read from; "" when it has none of its own
 };
 
+/// The columns of a table in the order in which the ports take them. Those that training had are kept with the weights; later tables are read by their names.
+struct TableColumns {
+  std::vector<std::string> inputs, labels, others; // others: no port took them
+  std::vector<double> fills;                       // of each of `inputs`: what a missing value becomes; empty: it is an error
+};
+
 /// Samples by index, for the ports of the net it was opened for. Every function is thread-safe; the samples never change.
 class Source {
  public:
@@ -41,6 +47,8 @@ class Source {
   virtual tl::expected<void, std::string> read(size_t index, Sample& out) const = 0;
   /// The names of the classes of the first label that is a class, in the order of its indices; none when nothing is classified, or nothing names the classes.
   virtual const std::vector<std::string>& classes() const = 0;
+  /// Null: the data is no table.
+  virtual const TableColumns* columns() const { return nullptr; }
   /// The class of sample `index`, known without reading it; -1 when it has none.
   virtual int class_of(size_t index) const { return -1; }
   /// What to call sample `index` in messages: its file, or "mnist train 17".
@@ -60,10 +68,13 @@ inline bool trains(Split s) { return s == Split::train || s == Split::held_in; }
 /// True when the two splits of a run are parts of one SPEC.
 bool holds_out(const std::string& spec);
 
-/// Opens what SPEC names, a KIND:... or a path (a folder of classes, FILE.csv, FILE.npz, FILE.txt), for the inputs and labels of `info`. Labels follow
+/// Opens what SPEC names, a KIND:... or a path (a folder of classes, FILE.csv, FILE.tsv, FILE.npz, FILE.txt), for the inputs and labels of `info`. Labels follow
 /// info.classes where the net names its classes. Errors (nothing there, damaged, ports that the data has nothing for, classes that do not match, unknown
 /// kind) say what to do.
 tl::expected<std::unique_ptr<Source>, std::string> open_source(const std::string& spec, Split split, const ModelInfo& info);
+
+/// The kind of data that a file's ending tells, "csv", "npy" or "text", whatever options follow it; "": none.
+std::string kind_of_file(const std::string& path);
 
 /// The image files of `path`: itself, or all below it when it is a folder, sorted; .jpg, .jpeg and .png in any case.
 tl::expected<std::vector<std::string>, std::string> list_images(const std::string& path);
@@ -86,6 +97,12 @@ Opened open_synthetic_values(const std::string& kind, size_t count, Split split,
 struct ClassMap { std::vector<std::string> names; std::vector<int> labels; };
 /// By name when the net has all of `own`; by position when their numbers are equal and `by_position`. Otherwise an error that lists both.
 tl::expected<ClassMap, std::string> match_classes(const std::vector<std::string>& own, bool by_position, const std::string& spec, const ModelInfo& info);
+
+/// The same name, whatever Unicode form each is in.
+bool same_class(const std::string& a, const std::string& b);
+
+/// Whether the net itself names its classes, so that others need another program; else its data does.
+bool names_classes(const ModelInfo& info);
 
 /// The samples of one part of `n` when a fifth, at least one, is held out: chosen by a hash of their number. All, in order, for train and test.
 std::vector<size_t> part_of(size_t n, Split split);

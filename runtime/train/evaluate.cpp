@@ -29,10 +29,11 @@ std::string validation_spec(const ModelInfo& info, const std::string& data, bool
   return holds_out(data) ? data : "";
 }
 
-NamedInfo::NamedInfo(const ModelInfo& info, const std::vector<std::string>& classes) : info_(info) {
+NamedInfo::NamedInfo(const ModelInfo& info, const std::vector<std::string>& classes, const TableColumns* columns) : info_(info) {
+  info_.columns = columns;
   bool fits = info.labels.empty();   // of one label at least the net tells so many apart
   for (size_t i = 0; i < info.labels.size(); ++i) fits |= classes_at(info, i) >= static_cast<int64_t>(classes.size());
-  if (!info.classes.empty() || classes.empty() || !fits) return;
+  if (classes.empty() || !fits) return;
   names_ = classes;
   for (const std::string& name : names_) pointers_.push_back(name.c_str());
   info_.classes = pointers_;

@@ -66,25 +66,10 @@ int classes_of(const PortInfo& output, const PortInfo& label) {
   return classes_of(static_cast<int>(output.dims[output.rank - 1]));
 }
 
-std::string classes_metadata(const std::vector<std::string>& classes) {
-  return nlohmann::json(classes).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
-}
-
-std::vector<std::string> classes_from_metadata(const std::string& text) {
-  std::vector<std::string> classes;
-  const nlohmann::json j = nlohmann::json::parse(text, nullptr, false);
-  if (!j.is_array()) return {};
-  for (const nlohmann::json& name : j) {
-    if (!name.is_string()) return {};
-    classes.push_back(name.get<std::string>());
-  }
-  return classes;
-}
-
 std::string class_name(const ModelInfo& info, const std::vector<std::string>& of_data, int index) {
   const size_t i = static_cast<size_t>(index);
-  if (i < info.classes.size()) return info.classes[i];
   if (i < of_data.size()) return of_data[i];
+  if (i < info.classes.size()) return info.classes[i];
   return fmt::format("{}", index);
 }
 

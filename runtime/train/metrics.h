@@ -37,12 +37,8 @@ int answer_of(const float* row, int outputs, float threshold = 0.5f);
 inline int classes_of(int outputs) { return outputs == 1 ? 2 : outputs; }
 /// The same of an output and its label: of f32[..., C] with one class index for each row, i32[...]; 0 when the label is no class index.
 int classes_of(const PortInfo& output, const PortInfo& label);
-/// The class's name: the net's, else the data's, else its number.
+/// The class's name: that of the data or of the weights, which have an order of their own, else the net's, else its number.
 std::string class_name(const ModelInfo& info, const std::vector<std::string>& of_data, int index);
-
-/// The classes' names as weight files carry them ("classes" of their metadata), and back; anything damaged: none.
-std::string classes_metadata(const std::vector<std::string>& classes);
-std::vector<std::string> classes_from_metadata(const std::string& text);
 
 struct NamedValue { std::string name; double value; };
 

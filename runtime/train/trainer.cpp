@@ -10,6 +10,7 @@
 #include <filesystem>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <nlohmann/json.hpp>
 
 #include "runtime/core/weights.h"
@@ -22,6 +23,7 @@
 #include "runtime/train/run_record.h"
 #include "runtime/train/saver.h"
 #include "runtime/train/state.h"
+#include "runtime/train/weights_metadata.h"
 
 namespace netc::rt {
 namespace {
@@ -116,15 +118,37 @@ class Run {
       out = std::move(*source);
       return true;
     };
-    if (!open(args_.data, parted ? Split::held_in : Split::train, info_, train_source_)) return false;
+    if (!open_training_data(parted ? Split::held_in : Split::train)) return false;
     if (!args_.valid.empty()) {
-      const NamedInfo named(info_, train_source_->classes());
+      const NamedInfo named(info_, train_source_->classes(), train_source_->columns());
       if (!open(args_.valid, parted ? Split::held_out : Split::test, named.info(), valid_source_)) return false;
     }
     const DataMark data = mark_of(*train_source_, args_.data), valid = valid_source_ ? mark_of(*valid_source_, args_.valid) : DataMark{};
     const bool same = same_data(record_.data, data, before_.data, args_.data) && same_data(record_.valid, valid, before_.valid, args_.valid);
     record_.data = data, record_.valid = valid;
     return same;
+  }
+
+  /// Labels and columns are those of the weights that it goes on from. Where the data has other classes than weights whose program named none, it is new.
+  bool open_training_data(Split split) {
+    const std::string last = o_.resume.empty() ? "" : folder_->file("last.safetensors");
+    const std::string& from = !last.empty() && std::filesystem::exists(last) ? last : args_.weights;
+    const auto file = from.empty() ? tl::make_unexpected(from) : WeightsFile::open(from);
+    auto source = open_source(args_.data, split, info_);
+    if (file) {
+      const auto classes = classes_of(info_, **file);
+      const std::optional<TableColumns> columns = columns_of(**file);
+      const std::vector<std::string> none;
+      const NamedInfo before(info_, classes ? *classes : none, columns ? &*columns : nullptr);
+      auto same = open_source(args_.data, split, before.info());
+      if (same || !source || !o_.resume.empty()) source = std::move(same);
+      if (source && classes && !classes->empty() && source->get()->classes() != *classes)
+        notes_.push_back(fmt::format("{} is of other classes: [{}]", from, fmt::join(*classes, ", ")));
+      else if (!classes) notes_.push_back(classes.error());
+    }
+    if (!source) return failed(source.error());
+    train_source_ = std::move(*source);
+    return true;
   }
 
   bool open_model() {
@@ -241,6 +265,7 @@ class Run {
     progress_.note(train_source_->describe());
     if (valid_source_) progress_.note("validation on " + valid_source_->describe());
     for (size_t i = 0; i < started_from_.size(); ++i) progress_.note(fmt::format("{}* starts from {}", info_.initial_weights[i].prefix, started_from_[i]));
+    for (const std::string& note : notes_) progress_.note(note);
     if (!o_.resume.empty()) progress_.note(fmt::format("resuming {} after epoch {}, step {}", folder_->path(), state_.epoch, state_.step));
     if (state_.stopped) {
       progress_.closing(fmt::format("nothing is left to train: early stopping ended the run after epoch {}; to go on, ask for more epochs than {}: --epochs N",
@@ -250,7 +275,7 @@ class Run {
     }
   }
 
-  std::map<std::string, std::string> weight_metadata() const { return {{"classes", classes_metadata(train_source_->classes())}}; }
+  std::map<std::string, std::string> weight_metadata() const { return data_metadata(*train_source_); }
 
   int epochs(const InterruptGuard& interrupts) {
     OutputMetrics metrics(info_);
@@ -398,6 +423,7 @@ class Run {
   std::optional<Saver> saver_;
   TrainState state_;
   std::vector<std::string> started_from_;    // the files of info_.initial_weights
+  std::vector<std::string> notes_;
   size_t reported_ = 0;
 };
 

@@ -53,10 +53,11 @@ EvalResult evaluate(Model& model, Loader& loader, const std::function<bool()>& s
 /// The spec a run validates on, and "" when there is none; see TrainOptions::valid. `data_given`: the training data was named on the command line.
 std::string validation_spec(const ModelInfo& info, const std::string& data, bool data_given, const std::string& valid);
 
-/// What a net is when the data it was trained on named its classes: data opened with it gets the same labels. The net's own names come first.
+/// A net with the classes and columns that it was trained on: data opened with it gets the same labels, and tables are read by the same names. `columns`: null, or
+/// outlives it.
 class NamedInfo {
  public:
-  NamedInfo(const ModelInfo& info, const std::vector<std::string>& classes);
+  NamedInfo(const ModelInfo& info, const std::vector<std::string>& classes, const TableColumns* columns);
   NamedInfo(const NamedInfo&) = delete;
   NamedInfo& operator=(const NamedInfo&) = delete;
   const ModelInfo& info() const { return info_; }
