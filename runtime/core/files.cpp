@@ -44,16 +44,6 @@ std::string temporary_for(const std::string& path, Make&& make) {
   }
 }
 
-/// The file that a temporary one was to become; "" for all others.
-std::string_view meant_by(std::string_view name) {
-  const size_t at = name.rfind(kTemporary);
-  if (at == std::string_view::npos || at == 0) return {};
-  const std::string_view numbers = name.substr(at + kTemporary.size());
-  const size_t dot = numbers.find('.');
-  const auto digits = [](std::string_view s) { return !s.empty() && std::all_of(s.begin(), s.end(), [](char c) { return c >= '0' && c <= '9'; }); };
-  return dot != std::string_view::npos && digits(numbers.substr(0, dot)) && digits(numbers.substr(dot + 1)) ? name.substr(0, at) : std::string_view{};
-}
-
 bool synced(int fd) { return ::fsync(fd) == 0 || errno == EINVAL || errno == ENOTSUP; }   // not every file system can
 
 }  // namespace
@@ -125,6 +115,15 @@ tl::expected<void, std::string> sync_file(const std::string& path) {
   if (fd >= 0) ::close(fd);
   if (done) return {};
   return tl::make_unexpected(fmt::format("{}: cannot write to the disk: {}", path, std::strerror(reason)));
+}
+
+std::string_view meant_by(std::string_view name) {
+  const size_t at = name.rfind(kTemporary);
+  if (at == std::string_view::npos || at == 0) return {};
+  const std::string_view numbers = name.substr(at + kTemporary.size());
+  const size_t dot = numbers.find('.');
+  const auto digits = [](std::string_view s) { return !s.empty() && std::all_of(s.begin(), s.end(), [](char c) { return c >= '0' && c <= '9'; }); };
+  return dot != std::string_view::npos && digits(numbers.substr(0, dot)) && digits(numbers.substr(dot + 1)) ? name.substr(0, at) : std::string_view{};
 }
 
 void sweep_leftovers(const std::string& folder, const std::string& name) {

@@ -22,6 +22,8 @@ tl::expected<void, std::string> append_to_file(const std::string& path, std::str
 /// What was written to a file, or made in a folder, without being synced reaches the disk.
 tl::expected<void, std::string> sync_file(const std::string& path);
 
+/// The file that the temporary file `name` was to become; "" when it is no such file.
+std::string_view meant_by(std::string_view name);
 /// Removes the temporary files that killed processes left in `folder` for a file called `name`; "": for any. Nobody may be writing there.
 void sweep_leftovers(const std::string& folder, const std::string& name = "");
 

@@ -24,7 +24,8 @@ constexpr const char* kOwn[] = {"args.json", "results.csv", "report.html", "best
 /// Nothing is in it but what a process leaves that is killed before args.json is there.
 bool unused(const std::string& path, std::error_code& error) {
   for (auto it = fs::directory_iterator(path, error); !error && it != fs::directory_iterator(); it.increment(error)) {
-    if (it->path().filename() != RunLock::kFile || !it->is_regular_file(error)) return false;
+    const std::string name = it->path().filename().string();
+    if ((name != RunLock::kFile && meant_by(name) != kOwn[0]) || !it->is_regular_file(error)) return false;
   }
   return !error;
 }
@@ -51,12 +52,12 @@ tl::expected<RunFolder, std::string> RunFolder::create(const std::string& out, c
     const auto taken = [&] {
       return tl::make_unexpected(fmt::format("{}: is not empty; continue that run with --resume, or name another folder with --out", out));
     };
-    sweep_leftovers(path.string(), kOwn[0]);
     if (!unused(path.string(), error) && !error && !fs::exists(path / RunLock::kFile)) return taken();
     if (error) return failed(path);
     auto lock = RunLock::take(path.string());
     if (!lock) return tl::make_unexpected(lock.error());
     if (!unused(path.string(), error)) return error ? failed(path) : taken();
+    sweep_leftovers(path.string());
     return RunFolder(path.string(), std::move(*lock));
   }
   fs::create_directories("runs", error);

@@ -60,6 +60,7 @@ class Run {
     if (!o_.resume.empty()) {
       if (!take_up()) return false;
     } else {
+      if (o_.accept_data_change) return failed("--accept-data-change is for a run that is resumed: --resume DIR");
       args_.data = o_.data.empty() && info_.data_train ? info_.data_train : o_.data;
       args_.valid = validation_spec(info_, args_.data, !o_.data.empty(), o_.valid);
       args_.weights = o_.weights;

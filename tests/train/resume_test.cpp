@@ -201,6 +201,8 @@ TEST_CASE("a resumed run is the run that it was: what decides its bits cannot be
     CHECK(state == s.file("run/state/state.json"));
     CHECK_FALSE(fs::exists(s.folder.path("run/lock")));
   }
+  CHECK(has(s.train("new", {"--accept-data-change"}).err, "--resume DIR"));
+  CHECK_FALSE(fs::exists(s.folder.path("new")));
   const std::vector<Variant> accepted = {
       {"another name, machine and compiler", [](ModelInfo& m) { m.name = "other", m.target = "x86-64-avx512", m.compiler_version = "9"; }, {}, {}},
       {"threads", {}, {"--threads", "3"}, {"threads"}},
@@ -239,7 +241,9 @@ TEST_CASE("one process at a time has a run's folder") {
     CHECK(has(o.err, "process " + std::to_string(getpid()) + " on "));
     fs::create_directory(s.folder.path("new"));
     const auto begun = RunLock::take(s.folder.path("new"));
+    write(s.folder.path("new/args.json.tmp.1.0"), "{");   // is being written
     CHECK(has(s.train("new").err, "is training here"));
+    CHECK(s.file("new/args.json.tmp.1.0") == "{");
   }
   CHECK_FALSE(fs::exists(s.folder.path("run/lock")));
   write(s.folder.path("run/lock"), "process 1 on a machine that was switched off\n");
