@@ -29,7 +29,8 @@ tl::expected<void, std::string> Saver::begin(TrainState& state, const CallbackSt
   const std::string rows = table_text(state.history);
   for (const std::string& path : tables_)
     if (auto written = write_atomically(path, rows.empty() ? table_head(columns_of(model_.info(), validation)) : rows, false); !written) return written;
-  if (!rows.empty()) {
+  std::error_code none;
+  if (!rows.empty() || std::filesystem::exists(folder_.file(kResults), none)) {
     if (auto written = write_atomically(folder_.file(kResults), rows, false); !written) return written;
   }
   if (auto written = write_state(state, true); !written) return written;
@@ -48,7 +49,7 @@ tl::expected<void, std::string> Saver::close_epoch(TrainState& state, bool best)
   const std::vector<NamedValue>& columns = state.history.front().values;
   const auto add = [&](const std::string& path) {
     std::error_code error;
-    const bool there = std::filesystem::exists(path, error);
+    const bool there = std::filesystem::file_size(path, error) > 0 && !error;
     return there ? append_to_file(path, table_line(columns, row), false) : write_atomically(path, table_text(state.history), false);
   };
   if (auto added = add(folder_.file(kResults)); !added) return added;
@@ -57,7 +58,7 @@ tl::expected<void, std::string> Saver::close_epoch(TrainState& state, bool best)
   return {};
 }
 
-tl::expected<void, std::string> Saver::settle() {
+tl::expected<void, std::string> Saver::settle(TrainState& state) {
   for (const char* folder : {"state", "."}) {
     std::error_code error;
     const std::string path = folder_.file(folder);
@@ -68,6 +69,7 @@ tl::expected<void, std::string> Saver::settle() {
     if (auto synced = sync_file(path); !synced) return synced;
   }
   best_unsynced_ = false;
+  settle_state(folder_, state);
   return {};
 }
 

@@ -32,7 +32,7 @@ class Saver {
   /// After an epoch; `best`: it is the best one.
   tl::expected<void, std::string> close_epoch(TrainState& state, bool best);
   /// After the last one: all of the folder is on the disk.
-  tl::expected<void, std::string> settle();
+  tl::expected<void, std::string> settle(TrainState& state);
 
  private:
   using Clock = std::chrono::steady_clock;

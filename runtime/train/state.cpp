@@ -21,6 +21,7 @@ using nlohmann::json;
 
 constexpr int kFormat = 2;                         // of state.json
 constexpr const char* kState = "state/state.json";
+constexpr const char* kSynced = "state/synced.json";   // what state.json was when all it names was on the disk
 constexpr const char* kHistory = "state/history.jsonl";
 
 /// A checksum of all that an instance holds of the run: files that others wrote into do not pass for those that were saved.
@@ -146,18 +147,22 @@ std::string lines_of(const std::vector<EpochRow>& rows, size_t first) {
   return text;
 }
 
-/// Removes the tensors' files of other moments.
-void sweep_tensors(const RunFolder& folder, const std::string& weights, const std::string& slots) {
+std::string weights_of(uint32_t step) { return fmt::format("weights-{}.safetensors", step); }
+std::string slots_of(uint32_t step) { return fmt::format("slots-{}.safetensors", step); }
+
+/// Removes the tensors' files of other moments than these two.
+void sweep_tensors(const RunFolder& folder, uint32_t newest, uint32_t synced) {
   std::error_code error, ignored;
   for (auto it = fs::directory_iterator(folder.file("state"), error); !error && it != fs::directory_iterator(); it.increment(error)) {
     const std::string file = it->path().filename().string();
-    if (it->path().extension() == ".safetensors" && file != weights && file != slots) fs::remove(it->path(), ignored);
+    const bool kept = file == weights_of(newest) || file == slots_of(newest) || file == weights_of(synced) || file == slots_of(synced);
+    if (it->path().extension() == ".safetensors" && !kept) fs::remove(it->path(), ignored);
   }
 }
 
 }  // namespace
 
-tl::expected<std::string, std::string> save_state(Model& model, const RunFolder& folder, const TrainState& state,
+tl::expected<std::string, std::string> save_state(Model& model, const RunFolder& folder, TrainState& state,
                                                   const std::map<std::string, std::string>& metadata, bool durable) {
   std::error_code error;
   const std::string path = folder.file("state");
@@ -171,8 +176,7 @@ tl::expected<std::string, std::string> save_state(Model& model, const RunFolder&
     if (data != nullptr) slots.push_back({v.name, {v.dims, v.dims + v.rank}, data, v.elements()});
   }
   json j = to_json(state);
-  const std::string weights_name = fmt::format("weights-{}.safetensors", state.step);
-  const std::string slots_name = slots.empty() ? "" : fmt::format("slots-{}.safetensors", state.step);
+  const std::string weights_name = weights_of(state.step), slots_name = slots.empty() ? "" : slots_of(state.step);
   j["format"] = kFormat, j["weights"] = weights_name, j["slots"] = slots_name, j["checksum"] = checksum(model);
   const std::string weights = path + "/" + weights_name;
   if (auto written = save_weights(model, weights, metadata, durable); !written) return tl::make_unexpected(written.error());
@@ -187,17 +191,27 @@ tl::expected<std::string, std::string> save_state(Model& model, const RunFolder&
   if (auto written = write_atomically(folder.file(kState), j.dump(1, ' ', false, json::error_handler_t::replace) + "\n", durable); !written) {
     return tl::make_unexpected(written.error());
   }
-  sweep_tensors(folder, weights_name, slots_name);
+  if (durable && link_atomically(folder.file(kState), folder.file(kSynced))) state.synced = state.step;
+  sweep_tensors(folder, state.step, state.synced);
   return weights;
+}
+
+void settle_state(const RunFolder& folder, TrainState& state) {
+  std::error_code ignored;
+  fs::remove(folder.file(kSynced), ignored);
+  state.synced = state.step;
+  sweep_tensors(folder, state.step, state.synced);
 }
 
 bool has_state(const RunFolder& folder) {
   std::error_code error;
-  return fs::exists(folder.file(kState), error);
+  return fs::exists(folder.file(kState), error) || fs::exists(folder.file(kSynced), error);
 }
 
-tl::expected<TrainState, std::string> load_state(Model& model, const RunFolder& folder) {
-  const std::string path = folder.file(kState);
+namespace {
+
+tl::expected<TrainState, std::string> load_from(const char* name, Model& model, const RunFolder& folder) {
+  const std::string path = folder.file(name);
   const auto text = read_file(path);
   if (!text) return tl::make_unexpected(text.error());
   const json j = json::parse(*text, nullptr, false);
@@ -237,9 +251,22 @@ tl::expected<TrainState, std::string> load_state(Model& model, const RunFolder& 
     return tl::make_unexpected(fmt::format("{}: the weights are not those that were saved: something else has written into {} (or last.safetensors, the "
                                            "same file); start anew, or from another file: --weights FILE", folder.path(), (*file)->path()));
   }
-  if (auto written = write_atomically(folder.file(kHistory), lines_of(state.history, 0)); !written) return tl::make_unexpected(written.error());
-  state.logged = rows;
-  sweep_tensors(folder, weights, slots);
+  return state;
+}
+
+}  // namespace
+
+tl::expected<TrainState, std::string> load_state(Model& model, const RunFolder& folder) {
+  auto state = load_from(kState, model, folder);
+  std::error_code none;
+  if (!state && fs::exists(folder.file(kSynced), none)) {
+    auto synced = load_from(kSynced, model, folder);
+    if (synced) synced->damage = state.error(), state = std::move(synced);
+  }
+  if (!state) return state;
+  if (auto written = write_atomically(folder.file(kHistory), lines_of(state->history, 0)); !written) return tl::make_unexpected(written.error());
+  state->logged = state->history.size();
+  state->synced = state->step;
   return state;
 }
 

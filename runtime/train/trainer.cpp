@@ -177,6 +177,7 @@ class Run {
       auto state = load_state(*model_, *folder_);
       if (!state) return failed(state.error());
       state_ = std::move(*state);
+      if (!state_.damage.empty()) warn(fmt::format("{}; the run goes on from what was saved before that, step {}", state_.damage, state_.step));
       if (o_.lr) before_.lr = state_.lr, state_.lr = *o_.lr;
     }
     LoaderOptions how{.batch = static_cast<int>(args_.batch), .threads = args_.threads, .seed = args_.seed, .shuffle = true, .augment = true};
@@ -372,7 +373,7 @@ class Run {
   }
 
   int finish(const InterruptGuard& interrupts) {
-    if (!saved(saver_->settle())) return 1;
+    if (!saved(saver_->settle(state_))) return 1;
     const int64_t epoch = take_best();
     if (!valid_loader_) {                            // the training data once more, in order and as it is
       auto loader = Loader::create(*train_source_, *model_, {.batch = static_cast<int>(args_.batch), .threads = args_.threads, .seed = args_.seed});

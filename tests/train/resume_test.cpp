@@ -262,6 +262,24 @@ TEST_CASE("epochs of milliseconds do not wait for the disk, and the weights are 
   CHECK(files == 4);                                // state.json, history.jsonl, weights, slots
 }
 
+TEST_CASE("what did not reach the disk before the machine stopped is done again from what did") {
+  const Setup s;
+  REQUIRE(s.train("whole", {"--epochs", "3"}).code == 0);
+  behaviour.at_step = [&](uint32_t step) {          // the third epoch, of which nothing has been synced since the first step
+    if (step == 20) s.copy("run", "stopped");
+  };
+  REQUIRE(s.train("run", {"--epochs", "3"}).code == 0);
+  reset();
+  for (const char* name : {"state/state.json", "state/weights-16.safetensors", "state/slots-16.safetensors", "best.safetensors", "results.csv"}) {
+    CAPTURE(name);
+    s.copy("stopped", "again");
+    write(s.folder.path(std::string("again/") + name), "");
+    const Output o = s.resume("again");
+    CHECK_MESSAGE(o.code == 0, o.err);
+    s.same("again", "whole");
+  }
+}
+
 TEST_CASE("weights that something has written into do not pass for those that were saved") {
   const Setup s;
   REQUIRE(s.train("run", {"--epochs", "1"}).code == 0);
