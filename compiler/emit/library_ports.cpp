@@ -24,6 +24,7 @@ class PortFunctions {
   PortFunctions(const Unit& u, std::string id) : inputs_(inputs_of(u)), outputs_(outputs_of(u)), labels_(labels_of(u)), id_(std::move(id)) {}
 
   PortText run() {
+    if (labels_.size() == 1) used_ = {"set_label", "set_target"};
     for (size_t i = 0; i < inputs_.size(); ++i) add_input(i);
     add_outputs();
     for (size_t i = 0; i < labels_.size(); ++i) add_label(i);
@@ -42,7 +43,7 @@ class PortFunctions {
                            {"comment_example", comment_example_},
                            {"readme_example", readme_example_},
                            {"ports", ports_text()}};
-    return {values, symbols_, label_symbols_};
+    return {values, symbols_, label_symbols_, constants_};
   }
 
  private:
@@ -98,10 +99,11 @@ class PortFunctions {
                        "  if (s == Status::ok) std::memcpy(out, row, $outputs$ * sizeof(float));\n  return code(s);\n}\n", v);
     }
     for (size_t i = 0; i < outputs_.size() && outputs_.size() > 1; ++i) {
-      const std::string name = unique_identifier(outputs_[i].name, names_);
-      const Values v = {{"f", "get_" + name}, {"N", upper_case(name)}, {"n", name}, {"i", std::to_string(i)}, {"name", outputs_[i].name},
+      const std::string function = unique_identifier("get_" + outputs_[i].name, used_), name = function.substr(4);
+      const Values v = {{"f", function}, {"N", unique_identifier(upper_case(name), sizes_)}, {"n", name}, {"i", std::to_string(i)}, {"name", outputs_[i].name},
                         {"type", shape_for_user(outputs_[i].type)}, {"size", std::to_string(outputs_[i].type.elements())}};
-      symbols_.push_back(id_ + "_get_" + name);
+      symbols_.push_back(id_ + "_" + function);
+      constants_.push_back(name + "_size");
       c_sizes_ += text("  $ID$_$N$_SIZE = $size$,      /* of the output $name$: $type$ */\n", v);
       cpp_sizes_ += text("  static constexpr int $n$_size = $ID$_$N$_SIZE;  // $type$\n", v);
       c_[1] += text("\n/* Output $name$: $ID$_$N$_SIZE numbers for each sample of the last call that ran the network; null before it. */\n"
@@ -155,8 +157,8 @@ class PortFunctions {
 
   std::vector<Port> inputs_, outputs_, labels_;
   std::string id_, c_sizes_, cpp_sizes_, c_[3], cpp_[3], glue_[3], comment_example_, readme_example_;   // [3]: of inputs, outputs, labels
-  std::vector<std::string> symbols_, label_symbols_, setters_;
-  std::set<std::string> used_, names_;
+  std::vector<std::string> symbols_, label_symbols_, setters_, constants_;
+  std::set<std::string> used_, sizes_;
 };
 
 }  // namespace

@@ -13,6 +13,7 @@ namespace netc::emit {
 struct PortText {
   std::vector<std::pair<std::string, std::string>> values;
   std::vector<std::string> symbols, label_symbols;   // the C functions; those of labels are for training
+  std::vector<std::string> constants;                // of the C++ class
 };
 /// `id`: the library's name as an identifier.
 PortText port_text(const Unit&, const std::string& id);

@@ -1,5 +1,7 @@
 #include "compiler/emit/library_text.h"
 
+#include <set>
+
 #include <fmt/format.h>
 
 #include "compiler/emit/library_ports.h"
@@ -7,6 +9,9 @@
 
 namespace netc::emit {
 namespace {
+
+constexpr const char* kFunctions[] = {"create", "destroy", "error", "load", "save", "infer", "class_name"};
+constexpr const char* kTrainingFunctions[] = {"initialise", "evaluate", "train_step"};
 
 constexpr const char* kCHeader = R"txt(/* $net$ as a C library: written by netc $version$. C99 and later; see $id$.h for C++.
  *
@@ -237,6 +242,21 @@ Memory of an instance, exactly, with T threads: $infer_bytes$ + T x $scratch$ by
 
 }  // namespace
 
+namespace {
+
+/// The class is called as the net, but for what it has inside.
+std::string class_of(const Unit& u, const std::string& id, const PortText& ports) {
+  std::set<std::string> inside = {"Options", "outputs", "handle_", "why_", "predict"};
+  for (const char* f : kFunctions) inside.insert(f);
+  for (const char* f : kTrainingFunctions) inside.insert(f);
+  for (const auto* symbols : {&ports.symbols, &ports.label_symbols})
+    for (const std::string& s : *symbols) inside.insert(s.substr(id.size() + 1));
+  inside.insert(ports.constants.begin(), ports.constants.end());
+  return unique_identifier(u.model->net, inside);
+}
+
+}  // namespace
+
 LibraryText library_text(const Unit& u, const Memory& m) {
   const std::string id = identifier(u.name);
   const bool trains = u.train != nullptr;
@@ -244,7 +264,7 @@ LibraryText library_text(const Unit& u, const Memory& m) {
   const ir::Type output = outputs_of(u)[0].type;
   std::vector<std::pair<std::string, std::string>> values = ports.values;
   values.insert(values.end(),
-                {{"id", id}, {"ID", upper_case(id)}, {"net", u.model->net}, {"version", u.version}, {"class", identifier(u.model->net)},
+                {{"id", id}, {"ID", upper_case(id)}, {"net", u.model->net}, {"version", u.version}, {"class", class_of(u, id, ports)},
                  {"outputs", std::to_string(output.elements())}, {"output", shape_for_user(output)}, {"max_batch", std::to_string(u.infer->max_batch)},
                  {"infer_bytes", grouped(inference_bytes(m, 0))}, {"scratch", grouped(m.scratch_per_thread)}, {"weights", grouped(m.weights)},
                  {"train_bytes", trains ? fmt::format("; {} + T x {} for training", grouped(training_bytes(m, 0)), grouped(m.scratch_per_thread)) : ""}});
@@ -259,10 +279,10 @@ LibraryText library_text(const Unit& u, const Memory& m) {
   t.glue = with(kGlue, kGlueTraining);
   t.cmake = with(kCMake, "");
   t.readme = with(kReadme, "");
-  for (const char* f : {"create", "destroy", "error", "load", "save", "infer", "class_name"}) t.symbols.push_back(id + "_" + f);
+  for (const char* f : kFunctions) t.symbols.push_back(id + "_" + f);
   t.symbols.insert(t.symbols.end(), ports.symbols.begin(), ports.symbols.end());
   if (trains) {
-    for (const char* f : {"initialise", "evaluate", "train_step"}) t.symbols.push_back(id + "_" + f);
+    for (const char* f : kTrainingFunctions) t.symbols.push_back(id + "_" + f);
     t.symbols.insert(t.symbols.end(), ports.label_symbols.begin(), ports.label_symbols.end());
   }
   return t;

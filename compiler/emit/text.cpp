@@ -3,20 +3,23 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdlib>
+#include <iterator>
+#include <sstream>
 
 #include <fmt/format.h>
 
 namespace netc::emit {
 namespace {
 
-const std::set<std::string>& keywords() {
-  static const std::set<std::string> words = {
-      "alignas", "alignof", "and", "asm", "auto", "bool", "break", "case", "catch", "char", "class", "concept", "const", "continue", "default", "delete",
-      "do", "double", "else", "enum", "explicit", "export", "extern", "false", "float", "for", "friend", "goto", "if", "inline", "int", "long", "mutable",
-      "namespace", "new", "not", "operator", "or", "private", "protected", "public", "register", "requires", "return", "short", "signed", "sizeof",
-      "static", "struct", "switch", "template", "this", "throw", "true", "try", "typedef", "typeid", "typename", "union", "unsigned", "using", "virtual",
-      "void", "volatile", "while", "xor"};
-  return words;
+/// A word of C or C++, or the beginning of their names for what is made: timer_create.
+bool taken(const std::string& name) {
+  static const std::set<std::string> words = [] {
+    std::istringstream all(
+#include "compiler/emit/words.def"
+    );
+    return std::set<std::string>(std::istream_iterator<std::string>(all), {});
+  }();
+  return words.count(name) != 0 || words.count(name + "_create") != 0 || words.count(name + "_destroy") != 0;
 }
 
 template <class T>
@@ -40,7 +43,7 @@ std::string identifier(const std::string& name) {
   if (s.empty() || s == "_") return "x";
   if (s[0] >= '0' && s[0] <= '9') s = "n" + s;
   if (s[0] == '_') s = "x" + s;  // names with a leading underscore may be the implementation's
-  return keywords().count(s) ? s + "_" : s;
+  return taken(s) ? s + "_" : s;
 }
 
 std::string unique_identifier(const std::string& name, std::set<std::string>& used) {

@@ -53,7 +53,9 @@ TEST_CASE("the driver has no line that is too long to read, and no trailing blan
 TEST_CASE("pieces of text") {
   CHECK(emit::identifier("stage1.conv.weight") == "stage1_conv_weight");
   CHECK(emit::identifier("3d") == "n3d");
-  CHECK(emit::identifier("class") == "class_");
+  for (const char* word : {"class", "constexpr", "co_await", "char8_t", "and_eq", "NAN", "NULL", "errno", "stdin", "assert", "linux", "unix", "std", "printf", "isnan", "major", "size_t", "timer"})
+    CHECK(emit::identifier(word) == std::string(word) + "_");
+  for (const char* name : {"lenet", "conv1", "Options", "kind", "label", "image", "width"}) CHECK(emit::identifier(name) == name);
   CHECK(emit::quoted("a\"b\\\n?") == "\"a\\\"b\\\\\\n\\077\"");
   CHECK(emit::literal(0.1f) == "0.1f");
   CHECK(emit::literal(1e30) == "1e+30");

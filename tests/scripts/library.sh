@@ -51,3 +51,18 @@ head -c 1000 "$t/run/best.safetensors" >"$t/cut.safetensors"
 if "$t/build/classify" "$t/cut.safetensors" "$t/photo.jpg" 2>"$t/why"; then fail "truncated weights passed"; fi
 [ -s "$t/why" ] || fail "truncated weights pass in silence"
 echo "library: ok"
+
+# Names that C and C++ have a meaning for: of files, nets, inputs and outputs; in both headers behind the system's own, and as a program.
+for names in "timer load constexpr NULL stdin STDIN" "errno Options int linux a A" "pthread error target NAN get_x infer"; do
+  read -r file net one two first second <<<"$names"
+  printf 'net %s {\n input %s: f32[3]\n input %s: f32[3]\n output %s = %s -> Add(%s) -> Dense(1)\n output %s = %s -> Dense(2)\n}\ntrain { loss = mse(%s, value) optimizer = sgd(lr = 0.1) batch = 2 }\n' \
+    "$net" "$one" "$two" "$first" "$one" "$two" "$second" "$one" "$first" >"$t/$file.net"
+  "$NETC" check "$t/$file.net" || fail "check refuses $names"
+  "$NETC" "$t/$file.net" --emit library -o "$t/of_$file" >/dev/null || fail "no library of $names"
+  for header in "$t/of_$file"/include/*.h; do
+    printf '#include <errno.h>\n#include <math.h>\n#include <pthread.h>\n#include <stdio.h>\n#include <time.h>\n#include <unistd.h>\n#include "%s"\n' "$header" >"$t/names.c"
+    g++ -std=c++17 -Wall -Werror -fsyntax-only -x c++ "$t/names.c" || fail "$header in C++, of $names"
+    case $header in *_c.h) gcc -std=c99 -Wall -Werror -fsyntax-only "$t/names.c" || fail "$header in C, of $names" ;; esac
+  done
+  "$NETC" "$t/$file.net" -o "$t/program" >/dev/null || fail "no program of $names"
+done
