@@ -144,7 +144,7 @@ LayerDef layer_def() {
   l.weight_prefix = "lrn";
   l.args = {{"size", ArgType::integer, ArgValue{int64_t{5}}, 1, 1023, {}, "channels of a window: odd, the channel itself and as many on either side"},
             {"alpha", ArgType::number, ArgValue{1e-4}, 0, 1e6, {}, "factor of the sum of squares"},
-            {"beta", ArgType::number, ArgValue{0.75}, 0, 100, {}, "exponent"},
+            {"beta", ArgType::number, ArgValue{0.75}, 0, 10, {}, "exponent"},
             {"k", ArgType::number, ArgValue{2.0}, 1e-6, 1e6, {}, "added to the sum"}};
   l.build = [](LayerBuilder& b) -> ValueId {
     if (!check_operand(b, "LRN")) return kNone;
@@ -153,7 +153,8 @@ LayerDef layer_def() {
     if (size % 2 == 0) {
       return b.error(fmt::format("LRN needs a window of odd size, not {}", size), fmt::format("size = {} has {} channels on either side", size + 1, size / 2));
     }
-    return b.emit("lrn", {b.in()[0]}, {{"size", size}, {"alpha", b.f("alpha")}, {"beta", b.f("beta")}, {"k", b.f("k")}});
+    const int64_t all = 2 * b.in_type().dims.back() - 1;   // a wider window has no more channels in it
+    return b.emit("lrn", {b.in()[0]}, {{"size", std::min(size, all)}, {"alpha", b.f("alpha")}, {"beta", b.f("beta")}, {"k", b.f("k")}});
   };
   return l;
 }

@@ -87,6 +87,10 @@ struct Compilation {
 
   /// False after a message.
   bool prepare() {
+    if (has_training() && o.max_batch > 0 && model.train.batch > o.max_batch) {
+      print_error(fmt::format("the train section's batch of {} is above --max-batch {}: the product trains with batches of {}", model.train.batch, o.max_batch, o.max_batch));
+      model.train.batch = o.max_batch;
+    }
     passes::PipelineOptions how;
     how.bf16 = o.bf16;
     how.print_after = o.print_after;

@@ -29,6 +29,7 @@ refuse 2 "--emit cpp writes float32 only" "$NETC" "$models/lenet5.net" --emit cp
 refuse 2 "f32,bf16" "$NETC" tune "$models/lenet5.net" --precision int8
 refuse 2 "autodiff" "$NETC" "$models/lenet5.net" --print-after nothing
 refuse 2 "range" "$NETC" "$models/lenet5.net" --max-batch 0
+expect 0 "the product trains with batches of 4" "$NETC" "$models/lenet5.net" --emit schedule --max-batch 4
 for size in much -3MB 0 3XB 1e30GB MB nan; do refuse 2 "is no size; write" "$NETC" "$models/lenet5.net" --memory-limit=$size; done
 refuse 2 "machine code" "$NETC" "$models/lenet5.net" --emit schedule --report
 refuse 2 "always" "$NETC" "$models/lenet5.net" --color sometimes
