@@ -55,8 +55,8 @@ echo "library: ok"
 # Names that C and C++ have a meaning for: of files, nets, inputs and outputs; in both headers behind the system's own, and as a program.
 for names in "timer load constexpr NULL stdin STDIN" "errno Options int linux a A" "pthread error target NAN get_x infer"; do
   read -r file net one two first second <<<"$names"
-  printf 'net %s {\n input %s: f32[3]\n input %s: f32[3]\n output %s = %s -> Add(%s) -> Dense(1)\n output %s = %s -> Dense(2)\n}\ntrain { loss = mse(%s, value) optimizer = sgd(lr = 0.1) batch = 2 }\n' \
-    "$net" "$one" "$two" "$first" "$one" "$two" "$second" "$one" "$first" >"$t/$file.net"
+  printf 'net %s {\n input %s: f32[3]\n input %s: f32[3]\n output %s = %s -> Add(%s) -> Dense(1)\n output %s = %s -> Dense(2)\n}\ntrain { loss = mse(%s, value) + mse(%s, other) optimizer = sgd(lr = 0.1) batch = 2 }\n' \
+    "$net" "$one" "$two" "$first" "$one" "$two" "$second" "$one" "$first" "$second" >"$t/$file.net"
   "$NETC" check "$t/$file.net" || fail "check refuses $names"
   "$NETC" "$t/$file.net" --emit library -o "$t/of_$file" >/dev/null || fail "no library of $names"
   for header in "$t/of_$file"/include/*.h; do
