@@ -17,6 +17,7 @@
 #include "runtime/data/source.h"
 #include "runtime/train/callbacks.h"
 #include "runtime/train/interrupts.h"
+#include "runtime/train/one_sample.h"
 #include "runtime/train/progress.h"
 #include "runtime/train/report.h"
 #include "runtime/train/run_folder.h"
@@ -72,6 +73,7 @@ class Run {
     args_.lr = o_.lr.value_or(args_.lr);
     args_.seed = o_.seed.value_or(args_.seed);
     args_.threads = o_.threads;
+    if (const std::string why = args_.batch == 1 ? statistics_of_one(info_) : ""; !why.empty()) fmt::print(stderr, "{}: warning: {}\n", info_.name, why);
     if (args_.data.empty()) return failed("no data to train on; name it: --data FOLDER, --data mnist:DIR or --data synthetic:digits");
     return true;
   }
