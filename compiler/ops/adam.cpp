@@ -30,10 +30,10 @@ OptimizerDef optimizer() {
   o.name = "adam";
   o.doc = "Adam (Kingma and Ba 2015), as Keras has it: m = beta1 * m + (1 - beta1) * g, v = beta2 * v + (1 - beta2) * g^2, "
           "w = w - lr * sqrt(1 - beta2^t) / (1 - beta1^t) * m / (sqrt(v) + epsilon). t is the number of the step, from 1; m and v start at 0.";
-  o.args = {{"lr", ArgType::number, ArgValue{0.001}, 0, 1e6, {}, "learning rate"},
+  o.args = {{"lr", ArgType::number, ArgValue{0.001}, 1e-12, 1000, {}, "learning rate"},
             {"beta1", ArgType::number, ArgValue{0.9}, 0, 0.999999, {}, "decay of m, the running mean of the gradient"},
             {"beta2", ArgType::number, ArgValue{0.999}, 0, 0.999999, {}, "decay of v, the running mean of its square"},
-            {"epsilon", ArgType::number, ArgValue{1e-7}, 0, 1, {}, "added to the root of v; PyTorch adds it to that of v / (1 - beta2^t)"}};
+            {"epsilon", ArgType::number, ArgValue{1e-7}, 1e-12, 1, {}, "added to the root of v; PyTorch adds it to that of v / (1 - beta2^t)"}};
   o.slot_names = [](const std::vector<ArgValue>&) { return std::vector<std::string>{"m", "v"}; };
   o.build = [](Graph& g, const OpTable& ops, ValueId w, ValueId grad, const std::vector<ValueId>& slots, ValueId lr, ValueId step,
                const std::vector<ArgValue>& a) {

@@ -206,8 +206,8 @@ LayerDef layer_def() {
           "their running averages in inference";
   l.section = "Normalisation";
   l.weight_prefix = "norm";
-  l.args = {{"epsilon", ArgType::number, ArgValue{1e-3}, 0, 1, {}, "added to the variance; 1e-3 is Keras's, PyTorch's is 1e-5"},
-            {"momentum", ArgType::number, ArgValue{0.99}, 0, 1, {},
+  l.args = {{"epsilon", ArgType::number, ArgValue{1e-3}, 1e-12, 1, {}, "added to the variance; 1e-3 is Keras's, PyTorch's is 1e-5"},
+            {"momentum", ArgType::number, ArgValue{0.99}, 0, 0.999999, {},
              "share of the old running average kept in a step; 0.99 is Keras's, PyTorch's momentum 0.1 is 0.9 here"},
             {"center", ArgType::boolean, ArgValue{true}, 0, 1, {}, "adds a trained beta"},
             {"scale", ArgType::boolean, ArgValue{true}, 0, 1, {}, "multiplies by a trained gamma"}};

@@ -146,7 +146,7 @@ LossDef hinge_loss(const char* name, const char* doc) {
 
 LossDef contrastive_loss() {
   LossDef l = binary("contrastive", "Of the distance d of two samples (Hadsell et al. 2006), label 0: alike, 1: different: the mean of (1 - t) * d^2 + t * max(0, margin - d)^2.");
-  l.args = {{"margin", ArgType::number, ArgValue{1.0}, 0, 1e300, {}, "the distance from which different samples are far enough"}};
+  l.args = {{"margin", ArgType::number, ArgValue{1.0}, 1e-6, 1e6, {}, "the distance from which different samples are far enough"}};
   l.build = [](Graph& g, const OpTable& ops, ValueId output, ValueId label, const std::vector<ArgValue>& a) {
     Questions q(g, ops, output, label);
     return q.mean(q.add("contrastive", {q.x, q.t}, {{"margin", std::get<double>(a[0])}}, "loss_of_element"));

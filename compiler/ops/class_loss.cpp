@@ -333,7 +333,7 @@ LossDef focal_loss() {
   l.name = "categorical_focal";
   l.doc = "Cross-entropy in which rows that are right already count little (Lin et al. 2017): -alpha * (1 - p[label])^gamma * log(p[label]), "
           "the mean over rows and batch.";
-  l.args = {gamma_arg(), {"alpha", ArgType::number, ArgValue{0.25}, 0, 1e300, {}, "a factor of all"}, from_logits_arg(), class_weights_arg(kWeightsDoc)};
+  l.args = {gamma_arg(), {"alpha", ArgType::number, ArgValue{0.25}, 1e-6, 1e6, {}, "a factor of all"}, from_logits_arg(), class_weights_arg(kWeightsDoc)};
   l.label_type = class_labels;
   l.expects = [](const std::vector<ArgValue>& a) { return std::get<bool>(a[2]) ? Meaning::scores : Meaning::distribution; };
   l.check = [](const Graph& g, ValueId output, const std::vector<ArgValue>& a, std::string& error, std::string& help) {

@@ -123,7 +123,7 @@ void add_constraints(Registry& r) {
   static const OpDef ops[] = {column_norm(), limit_norm(), at_least_zero()};
   static const SettingDef settings[] = {
       constraint("max_norm", "The weights that lead to one output have a norm of at most c (Srivastava et al. 2014)",
-                 {{"c", ArgType::number, ArgValue{2.0}, 1e-6, 1e300, {}, "the largest norm"}}),
+                 {{"c", ArgType::number, ArgValue{2.0}, 1e-6, 1e6, {}, "the largest norm"}}),
       constraint("unit_norm", "The weights that lead to one output have a norm of 1"),
       constraint("non_neg", "No weight is below 0"),
   };

@@ -186,9 +186,9 @@ ArgDef from_logits_arg() {
   return {"from_logits", ArgType::boolean, ArgValue{false}, -1e300, 1e300, {}, "the output is scores before the activation, not probabilities"};
 }
 ArgDef smoothing_arg() {
-  return {"label_smoothing", ArgType::number, ArgValue{0.0}, 0, 1, {}, "this share of the target is spread evenly over the classes"};
+  return {"label_smoothing", ArgType::number, ArgValue{0.0}, 0, 0.999999, {}, "this share of the target is spread evenly over the classes"};
 }
-ArgDef class_weights_arg(const char* doc) { return {"class_weights", ArgType::numbers, ArgValue{std::vector<double>{}}, 0, 1e300, {}, doc}; }
+ArgDef class_weights_arg(const char* doc) { return {"class_weights", ArgType::numbers, ArgValue{std::vector<double>{}}, 0, 1e6, {}, doc}; }
 ArgDef gamma_arg() { return {"gamma", ArgType::number, ArgValue{2.0}, 0, 100, {}, "how much less what is right already counts; 0: no less"}; }
 
 void add_loss(Registry& r) {

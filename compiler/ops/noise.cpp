@@ -43,7 +43,7 @@ LayerDef layer_def() {
   l.doc = "Gaussian noise in training, nothing in inference. y = x + stddev * e, of a normal number e for each value";
   l.section = "Regularisation";
   l.weight_prefix = "noise";
-  l.args = {{"stddev", ArgType::number, std::nullopt, 0, 1e6, {}, "standard deviation of the noise"}};
+  l.args = {{"stddev", ArgType::number, std::nullopt, 0, 1000, {}, "standard deviation of the noise"}};
   l.build = [](LayerBuilder& b) -> ValueId {
     if (!check_operand(b, "Noise")) return kNone;
     if (b.f("stddev") == 0) return b.in()[0];

@@ -15,7 +15,7 @@ ValueId trained_or_fixed(LayerBuilder& b, bool trained, const char* name, const 
 
 namespace {
 
-ArgDef epsilon(double value, const char* doc) { return {"epsilon", ArgType::number, ArgValue{value}, 0, 1, {}, doc}; }
+ArgDef epsilon(double value, const char* doc) { return {"epsilon", ArgType::number, ArgValue{value}, 1e-12, 1, {}, doc}; }
 ArgDef flag(const char* name, const char* doc) { return {name, ArgType::boolean, ArgValue{true}, 0, 1, {}, doc}; }
 
 LayerDef layer(const char* name, const char* doc, std::vector<ArgDef> args) {

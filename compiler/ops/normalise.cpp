@@ -25,8 +25,8 @@ LayerDef normalise() {
   l.doc = "Map of each channel to a mean of 0 and a standard deviation of 1, by numbers known beforehand. y[..., c] = (x[..., c] - mean[c]) / stddev[c]";
   l.section = "Preprocessing";
   l.weight_prefix = "normalise";
-  l.args = {{"mean", ArgType::numbers, std::nullopt, -1e300, 1e300, {}, "of the data, one for all channels or one for each"},
-            {"stddev", ArgType::numbers, std::nullopt, 1e-12, 1e300, {}, "standard deviation of the data, likewise"}};
+  l.args = {{"mean", ArgType::numbers, std::nullopt, -1e6, 1e6, {}, "of the data, one for all channels or one for each"},
+            {"stddev", ArgType::numbers, std::nullopt, 1e-6, 1e6, {}, "standard deviation of the data, likewise"}};
   l.build = [](LayerBuilder& b) -> ValueId {
     const Type x = b.in_type();
     if (x.dtype != DType::u8 && x.dtype != DType::f32) return b.error(fmt::format("Normalise needs u8 or f32 values, but its input is {}", shape_for_user(x)));
@@ -50,7 +50,7 @@ LayerDef l2_normalise() {
   l.doc = "Vectors over the last dimension scaled to length one. y[c] = x[c] / sqrt(sum_i x[i]^2 + epsilon)";
   l.section = "Normalisation";
   l.weight_prefix = "l2_normalise";
-  l.args = {{"epsilon", ArgType::number, ArgValue{1e-12}, 0, 1, {}, "added to the sum of squares"}};
+  l.args = {{"epsilon", ArgType::number, ArgValue{1e-12}, 1e-12, 1, {}, "added to the sum of squares"}};
   l.build = [](LayerBuilder& b) -> ValueId {
     if (!check_operand(b, "L2Normalise")) return kNone;
     const int64_t rank = b.in_type().rank();

@@ -146,7 +146,7 @@ void add_pointwise_loss(Registry& r) {
   static const LossDef losses[] = {
       mean_of("mse", "squared_error", "Mean squared error: the mean of (y - label)^2."), mean_of("mae", "absolute_error", "Mean absolute error: the mean of |y - label|."),
       mean_of("huber", "huber", "Squared for small errors, absolute for large ones: the mean of d^2 / 2 where d = |y - label| <= delta, else delta * (d - delta / 2).",
-              {{"delta", ArgType::number, ArgValue{1.0}, 1e-12, 1e300, {}, "the error from which it grows evenly"}}),
+              {{"delta", ArgType::number, ArgValue{1.0}, 1e-6, 1e6, {}, "the error from which it grows evenly"}}),
       mean_of("poisson", "poisson", "Of rates and counts: the mean of y - label * log(y + 1e-7)."),
       mean_of("kl_divergence", "kl_divergence",
               "Of distributions over the last dim: sum_c label[c] * log(label[c] / y[c]), both clipped to [1e-7, 1], the mean over rows and batch.", {}, true)};

@@ -66,7 +66,7 @@ LayerDef layer_def() {
   l.doc = "Rectifier with a trained slope below zero for each channel. y[c] = x[c] where x[c] > 0, else slope[c] * x[c]";
   l.section = "Activation";
   l.weight_prefix = "prelu";
-  l.args = {{"start", ArgType::number, ArgValue{0.25}, -1e6, 1e6, {}, "every slope before training"}};
+  l.args = {{"start", ArgType::number, ArgValue{0.25}, -1000, 1000, {}, "every slope before training"}};
   l.build = [](LayerBuilder& b) -> ValueId {
     if (!check_operand(b, "PReLU")) return kNone;
     const Type x = b.in_type();

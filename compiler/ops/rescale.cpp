@@ -36,9 +36,10 @@ LayerDef layer_def() {
   l.doc = "Linear map of every value. y = x * scale + offset";
   l.section = "Preprocessing";
   l.weight_prefix = "rescale";
-  l.args = {{"scale", ArgType::number, std::nullopt, -1e300, 1e300, {}, "factor, as 1/255"},
-            {"offset", ArgType::number, ArgValue{0.0}, -1e300, 1e300, {}, "added after the factor"}};
+  l.args = {{"scale", ArgType::number, std::nullopt, -1e6, 1e6, {}, "factor, as 1/255"},
+            {"offset", ArgType::number, ArgValue{0.0}, -1e6, 1e6, {}, "added after the factor"}};
   l.build = [](LayerBuilder& b) -> ValueId {
+    if (b.f("scale") == 0) return b.error("Rescale by 0 makes all values the same", "the factor is usually 1/255, of an image's bytes");
     const DType t = b.in_type().dtype;
     if (t != DType::u8 && t != DType::f32) return b.error(fmt::format("Rescale needs u8 or f32 values, but its input is {}", shape_for_user(b.in_type())));
     return b.emit("rescale", {b.in()[0]}, {{"scale", b.f("scale")}, {"offset", b.f("offset")}});

@@ -32,8 +32,8 @@ OptimizerDef optimizer() {
   o.name = "sgd";
   o.doc = "Stochastic gradient descent: w = w - lr * g; with momentum m = momentum * m - lr * g, w = w + m; with nesterov "
           "w = w + momentum * m - lr * g, of the new m. m starts at 0.";
-  o.args = {{"lr", ArgType::number, ArgValue{0.01}, 0, 1e6, {}, "learning rate"},
-            {"momentum", ArgType::number, ArgValue{0.0}, 0, 1, {}, "share of the last move kept; 0: none, and no memory for it"},
+  o.args = {{"lr", ArgType::number, ArgValue{0.01}, 1e-12, 1000, {}, "learning rate"},
+            {"momentum", ArgType::number, ArgValue{0.0}, 0, 0.999999, {}, "share of the last move kept; 0: none, and no memory for it"},
             {"nesterov", ArgType::boolean, ArgValue{false}, 0, 1, {}, "looks ahead along the momentum; without momentum it changes nothing"}};
   o.slot_names = [](const std::vector<ArgValue>& a) { return number(a[1]) > 0 ? std::vector<std::string>{"momentum"} : std::vector<std::string>{}; };
   o.build = [](Graph& g, const OpTable& ops, ValueId w, ValueId grad, const std::vector<ValueId>& slots, ValueId lr, ValueId, const std::vector<ArgValue>& a) {

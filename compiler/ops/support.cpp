@@ -157,8 +157,8 @@ void add_weight_args(std::vector<ArgDef>& args) {
   const bool bias = std::any_of(args.begin(), args.end(), [](const ArgDef& a) { return a.name == "bias"; });
   args.push_back({"init", ArgType::initializer, ArgValue{Initializer{"glorot_uniform"}}, -1e300, 1e300, {}, "how the weights start"});
   if (bias) args.push_back({"bias_init", ArgType::initializer, ArgValue{Initializer{}}, -1e300, 1e300, {}, "how the biases start"});
-  args.push_back({"l1", ArgType::number, ArgValue{0.0}, 0, 1e300, {}, "adds l1 * sum|w| to the loss"});
-  args.push_back({"l2", ArgType::number, ArgValue{0.0}, 0, 1e300, {}, "adds l2 * sum(w^2) to the loss"});
+  args.push_back({"l1", ArgType::number, ArgValue{0.0}, 0, 1000, {}, "adds l1 * sum|w| to the loss"});
+  args.push_back({"l2", ArgType::number, ArgValue{0.0}, 0, 1000, {}, "adds l2 * sum(w^2) to the loss"});
   args.push_back({"constraint", ArgType::constraint, ArgValue{Constraint{}}, -1e300, 1e300, {}, "holds for the weights after each update"});
 }
 

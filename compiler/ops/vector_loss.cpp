@@ -234,7 +234,7 @@ LossDef triplet_loss() {
   l.name = "triplet";
   l.doc = "Of embeddings (Schroff et al. 2015): the mean of max(0, |a - p|^2 - |a - n|^2 + margin). The output f32[3, D] holds the anchor, a positive (of its class) and a "
           "negative (of another); the label, a class index, is not read.";
-  l.args = {{"margin", ArgType::number, ArgValue{0.2}, 0, 1e300, {}, "how much nearer the positive is to be"}};
+  l.args = {{"margin", ArgType::number, ArgValue{0.2}, 0, 1e6, {}, "how much nearer the positive is to be"}};
   l.label_type = [](const Type&) { return Type{DType::i32, true, {}}; };
   l.check = [](const Graph& g, ValueId output, const std::vector<ArgValue>&, std::string& error, std::string& help) {
     if (triples(g.type(output))) return true;

@@ -69,7 +69,7 @@ std::string number_of(const ArgDef& def, Site& site) {
   if (fallback && *fallback != 0 && rng.chance(60)) {
     static const std::vector<double> factors = {0.1, 0.5, 0.9, 1, 2};
     v = *fallback * rng.pick(factors);
-  } else if (fallback && *fallback == 0 && def.max >= 1e300 && rng.chance(70)) {
+  } else if (fallback && *fallback == 0 && def.max >= 1000 && rng.chance(70)) {
     static const std::vector<double> small = {0.001, 0.01, 0.05};   // a penalty, an offset
     v = rng.pick(small);
   } else if (rng.chance(12)) {
