@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include <fmt/format.h>
@@ -35,6 +36,7 @@ struct Diagnostic {
 
 class Diagnostics {
  public:
+  static constexpr int kMostShown = 100;
   /// `file` is the model's; it outlives this.
   explicit Diagnostics(const SourceFile& file) : file_(&file) {}
   /// A further file of the compilation, kept here: its spans may be reported.
@@ -45,10 +47,13 @@ class Diagnostics {
   }
   bool has_errors() const { return errors_ > 0; }
   int errors() const { return errors_; }
-  int warnings() const { return static_cast<int>(all_.size()) - errors_; }
+  int warnings() const { return warnings_; }
+  /// As many errors are kept as a person reads: the next is counted, and needs no advice.
+  bool enough() const { return errors_ > kMostShown; }
   void warnings_are_errors();
   /// Takes the warnings of an id back.
   void drop(DiagId id);
+  /// Those that are kept: the first kMostShown errors, and as many warnings.
   const std::vector<Diagnostic>& all() const { return all_; }
   const SourceFile& file() const { return *file_; }
   /// The file a span lies in.
@@ -61,10 +66,13 @@ class Diagnostics {
 
  private:
   Diagnostic& add(DiagId id, Span span, std::string message);
+  std::vector<Diagnostic> shown() const;                     // sorted by place; at the end how many there are beside them
   const SourceFile* file_;
   std::vector<std::unique_ptr<SourceFile>> further_;
   std::vector<Diagnostic> all_;
-  int errors_ = 0;
+  std::unordered_map<std::string, size_t> known_;            // what was reported, to its place in all_
+  Diagnostic beyond_;                                        // where what is not kept is written
+  int errors_ = 0, warnings_ = 0;
 };
 
 /// The name in `known` nearest to `name` by edit distance, or "" when none is near enough to suggest.

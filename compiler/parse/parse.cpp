@@ -8,6 +8,8 @@
 
 #include "NetLexer.h"
 #include "NetParser.h"
+#include "compiler/base/utf8.h"
+#include "compiler/parse/characters.h"
 #include "compiler/parse/tokens.h"
 
 namespace netc {
@@ -314,23 +316,31 @@ class Builder {
   }
 };
 
+/// A bracket that nothing closes, if there is one.
+struct Unclosed { std::string bracket; Span span; };
+
 class Listener : public antlr4::BaseErrorListener {
  public:
-  Listener(const Builder& builder, Diagnostics& diagnostics, const antlr4::CommonTokenStream& tokens)
-      : builder_(builder), diagnostics_(diagnostics), tokens_(tokens) {}
+  Listener(const Builder& builder, Diagnostics& diagnostics, antlr4::CommonTokenStream& tokens, std::optional<Unclosed> unclosed)
+      : builder_(builder), diagnostics_(diagnostics), tokens_(tokens), unclosed_(std::move(unclosed)) {}
   void syntaxError(antlr4::Recognizer*, antlr4::Token* token, size_t, size_t, const std::string& message, std::exception_ptr) override {
-    if (!token || diagnostics_.errors() >= 50) return;
+    if (!token) return;
     const bool end = token->getType() == antlr4::Token::EOF;
     Span s = builder_.span(token);
     if (end) s = {s.begin, s.begin + 1};
     std::string text = end ? "the file ends too early" : "unexpected '" + token->getText() + "'";
     const size_t missing = message.rfind("missing ", 0) == 0 ? 8 : std::string::npos, e = message.find("expecting ");
+    const antlr4::Token *before = previous(token), *after = next(token);
     if (missing != std::string::npos) text += ", expected " + kind(message.substr(missing, message.find(" at ") - missing));
     else if (const std::string few = e == std::string::npos ? "" : choices(message.substr(e + 10)); !few.empty()) text += ", expected " + few;
-    else if (const antlr4::Token* before = previous(token)) text += " after '" + before->getText() + "'";
+    else if (before) text += " after '" + before->getText() + "'";
     Diagnostic& d = diagnostics_.report(DiagId::syntax_error, s, text);
-    const antlr4::Token* before = previous(token);
-    if (before && before->getText() == "->" && d.help.empty()) d.help.push_back("a layer stands after ->");
+    if (const std::string decimal = decimal_comma(before, token, after); !decimal.empty()) d.help.push_back(decimal);
+    else if (before && before->getText() == "->") d.help.push_back("a layer stands after ->");
+    else if (before && ends_value(*before) && token->getType() == NetLexer::ID) d.help.push_back("is -> missing before it, or a comma?");
+    const bool declares = end || token->getText() == "net" || token->getText() == "train" || token->getText() == "data" || token->getText() == "import";
+    if (!unclosed_ || unclosed_->span.begin >= s.begin || (unclosed_->bracket == "{" && !declares)) return;
+    d.notes = {{unclosed_->span, fmt::format("this {} is not closed", unclosed_->bracket)}};
   }
 
  private:
@@ -352,10 +362,51 @@ class Listener : public antlr4::BaseErrorListener {
       if (tokens_.get(i)->getChannel() == 0) return tokens_.get(i);
     return nullptr;
   }
+  const antlr4::Token* next(const antlr4::Token* t) const {
+    for (size_t i = t->getTokenIndex() + 1; i < tokens_.size(); ++i)
+      if (tokens_.get(i)->getChannel() == 0) return tokens_.get(i);
+    return nullptr;
+  }
+  static bool ends_value(const antlr4::Token& t) {
+    const std::string text = t.getText();
+    return text == ")" || text == "]" || t.getType() == NetLexer::ID || t.getType() == NetLexer::INT || t.getType() == NetLexer::FLOAT;
+  }
+  /// 0,01 written as one number.
+  static std::string decimal_comma(const antlr4::Token* before, const antlr4::Token* comma, const antlr4::Token* after) {
+    const bool numbers = before && after && before->getType() == NetLexer::INT && (after->getType() == NetLexer::INT || after->getType() == NetLexer::FLOAT);
+    if (!numbers || comma->getText() != "," || before->getStopIndex() + 1 != comma->getStartIndex() || comma->getStopIndex() + 1 != after->getStartIndex()) return "";
+    return fmt::format("decimals take a point: {}.{}", before->getText(), after->getText());
+  }
   const Builder& builder_;
   Diagnostics& diagnostics_;
-  const antlr4::CommonTokenStream& tokens_;
+  antlr4::CommonTokenStream& tokens_;
+  const std::optional<Unclosed> unclosed_;
 };
+
+/// Of brackets that are left open, the one that is likely meant: what a bracket of another kind ends, or braces whose end stands further left than they began.
+std::optional<Unclosed> find_unclosed(antlr4::CommonTokenStream& tokens, const Builder& builder) {
+  struct Open { std::string text; antlr4::Token* token; size_t indent; };
+  std::vector<Open> open;
+  std::optional<Unclosed> likely;
+  const auto found = [&](const Open& o) { likely = likely ? likely : Unclosed{o.text, builder.span(o.token)}; };
+  size_t line = 0, indent = 0;
+  for (antlr4::Token* t : tokens.getTokens()) {
+    if (t->getChannel() != 0 || t->getType() == antlr4::Token::EOF) continue;
+    const bool first = t->getLine() != line;
+    if (first) line = t->getLine(), indent = t->getCharPositionInLine();
+    const std::string x = t->getType() == NetLexer::STRING ? "" : t->getText();
+    if (x == "(" || x == "[" || x == "{") open.push_back({x, t, indent});
+    if (x != ")" && x != "]" && x != "}") continue;
+    const std::string begin = x == ")" ? "(" : x == "]" ? "[" : "{";
+    while (x == "}" && !open.empty() && open.back().text != begin) found(open.back()), open.pop_back();
+    if (open.empty() || open.back().text != begin) continue;
+    if (x == "}" && first && indent < open.back().indent) found(open.back());
+    open.pop_back();
+  }
+  if (open.empty() && !(likely && likely->bracket != "{")) return std::nullopt;   // all braces are closed: the layout is the author's
+  if (!likely) found(open.back());
+  return likely;
+}
 
 /// What makes the parser recurse: brackets, and right-leaning operators. True when all stay within kMaxDepth.
 bool shallow(antlr4::CommonTokenStream& tokens, const Builder& builder, Diagnostics& diagnostics) {
@@ -385,6 +436,11 @@ bool shallow(antlr4::CommonTokenStream& tokens, const Builder& builder, Diagnost
 std::optional<ast::File> parse(const SourceFile& source, Diagnostics& diagnostics) {
   const int before = diagnostics.errors();
   const Span start{source.base(), source.base() + 1};
+  if (Encoding e; not_utf8(source.text(), e)) {
+    const auto at = source.base() + static_cast<uint32_t>(e.at);
+    diagnostics.report(DiagId::bad_encoding, {at, at + 1}, e.name).help = {e.help};
+    return std::nullopt;
+  }
   try {
     std::vector<uint32_t> offsets;
     antlr4::ANTLRInputStream input(clean_utf8(source.text(), offsets));
@@ -394,14 +450,16 @@ std::optional<ast::File> parse(const SourceFile& source, Diagnostics& diagnostic
     tokens.fill();
     Builder builder(source, diagnostics, tokens, offsets);
     for (antlr4::Token* t : tokens.getTokens())
-      if (t->getType() == NetLexer::BAD && diagnostics.errors() < 50) {
-        auto& d = diagnostics.report(DiagId::bad_character, builder.span(t), "'" + t->getText() + "'");
-        if (t->getText() == "\"") d.help.push_back("a string ends on the line it begins on, with \"");
-        if (t->getText() == "#") d.help.push_back("a comment begins with //");
+      if (t->getType() == NetLexer::BAD) {
+        const std::string c = t->getText(), like = looks_like(c);
+        auto& d = diagnostics.report(DiagId::bad_character, builder.span(t), show_character(c));
+        if (c == "\"") d.help.push_back("a string ends on the line it begins on, with \"");
+        if (c == "#") d.help.push_back("a comment begins with //");
+        if (!like.empty()) d.help.push_back(like == " " ? "it looks like a blank: delete it, or write one" : fmt::format("it looks like {}, which is meant", like));
       }
     if (diagnostics.errors() > before || !shallow(tokens, builder, diagnostics)) return std::nullopt;
     NetParser parser(&tokens);
-    Listener listener(builder, diagnostics, tokens);
+    Listener listener(builder, diagnostics, tokens, find_unclosed(tokens, builder));
     parser.removeErrorListeners();
     parser.addErrorListener(&listener);
     NetParser::FileContext* tree = parser.file();

@@ -5,29 +5,16 @@
 #include <cctype>
 
 #include "NetLexer.h"
+#include "compiler/base/utf8.h"
 
 namespace netc {
 
 std::string clean_utf8(const std::string& text, std::vector<uint32_t>& offsets) {
   std::string out = text;
-  size_t i = 0;
-  while (i < out.size()) {
-    const unsigned char c = out[i];
-    size_t n = c < 0x80 ? 1 : c >= 0xC2 && c < 0xE0 ? 2 : c >= 0xE0 && c < 0xF0 ? 3 : c >= 0xF0 && c < 0xF5 ? 4 : 0;
-    bool ok = n > 0 && i + n <= out.size();
-    for (size_t k = 1; ok && k < n; ++k) ok = (static_cast<unsigned char>(out[i + k]) & 0xC0) == 0x80;
-    if (ok && n == 3) {
-      const unsigned char d = out[i + 1];
-      ok = !(c == 0xE0 && d < 0xA0) && !(c == 0xED && d >= 0xA0);
-    }
-    if (ok && n == 4) {
-      const unsigned char d = out[i + 1];
-      ok = !(c == 0xF0 && d < 0x90) && !(c == 0xF4 && d >= 0x90);
-    }
-    if (!ok) out[i] = '?', n = 1;
-    if (out[i] == '\0') out[i] = '?';
+  for (size_t i = 0, n = 0; i < out.size(); i += n) {
+    n = utf8_length(out, i);
+    if (n == 0 || out[i] == '\0') out[i] = '?', n = 1;
     offsets.push_back(static_cast<uint32_t>(i));
-    i += n;
   }
   offsets.push_back(static_cast<uint32_t>(out.size()));
   // The runtime drops a byte order mark itself; a blank keeps the count of code points.

@@ -49,7 +49,9 @@ bool call_parts(const ast::Expr& e, std::string& name, std::vector<const ast::Ar
 
 Value Elaborator::call(const ast::Expr& e, const EnvPtr& env) {
   const ast::Expr& callee = *e.items[0];
-  if (callee.kind == ast::ExprKind::name && !env->find(callee.text)) {
+  const Env::Name* own = callee.kind == ast::ExprKind::name ? env->find(callee.text) : nullptr;
+  const bool calls_own = own && (own->value.is(K::callable) || own->value.is(K::layer));   // a number called sum does not hide the function
+  if (callee.kind == ast::ExprKind::name && !calls_own) {
     if (is_function(callee.text) || find_function(callee.text)) return named_call(callee.text, e, env);
     if (const ir::SettingDef* s = find_setting(callee.text)) return setting(*s, e.args, e.span, env);
   }
@@ -87,7 +89,8 @@ bool Elaborator::convert(const std::string& what, const ir::ArgDef& def, const a
     if (x >= def.min && x <= def.max) return true;
     const std::string range = def.max >= 1e300 ? fmt::format("at least {}", def.min) : def.min <= -1e300 ? fmt::format("at most {}", def.max)
                                                                                                      : fmt::format("from {} to {}", def.min, def.max);
-    fail(DiagId::argument_range, e.span, def.name, what, range, fmt::format("{}", x));
+    Diagnostic& d = fail(DiagId::argument_range, e.span, def.name, what, range, fmt::format("{}", x));
+    if (!def.doc.empty() && d.help.empty()) d.help.push_back(fmt::format("{}: {}", def.name, def.doc));
     return false;
   };
   std::vector<std::string> choices = def.choices;
@@ -100,8 +103,9 @@ bool Elaborator::convert(const std::string& what, const ir::ArgDef& def, const a
   };
   const bool or_integer = def.type == T::padding || def.type == T::axis;
   const bool words = def.type == T::choice || def.type == T::words || or_integer;
-  const auto value = [&](const ast::Expr& x) {  // a bare word where words are wanted is itself, unless something has that name
-    return words && x.kind == ast::ExprKind::name && !env->find(x.text) ? Value::of_string(x.text) : eval(x, env);
+  const auto value = [&](const ast::Expr& x) {  // one of the choices is itself, whatever else has that name; so is a bare word that nothing has as its name
+    const bool choice = std::find(choices.begin(), choices.end(), x.text) != choices.end();
+    return words && x.kind == ast::ExprKind::name && (choice || !env->find(x.text)) ? Value::of_string(x.text) : eval(x, env);
   };
   Value v;
   if (def.type == T::words && e.kind == ast::ExprKind::list) {
@@ -184,6 +188,29 @@ bool Elaborator::convert(const std::string& what, const ir::ArgDef& def, const a
   return true;
 }
 
+void Elaborator::decimal_comma(Diagnostic& d, const std::vector<const ast::Arg*>& args, const ast::Arg* after) const {
+  const auto at = std::find(args.begin(), args.end(), after);
+  if (at == args.begin() || at == args.end()) return;
+  const ast::Arg* before = *(at - 1);
+  const bool numbers = before->value->kind == ast::ExprKind::integer && after->name.empty() &&
+                       (after->value->kind == ast::ExprKind::integer || after->value->kind == ast::ExprKind::number);
+  if (numbers && before->span.end + 1 == after->span.begin && d.help.empty())
+    d.help.push_back(fmt::format("decimals take a point: {}.{}", source(before->value->span), source(after->span)));
+}
+
+bool Elaborator::in_order(const std::vector<const ast::Arg*>& args) {
+  const ast::Arg* named = nullptr;
+  for (const ast::Arg* a : args) {
+    if (!a->name.empty()) named = a;
+    if (!a->name.empty() || !named) continue;
+    Diagnostic& d = fail(DiagId::argument_order, a->span, source(a->span), named->name);
+    decimal_comma(d, args, a);
+    if (d.help.empty()) d.help.push_back(fmt::format("name it as well, or write it before {}", named->name));
+    return false;
+  }
+  return true;
+}
+
 bool Elaborator::bind(const std::string& what, const std::vector<ir::ArgDef>& defs, const std::vector<const ast::Arg*>& args, Span span, const EnvPtr& env,
                       std::vector<ir::ArgValue>& out, std::vector<Value>* tensors, const std::vector<ast::Arg>* defaults) {
   out.assign(defs.size(), {});
@@ -192,6 +219,7 @@ bool Elaborator::bind(const std::string& what, const std::vector<ir::ArgDef>& de
   bool ok = true, too_many = false, unknown = false;
   std::vector<std::string> names;
   for (const ir::ArgDef& d : defs) names.push_back(d.name);
+  if (!in_order(args)) return false;
   for (const ast::Arg* a : args) {
     if (tensors && a->name.empty() && a->value->kind != ast::ExprKind::integer && position >= defs.size()) {
       const Value v = eval(*a->value, env);
@@ -224,7 +252,7 @@ bool Elaborator::bind(const std::string& what, const std::vector<ir::ArgDef>& de
         continue;
       }
       if (k >= defs.size() || given[k]) {
-        if (!too_many) fail(DiagId::too_many_arguments, a->span, what, defs.size(), args.size());
+        if (!too_many) decimal_comma(fail(DiagId::too_many_arguments, a->span, what, defs.size(), args.size()), args, a);
         too_many = true, ok = false;
         continue;
       }
@@ -275,7 +303,9 @@ Value Elaborator::construct_builtin(const std::shared_ptr<Callable>& c, const st
     for (; n < list.size() && list[n]->name.empty(); ++n) {
       if (c->builtin->tensor_inputs > 0 && static_cast<int>(n) >= c->builtin->tensor_inputs - 1) break;
       const ast::Expr& e = *list[n]->value;
-      const bool word = e.kind == ast::ExprKind::name && std::count(std::begin(ir::kAxisWords), std::end(ir::kAxisWords), e.text) && !env->find(e.text);
+      const Env::Name* own = e.kind == ast::ExprKind::name ? env->find(e.text) : nullptr;
+      const bool tensor = own && (own->value.error() || !tensors_of(own->value).empty());
+      const bool word = e.kind == ast::ExprKind::name && std::count(std::begin(ir::kAxisWords), std::end(ir::kAxisWords), e.text) && !tensor;
       if (word && !c->builtin->args.empty()) break;
       const Value v = eval(e, env);
       if (v.error()) return {};
@@ -307,6 +337,9 @@ Value Elaborator::construct_composite(const std::shared_ptr<Callable>& c, const 
   size_t position = 0;
   auto scope = std::make_shared<Env>();
   scope->parent = c->env;
+  std::vector<const ast::Arg*> list;
+  for (const ast::Arg& a : args) list.push_back(&a);
+  if (!in_order(list)) return {};
   for (const ast::Arg& a : args) {
     const bool apart = c->op && ops_ == 0;
     const Formula outer = apart ? std::exchange(formula_, {}) : Formula();  // an operand is a layer of its own

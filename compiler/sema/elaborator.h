@@ -107,6 +107,10 @@ class Elaborator {
   /// Arguments by ArgDef order; `tensors` takes tensor arguments where a layer has them. False after an error.
   bool bind(const std::string& what, const std::vector<ir::ArgDef>& defs, const std::vector<const ast::Arg*>& args, Span span, const EnvPtr& env,
             std::vector<ir::ArgValue>& out, std::vector<Value>* tensors, const std::vector<ast::Arg>* defaults = nullptr);
+  /// False after reporting an argument by position behind a named one.
+  bool in_order(const std::vector<const ast::Arg*>& args);
+  /// Says how a decimal is written where `after` and the argument before it are one number with a comma: lr = 0,01.
+  void decimal_comma(Diagnostic& d, const std::vector<const ast::Arg*>& args, const ast::Arg* after) const;
   bool convert(const std::string& what, const ir::ArgDef& def, const ast::Expr& e, const EnvPtr& env, ir::ArgValue& out);
   Value as_layer(const Value& v, Span span, const EnvPtr& env);
   Value chain(const ast::Expr& e, const EnvPtr& env);
@@ -127,8 +131,8 @@ class Elaborator {
   bool room_for_nodes(Span span);
 
   // statements (statement.cpp)
-  /// The value of the last expression statement, if any.
-  Value run(const std::vector<ast::Stmt>& body, const EnvPtr& env, Frame& frame);
+  /// The value of the last expression statement, if any; `wanted`: the block's or net's result may be that.
+  Value run(const std::vector<ast::Stmt>& body, const EnvPtr& env, Frame& frame, bool wanted = true);
   void statement(const ast::Stmt& s, const EnvPtr& env, Frame& frame, bool last, Value& result);
   void input(const ast::Stmt& s, const EnvPtr& env, Frame& frame);
   void loop(const ast::Stmt& s, const EnvPtr& env, Frame& frame);

@@ -3,6 +3,7 @@
 #include <cmath>
 #include <utility>
 
+#include "compiler/ir/foreign_names.h"
 #include "compiler/sema/elaborator.h"
 
 namespace netc::sema {
@@ -54,9 +55,14 @@ Value Elaborator::bounded(Value v, Span span) {
 }
 
 void Elaborator::suggest(Diagnostic& d, const std::string& name, const std::vector<std::string>& known, bool list_all) {
+  if (diagnostics_.enough() || !d.help.empty()) return;
+  if (const std::string ours = ops::foreign_name(name, known); !ours.empty()) {
+    d.help.push_back(ours);
+    return;
+  }
   const std::string near = nearest_name(name, known);
-  if (near.empty() && list_all && d.help.empty()) d.help.push_back(fmt::format("there are {}", fmt::join(known, ", ")));
-  if (!near.empty() && d.help.empty()) d.help.push_back(fmt::format("did you mean {}?", near));
+  if (near.empty() && list_all) d.help.push_back(fmt::format("there are {}", fmt::join(known, ", ")));
+  if (!near.empty()) d.help.push_back(fmt::format("did you mean {}?", near));
 }
 
 std::vector<std::string> Elaborator::visible(const EnvPtr& env, bool layers) const {
@@ -74,6 +80,7 @@ Value Elaborator::name(const ast::Expr& e, const EnvPtr& env, bool layer) {
   }
   if (const ir::SettingDef* s = layer ? nullptr : find_setting(e.text)) return setting(*s, {}, e.span, env);
   Diagnostic& d = fail(layer ? DiagId::unknown_layer : DiagId::unknown_name, e.span, e.text);
+  if (diagnostics_.enough()) return {};
   std::vector<std::string> known = visible(env, layer), functions = function_names();
   known.insert(known.end(), functions.begin(), functions.end());
   for (const ir::FunctionDef* f : registry_.functions) known.push_back(f->name);

@@ -132,8 +132,8 @@ Value Elaborator::named_call(const std::string& name, const ast::Expr& e, const 
     // Words for axes mean something here only.
     const bool list = a.value->kind == ast::ExprKind::list;
     const auto word = [&](const ast::Expr& x) {
-      return f && f->reduces && x.kind == ast::ExprKind::name && !env->find(x.text) &&
-             (!operands.empty() || std::count(axis_words().begin(), axis_words().end(), x.text) > 0);
+      const bool axis = std::count(axis_words().begin(), axis_words().end(), x.text) > 0, own = env->find(x.text) != nullptr;
+      return f && f->reduces && x.kind == ast::ExprKind::name && (own ? axis && (tensors || a.name == "axis") : axis || !operands.empty());
     };
     Value v;
     if (word(*a.value)) {

@@ -182,6 +182,9 @@ Value Elaborator::call_function(const Callable& f, const std::vector<ast::Arg>& 
   std::map<std::string, std::pair<Value, Span>> given;
   bool ok = true, unknown = false;
   size_t position = 0;
+  std::vector<const ast::Arg*> list;
+  for (const ast::Arg& a : args) list.push_back(&a);
+  if (!in_order(list)) return {};
   for (const ast::Arg& a : args) {
     const size_t k = a.name.empty() ? position++ : std::find(names.begin(), names.end(), a.name) - names.begin();
     const Value v = eval(*a.value, env);

@@ -19,6 +19,7 @@ class Lint {
     outputs();
     nodes();
     loss();
+    statistics();
   }
 
  private:
@@ -69,6 +70,20 @@ class Lint {
     }
   }
   static bool chances(Meaning m) { return m == Meaning::distribution || m == Meaning::probability; }
+
+  /// Statistics over a batch of one sample with one value of each channel: what keeps their running averages is as large as the sample.
+  void statistics() {
+    if (!m_.train.present || m_.train.batch > 1) return;
+    for (const Node& n : g_.nodes) {
+      if (n.layer == kNone || !g_.type(n.inputs[0]).batched) continue;
+      for (const Update& u : g_.updates) {
+        const ValueId average = g_.variables[u.variable].value;
+        const bool kept = std::find(n.inputs.begin() + 1, n.inputs.end(), average) != n.inputs.end();
+        if (!kept || g_.type(n.inputs[0]).elements() != g_.type(average).elements()) continue;
+        diagnostics_.report(DiagId::statistics_of_one, span_of(n.layer), text_of_layer(n.layer)).help = {"give batch at least 2, or take LayerNorm, which needs no batch"};
+      }
+    }
+  }
 
   /// Rows and columns that no window covers. Windows of one element are a way to take every other one, and meant.
   void unread(const Node& n) {

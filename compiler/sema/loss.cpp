@@ -7,6 +7,7 @@ namespace netc::sema {
 namespace {
 
 using K = Value::Kind;
+constexpr double kMostWeight = 1e6;
 
 /// True when something is called in `e`, of the losses where `losses` are given.
 bool calls(const ast::Expr& e, const std::vector<const ir::LossDef*>* losses = nullptr) {
@@ -43,8 +44,8 @@ void Elaborator::loss(const ast::Expr& e, double weight, const EnvPtr& env, Mode
   } else if (left || right) {
     const Value v = eval(left ? a : b, env);
     if (v.error()) return;
-    if (!v.numeric() || !(v.real() > 0)) {
-      fail(DiagId::expected_type, left ? a.span : b.span, "the weight of a loss", "a number above 0", show(v));
+    if (!v.numeric() || !(v.real() > 0) || v.real() > kMostWeight) {
+      fail(DiagId::expected_type, left ? a.span : b.span, "the weight of a loss", fmt::format("a number above 0, up to {}", kMostWeight), show(v));
       return;
     }
     loss(left ? b : a, times ? weight * v.real() : weight / v.real(), env, model);

@@ -103,7 +103,7 @@ void Elaborator::callback(const ast::Expr& e, const EnvPtr& env, Model& model) {
     const ir::ArgValue watched{std::string("val_loss")}, patience{int64_t{c.kind == "early_stopping" ? 5 : 3}};
     std::vector<ir::ArgDef> defs{{c.kind == "checkpoint" ? "best" : "monitor", ArgType::choice, watched, -1e300, 1e300, monitors, "what is watched"}};
     if (c.kind != "checkpoint") defs.push_back({"patience", ArgType::integer, patience, 1, 1e6, {}, "epochs without improvement"});
-    if (c.kind == "reduce_lr_on_plateau") defs.push_back({"factor", ArgType::number, ir::ArgValue{0.1}, 1e-6, 1, {}, "the rate is multiplied by it"});
+    if (c.kind == "reduce_lr_on_plateau") defs.push_back({"factor", ArgType::number, ir::ArgValue{0.1}, 1e-6, 0.999999, {}, "the rate is multiplied by it"});
     std::vector<ir::ArgValue> v;
     if (!bind(c.kind, defs, args, e.span, env, v, nullptr)) return;
     c.monitor = std::get<std::string>(v[0]);

@@ -84,7 +84,9 @@ std::optional<std::string> Elaborator::misfit(const ast::ParamType& t, Value& v,
   if (t.name == "one_of") {
     std::string list;
     for (const ast::TypeArg& a : t.args) {
-      const Value c = a.value->kind == ast::ExprKind::name && !env->find(a.value->text) ? Value::of_string(a.value->text) : eval(*a.value, env);
+      const Env::Name* own = a.value->kind == ast::ExprKind::name ? env->find(a.value->text) : nullptr;
+      const bool word = a.value->kind == ast::ExprKind::name && !(own && own->value.is(K::callable));   // a number of that name does not change it
+      const Value c = word ? Value::of_string(a.value->text) : eval(*a.value, env);
       if (c.error()) return std::nullopt;
       if (equal(c, v)) return "";
       list += (list.empty() ? "" : ", ") + show(c);

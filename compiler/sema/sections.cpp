@@ -79,35 +79,54 @@ void Elaborator::data(const ast::Section& s, const EnvPtr& env, Model& model) {
     else if (e.key == "train") model.data.train = data_spec(*e.value, env);
     else if (e.key == "valid") model.data.valid = data_spec(*e.value, env);
     else if (e.key == "test") model.data.test = data_spec(*e.value, env);
-    else if (e.key != "augment") suggest(fail(DiagId::unknown_key, e.span, "data", e.key), e.key, {"train", "valid", "test", "augment"});
+    else if (e.key != "augment") suggest(fail(DiagId::unknown_key, e.span, "data", e.key), e.key, {"train", "valid", "test", "augment"}, true);
     else if (e.value->kind == ast::ExprKind::list) for (const auto& a : e.value->items) augment(*a, env, model);
     else augment(*e.value, env, model);
   }
 }
 
+namespace {
+
+using ir::ArgDef, ir::ArgType, ir::ArgValue;
+struct AugmentDef { std::string name; std::vector<ArgDef> args; };
+
+/// Every change is a share of the image, of a turn or of the brightness: amounts of one are what people mean by percents and degrees.
+const std::vector<AugmentDef>& augmentations() {
+  const auto share = [](const char* name, const char* doc, double most) { return ArgDef{name, ArgType::number, std::nullopt, 1e-6, most, {}, doc}; };
+  const auto both = [&](const char* name, const char* doc, double most) {
+    ArgDef across{"horizontal", ArgType::number, ArgValue{}, 1e-6, most, {}, doc};
+    return AugmentDef{name, {share("vertical", doc, most), across}};
+  };
+  static const std::vector<AugmentDef> all{
+      {"flip", {{"direction", ArgType::choice, ArgValue{std::string("horizontal")}, 0, 0, {"horizontal", "vertical", "both"}, "along which axis"}}},
+      {"rotate", {share("turn", "a share of a full turn, either way: degrees / 360", 0.5)}},
+      both("shift", "a share of the image's extent: percent / 100", 1),
+      both("zoom", "a share of the image's extent, in and out: percent / 100", 0.99),
+      {"contrast", {share("amount", "a share of the contrast, more and less: percent / 100", 1)}},
+      {"brightness", {share("amount", "a share of the range from black to white: percent / 100", 1)}}};
+  return all;
+}
+
+}  // namespace
+
 void Elaborator::augment(const ast::Expr& e, const EnvPtr& env, Model& model) {
-  static const std::vector<std::string> kKinds{"flip", "rotate", "shift", "zoom", "contrast", "brightness"};
   Augment a;
   std::vector<const ast::Arg*> args;
-  if (!call_parts(e, a.kind, args) || std::find(kKinds.begin(), kKinds.end(), a.kind) == kKinds.end()) {
-    suggest(fail(DiagId::unknown_augmentation, called(e), source(called(e))), a.kind, kKinds, true);
+  std::vector<std::string> known;
+  for (const AugmentDef& d : augmentations()) known.push_back(d.name);
+  const bool call = call_parts(e, a.kind, args);
+  const size_t k = std::find(known.begin(), known.end(), a.kind) - known.begin();
+  if (!call || k == known.size()) {
+    suggest(fail(DiagId::unknown_augmentation, called(e), source(called(e))), a.kind, known, true);
     return;
   }
-  for (const ast::Arg* arg : args) {
-    if (arg->value->kind == ast::ExprKind::name && !env->find(arg->value->text)) {
-      static const std::vector<std::string> kModes{"horizontal", "vertical", "both"};
-      if (a.kind != "flip" || std::find(kModes.begin(), kModes.end(), arg->value->text) == kModes.end())
-        suggest(fail(DiagId::argument_choice, arg->span, "the mode", a.kind, a.kind == "flip" ? "horizontal, vertical, both" : "its numbers", arg->value->text),
-                arg->value->text, kModes);
-      a.mode = arg->value->text;
-      continue;
-    }
-    const Value v = eval(*arg->value, env);
-    if (v.numeric()) a.args.push_back(v.real());
-    else if (!v.error()) fail(DiagId::expected_type, arg->span, "an argument of " + a.kind, "a number", kind_of(v));
+  std::vector<ArgValue> values;
+  if (!bind(a.kind, augmentations()[k].args, args, e.span, env, values, nullptr)) return;
+  for (const ArgValue& v : values) {
+    if (const auto* mode = std::get_if<std::string>(&v)) a.mode = *mode;
+    if (const auto* amount = std::get_if<double>(&v)) a.args.push_back(*amount);
   }
-  if (a.args.size() > 4) fail(DiagId::too_many_arguments, e.span, a.kind, 4, a.args.size());
-  else model.data.augment.push_back(std::move(a));
+  model.data.augment.push_back(std::move(a));
 }
 
 void Elaborator::train(const ast::Section& s, const EnvPtr& env, Model& model) {
@@ -131,7 +150,8 @@ void Elaborator::train(const ast::Section& s, const EnvPtr& env, Model& model) {
     else if (e.key == "batch") integer(e, 1, 65536, t.batch);
     else if (e.key == "epochs") integer(e, 1, 1000000, t.epochs);
     else if (e.key == "seed") integer(e, 0, 4294967295, t.seed);
-    else if (e.key != "metrics" && e.key != "callbacks") suggest(fail(DiagId::unknown_key, e.span, "train", e.key), e.key, {"loss", "optimizer", "batch", "epochs", "seed", "metrics", "callbacks"});
+    else if (e.key != "metrics" && e.key != "callbacks")
+      suggest(fail(DiagId::unknown_key, e.span, "train", e.key), e.key, {"loss", "optimizer", "batch", "epochs", "seed", "metrics", "callbacks"}, true);
   }
   // Metrics are checked against the loss's label, and callbacks watch metrics, in whatever order they are written.
   for (const auto& [key, f] : {std::pair{"metrics", &Elaborator::metric}, std::pair{"callbacks", &Elaborator::callback}})

@@ -36,7 +36,13 @@ bool Elaborator::convert_setting(const std::string& what, const ir::ArgDef& def,
     if (s->type == def.type) names.push_back(s->name);
   const std::string want = def.type == ir::ArgType::initializer ? "an initialiser" : "a constraint";
   const ast::Expr& callee = e.kind == ast::ExprKind::call ? *e.items[0] : e;
-  if (callee.kind == ast::ExprKind::name && !env->find(callee.text) && std::find(names.begin(), names.end(), callee.text) == names.end()) {
+  if (callee.kind == ast::ExprKind::name && std::find(names.begin(), names.end(), callee.text) != names.end()) {  // whatever else has that name
+    const Value v = setting(*find_setting(callee.text), e.args, e.span, env);
+    if (v.error()) return false;
+    out = *v.setting;
+    return true;
+  }
+  if (callee.kind == ast::ExprKind::name && !env->find(callee.text)) {
     suggest(fail(DiagId::argument_type, callee.span, def.name, what, want, callee.text), callee.text, names, true);
     return false;
   }

@@ -114,9 +114,9 @@ void Elaborator::warn_unused(const Env& env) {
     if (n.warn && !n.used && !n.value.error()) fail(DiagId::unused_value, n.span, name);
 }
 
-Value Elaborator::run(const std::vector<ast::Stmt>& body, const EnvPtr& env, Frame& frame) {
+Value Elaborator::run(const std::vector<ast::Stmt>& body, const EnvPtr& env, Frame& frame, bool wanted) {
   Value result;
-  for (size_t i = 0; i < body.size() && !exhausted_; ++i) statement(body[i], env, frame, i + 1 == body.size(), result);
+  for (size_t i = 0; i < body.size() && !exhausted_; ++i) statement(body[i], env, frame, wanted && i + 1 == body.size(), result);
   warn_unused(*env);
   return result;
 }
@@ -156,7 +156,7 @@ void Elaborator::statement(const ast::Stmt& s, const EnvPtr& env, Frame& frame, 
     case ast::StmtKind::choose: {
       const std::optional<bool> c = choice(*s.value, env);
       if (!c) return;
-      const Value v = run(*c ? s.body : s.otherwise, new_env(env), frame);
+      const Value v = run(*c ? s.body : s.otherwise, new_env(env), frame, last);
       if (last) result = v;
       return;
     }
@@ -210,7 +210,10 @@ void Elaborator::statement(const ast::Stmt& s, const EnvPtr& env, Frame& frame, 
     }
     case ast::StmtKind::expr: {
       const Value v = eval(*s.value, env);
-      if (last && !frame.top) result = v;
+      const bool layer = v.is(K::layer) || (v.is(K::callable) && !v.callable->function);
+      const bool result_here = last && !frame.top && !(layer && (frame.inputs_taken > 0 || !frame.outputs.empty()));
+      if (result_here) result = v;
+      else if (layer) fail(DiagId::never_applied, s.span, source(s.span)).help.push_back("is -> missing before it? A layer on its own is given nothing");
       else if (!v.error()) fail(DiagId::unused_value, s.span, "this expression");
       return;
     }
@@ -310,7 +313,7 @@ void Elaborator::loop(const ast::Stmt& s, const EnvPtr& env, Frame& frame) {
     if (diagnostics_.errors() > before) return;
     const size_t names = inner->names.size();
     context_.push_back({s.pattern.span, fmt::format("in the iteration {} = {}", source(s.pattern.span), show(v))});
-    run(s.body, inner, frame);
+    run(s.body, inner, frame, false);
     context_.pop_back();
     if (inner->names.size() <= names) inner->names.clear();
   }

@@ -8,6 +8,7 @@
 
 #include "compiler/ops/ops.h"
 #include "compiler/parse/parse.h"
+#include "compiler/sema/product.h"
 
 namespace netc::tool {
 namespace {
@@ -75,6 +76,7 @@ std::optional<sema::Model> load_model(const std::string& path, const FileOptions
   Diagnostics diagnostics(file);
   std::optional<sema::Model> model;
   if (auto tree = load(file, import_paths(options), diagnostics)) model = sema::analyse(*tree, how, ops::registry(), diagnostics);
+  if (model) sema::check_product(*model, diagnostics);
   if (options.warnings_are_errors) diagnostics.warnings_are_errors();
   report.add(diagnostics);
   if (diagnostics.has_errors()) return std::nullopt;
