@@ -3,6 +3,7 @@
 
 #include <antlr4-runtime.h>
 
+#include <cctype>
 #include <cerrno>
 #include <cstdlib>
 
@@ -336,6 +337,8 @@ class Listener : public antlr4::BaseErrorListener {
     else if (before) text += " after '" + before->getText() + "'";
     Diagnostic& d = diagnostics_.report(DiagId::syntax_error, s, text);
     if (const std::string decimal = decimal_comma(before, token, after); !decimal.empty()) d.help.push_back(decimal);
+    else if (text.find("a name") != std::string::npos && token->getType() != NetLexer::ID && !end && std::isalpha(static_cast<unsigned char>(token->getText()[0])))
+      d.help.push_back(fmt::format("{} is a word of the language: choose another name", token->getText()));
     else if (before && before->getText() == "->") d.help.push_back("a layer stands after ->");
     else if (before && ends_value(*before) && token->getType() == NetLexer::ID) d.help.push_back("is -> missing before it, or a comma?");
     const bool declares = end || token->getText() == "net" || token->getText() == "train" || token->getText() == "data" || token->getText() == "import";

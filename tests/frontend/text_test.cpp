@@ -91,6 +91,14 @@ TEST_CASE("a bracket that is left open is named") {
   CHECK(!has(analyse_text("net A {\n  input x: f32[4]\n  let = 3\n  output y = x -> ReLU\n}\n"), "not closed"));
 }
 
+TEST_CASE("a word of the language as a name is said to be one") {
+  for (const char* word : {"assert", "for", "net", "true", "from"}) {
+    const Result r = analyse_text(fmt::format("net A {{\n  input x: f32[4]\n  let {} = 3\n  output y = x\n}}\n", word));
+    INFO(r.text);
+    CHECK(has(r, fmt::format("{} is a word of the language", word)));
+  }
+}
+
 TEST_CASE("at most a hundred errors are shown, and how many more; their number costs no more than itself") {
   const auto errors = [](int n) {
     std::string text = "net A {\n input x: f32[1]\n";
