@@ -172,3 +172,11 @@ TEST_CASE("what no product can be made of is an error") {
   CHECK(errors("input x: u8[*, *, 3] output y = x") == 1);
   CHECK(errors("input x: u8[*, *, 3] input z: f32[4] output y = z -> Dense(2)") == 1);
 }
+
+TEST_CASE("a window over channels is no wider than they are") {
+  for (const auto& [size, taken] : {std::pair{3, 3}, std::pair{7, 7}, std::pair{9, 7}, std::pair{1023, 7}}) {
+    const Result r = analyse_text(net(output(fmt::format("LRN({})", size))));
+    REQUIRE_MESSAGE(r.model.has_value(), r.text);
+    CHECK(r.model->graph.nodes.back().attrs.i("size") == taken);
+  }
+}
