@@ -38,6 +38,7 @@ struct PortInfo {
   DType dtype;
   int rank;
   int64_t dims[8];
+  int64_t below = 0;                  // integers that the net takes as numbers of rows, 0 to below - 1; 0: any
   bool sized() const { for (int i = 0; i < rank; ++i) if (dims[i] < 0) return false; return true; }
   size_t elements() const { size_t e = 1; for (int i = 0; i < rank; ++i) e *= dims[i] < 0 ? 0 : static_cast<size_t>(dims[i]); return e; }
   size_t bytes() const { return elements() * size_of(dtype); }   // of one sample; 0 unless sized()
@@ -107,6 +108,26 @@ inline int64_t classes_at(const ModelInfo& info, size_t label) {
     return width == 1 ? 2 : width;
   }
   return 0;
+}
+
+/// What the integers of label `label` must stay below when they are class indices, one for each row of the output that it is compared with; 0: they are none.
+inline int64_t indices_below(const ModelInfo& info, size_t label) {
+  const PortInfo& p = info.labels[label];
+  if (p.dtype != DType::i32) return 0;
+  for (const LossInfo& l : info.losses) {
+    if (l.target_kind != TargetKind::label || static_cast<size_t>(l.target) != label) continue;
+    const int rank = info.outputs[static_cast<size_t>(l.output)].rank;
+    const bool rows = p.rank + 1 == rank || (p.rank == rank && rank > 0 && p.dims[rank - 1] == 1);
+    return p.rank == 0 || rows ? classes_at(info, label) : 0;
+  }
+  return 0;
+}
+/// The first of the `n` integers at `values` that is not from 0 to below - 1; n: all are, or `below` is 0.
+inline size_t first_outside(const void* values, size_t n, int64_t below) {
+  const auto* v = static_cast<const int32_t*>(values);
+  for (size_t i = 0; i < n && below > 0; ++i)
+    if (v[i] < 0 || v[i] >= below) return i;
+  return n;
 }
 
 /// One instance: weights, arenas, threads. Not thread-safe itself; instances are independent. Buffers are 64-byte aligned and stay valid for its life.

@@ -47,7 +47,7 @@ std::string cmake_lists(const Unit& u) {
 
 std::string readme(const Unit& u) {
   return fmt::format("# {0} as C++\n\n`make -j` (or CMake) builds the program {0}; neither netc nor Halide is needed, only a C++20 compiler and the libraries that the runtime uses\n"
-                     "(Debian: libfmt-dev libexpected-dev libcli11-dev nlohmann-json3-dev libturbojpeg0-dev libpng-dev zlib1g-dev).\n\n"
+                     "(Debian: libfmt-dev libexpected-dev libcli11-dev nlohmann-json3-dev libturbojpeg0-dev libpng-dev zlib1g-dev; libwebp-dev libgif-dev libtiff-dev for their formats).\n\n"
                      "- `driver.cpp`: the net: `forward`, `backward`, `update`, one call a kernel\n- `kernels/`: each kernel, as Halide's C++ backend writes it\n"
                      "- `names.cpp`: the driver's names of the kernels\n- `runtime/`: data, training and the command line\n\nThe kernels' vectors are {1} floats wide: processors of {2}.\n",
                      u.name, u.machine->vector_floats, march_of(*u.machine));

@@ -6,6 +6,7 @@
 
 #include "compiler/emit/driver.h"
 #include "compiler/emit/text.h"
+#include "compiler/ops/indices.h"
 
 namespace netc::emit {
 namespace {
@@ -16,8 +17,15 @@ std::string dims_text(const ir::Type& t) {
   return "{" + s + "}";
 }
 
-std::string port(const std::string& name, const ir::Type& t) {
-  return fmt::format("{{{}, {}, {}, {}}}", quoted(name), dtype_literal(t.dtype), t.rank(), dims_text(t));
+std::string port(const std::string& name, const ir::Type& t, int64_t below = 0) {
+  return fmt::format("{{{}, {}, {}, {}{}}}", quoted(name), dtype_literal(t.dtype), t.rank(), dims_text(t), below > 0 ? fmt::format(", {}", below) : "");
+}
+
+/// See PortInfo::below.
+int64_t below_of(const ir::Graph& g, const std::string& input) {
+  for (const ir::Variable& v : g.variables)
+    if (v.role == ir::Role::input && v.name == input) return ops::indices_below(g, v.value);
+  return 0;
 }
 
 /// `constexpr TYPE NAME[] = {...}`, or an empty span's initialiser: C++ has no arrays of nothing.
@@ -92,7 +100,7 @@ std::string info_tables(const Unit& u) {
       hypers("rt::KeyValue", "kHyperparameters"), classes("const char*", "kClasses"), metrics("const char*", "kMetrics"),
       callbacks("rt::CallbackInfo", "kCallbacks"), augment("rt::AugmentInfo", "kAugment"), initial("rt::InitialWeights", "kInitialWeights");
   const bool trains = u.train != nullptr;
-  for (const Port& p : inputs_of(u)) inputs.row(port(p.name, p.type)), ingested.row(port(p.name, p.stored));
+  for (const Port& p : inputs_of(u)) inputs.row(port(p.name, p.type, below_of(m.graph, p.name))), ingested.row(port(p.name, p.stored));
   for (const Port& p : outputs_of(u)) outputs.row(port(p.name, p.type));
   for (const Port& p : labels_of(u)) labels.row(port(p.name, p.type));
   if (trains)

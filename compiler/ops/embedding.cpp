@@ -1,5 +1,6 @@
 // What turns tokens and places into vectors: a table's rows by number, positions, a trained token in front.
 #include "compiler/ops/exact.h"
+#include "compiler/ops/indices.h"
 #include "compiler/ops/support.h"
 
 namespace netc::ops {
@@ -9,9 +10,11 @@ bool numbers(const Type& t) { return t.dtype == DType::i32 && t.batched && t.ran
 
 int64_t clamped(double token, int64_t vocabulary) { return static_cast<int64_t>(std::clamp(token, 0.0, static_cast<double>(vocabulary - 1))); }
 
+constexpr const char* kEmbedding = "embedding";
+
 OpDef embedding() {
   OpDef d;
-  d.name = "embedding";
+  d.name = kEmbedding;
   d.doc = "Rows of a table: y[..., d] = w[token[...], d]; a number out of range counts as the nearest in it. Operands token, w.";
   d.kind = Kind::gather;
   d.inputs = 2;
@@ -130,7 +133,7 @@ void add_weight_args_with(std::vector<ArgDef>& args, Initializer init) {
 LayerDef embedding_layer() {
   LayerDef l;
   l.name = "Embedding";
-  l.doc = "A trained vector for each number from 0 to vocabulary - 1, of tokens i32[T]; other numbers count as the nearest of these. y[t, d] = weight[x[t], d]";
+  l.doc = "A trained vector for each number from 0 to vocabulary - 1, of tokens i32[T]; programs and libraries refuse other numbers. y[t, d] = weight[x[t], d]";
   l.section = "Sequences";
   l.weight_prefix = "embedding";
   l.args = {{"vocabulary", ArgType::integer, std::nullopt, 1, 1e9, {}, "how many numbers there are"},
@@ -184,6 +187,16 @@ LayerDef token_layer() {
 }
 
 }  // namespace
+
+int64_t indices_below(const Graph& g, ValueId v) {
+  int64_t least = 0;
+  for (const Node& n : g.nodes) {
+    if (n.inputs.empty() || n.inputs[0] != v) continue;
+    const int64_t below = n.op->kind == Kind::view ? indices_below(g, n.results[0]) : n.op->name == std::string_view(kEmbedding) ? g.type(n.inputs[1]).dims[0] : 0;
+    if (below > 0 && (least == 0 || below < least)) least = below;
+  }
+  return least;
+}
 
 void add_embedding(Registry& r) {
   static const OpDef ops[] = {embedding(), embedding_grad(), add_positions()};

@@ -59,7 +59,7 @@ bool check_size(LayerBuilder& b, const char* layer, const Type& t) {
   return false;
 }
 
-ValueId ingested(LayerBuilder& b, const char* layer, const char* op, int64_t height, int64_t width) {
+ValueId ingested(LayerBuilder& b, const char* layer, const char* op, Attrs attrs) {
   const Graph& g = b.graph();
   ValueId v = b.in()[0];
   bool data = true;
@@ -68,8 +68,8 @@ ValueId ingested(LayerBuilder& b, const char* layer, const char* op, int64_t hei
     data = n.inputs.size() == 1 && n.op->kind == Kind::elementwise;
     v = n.inputs[0];
   }
-  if (data && g.variables[g.values[v].variable].role == Role::input) return b.emit(op, {b.in()[0]}, {{"height", height}, {"width", width}});
-  return b.error(fmt::format("{} of an image of any size works on the net's input only: it runs while data is loaded", layer), "put it right after the input");
+  if (data && g.variables[g.values[v].variable].role == Role::input) return b.emit(op, {b.in()[0]}, std::move(attrs));
+  return b.error(fmt::format("{} of an image of any size, with its aspect ratio kept or antialiased works on the net's input only: it runs while data is loaded", layer), "put it right after the input");
 }
 
 Lowered box_sum(const char* name, const std::vector<Var>& v, const std::vector<int>& box, std::function<Expr(const Exprs&)> term) {

@@ -29,7 +29,7 @@ Lowered box_sum(const char* name, const std::vector<Var>& v, const std::vector<i
 ArgDef axis_arg(const char* fallback = "channel", const char* doc = "along which axis: channel, width, height, or its number from 0");
 /// Reports and returns false when a sample of this type is larger than one may be.
 bool check_size(LayerBuilder& b, const char* layer, const Type& t);
-/// `op` of the operand, while data is loaded: attributes height and width. Reports when it is more than an input or preprocessing of one.
-ValueId ingested(LayerBuilder& b, const char* layer, const char* op, int64_t height, int64_t width);
+/// `op` of the operand, while data is loaded. Reports when that is more than an input or preprocessing of one.
+ValueId ingested(LayerBuilder& b, const char* layer, const char* op, Attrs attrs);
 
 }  // namespace netc::ops

@@ -2,6 +2,7 @@
 // sample; of an image of a known size it is a part of the net: linear interpolation along each axis, with a gradient.
 #include <numeric>
 
+#include "compiler/ops/fit.h"
 #include "compiler/ops/moves.h"
 
 namespace netc::ops {
@@ -206,17 +207,29 @@ LayerDef resize_layer() {
   LayerDef l;
   l.name = "Resize";
   l.doc = "Bilinear resize of an image; of an input of any size, while data is loaded. "
-          "y[i, j, c] = x at ((i + 1/2) * H/height - 1/2, (j + 1/2) * W/width - 1/2, c); edges clamped";
+          "y[i, j, c] = x at ((i + 1/2) * H/height - 1/2, (j + 1/2) * W/width - 1/2, c); edges clamped. "
+          "It stretches; `fit` keeps the aspect ratio instead, and `antialias` averages over all that a pixel covers";
   l.section = "Preprocessing";
   l.weight_prefix = "resize";
   l.args = {{"height", ArgType::integer, std::nullopt, 1, 1 << 16, {}, "rows of the result"},
-            {"width", ArgType::integer, std::nullopt, 1, 1 << 16, {}, "columns"}};
+            {"width", ArgType::integer, std::nullopt, 1, 1 << 16, {}, "columns"},
+            {"fit", ArgType::choice, ArgValue{std::string("stretch")}, -1e300, 1e300, {"stretch", "letterbox", "crop"},
+             "of another aspect ratio: stretch; letterbox: the whole image, with bars of `colour`; crop: its middle"},
+            {"antialias", ArgType::boolean, ArgValue{false}, -1e300, 1e300, {}, "when reducing, as Pillow does"},
+            {"colour", ArgType::integers, ArgValue{std::vector<int64_t>{0}}, 0, 255, {}, "of the bars: one number, or one for each channel"}};
   l.build = [](LayerBuilder& b) -> ValueId {
     const Type t = b.in_type();
     if (t.rank() != 3 || t.dims[2] == kAnyExtent || (t.dtype != DType::u8 && t.dtype != DType::f32)) {
       return b.error(fmt::format("Resize needs an image (height, width, channels) of u8 or f32, but its input is {}", shape_for_user(t)));
     }
-    if (t.has_any_extent()) return ingested(b, "Resize", "resize", b.i("height"), b.i("width"));
+    if (b.s("fit") != "stretch" || b.b("antialias")) {
+      const std::vector<int64_t> colour = b.ints("colour");
+      if (colour.size() != 1 && colour.size() != static_cast<size_t>(t.dims[2])) {
+        return b.error(fmt::format("Resize's colour has {} numbers, but its input {} channels", colour.size(), t.dims[2]), "give one number, or one for each channel");
+      }
+      return ingested(b, "Resize", "fit", {{"height", b.i("height")}, {"width", b.i("width")}, {"mode", b.s("fit")}, {"antialias", b.b("antialias")}, {"colour", colour}});
+    }
+    if (t.has_any_extent()) return ingested(b, "Resize", "resize", {{"height", b.i("height")}, {"width", b.i("width")}});
     return interpolated(b, "Resize", b.i("height"), b.i("width"));
   };
   return l;
@@ -245,7 +258,7 @@ LayerDef upsample_layer() {
 }  // namespace
 
 void add_resize(Registry& r) {
-  static const OpDef ops[] = {resize(), interpolate(), interpolate_grad()};
+  static const OpDef ops[] = {resize(), fit(), interpolate(), interpolate_grad()};
   static const LayerDef layers[] = {resize_layer(), upsample_layer()};
   for (const OpDef& op : ops) r.ops.ops.push_back(&op);
   for (const LayerDef& l : layers) r.layers.push_back(&l);

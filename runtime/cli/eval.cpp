@@ -73,6 +73,8 @@ int run_eval(const ModelInfo& info, CreateFn create, const EvalOptions& o) {
   if (!loader) return fail(info, loader.error());
   const EvalResult r = evaluate(*l.model, **loader);
   if (r.n == 0) return fail(info, fmt::format("none of the samples of {} could be read", spec));
+  if (r.not_finite > 0) return fail(info, fmt::format("the net's answers to {} of {} samples are not finite numbers: its weights are broken, or the data's values are far "
+                                                      "outside those it was trained on", r.not_finite, r.n));
   std::vector<std::string> names;   // none where labels are no class indices
   for (int k = 0; k < r.confusion().classes(); ++k) names.push_back(class_name(info, (*source)->classes(), k));
   const size_t skipped = (*loader)->skipped();

@@ -89,7 +89,7 @@ int run(int argc, char** argv, const ModelInfo& info, CreateFn create) {
   PredictOptions predict_options;
   CLI::App* predict = app.add_subcommand("predict", "what the net answers for images or rows: class and probability, or its outputs");
   predict->add_option("--weights", predict_options.weights, "a safetensors file")->required()->type_name("FILE");
-  predict->add_option("IMAGE", predict_options.images, "image files, folders, - for a list on stdin, tables (FILE.csv), or a SPEC")->required()->type_name("");
+  predict->add_option("IMAGE", predict_options.images, "image files, folders, - for a list or an image on stdin, tables (FILE.csv), or a SPEC")->required()->type_name("");
   predict->add_option("--top", predict_options.top, "the K most likely classes")->check(CLI::Range(1, 1000000))->type_name("K");
   predict->add_option("--threads", predict_options.threads, "default: as many as the machine has cores")->check(CLI::Range(1, 1024));
   predict->add_flag("--json", predict_options.json, "as JSON");

@@ -18,6 +18,7 @@ namespace netc::rt {
 namespace {
 
 constexpr int kMostTogether = 16;   // samples of one batch
+constexpr const char* kPiped = "standard input";
 
 struct Answer { int index; float probability; };
 
@@ -65,10 +66,15 @@ class Predictions {
   bool run() {
     if (taken_.empty()) return true;
     if (l_.model->infer(static_cast<int>(taken_.size())) == nullptr) return false;
-    for (size_t i = 0; i < taken_.size(); ++i) say(i);
+    for (size_t i = 0; i < taken_.size(); ++i) {
+      if (finite_answer(*l_.model, i)) say(i);
+      else good_ = false, fail(info_, fmt::format("{}: the net's answer is not finite numbers: its weights are broken, or the values far outside those it was trained on",
+                                                  taken_[i]));
+    }
     taken_.clear();
     return true;
   }
+  bool good() const { return good_; }
   void finish() const {
     if (o_.json) fmt::print("{}\n", results_.dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
   }
@@ -121,6 +127,7 @@ class Predictions {
   const PredictOptions& o_;
   Loaded& l_;
   int batch_, class_output_;
+  bool good_ = true;                         // each sample had an answer
   Metrics reading_;                          // how a row of the class output is read
   std::vector<std::string> names_, taken_;
   nlohmann::json results_ = nlohmann::json::array();
@@ -133,8 +140,30 @@ std::string spec_of(const std::string& argument) {
   return rows || (colon && !std::filesystem::exists(argument, none)) ? argument : "";
 }
 
+/// What a list on standard input begins with an image's first bytes instead of: the image itself, piped. Else the list's lines.
+struct Piped { std::vector<uint8_t> image; std::vector<std::string> lines; };
+Piped read_piped() {
+  Piped p;
+  std::string all;
+  char buffer[65536];
+  while (all.size() <= kMaxImageFile && (std::cin.read(buffer, sizeof buffer) || std::cin.gcount() > 0)) all.append(buffer, static_cast<size_t>(std::cin.gcount()));
+  if (!image_format({reinterpret_cast<const uint8_t*>(all.data()), all.size()}).empty()) {
+    p.image.assign(all.begin(), all.end());
+    return p;
+  }
+  std::error_code none;
+  for (size_t at = 0; at < all.size();) {
+    const size_t end = std::min(all.find('\n', at), all.size());
+    std::string line = all.substr(at, end - at);
+    if (line.ends_with('\r') && !std::filesystem::exists(line, none)) line.pop_back();   // a list made on Windows
+    if (!line.empty()) p.lines.push_back(std::move(line));
+    at = end + 1;
+  }
+  return p;
+}
+
 /// The images that the arguments stand for; each argument that stands for none is reported.
-std::vector<std::string> files_of(const ModelInfo& info, const std::vector<std::string>& arguments, bool& all_good) {
+std::vector<std::string> files_of(const ModelInfo& info, const std::vector<std::string>& arguments, std::vector<uint8_t>& piped, bool& all_good) {
   std::vector<std::string> files;
   auto add = [&](const std::string& path) {
     auto found = list_images(path);
@@ -143,10 +172,13 @@ std::vector<std::string> files_of(const ModelInfo& info, const std::vector<std::
   };
   for (const std::string& a : arguments) {
     if (!spec_of(a).empty()) continue;
-    if (a != "-") add(a);
-    else
-      for (std::string line; std::getline(std::cin, line);)
-        if (!line.empty()) add(line);
+    if (a != "-") {
+      add(a);
+      continue;
+    }
+    Piped input = read_piped();
+    if (!input.image.empty()) files.push_back(kPiped), piped = std::move(input.image);
+    for (const std::string& line : input.lines) add(line);
   }
   return files;
 }
@@ -171,7 +203,8 @@ bool open_sources(const ModelInfo& info, const Loaded& l, const std::vector<std:
 int run_predict(const ModelInfo& info, CreateFn create, const PredictOptions& o) {
   const size_t ports = info.inputs.size();
   bool all_good = true;
-  const std::vector<std::string> files = files_of(info, o.images, all_good);
+  std::vector<uint8_t> piped;
+  const std::vector<std::string> files = files_of(info, o.images, piped, all_good);
   const bool images = std::all_of(info.inputs.begin(), info.inputs.end(), [](const PortInfo& p) { return image_channels(p) > 0 && p.rank >= 2; });
   const bool specs = std::any_of(o.images.begin(), o.images.end(), [](const std::string& a) { return !spec_of(a).empty(); });
   if (files.empty() && !specs) return all_good ? fail(info, "no images given") : 1;
@@ -193,14 +226,17 @@ int run_predict(const ModelInfo& info, CreateFn create, const PredictOptions& o)
   for (size_t at = 0; at < files.size() && ran; at += ports) {
     sample.inputs.resize(ports);
     tl::expected<void, std::string> read;
-    for (size_t i = 0; i < ports && read; ++i) read = read_image(files[at + i], image_channels(info.inputs[i]), sample.inputs[i]);
+    for (size_t i = 0; i < ports && read; ++i) {
+      const int channels = image_channels(info.inputs[i]);
+      read = files[at + i] == kPiped && !piped.empty() ? decode_image(piped, channels, kPiped, sample.inputs[i]) : read_image(files[at + i], channels, sample.inputs[i]);
+    }
     offer(fmt::format("{}", fmt::join(files.begin() + static_cast<std::ptrdiff_t>(at), files.begin() + static_cast<std::ptrdiff_t>(at + ports), ", ")), read);
   }
   for (const auto& source : sources)
     for (size_t i = 0; i < source->size() && ran; ++i) offer(source->name(i), source->read(i, sample));
   if (!ran || !predictions.run()) return fail(info, "the network could not be run");
   predictions.finish();
-  return all_good ? 0 : 1;
+  return all_good && predictions.good() ? 0 : 1;
 }
 
 }  // namespace netc::rt

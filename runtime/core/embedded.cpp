@@ -98,6 +98,10 @@ Status Embedded::set_sample(size_t port, int index, const void* sample, int heig
         return fail(Status::argument, "the image is %d x %d, the network takes %d x %d", height, width, static_cast<int>(in.dims[0]), static_cast<int>(in.dims[1]));
     }
   }
+  if (const size_t bad = in.sized() ? first_outside(sample, in.elements(), in.below) : 0; in.sized() && bad < in.elements()) {
+    return fail(Status::argument, "number %d of the sample, at place %zu, is not one of 0 to %lld", static_cast<const int32_t*>(sample)[bad], bad,
+                static_cast<long long>(in.below - 1));
+  }
   char* to = static_cast<char*>(model_->input(port)) + info().ingested[port].bytes() * static_cast<size_t>(index);
   model_->ingest(port, sample, height, width, in.rank == 3 ? static_cast<int>(in.dims[2]) : 0, to);
   return Status::ok;
@@ -114,7 +118,12 @@ Status Embedded::set_label(size_t port, int index, int label) noexcept {
 Status Embedded::set_target(size_t port, int index, const void* values) noexcept {
   if (!values) return fail(Status::argument, "no target was given");
   if (index < 0 || index >= max_batch_) return fail(Status::argument, "there is no place %d in a batch of %d", index, max_batch_);
-  const size_t bytes = info().labels[port].bytes();
+  const size_t bytes = info().labels[port].bytes(), n = info().labels[port].elements();
+  const int64_t below = indices_below(info(), port);
+  if (const size_t bad = first_outside(values, n, below); bad < n) {
+    return fail(Status::argument, "class %d of the target, at place %zu, is not one of the %lld classes", static_cast<const int32_t*>(values)[bad], bad,
+                static_cast<long long>(below));
+  }
   std::memcpy(static_cast<char*>(model_->labels(port)) + bytes * static_cast<size_t>(index), values, bytes);
   return Status::ok;
 }

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <bit>
 #include <cerrno>
 #include <cstring>
 #include <new>
@@ -115,14 +116,41 @@ class HeaderReader final : public nlohmann::json_sax<nlohmann::json> {
   std::set<std::string> names_;
 };
 
+/// The bytes of an element; 0: a type that nobody knows here.
+uint64_t size_of(std::string_view dtype) {
+  for (const auto& [size, names] : {std::pair{8, "F64 I64 U64"}, {4, "F32 I32 U32"}, {2, "F16 BF16 I16 U16"}, {1, "I8 U8 BOOL F8_E4M3 F8_E5M2"}})
+    for (std::string_view rest = names; !rest.empty(); rest.remove_prefix(std::min(rest.size(), rest.find(' ') == rest.npos ? rest.size() : rest.find(' ') + 1)))
+      if (rest.substr(0, rest.find(' ')) == dtype) return static_cast<uint64_t>(size);
+  return 0;
+}
+
+bool readable(std::string_view dtype) { return dtype == "F32" || dtype == "F16" || dtype == "BF16" || dtype == "F64"; }
+
+float from_f16(uint16_t h) {
+  const uint32_t sign = static_cast<uint32_t>(h >> 15) << 31, exponent = h >> 10 & 31, fraction = h & 1023;
+  if (exponent == 0) return (sign ? -1.f : 1.f) * static_cast<float>(fraction) * 0x1p-24f;
+  return std::bit_cast<float>(sign | (exponent == 31 ? 255u : exponent + 112) << 23 | fraction << 13);
+}
+
+/// `n` elements of `dtype`, wherever they lie, as float32.
+void convert(std::string_view dtype, const char* from, size_t n, float* to) {
+  if (dtype == "F32") std::memcpy(to, from, n * sizeof *to);
+  for (size_t i = 0; i < n && dtype != "F32"; ++i) {
+    uint16_t half = 0;
+    double wide = 0;
+    if (dtype == "F64") std::memcpy(&wide, from + 8 * i, 8), to[i] = static_cast<float>(wide);
+    else std::memcpy(&half, from + 2 * i, 2), to[i] = dtype == "F16" ? from_f16(half) : std::bit_cast<float>(static_cast<uint32_t>(half) << 16);
+  }
+}
+
 /// Checks each entry by itself, and that together they cover [0, bytes) without gap or overlap. "" when all is well. Sorts by offset.
 std::string check(std::vector<Entry>& entries, uint64_t bytes) {
   for (const Entry& e : entries) {
     if (!e.has_dtype || !e.has_shape || !e.has_offsets) return fmt::format("'{}' lacks a dtype, a shape or data_offsets", e.name);
-    if (e.dtype != "F32") return fmt::format("'{}' is {}, but only F32 can be read", e.name, e.dtype);
     if (e.offsets.size() != 2 || e.offsets[0] > e.offsets[1]) return fmt::format("'{}' has data_offsets that are no range", e.name);
     if (e.offsets[1] > bytes) return fmt::format("'{}' ends at byte {} of {}: the file is cut short", e.name, e.offsets[1], bytes);
-    uint64_t need = sizeof(float);
+    uint64_t need = size_of(e.dtype);
+    if (need == 0) continue;
     bool overflow = false;
     for (const uint64_t d : e.shape) overflow |= d > INT64_MAX || __builtin_mul_overflow(need, d, &need);
     if (overflow || need != e.offsets[1] - e.offsets[0]) {
@@ -182,19 +210,23 @@ tl::expected<std::shared_ptr<WeightsFile>, std::string> WeightsFile::open(const 
   const uint64_t start = 8 + header, data_bytes = file->map_bytes_ - start;
   if (const std::string wrong = check(reader.entries, data_bytes); !wrong.empty()) return failed(wrong);
   const char* data = bytes + start;
-  if (start % alignof(float) != 0 && data_bytes > 0) {
-    file->copy_ = std::make_unique<float[]>(data_bytes / sizeof(float));
-    std::memcpy(file->copy_.get(), data, data_bytes);
-    data = reinterpret_cast<const char*>(file->copy_.get());
-  }
   file->metadata_ = std::move(reader.metadata);
   file->tensors_.reserve(reader.entries.size());
   for (Entry& e : reader.entries) {
     TensorView view;
     view.name = std::move(e.name);
     view.shape.assign(e.shape.begin(), e.shape.end());
-    view.data = reinterpret_cast<const float*>(data + e.offsets[0]);
-    view.elements = (e.offsets[1] - e.offsets[0]) / sizeof(float);
+    view.dtype = std::move(e.dtype);
+    if (readable(view.dtype)) {
+      view.elements = (e.offsets[1] - e.offsets[0]) / size_of(view.dtype);
+      view.data = reinterpret_cast<const float*>(data + e.offsets[0]);
+      view.mapped = view.dtype == "F32" && (start + e.offsets[0]) % alignof(float) == 0;
+      if (!view.mapped) {
+        file->copies_.push_back(std::make_unique<float[]>(view.elements));
+        convert(view.dtype, data + e.offsets[0], view.elements, file->copies_.back().get());
+        view.data = file->copies_.back().get();
+      }
+    }
     file->tensors_.push_back(std::move(view));
   }
   for (size_t i = 0; i < file->tensors_.size(); ++i) file->index_.emplace(file->tensors_[i].name, i);

@@ -13,12 +13,14 @@
 
 namespace netc::rt {
 
-/// One float32 tensor, row-major; `data` belongs to the file it came from, or to the caller.
+/// One tensor, row-major, as float32; `data` belongs to the file it came from, or to the caller.
 struct TensorView {
   std::string name;
   std::vector<int64_t> shape;
   const float* data = nullptr;
   size_t elements = 0;
+  std::string dtype = "F32";               // in the file: F16, BF16 and F64 are converted, of others `data` is null
+  bool mapped = false;                     // data lies in the mapped file itself
 };
 
 /// "[5, 5, 1, 6]", for messages.
@@ -38,15 +40,12 @@ class WeightsFile {
   const std::vector<TensorView>& tensors() const { return tensors_; }
   const std::map<std::string, std::string>& metadata() const { return metadata_; }
   const std::string& path() const { return path_; }
-  /// Whether the tensors lie in the mapped file itself.
-  bool mapped() const { return !copy_; }
-
  private:
   WeightsFile() = default;
   std::string path_;
   void* map_ = nullptr;
   size_t map_bytes_ = 0;
-  std::unique_ptr<float[]> copy_;          // only for files whose data is not aligned to 4 bytes
+  std::vector<std::unique_ptr<float[]>> copies_;   // of tensors that are converted, or not aligned to 4 bytes
   std::vector<TensorView> tensors_;        // in the order of their data
   std::unordered_map<std::string_view, size_t> index_;
   std::map<std::string, std::string> metadata_;

@@ -141,6 +141,19 @@ struct Match { size_t variable; const TensorView* tensor; };
 /// "base." is the layer base.
 std::string layer_of(std::string_view prefix) { return std::string(prefix.substr(0, prefix.size() - 1)); }
 
+/// How many of the tensor's values are infinite or no numbers. It is run over whole files, so it is for vectors.
+__attribute__((optimize("O3"))) size_t not_finite(const TensorView& t) {
+  const auto* bits = reinterpret_cast<const uint32_t*>(t.data);
+  size_t total = 0;
+  for (size_t at = 0; at < t.elements; at += 1 << 20) {
+    const size_t end = std::min(t.elements, at + (1 << 20));
+    uint32_t n = 0;
+    for (size_t i = at; i < end; ++i) n += (bits[i] & 0x7f800000u) == 0x7f800000u;
+    total += n;
+  }
+  return total;
+}
+
 std::string json_text(const nlohmann::json& j) { return j.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace); }
 
 /// "-D width=64 -D depth=18": what the file's program was compiled with and this one not; "" when nothing differs, or the file does not say.
@@ -160,6 +173,7 @@ std::string other_hyperparameters(const ModelInfo& info, const WeightsFile& file
 /// Every weight and state whose name begins with `prefix` with the tensor that is called like the rest; where there is no such, with that of the whole name.
 tl::expected<std::vector<Match>, std::string> match(const ModelInfo& info, const WeightsFile& file, std::string_view prefix) {
   std::vector<Match> matches;
+  std::vector<std::string> broken;
   std::string problems;
   size_t wrong = 0, named = 0;
   const auto problem = [&](std::string text) {
@@ -178,9 +192,16 @@ tl::expected<std::vector<Match>, std::string> match(const ModelInfo& info, const
     named += t != nullptr;
     if (t == nullptr) problem(fmt::format("{} {} is missing", wanted, shape_text(shape_of(v))));
     else if (t->shape != shape_of(v)) problem(fmt::format("{} is {}, the network needs {}", wanted, shape_text(t->shape), shape_text(shape_of(v))));
+    else if (t->data == nullptr) problem(fmt::format("{} is of {}, and of F32, F16, BF16 and F64 only numbers are read", wanted, t->dtype));
+    else if (const size_t n = not_finite(*t)) broken.push_back(fmt::format("{} has {} of {}", wanted, n, t->elements));
     else matches.push_back({i, t});
   }
-  if (wrong == 0) return matches;
+  if (wrong == 0 && broken.empty()) return matches;
+  if (wrong == 0) {
+    return tl::make_unexpected(fmt::format("{}: holds values that are not finite, as a training that diverged leaves them ({}{}); take weights of an earlier epoch",
+                                           file.path(), fmt::join(broken.begin(), broken.begin() + static_cast<std::ptrdiff_t>(std::min<size_t>(broken.size(), 5)), ", "),
+                                           broken.size() > 5 ? fmt::format(", and {} more tensors", broken.size() - 5) : ""));
+  }
   if (wrong > 5) problems += fmt::format("\n  and {} more", wrong - 5);
   const std::string whose = prefix.empty() ? info.net : layer_of(prefix);
   const std::string compiled = other_hyperparameters(info, file);
@@ -189,7 +210,7 @@ tl::expected<std::vector<Match>, std::string> match(const ModelInfo& info, const
                                                               : "the weights are of another version of the network: train again, or compile the version they are of"
                              : named == 0     ? "the file is of another network: its tensors are not called as in " + whose
                                               : "the file is of another version of " + whose + ": train that again, or compile with the version it is of";
-  return tl::make_unexpected(fmt::format("{}: {} of {}'s {} tensors do not fit ({}):{}", file.path(), wrong, whose, matches.size() + wrong, remedy, problems));
+  return tl::make_unexpected(fmt::format("{}: {} of {}'s {} tensors do not fit ({}):{}", file.path(), wrong, whose, matches.size() + broken.size() + wrong, remedy, problems));
 }
 
 void copy(Model& model, const Match& m) {
@@ -223,7 +244,7 @@ tl::expected<void, std::string> load_weights(Model& model, const WeightsFile& fi
   const auto matches = match(model.info(), file, "");
   if (!matches) return tl::make_unexpected(matches.error());
   for (const Match& m : *matches) {
-    if (bind) model.bind_variable(m.variable, m.tensor->data, file.mapped());
+    if (bind) model.bind_variable(m.variable, m.tensor->data, m.tensor->mapped);
     else copy(model, m);
   }
   return {};

@@ -160,7 +160,7 @@ tl::expected<CsvTable, std::string> CsvTable::parse(std::string text, const std:
       if (header != TableOptions::Header::no) continue;
     }
     if (record.size() != t.names_.size())
-      return failed(first_line, fmt::format("has {} cells, the first line {}; cells are parted by {}", record.size(), t.names_.size(),
+      return failed(first_line, fmt::format("has {} cells, the header {}; cells are parted by {}", record.size(), t.names_.size(),
                                             sep == ',' ? "commas" : sep == ';' ? "semicolons" : "tabs"));
     t.cells_.insert(t.cells_.end(), record.begin(), record.end());
     t.lines_.push_back(first_line);

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <map>
 
 #include "runtime/data/image.h"
 #include "runtime/data/ports.h"
@@ -17,16 +18,29 @@ using Result = tl::expected<void, std::string>;
 
 tl::unexpected<std::string> failed(const std::string& path, const std::string& why) { return tl::make_unexpected(fmt::format("{}: {}", path, why)); }
 
-bool is_image_name(const fs::path& path) {
-  std::string e = path.extension().string();
-  std::transform(e.begin(), e.end(), e.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-  return e == ".jpg" || e == ".jpeg" || e == ".png";
-}
-
 bool hidden(const fs::path& path) { return path.filename().native().starts_with('.'); }
 
+using Endings = std::map<std::string, size_t>;   // how many files
+
+/// "12 .heic, 3 without an ending"; the most common ones.
+std::string list_endings(const Endings& endings) {
+  constexpr size_t kListed = 6;
+  std::vector<std::pair<std::string, size_t>> most(endings.begin(), endings.end());
+  std::stable_sort(most.begin(), most.end(), [](const auto& a, const auto& b) { return a.second > b.second; });
+  std::string s;
+  for (size_t i = 0; i < std::min(most.size(), kListed); ++i)
+    s += fmt::format("{}{} {}", i ? ", " : "", most[i].second, most[i].first.empty() ? "without an ending" : most[i].first);
+  return most.size() > kListed ? s + ", ..." : s;
+}
+
+std::string ending_of(const fs::path& path) {
+  std::string e = path.extension().string();
+  std::transform(e.begin(), e.end(), e.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  return e;
+}
+
 /// All images below `folder`, relative to it, sorted; counts the other files. Hidden files and folders are not looked at.
-Result walk(const fs::path& folder, std::vector<std::string>& images, size_t& others) {
+Result walk(const fs::path& folder, std::vector<std::string>& images, Endings& others) {
   std::error_code error;
   fs::recursive_directory_iterator it(folder, error);
   for (; !error && it != fs::recursive_directory_iterator(); it.increment(error)) {
@@ -37,12 +51,14 @@ Result walk(const fs::path& folder, std::vector<std::string>& images, size_t& ot
     }
     if (it->is_directory(ignored)) continue;
     if (is_image_name(it->path())) images.push_back(it->path().lexically_relative(folder).string());
-    else ++others;
+    else ++others[ending_of(it->path())];
   }
   if (error) return failed(folder.string(), fmt::format("cannot list: {}", error.message()));
   std::sort(images.begin(), images.end());
   return {};
 }
+
+constexpr const char* kNoImages = "has no images (.jpg, .png, .webp, .bmp, .gif, .tif)";
 
 class Folder final : public Source {
  public:
@@ -50,9 +66,15 @@ class Folder final : public Source {
   const std::vector<std::string>& classes() const override { return classes_; }
   std::string name(size_t i) const override { return path_of(files_[i]); }
   std::string describe() const override {
-    std::string s = fmt::format("{}: {} images, {} classes", root_, files_.size(), classes_.size());
+    const bool usual = std::all_of(kinds_.begin(), kinds_.end(), [](const auto& k) { return k.first == ".jpg" || k.first == ".jpeg" || k.first == ".png"; });
+    std::string s = fmt::format("{}: {} images{}, {} classes", root_, files_.size(), usual ? "" : fmt::format(" ({})", list_endings(kinds_)), classes_.size());
     if (!without_.empty()) s += fmt::format(", none of {}", fmt::join(without_, ", "));
-    if (others_ > 0) s += fmt::format(", {} other file{} ignored", others_, others_ == 1 ? "" : "s");
+    size_t others = 0;
+    bool images = false;
+    for (const auto& [ending, n] : others_) others += n, images |= is_known_image_name("x" + ending);
+    if (others > 0)
+      s += fmt::format(", {} other file{} ignored ({}{})", others, others == 1 ? "" : "s", list_endings(others_),
+                       images ? ": images among them are of formats that are not read; convert them to JPEG or PNG" : "");
     return s;
   }
   int class_of(size_t i) const override { return files_[i].label; }
@@ -72,7 +94,7 @@ class Folder final : public Source {
   std::string root_;
   std::vector<std::string> folders_, classes_, without_;
   std::vector<File> files_;
-  size_t others_ = 0;
+  Endings kinds_, others_;                         // files that are read, and that are not
   ImagePorts ports_;
 };
 
@@ -88,7 +110,7 @@ Result Folder::list_folders() {
     std::error_code ignored;
     if (hidden(it->path())) continue;
     if (it->is_directory(ignored)) folders_.push_back(it->path().filename().string());
-    else ++others_, images |= is_image_name(it->path());
+    else ++others_[ending_of(it->path())], images |= is_image_name(it->path());
   }
   if (error) return failed(root_, fmt::format("cannot list: {}", error.message()));
   std::sort(folders_.begin(), folders_.end());
@@ -100,7 +122,14 @@ Result Folder::list_folders() {
 Result Folder::add(size_t folder, int label) {
   std::vector<std::string> images;
   if (Result r = walk(fs::path(root_) / folders_[folder], images, others_); !r) return r;
-  if (images.empty()) return failed(root_ + "/" + folders_[folder], "has no .jpg, .jpeg or .png files; add images of this class or remove the folder");
+  if (images.empty()) {
+    const std::string path = root_ + "/" + folders_[folder];
+    Endings there;
+    std::vector<std::string> none;
+    if (Result r = walk(path, none, there); !r) return r;
+    return failed(path, fmt::format("{}{}; add images of this class or remove the folder", kNoImages, there.empty() ? "" : fmt::format(", but {}", list_endings(there))));
+  }
+  for (const std::string& name : images) ++kinds_[ending_of(name)];
   for (std::string& name : images) files_.push_back({static_cast<int>(folder), label, std::move(name)});
   return {};
 }
@@ -147,9 +176,9 @@ tl::expected<std::vector<std::string>, std::string> list_images(const std::strin
   if (!fs::exists(status)) return failed(path, "there is no such file or folder");
   if (!fs::is_directory(status)) return std::vector<std::string>{path};
   std::vector<std::string> images;
-  size_t others = 0;
+  Endings others;
   if (Result r = walk(path, images, others); !r) return tl::make_unexpected(r.error());
-  if (images.empty()) return failed(path, "has no .jpg, .jpeg or .png files");
+  if (images.empty()) return failed(path, fmt::format("{}{}", kNoImages, others.empty() ? "" : fmt::format(", but {}", list_endings(others))));
   for (std::string& i : images) i = (fs::path(path) / i).string();
   return images;
 } catch (const std::exception& e) {

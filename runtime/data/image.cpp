@@ -6,9 +6,12 @@
 #include <turbojpeg.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <filesystem>
 
+#include "runtime/data/exif.h"
 #include "runtime/data/png_image.h"
 
 namespace netc::rt {
@@ -113,14 +116,30 @@ bool starts(Bytes bytes, std::string_view magic, size_t at = 0) {
   return bytes.size() >= at + magic.size() && std::memcmp(bytes.data() + at, magic.data(), magic.size()) == 0;
 }
 
-/// What an image that is neither JPEG nor PNG may be, for the message.
-std::string_view other_format(Bytes bytes) {
-  if (starts(bytes, "GIF8")) return "GIF";
-  if (starts(bytes, "BM")) return "BMP";
-  if (starts(bytes, "RIFF") && starts(bytes, "WEBP", 8)) return "WebP";
-  if (starts(bytes, "ftyp", 4)) return "HEIC or AVIF";
-  if (starts(bytes, "II*") || starts(bytes, "MM")) return "TIFF";
-  return "";
+struct Format { const char* name; std::string (*decode)(Bytes, RgbImage&); };
+constexpr Format kOthers[] = {{"WebP", decode_webp}, {"BMP", decode_bmp}, {"GIF", decode_gif}, {"TIFF", decode_tiff}};
+
+Result decode_other(const Format& format, Bytes bytes, int channels, const std::string& name, Field& out) {
+  thread_local RgbImage rgb;
+  rgb.orientation = 1;
+  if (const std::string why = format.decode(bytes, rgb); !why.empty()) return failed(name, why);
+  const auto height = static_cast<uint64_t>(rgb.height), width = static_cast<uint64_t>(rgb.width);
+  if (Result room = make_room(name, height, width, channels, out); !room) return room;
+  if (channels == 3) std::copy(rgb.pixels.begin(), rgb.pixels.end(), out.data.begin());
+  else
+    for (size_t i = 0; i < height * width; ++i) out.data[i] = luma(rgb.pixels.data() + 3 * i);
+  make_upright(rgb.orientation, out);
+  return {};
+}
+
+std::string ending_of(const std::string& path) {
+  std::string e = std::filesystem::path(path).extension().string();
+  std::transform(e.begin(), e.end(), e.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  return e;
+}
+
+template <size_t N> bool is_any(const std::string& s, const char* const (&list)[N]) {
+  return std::any_of(std::begin(list), std::end(list), [&](const char* e) { return s == e; });
 }
 
 /// The whole file into `bytes`, reusing its memory.
@@ -147,13 +166,38 @@ Result read_bytes(const std::string& path, std::vector<uint8_t>& bytes) {
 
 }  // namespace
 
+std::string_view image_format(std::span<const uint8_t> bytes) {
+  if (starts(bytes, "\xff\xd8\xff")) return "JPEG";
+  if (starts(bytes, "\x89PNG")) return "PNG";
+  if (starts(bytes, "GIF87a") || starts(bytes, "GIF89a")) return "GIF";
+  if (starts(bytes, "BM") && bytes.size() > 17 && bytes[15] == 0 && bytes[16] == 0 && bytes[17] == 0) return "BMP";
+  if (starts(bytes, "RIFF") && starts(bytes, "WEBP", 8)) return "WebP";
+  if (starts(bytes, "ftyp", 4)) return "HEIC or AVIF";
+  if (starts(bytes, std::string_view("II*\0", 4)) || starts(bytes, std::string_view("MM\0*", 4)) || starts(bytes, std::string_view("II+\0", 4))) return "TIFF";
+  return "";
+}
+
+bool is_image_name(const std::string& path) {
+  return is_any(ending_of(path), {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".dib", ".gif", ".tif", ".tiff"});
+}
+
+bool is_known_image_name(const std::string& path) {
+  constexpr const char* kOfOthers[] = {".heic", ".heif", ".avif", ".jp2", ".jxl", ".svg", ".psd", ".tga", ".ppm", ".pgm", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".raw"};
+  return is_image_name(path) || is_any(ending_of(path), kOfOthers);
+}
+
 tl::expected<void, std::string> decode_image(std::span<const uint8_t> bytes, int channels, const std::string& name, Field& out) try {
   if (channels != 1 && channels != 3) return failed(name, fmt::format("images are read with 1 or 3 channels, not {}", channels));
   if (bytes.empty()) return failed(name, "is empty");
-  if (starts(bytes, "\xff\xd8\xff")) return decode_jpeg(bytes, channels, name, out);
-  if (starts(bytes, "\x89PNG")) return decode_png(bytes, channels, name, out);
-  const std::string_view other = other_format(bytes);
-  return failed(name, fmt::format("is neither JPEG nor PNG{}", other.empty() ? "" : fmt::format(", but {}: convert it first", other)));
+  const std::string_view format = image_format(bytes);
+  if (format == "JPEG" || format == "PNG") {
+    Result r = format == "JPEG" ? decode_jpeg(bytes, channels, name, out) : decode_png(bytes, channels, name, out);
+    if (r) make_upright(format == "JPEG" ? jpeg_orientation(bytes) : png_orientation(bytes), out);
+    return r;
+  }
+  for (const Format& other : kOthers)
+    if (format == other.name) return decode_other(other, bytes, channels, name, out);
+  return failed(name, fmt::format("is no JPEG, PNG, WebP, BMP, GIF or TIFF{}", format.empty() ? "" : fmt::format(", but {}: convert it to JPEG or PNG", format)));
 } catch (const std::bad_alloc&) {
   return failed(name, "no memory for the image");
 }

@@ -1,20 +1,29 @@
-// Image files: JPEG and PNG.
+// Image files: JPEG, PNG, WebP, BMP, GIF and TIFF.
 #pragma once
 #include <cstddef>
 #include <cstdint>
 #include <span>
 #include <string>
+#include <string_view>
 
 #include <tl/expected.hpp>
 
+#include "runtime/data/other_images.h"
 #include "runtime/data/source.h"
 
 namespace netc::rt {
 
-constexpr size_t kMaxPixels = size_t{64} << 20;      // of one image
 constexpr size_t kMaxImageFile = size_t{256} << 20;  // bytes
 
-/// Decodes a JPEG or PNG held in memory into `out` as u8 with `channels` (1 or 3) channels, and sets its shape.
+/// What the file is, by its first bytes: "JPEG", "PNG", ..., also formats that are not read; "": no image.
+std::string_view image_format(std::span<const uint8_t> bytes);
+
+/// Whether a file's name is that of an image that can be read; of any image.
+bool is_image_name(const std::string& path);
+bool is_known_image_name(const std::string& path);
+
+/// Decodes an image held in memory into `out` as u8 with `channels` (1 or 3) channels, upright as its EXIF orientation says, and sets its shape.
+/// Of a GIF or TIFF the first frame or page.
 /// Grey becomes three equal channels, colour becomes luma (ITU-R 601, as Pillow's and Keras's), alpha is dropped, 16 bits are cut to the upper 8.
 /// Anything damaged, truncated or larger than kMaxPixels is an error that starts with `name`. Thread-safe.
 tl::expected<void, std::string> decode_image(std::span<const uint8_t> bytes, int channels, const std::string& name, Field& out);

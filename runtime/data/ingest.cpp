@@ -58,11 +58,22 @@ void nearest(const PortInfo& port, const Field& image, T* out) {
   }
 }
 
+/// Numbers of tokens or classes that the net does not have would be taken as other ones.
+Result check_range(const PortInfo& port, const char* what, const void* values, int64_t below, const std::string& name) {
+  const size_t bad = first_outside(values, port.elements(), below);
+  if (bad == port.elements() || below == 0) return {};
+  return tl::make_unexpected(fmt::format("{}{} at place {} of the net's {} {} is not one of 0 to {}", prefix(name), static_cast<const int32_t*>(values)[bad], bad, what,
+                                         port.name, below - 1));
+}
+
 }  // namespace
 
 Result ingest_field(const Model& model, size_t index, const Field& field, const std::string& name, void* out) try {
   const PortInfo& port = model.info().inputs[index];
-  if (!field.image()) return copy(port, "input", field, name, out);
+  if (!field.image()) {
+    Result copied = copy(port, "input", field, name, out);
+    return copied ? check_range(port, "input", out, port.below, name) : copied;
+  }
   if (!fits(port, field)) {
     return tl::make_unexpected(fmt::format("{}{} x {} x {} does not fit the net's input {}, which is {}: {}", prefix(name), field.height, field.width,
                                            field.channels, port.name ? port.name : "", shape_text(port), remedy(port, field)));
@@ -80,8 +91,12 @@ Result ingest_field(const Model& model, size_t index, const Field& field, const 
   return tl::make_unexpected(fmt::format("{}: no memory for the image", name));
 }
 
-Result put_label(const PortInfo& port, const Field& field, const std::string& name, void* out) {
-  if (!field.image()) return copy(port, "label", field, name, out);
+Result put_label(const ModelInfo& info, size_t index, const Field& field, const std::string& name, void* out) {
+  const PortInfo& port = info.labels[index];
+  if (!field.image()) {
+    Result copied = copy(port, "label", field, name, out);
+    return copied ? check_range(port, "label", out, indices_below(info, index), name) : copied;
+  }
   const bool planes = port.sized() && (port.rank == 2 ? field.channels == 1 : port.rank == 3 && port.dims[2] == field.channels);
   if (!planes) {
     return tl::make_unexpected(
@@ -92,7 +107,7 @@ Result put_label(const PortInfo& port, const Field& field, const std::string& na
     case DType::f32: nearest(port, field, static_cast<float*>(out)); break;
     default: nearest(port, field, static_cast<int32_t*>(out)); break;
   }
-  return {};
+  return check_range(port, "label", out, indices_below(info, index), name);
 }
 
 }  // namespace netc::rt

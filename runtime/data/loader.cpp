@@ -259,7 +259,7 @@ Result RingLoader::fill_place(Slot& slot, int place, Sample& sample, Augmenter& 
   for (size_t i = 0; i < inputs(); ++i)
     if (Result r = ingest_field(model_, i, sample.inputs[i], sample.path, this->at(slot, i, at)); !r) return r;
   for (size_t i = 0; i < sample.labels.size(); ++i)
-    if (Result r = put_label(model_.info().labels[i], sample.labels[i], sample.path, this->at(slot, inputs() + i, at)); !r) return r;
+    if (Result r = put_label(model_.info(), i, sample.labels[i], sample.path, this->at(slot, inputs() + i, at)); !r) return r;
   return {};
 } catch (const std::exception& e) {
   return tl::make_unexpected(fmt::format("sample {}: {}", place, e.what()));
@@ -314,7 +314,7 @@ Result probe(const Source& source, const Model& model) {
     for (size_t k = 0; k < sample.inputs.size(); ++k)
       if (Result r = ingest_field(model, k, sample.inputs[k], name, out.get()); !r) return r;
     for (size_t k = 0; k < sample.labels.size(); ++k)
-      if (Result r = put_label(info.labels[k], sample.labels[k], name, out.get()); !r) return r;
+      if (Result r = put_label(info, k, sample.labels[k], name, out.get()); !r) return r;
     return {};
   }
   return tl::make_unexpected(fmt::format("{}: none of the first samples can be read; the first one: {}", source.describe(), first));

@@ -56,6 +56,6 @@ class Loader {
 tl::expected<void, std::string> ingest_field(const Model& model, size_t port, const Field& field, const std::string& name, void* out);
 
 /// The same for a label. An image becomes the port's elements, its pixels' values the nearest to each.
-tl::expected<void, std::string> put_label(const PortInfo& port, const Field& field, const std::string& name, void* out);
+tl::expected<void, std::string> put_label(const ModelInfo& info, size_t index, const Field& field, const std::string& name, void* out);
 
 }  // namespace netc::rt

@@ -76,7 +76,7 @@ tl::expected<std::unique_ptr<Source>, std::string> open_source(const std::string
 /// The kind of data that a file's ending tells, "csv", "npy" or "text", whatever options follow it; "": none.
 std::string kind_of_file(const std::string& path);
 
-/// The image files of `path`: itself, or all below it when it is a folder, sorted; .jpg, .jpeg and .png in any case.
+/// The image files of `path`: itself, or all below it when it is a folder, sorted; by their endings, in any case.
 tl::expected<std::vector<std::string>, std::string> list_images(const std::string& path);
 
 // The sources themselves, as open_source calls them; `path` is SPEC without its kind.

@@ -1,6 +1,19 @@
 #include "runtime/train/trainer.h"
 
+#include <algorithm>
+#include <cmath>
+
 namespace netc::rt {
+
+bool finite_answer(const Model& model, size_t sample) {
+  const ModelInfo& info = model.info();
+  for (size_t k = 0; k < info.outputs.size(); ++k) {
+    const size_t n = info.outputs[k].elements();
+    const float* row = model.output(k) + sample * n;
+    if (!std::all_of(row, row + n, [](float v) { return std::isfinite(v); })) return false;
+  }
+  return true;
+}
 
 EvalResult evaluate(Model& model, Loader& loader, const std::function<bool()>& stop) {
   EvalResult result(model.info());
@@ -10,6 +23,7 @@ EvalResult evaluate(Model& model, Loader& loader, const std::function<bool()>& s
     const float loss = model.evaluate(batch.n);
     if (model.output() == nullptr) break;
     result.metrics.add(model, batch, loss);
+    for (size_t i = 0; i < static_cast<size_t>(batch.n); ++i) result.not_finite += !finite_answer(model, i);
   }
   model.use_buffers({}, {});
   result.loss = result.metrics.loss();

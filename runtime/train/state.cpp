@@ -242,7 +242,7 @@ tl::expected<TrainState, std::string> load_from(const char* name, Model& model, 
       of_slots = std::move(*opened);
     }
     const TensorView* t = of_slots->find(v.name);
-    if (t == nullptr || t->shape != std::vector<int64_t>(v.dims, v.dims + v.rank)) {
+    if (t == nullptr || t->data == nullptr || t->shape != std::vector<int64_t>(v.dims, v.dims + v.rank)) {
       return tl::make_unexpected(fmt::format("{}: '{}' is missing or of another shape", of_slots->path(), v.name));
     }
     if (t->elements > 0) std::memcpy(data, t->data, t->elements * sizeof(float));

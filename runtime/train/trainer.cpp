@@ -151,6 +151,11 @@ class Run {
     }
     if (!source) return failed(source.error());
     train_source_ = std::move(*source);
+    const auto of = classified(info_);
+    const int64_t apart = of ? classes_at(info_, of->label) : 0;
+    if (const size_t n = train_source_->classes().size(); n > 0 && static_cast<int64_t>(n) < apart)
+      notes_.push_back(fmt::format("the data has {} classes, but the net tells {} apart: {} will never be right; make its last layer as wide as there are classes", n, apart,
+                                   apart - static_cast<int64_t>(n)));
     return true;
   }
 

@@ -40,12 +40,16 @@ struct EvalResult {
   double loss = 0;                         // mean over the samples, penalties included
   OutputMetrics metrics;
   size_t n = 0;                            // samples seen
+  size_t not_finite = 0;                   // of them, whose answers are no numbers
   /// Of the output that classifies; without any: no classes.
   const Confusion& confusion() const {
     static const Confusion none;
     return metrics.classes() ? metrics.classes()->confusion() : none;
   }
 };
+
+/// Whether all outputs of a sample of the last batch are finite; others are no answer.
+bool finite_answer(const Model& model, size_t sample);
 
 /// Runs every batch of `loader` (epoch 0, in its order) through the model's inference form. Nothing is counted after `stop` becomes true.
 EvalResult evaluate(Model& model, Loader& loader, const std::function<bool()>& stop = {});

@@ -150,7 +150,7 @@ TEST_CASE("masks: palettes and greys as indices, resized to the label by the nea
     REQUIRE(s->read(i, x));
     CHECK(x.labels[0].data == mask);
     std::vector<int32_t> out(12, -1);
-    REQUIRE(put_label(info.labels[0], x.labels[0], "", out.data()));
+    REQUIRE(put_label(info, 0, x.labels[0], "", out.data()));
     CHECK(out == std::vector<int32_t>{0, 0, 0, 0, 0, 0, 2, 2, 2, 2, 2, 2});
   }
   CHECK((opened(spec, info, Split::held_in)->size() == 8 && opened(spec, info, Split::held_out)->size() == 2));

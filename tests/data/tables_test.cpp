@@ -156,13 +156,94 @@ TEST_CASE("csv: several inputs and labels by name, integers, numbers that are no
   CHECK(has(error_of("csv:" + path, info_of({f32("p", 1), f32("q", 1)}, {f32("y", 2)}, {})), "no columns of the names of the net's inputs p, q"));
   for (const char* bad : {"", "x", "1e999", "nan", "1,5"}) {
     const std::string text = "a,label\n1,0\n" + (bad[0] == '1' && bad[1] == ',' ? "\"" + std::string(bad) + "\"" : std::string(bad)) + ",1\n";
-    CHECK(has(error_of("csv:" + t.write("bad.csv", bytes_of(text)), info_of({f32("x", 1)}, {f32("y", 2)}, {index("label")})), "bad.csv:3: '"));
+    CHECK(has(error_of("csv:" + t.write("bad.csv", bytes_of(text)), info_of({f32("x", 1)}, {f32("y", 2)}, {index("label")})), "bad.csv:3: "));
   }
   CHECK(has(
       error_of("csv:" + t.write("big.csv", bytes_of("a,label\n3000000000,0\n1,1\n")), info_of({{"x", DType::i32, 1, {1}}}, {f32("y", 2)}, {index("label")})),
       "integer in range"));
   CHECK(has(error_of("csv:" + t.write("gap.csv", bytes_of("a,label\n3,\n1,1\n")), info_of({f32("x", 1)}, {f32("y", 2)}, {index("label")})),
             "the class in column label is missing"));
+}
+
+TEST_CASE("csv: what people's tables are like") {
+  TempFolder t;
+  const ModelInfo info = info_of({f32("x", 2)}, {f32("y", 2)}, {index("label")});
+  const std::string utf16("\xff\xfe" "a\0,\0b\0\n\0", 10);
+  struct Variant { const char* what; std::string text; const char* options; const char* says; std::vector<float> second; };
+  const Variant variants[] = {
+      {"tabs", "a\tb\tlabel\n1\t2\t0\n3\t4\t1\n", "", "", {3, 4}},
+      {"semicolons", "a;b;label\r\n1;2;0\r\n3;4;1\r\n", "", "", {3, 4}},
+      {"a mark in front, spaces", "\xef\xbb\xbf" "a, b, label\n1, 2, 0\n 3 , 4 , 1\n", "", "", {3, 4}},
+      {"decimal commas", "a;b;label\n1;2,5;0\n3;4;1\n", "", "with a point", {}},
+      {"UTF-16", utf16, "", "UTF-16", {}},
+      {"UTF-16 without a mark", utf16.substr(2), "", "UTF-16", {}},
+      {"no header", "1,2,0\n3,4,1\n", "", "there is no header", {}},
+      {"no header, classes by name", "1.5,2,red\n3,4,blue\n", "", "there is no header", {}},
+      {"no header, said", "1,2,0\n3,4,1\n", "?header=no", "", {3, 4}},
+      {"a header of numbers, said", "2019,2020,2021\n1,2,0\n3,4,1\n", "?header=yes", "", {3, 4}},
+      {"a column too many", "id,a,b,label\n7,1,2,0\n8,3,4,1\n", "", "3 columns for the net's input x (id, a, b)", {}},
+      {"left out", "id,a,b,label\n7,1,2,0\n8,3,4,1\n", "?ignore=id", "", {3, 4}},
+      {"left out, but not there", "a,b,label\n1,2,0\n3,4,1\n", "?ignore=id", "no column 'id' to ignore", {}},
+      {"missing", "a,b,label\n1,2,0\n3,,1\n", "", "t.csv:3: the value in column b is missing", {}},
+      {"missing, by name", "a,b,label\n1,2,0\n3,NA,1\n", "", "the value in column b is missing", {}},
+      {"missing, mean", "a,b,label\n1,2,0\n3,NA,1\n5,6,1\n", "?missing=mean", "", {3, 4}},
+      {"missing, zero", "a,b,label\n1,2,0\n3,?,1\n", "?missing=zero", "", {3, 0}},
+      {"missing, drop", "a,b,label\n1,2,0\n3,,1\n5,6,1\n", "?missing=drop", "", {5, 6}},
+      {"two options", "id;a;b;label\n7;1;2;0\n8;3;;1\n", "?ignore=id&missing=zero", "", {3, 0}},
+      {"no option", "a,b,label\n1,2,0\n3,4,1\n", "?missing=guess", "'missing=guess' is no option of a table", {}},
+  };
+  for (const Variant& v : variants) {
+    CAPTURE(v.what);
+    const std::string spec = "csv:" + t.write("t.csv", bytes_of(v.text)) + v.options;
+    if (*v.says) {
+      CHECK(has(error_of(spec, info), v.says));
+      continue;
+    }
+    const auto s = opened(spec, info);
+    Sample x;
+    REQUIRE(s->read(1, x));
+    CHECK(values<float>(x.inputs[0]) == v.second);
+  }
+}
+
+TEST_CASE("csv: later tables are read by the names of the columns that the net was trained on") {
+  TempFolder t;
+  const ModelInfo info = info_of({f32("x", 2)}, {f32("y", 2)}, {index("label")});
+  const auto trained = opened("csv:" + t.write("train.csv", bytes_of("key,a,b,label\n9,1,2,0\n8,3,,1\n7,5,6,1\n")) + "?ignore=key&missing=mean", info);
+  REQUIRE(trained->columns());
+  CHECK(trained->columns()->inputs == std::vector<std::string>{"a", "b"});
+  CHECK(trained->columns()->labels == std::vector<std::string>{"label"});
+  CHECK(trained->columns()->fills == std::vector<double>{3, 4});
+  ModelInfo known = info, answering = info;
+  known.columns = answering.columns = trained->columns();
+  answering.labels = {}, answering.losses = {};
+  struct Variant { const char *text, *options, *says; bool labelled; };
+  const Variant variants[] = {
+      {"label,b,a\n1,20,10\n", "", "", true},
+      {"b,a\n20,10\n", "", "", false},
+      {"b,label,a\n20,1,10\n", "", "", false},                              // a label is of no use, and does not matter
+      {"key,b,label,a\n5,20,1,10\n", "", "", true},                         // training had it, and left it out
+      {"id,b,a\n5,20,10\n", "", "a column that the net was not trained on: id; leave it out: 'csv:", false},
+      {"id,b,a\n5,20,10\n", "?ignore=id", "", false},
+      {"b,c,label\n1,2,0\n", "", "lacks the column a that the net was trained on; its columns are b, c, label", true},
+      {"a,b\n10,20\n", "", "lacks the column label", true},
+      {"B,A\n1,2\n", "", "lacks the columns a, b", false},
+  };
+  for (const Variant& v : variants) {
+    CAPTURE(v.text);
+    const std::string spec = "csv:" + t.write("new.csv", bytes_of(v.text)) + v.options;
+    const ModelInfo& net = v.labelled ? known : answering;
+    if (*v.says) {
+      CHECK(has(error_of(spec, net, Split::test), v.says));
+      continue;
+    }
+    Sample x;
+    REQUIRE(opened(spec, net, Split::test)->read(0, x));
+    CHECK(values<float>(x.inputs[0]) == std::vector<float>{10, 20});
+  }
+  Sample x;   // what was missing is what training put there
+  REQUIRE(opened("csv:" + t.write("new.csv", bytes_of("b,a\n,10\n")), answering, Split::test)->read(0, x));
+  CHECK(values<float>(x.inputs[0]) == std::vector<float>{10, 4});
 }
 
 TEST_CASE("a second label of classes takes indices that its output tells apart") {

@@ -122,6 +122,15 @@ void ingest(std::vector<Case>& c) {
   c.push_back({"resize", {Type{DType::u8, true, {kAnyExtent, kAnyExtent, 3}}}, a, {Fill::byte}, 1, any});
   c.push_back({"resize", {batched({7, 7, 1})}, a});
   c.push_back({"resize", {fixed({4, 3, 2})}, a});
+  for (const char* mode : {"stretch", "letterbox", "crop"})
+    for (const bool antialias : {false, true}) {
+      Attrs f = a;
+      f.set("mode", std::string(mode)), f.set("antialias", antialias), f.set("colour", std::vector<int64_t>{7, 80, 255});
+      c.push_back({"fit", {Type{DType::u8, true, {kAnyExtent, kAnyExtent, 3}}}, f, {Fill::byte}, 1, any});
+      f.set("colour", std::vector<int64_t>{114});
+      c.push_back({"fit", {fixed({40, 3, 2})}, f});
+      c.push_back({"fit", {batched({7, 7, 1})}, f});
+    }
 }
 
 // Contractions of bf16: every third case of each, with all operands rounded.

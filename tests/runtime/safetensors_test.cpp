@@ -101,7 +101,7 @@ TEST_CASE("safetensors: what a header may not say") {
   CHECK(says(with(entry("w", "F32", "2", "0", "8") + "," + entry("w", "F32", "2", "0", "8"), eight), "two tensors are named 'w'"));
   CHECK(says(with(entry("w", "F32", "4", "0", "16"), eight), "the file is cut short"));
   CHECK(says(with(entry("w", "F32", "2", "8", "0"), eight), "no range"));
-  CHECK(says(with(entry("w", "F16", "4", "0", "8"), eight), "'w' is F16, but only F32"));
+  CHECK(says(with(entry("w", "F16", "3", "0", "8"), eight), "has shape [3]"));
   CHECK(says(with(entry("w", "F32", "3", "0", "8"), eight), "has shape [3]"));
   // Products that wrap around to 8 bytes, or to none.
   CHECK(says(with(entry("w", "F32", "4611686018427387906", "0", "8"), eight), "does not fit"));
@@ -120,6 +120,37 @@ TEST_CASE("safetensors: what a header may not say") {
   CHECK(says(with(R"("__metadata__":{"a":1})", ""), "where none belongs"));
   CHECK(says(with(R"("__metadata__":{"a":"1","a":"2"})", ""), "twice"));
   CHECK(with(R"("__metadata__":{"a":"1"},)" + entry("w", "F32", "2", "0", "8"), eight) == "");
+}
+
+TEST_CASE("safetensors: other types are converted, or of no account") {
+  const TempFolder folder;
+  const auto bytes = [](auto... v) {
+    std::string s;
+    (s.append(reinterpret_cast<const char*>(&v), sizeof v), ...);
+    return s;
+  };
+  const float tiny = 0x1p-24f, most = 65504, third = 0x1.55p-2f;
+  const std::string halves = bytes(uint16_t{0x3c00}, uint16_t{0xc000}, uint16_t{0x0001}, uint16_t{0x7bff}, uint16_t{0x3555}, uint16_t{0x8000});
+  const std::string brains = bytes(uint16_t{0x3f80}, uint16_t{0xc000}), doubles = bytes(0.5, -3.0);
+  struct Variant { const char* dtype; const char* shape; std::string data; std::vector<float> values; };
+  const Variant variants[] = {
+      {"F16", "6", halves, {1, -2, tiny, most, third, -0.f}}, {"BF16", "2", brains, {1, -2}}, {"F64", "2", doubles, {0.5f, -3}}, {"F32", "1", bytes(2.5f), {2.5f}},
+      {"I64", "", bytes(int64_t{7}), {}},                     {"BOOL", "3", "abc", {}},       {"F8_E4M3", "2", "ab", {}},        {"F4", "9", "abcde", {}},
+  };
+  for (const Variant& v : variants) {
+    CAPTURE(v.dtype);
+    const std::string end = std::to_string(v.data.size()), header = "{" + entry("w", v.dtype, v.shape, "0", end) + "," +
+                            entry("x", "F32", "1", end, std::to_string(v.data.size() + 4)) + "}";
+    const std::string path = folder / "typed";
+    write(path, file_of(header, v.data + bytes(4.f)));
+    const auto file = WeightsFile::open(path);
+    REQUIRE_MESSAGE(file, file.error());
+    const TensorView* w = (*file)->find("w");
+    REQUIRE(w);
+    CHECK((w->data == nullptr) == v.values.empty());
+    CHECK(std::vector<float>(w->data, w->data + w->elements) == v.values);
+    CHECK((*file)->find("x")->data[0] == 4);   // whatever lies before it
+  }
 }
 
 TEST_CASE("safetensors: headers that are none, or too long") {

@@ -164,6 +164,11 @@ TEST_CASE("weights: tensors that are missing or of another shape are named, and 
     CHECK(load({{"conv1.weight", {3, 3, 4, 2}, data.data(), 72}, bias, variance}, bind).find("conv1.weight is [3, 3, 4, 2], the network needs [3, 3, 2, 4]") !=
           std::string::npos);
     CHECK(load({{"x", {1}, data.data(), 1}}, bind).find("the file is of another network") != std::string::npos);
+    std::vector<float> broken(72, 1.f);
+    broken[3] = NAN, broken[70] = -INFINITY;
+    CHECK(load({{"conv1.weight", {3, 3, 2, 4}, broken.data(), 72}, bias, variance}, bind) ==
+          "holds values that are not finite, as a training that diverged leaves them (conv1.weight has 2 of 72); take weights of an earlier epoch");
+    CHECK(load({weight, bias, variance, {"unknown", {72}, broken.data(), 72}}, bind) == "");   // nobody needs it
   }
 }
 

@@ -1,0 +1,141 @@
+// Along each axis a result pixel is a sum of source pixels weighted by a triangle around its place: of one source pixel's width to each side, or with antialiasing
+// of as many as one result pixel covers, as Pillow and PyTorch have it. Weights of pixels outside are left out, and the others made to sum to 1.
+#include "compiler/ops/fit.h"
+
+#include "compiler/ops/moves.h"
+
+namespace netc::ops {
+namespace {
+
+/// What an axis of the result shows: its `content` pixels from `lead` on, each `step` source pixels wide, from source place `origin` on.
+template <class Whole, class Real> struct Axis { Whole lead, content; Real step, origin; };
+
+/// The same rule for numbers and for expressions. `in`, `other_in`: the source's extents along the axis and across; `out`, `other_out`: the result's.
+template <class Whole, class Real, class Choose, class Greatest, class ToReal>
+Axis<Whole, Real> axis_of(const std::string& mode, Whole in, Whole other_in, Whole out, Whole other_out, Choose choose, Greatest greatest, ToReal real) {
+  const Whole zero = out - out;
+  if (mode == "letterbox") {   // as long as it is, when it is longer than the result; else as long as the other axis lets it be
+    const Whole content = choose(in * other_out >= other_in * out, out, greatest((2 * in * other_out + other_in) / (2 * other_in), zero + 1));
+    return {(out - content) / 2, content, real(in) / real(content), real(zero)};
+  }
+  if (mode == "crop") {
+    const Real step = choose(in * other_out >= other_in * out, real(other_in) / real(other_out), real(in) / real(out));
+    return {zero, out, step, (real(in) - real(out) * step) / real(zero + 2)};
+  }
+  return {zero, out, real(in) / real(out), real(zero)};
+}
+
+Axis<int64_t, double> axis_of(const std::string& mode, int64_t in, int64_t other_in, int64_t out, int64_t other_out) {
+  return axis_of<int64_t, double>(
+      mode, in, other_in, out, other_out, [](bool c, auto a, auto b) { return c ? a : b; }, [](int64_t a, int64_t b) { return std::max(a, b); },
+      [](int64_t v) { return static_cast<double>(v); });
+}
+
+/// The weights along one axis: `weight(t, i)` of source pixel first(i) + t in result pixel i, `total(i)` their sum.
+struct Weights {
+  Func weight, total;
+  RDom taps;
+  std::function<Expr(const Expr& i, const Expr& t)> pixel;
+  std::function<Expr(const Expr& i)> shown;   // whether result pixel i shows the source
+};
+
+Weights weights_of(const char* name, const std::string& mode, bool antialias, const Expr& in, const Expr& other_in, int out, int other_out) {
+  const auto wide = [](const Expr& e) { return cast<int64_t>(e); };
+  const Axis<Expr, Expr> a = axis_of<Expr, Expr>(
+      mode, wide(in), wide(other_in), wide(out), wide(other_out), [](const Expr& c, const Expr& x, const Expr& y) { return select(c, x, y); },
+      [](const Expr& x, const Expr& y) { return Halide::max(x, y); }, [](const Expr& e) { return cast<float>(e); });
+  const Expr lead = cast<int>(a.lead), content = cast<int>(a.content), reach = antialias ? Halide::max(a.step, 1.0f) : Expr(1.0f);
+  const auto place = [=](const Expr& i) { return (cast<float>(i - lead) + 0.5f) * a.step + a.origin - 0.5f; };
+  const auto first = [=](const Expr& i) { return cast<int>(floor(place(i) - reach)) + 1; };
+  Weights w;
+  Var t("t"), i("i");
+  const Expr at = first(i) + t;
+  w.weight = Func(std::string(name) + "_weight");
+  w.weight(t, i) = select(at >= 0 && at < in, Halide::max(1.0f - Halide::abs(cast<float>(at) - place(i)) / reach, 0.0f), 0.0f);
+  w.taps = RDom(0, cast<int>(ceil(2.0f * reach)) + 1, std::string(name) + "_taps");
+  w.total = Func(std::string(name) + "_total");
+  w.total(i) = 0.0f;
+  w.total(i) += w.weight(w.taps, i);
+  w.pixel = [=](const Expr& x, const Expr& tap) { return clamp(first(x) + tap, 0, in - 1); };
+  w.shown = [=](const Expr& x) { return x >= lead && x < lead + content; };
+  return w;
+}
+
+}  // namespace
+
+OpDef fit() {
+  OpDef d;
+  d.name = "fit";
+  d.doc = "An image of any height and width as `height` x `width`, in f32: stretched, whole with `colour` beside it (letterbox), or its middle (crop); reduced with "
+          "antialiasing or by interpolation between neighbours. Works per sample, as resize does.";
+  d.kind = Kind::ingest;
+  d.no_gradient = "it runs in the data loader, before anything trained";
+  d.cost = per_element(24);
+  d.shape = [](Types in, const Attrs& a, std::vector<Type>& out, std::string& error) {
+    if (in[0].rank() != 3 || (in[0].dtype != DType::u8 && in[0].dtype != DType::f32) || in[0].dims[2] < 1) {
+      return misfit(error, "fit", "u8 or f32 images [height, width, channels]", in);
+    }
+    out = {f32({a.i("height"), a.i("width"), in[0].dims[2]}, in[0].batched)};
+    return true;
+  };
+  d.lower = [](const LowerContext& ctx) {
+    const Type& t = ctx.in_type(0);
+    const Attrs& a = ctx.node.attrs;
+    const int h = static_cast<int>(a.i("height")), w = static_cast<int>(a.i("width"));
+    const Expr in_w = ctx.extents.size() > 1 ? ctx.extents[1] : Expr(static_cast<int>(t.dims[1]));
+    const Expr in_h = ctx.extents.size() > 2 ? ctx.extents[2] : Expr(static_cast<int>(t.dims[0]));
+    const Weights across = weights_of("across", a.s("mode"), a.b("antialias"), in_w, in_h, w, h), down = weights_of("down", a.s("mode"), a.b("antialias"), in_h, in_w, h, w);
+    Var c("c"), x("x"), y("y"), n("n");
+    std::vector<Var> at{c, x, y};
+    if (ctx.in[0].dimensions() == 4) at.push_back(n);
+    const auto with = [&](const Expr& px, const Expr& py) {
+      Exprs p = exprs(at);
+      p[1] = px, p[2] = py;
+      return p;
+    };
+    Func narrow("narrow"), whole("whole"), out("fit");   // rows of the result's width; and of its height, too
+    narrow(at) = 0.0f;
+    narrow(at) += across.weight(across.taps, x) / across.total(x) * cast<float>(ctx.in[0](with(across.pixel(x, across.taps), y)));
+    whole(at) = 0.0f;
+    whole(at) += down.weight(down.taps, y) / down.total(y) * narrow(with(x, down.pixel(y, down.taps)));
+    const std::vector<int64_t>& colours = a.ints("colour");
+    Expr colour = lit(static_cast<double>(colours.back()));
+    for (size_t k = colours.size() - 1; k-- > 0;) colour = select(c == static_cast<int>(k), lit(static_cast<double>(colours[k])), colour);
+    out(at) = select(across.shown(x) && down.shown(y), whole(at), colour);
+    return Lowered{{out}, out, {}, {}, {across.weight, across.total, down.weight, down.total, narrow, whole}};
+  };
+  d.reference = [](const Node& n, const Graph& g, const Tensors& in, int64_t batch) {
+    RefTensor out = ref_zeros(g.type(n.results[0]), batch);
+    const size_t first = in[0].dims.size() - 3;
+    const int64_t H = in[0].dims[first], W = in[0].dims[first + 1], C = in[0].dims[first + 2], h = n.attrs.i("height"), w = n.attrs.i("width");
+    const Axis<int64_t, double> across = axis_of(n.attrs.s("mode"), W, H, w, h), down = axis_of(n.attrs.s("mode"), H, W, h, w);
+    const std::vector<int64_t>& colours = n.attrs.ints("colour");
+    // the weights of source pixels in result pixel i, which sum to 1
+    const auto weights = [&](const Axis<int64_t, double>& a, int64_t i, int64_t extent) {
+      const double at = (static_cast<double>(i - a.lead) + 0.5) * a.step + a.origin - 0.5, reach = n.attrs.b("antialias") ? std::max(a.step, 1.0) : 1.0;
+      std::vector<double> all(static_cast<size_t>(extent));
+      double total = 0;
+      for (int64_t k = 0; k < extent; ++k) total += all[static_cast<size_t>(k)] = std::max(1 - std::abs(static_cast<double>(k) - at) / reach, 0.0);
+      for (double& v : all) v /= total;
+      return all;
+    };
+    for (int64_t y = 0; y < h; ++y)
+      for (int64_t x = 0; x < w; ++x) {
+        const bool shown = x >= across.lead && x < across.lead + across.content && y >= down.lead && y < down.lead + down.content;
+        const std::vector<double> wx = shown ? weights(across, x, W) : std::vector<double>{}, wy = shown ? weights(down, y, H) : std::vector<double>{};
+        const auto samples = static_cast<int64_t>(out.data.size()) / (C * w * h);
+        for (int64_t s = 0; s < samples; ++s)
+          for (int64_t c = 0; c < C; ++c) {
+            double v = shown ? 0 : static_cast<double>(colours[static_cast<size_t>(std::min<int64_t>(c, static_cast<int64_t>(colours.size()) - 1))]);
+            for (int64_t i = 0; i < H && shown; ++i)
+              for (int64_t j = 0; j < W && wy[static_cast<size_t>(i)] > 0; ++j)
+                v += wy[static_cast<size_t>(i)] * wx[static_cast<size_t>(j)] * in[0].data[static_cast<size_t>(((s * H + i) * W + j) * C + c)];
+            out.data[static_cast<size_t>(((s * h + y) * w + x) * C + c)] = v;
+          }
+      }
+    return Tensors{out};
+  };
+  return d;
+}
+
+}  // namespace netc::ops

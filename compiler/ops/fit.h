@@ -1,0 +1,9 @@
+// Resize's other ways: with the aspect ratio kept, and with antialiasing.
+#pragma once
+#include "compiler/ops/support.h"
+
+namespace netc::ops {
+
+OpDef fit();
+
+}  // namespace netc::ops
