@@ -6,7 +6,6 @@
 
 #include "compiler/emit/driver.h"
 #include "compiler/emit/text.h"
-#include "compiler/ops/indices.h"
 
 namespace netc::emit {
 namespace {
@@ -21,10 +20,21 @@ std::string port(const std::string& name, const ir::Type& t, int64_t below = 0) 
   return fmt::format("{{{}, {}, {}, {}{}}}", quoted(name), dtype_literal(t.dtype), t.rank(), dims_text(t), below > 0 ? fmt::format(", {}", below) : "");
 }
 
-/// See PortInfo::below.
+/// What integers of `v` must stay below where they choose rows of weights, so that all these have the row; 0: they do nothing of the kind.
+int64_t below_of(const ir::Graph& g, ir::ValueId v) {
+  int64_t least = 0;
+  for (const ir::Node& n : g.nodes) {
+    if (n.inputs.empty() || n.inputs[0] != v || g.type(v).dtype != ir::DType::i32) continue;
+    const bool view = n.op->kind == ir::Kind::view, rows = n.op->kind == ir::Kind::gather && n.inputs.size() == 2 && !g.type(n.inputs[1]).batched &&
+                                                           g.values[n.inputs[1]].def == ir::kNone && g.type(n.inputs[1]).rank() == 2;
+    const int64_t below = view ? below_of(g, n.results[0]) : rows ? g.type(n.inputs[1]).dims[0] : 0;
+    if (below > 0 && (least == 0 || below < least)) least = below;
+  }
+  return least;
+}
 int64_t below_of(const ir::Graph& g, const std::string& input) {
   for (const ir::Variable& v : g.variables)
-    if (v.role == ir::Role::input && v.name == input) return ops::indices_below(g, v.value);
+    if (v.role == ir::Role::input && v.name == input) return below_of(g, v.value);
   return 0;
 }
 

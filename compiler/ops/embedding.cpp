@@ -1,6 +1,5 @@
 // What turns tokens and places into vectors: a table's rows by number, positions, a trained token in front.
 #include "compiler/ops/exact.h"
-#include "compiler/ops/indices.h"
 #include "compiler/ops/support.h"
 
 namespace netc::ops {
@@ -10,11 +9,9 @@ bool numbers(const Type& t) { return t.dtype == DType::i32 && t.batched && t.ran
 
 int64_t clamped(double token, int64_t vocabulary) { return static_cast<int64_t>(std::clamp(token, 0.0, static_cast<double>(vocabulary - 1))); }
 
-constexpr const char* kEmbedding = "embedding";
-
 OpDef embedding() {
   OpDef d;
-  d.name = kEmbedding;
+  d.name = "embedding";
   d.doc = "Rows of a table: y[..., d] = w[token[...], d]; a number out of range counts as the nearest in it. Operands token, w.";
   d.kind = Kind::gather;
   d.inputs = 2;
@@ -187,16 +184,6 @@ LayerDef token_layer() {
 }
 
 }  // namespace
-
-int64_t indices_below(const Graph& g, ValueId v) {
-  int64_t least = 0;
-  for (const Node& n : g.nodes) {
-    if (n.inputs.empty() || n.inputs[0] != v) continue;
-    const int64_t below = n.op->kind == Kind::view ? indices_below(g, n.results[0]) : n.op->name == std::string_view(kEmbedding) ? g.type(n.inputs[1]).dims[0] : 0;
-    if (below > 0 && (least == 0 || below < least)) least = below;
-  }
-  return least;
-}
 
 void add_embedding(Registry& r) {
   static const OpDef ops[] = {embedding(), embedding_grad(), add_positions()};

@@ -7,28 +7,31 @@
 namespace netc::ops {
 namespace {
 
-/// What an axis of the result shows: its `content` pixels from `lead` on, each `step` source pixels wide, from source place `origin` on.
-template <class Whole, class Real> struct Axis { Whole lead, content; Real step, origin; };
+/// What an axis of the result shows: its `content` pixels from `lead` on, each step/unit source pixels wide. Pixel i's middle is at (2 * (i - lead) + 1) * step + shift of
+/// 2 * unit parts of a source pixel, counted from the first one's middle. All of it is whole numbers, so that weights are exact.
+template <class Whole> struct Axis {
+  Whole lead, content, step, unit, shift;
+  Whole place(const Whole& i) const { return (2 * (i - lead) + 1) * step + shift; }
+};
 
 /// The same rule for numbers and for expressions. `in`, `other_in`: the source's extents along the axis and across; `out`, `other_out`: the result's.
-template <class Whole, class Real, class Choose, class Greatest, class ToReal>
-Axis<Whole, Real> axis_of(const std::string& mode, Whole in, Whole other_in, Whole out, Whole other_out, Choose choose, Greatest greatest, ToReal real) {
+template <class Whole, class Choose>
+Axis<Whole> axis_of(const std::string& mode, const Whole& in, const Whole& other_in, const Whole& out, const Whole& other_out, Choose choose) {
   const Whole zero = out - out;
-  if (mode == "letterbox") {   // as long as it is, when it is longer than the result; else as long as the other axis lets it be
-    const Whole content = choose(in * other_out >= other_in * out, out, greatest((2 * in * other_out + other_in) / (2 * other_in), zero + 1));
-    return {(out - content) / 2, content, real(in) / real(content), real(zero)};
+  const auto longer = in * other_out >= other_in * out;   // than the result is
+  if (mode == "letterbox") {   // as long as the result, or as the other axis lets it be
+    const Whole other = (2 * in * other_out + other_in) / (2 * other_in), content = choose(longer, out, choose(other > 1, other, zero + 1));
+    return {(out - content) / 2, content, in, content, -content};
   }
   if (mode == "crop") {
-    const Real step = choose(in * other_out >= other_in * out, real(other_in) / real(other_out), real(in) / real(out));
-    return {zero, out, step, (real(in) - real(out) * step) / real(zero + 2)};
+    const Whole step = choose(longer, other_in, in), unit = choose(longer, other_out, out);
+    return {zero, out, step, unit, in * unit - out * step - unit};
   }
-  return {zero, out, real(in) / real(out), real(zero)};
+  return {zero, out, in, out, -out};
 }
 
-Axis<int64_t, double> axis_of(const std::string& mode, int64_t in, int64_t other_in, int64_t out, int64_t other_out) {
-  return axis_of<int64_t, double>(
-      mode, in, other_in, out, other_out, [](bool c, auto a, auto b) { return c ? a : b; }, [](int64_t a, int64_t b) { return std::max(a, b); },
-      [](int64_t v) { return static_cast<double>(v); });
+Axis<int64_t> axis_of(const std::string& mode, int64_t in, int64_t other_in, int64_t out, int64_t other_out) {
+  return axis_of<int64_t>(mode, in, other_in, out, other_out, [](bool c, int64_t a, int64_t b) { return c ? a : b; });
 }
 
 /// The weights along one axis: `weight(t, i)` of source pixel first(i) + t in result pixel i, `total(i)` their sum.
@@ -41,18 +44,15 @@ struct Weights {
 
 Weights weights_of(const char* name, const std::string& mode, bool antialias, const Expr& in, const Expr& other_in, int out, int other_out) {
   const auto wide = [](const Expr& e) { return cast<int64_t>(e); };
-  const Axis<Expr, Expr> a = axis_of<Expr, Expr>(
-      mode, wide(in), wide(other_in), wide(out), wide(other_out), [](const Expr& c, const Expr& x, const Expr& y) { return select(c, x, y); },
-      [](const Expr& x, const Expr& y) { return Halide::max(x, y); }, [](const Expr& e) { return cast<float>(e); });
-  const Expr lead = cast<int>(a.lead), content = cast<int>(a.content), reach = antialias ? Halide::max(a.step, 1.0f) : Expr(1.0f);
-  const auto place = [=](const Expr& i) { return (cast<float>(i - lead) + 0.5f) * a.step + a.origin - 0.5f; };
-  const auto first = [=](const Expr& i) { return cast<int>(floor(place(i) - reach)) + 1; };
+  const Axis<Expr> a = axis_of<Expr>(mode, wide(in), wide(other_in), wide(out), wide(other_out), [](const Expr& c, const Expr& x, const Expr& y) { return select(c, x, y); });
+  const Expr lead = cast<int>(a.lead), content = cast<int>(a.content), reach = 2 * (antialias ? Halide::max(a.step, a.unit) : a.unit);
+  const auto first = [=](const Expr& i) { return cast<int>((a.place(wide(i)) - reach) / (2 * a.unit)) + 1; };   // Halide's division rounds down
   Weights w;
   Var t("t"), i("i");
   const Expr at = first(i) + t;
   w.weight = Func(std::string(name) + "_weight");
-  w.weight(t, i) = select(at >= 0 && at < in, Halide::max(1.0f - Halide::abs(cast<float>(at) - place(i)) / reach, 0.0f), 0.0f);
-  w.taps = RDom(0, cast<int>(ceil(2.0f * reach)) + 1, std::string(name) + "_taps");
+  w.weight(t, i) = select(at >= 0 && at < in, cast<float>(Halide::max(reach - Halide::abs(2 * a.unit * wide(at) - a.place(wide(i))), wide(0))), 0.0f);
+  w.taps = RDom(0, cast<int>(reach / a.unit) + 1, std::string(name) + "_taps");
   w.total = Func(std::string(name) + "_total");
   w.total(i) = 0.0f;
   w.total(i) += w.weight(w.taps, i);
@@ -108,14 +108,15 @@ OpDef fit() {
     RefTensor out = ref_zeros(g.type(n.results[0]), batch);
     const size_t first = in[0].dims.size() - 3;
     const int64_t H = in[0].dims[first], W = in[0].dims[first + 1], C = in[0].dims[first + 2], h = n.attrs.i("height"), w = n.attrs.i("width");
-    const Axis<int64_t, double> across = axis_of(n.attrs.s("mode"), W, H, w, h), down = axis_of(n.attrs.s("mode"), H, W, h, w);
+    const Axis<int64_t> across = axis_of(n.attrs.s("mode"), W, H, w, h), down = axis_of(n.attrs.s("mode"), H, W, h, w);
     const std::vector<int64_t>& colours = n.attrs.ints("colour");
     // the weights of source pixels in result pixel i, which sum to 1
-    const auto weights = [&](const Axis<int64_t, double>& a, int64_t i, int64_t extent) {
-      const double at = (static_cast<double>(i - a.lead) + 0.5) * a.step + a.origin - 0.5, reach = n.attrs.b("antialias") ? std::max(a.step, 1.0) : 1.0;
+    const auto weights = [&](const Axis<int64_t>& a, int64_t i, int64_t extent) {
+      const int64_t reach = 2 * (n.attrs.b("antialias") ? std::max(a.step, a.unit) : a.unit);
       std::vector<double> all(static_cast<size_t>(extent));
       double total = 0;
-      for (int64_t k = 0; k < extent; ++k) total += all[static_cast<size_t>(k)] = std::max(1 - std::abs(static_cast<double>(k) - at) / reach, 0.0);
+      for (int64_t k = 0; k < extent; ++k)
+        total += all[static_cast<size_t>(k)] = static_cast<double>(std::max<int64_t>(reach - std::abs(2 * a.unit * k - a.place(i)), 0));
       for (double& v : all) v /= total;
       return all;
     };

@@ -69,7 +69,8 @@ ValueId ingested(LayerBuilder& b, const char* layer, const char* op, Attrs attrs
     v = n.inputs[0];
   }
   if (data && g.variables[g.values[v].variable].role == Role::input) return b.emit(op, {b.in()[0]}, std::move(attrs));
-  return b.error(fmt::format("{} of an image of any size, with its aspect ratio kept or antialiased works on the net's input only: it runs while data is loaded", layer), "put it right after the input");
+  return b.error(fmt::format("{} of an image of any size, with its aspect ratio kept or antialiased, "
+                             "works on the net's input only: it runs while data is loaded", layer), "put it right after the input");
 }
 
 Lowered box_sum(const char* name, const std::vector<Var>& v, const std::vector<int>& box, std::function<Expr(const Exprs&)> term) {

@@ -140,9 +140,8 @@ tl::expected<ClassMap, std::string> match_classes(const std::vector<std::string>
     return tl::make_unexpected(fmt::format("{}: the net's classes are [{}], but the data has [{}]; compile with -D 'classes=[{}]' for these, or give other data", spec,
                                            fmt::join(map.names, ", "), fmt::join(names, ", "), fmt::join(names, ", ")));
   }
-  return tl::make_unexpected(fmt::format("{}: the net's classes are [{}], as it was trained, but here there {} {} as well; leave out what is of {}, or train on data that has all",
-                                         spec, fmt::join(map.names, ", "), foreign.size() == 1 ? "is" : "are", fmt::join(foreign, ", "),
-                                         foreign.size() == 1 ? "it" : "them"));
+  return tl::make_unexpected(fmt::format("{}: the net's classes are [{}], but the data has [{}], and the net was trained without {}; leave {} out, or train on data that has all",
+                                         spec, fmt::join(map.names, ", "), fmt::join(names, ", "), fmt::join(foreign, ", "), foreign.size() == 1 ? "it" : "them"));
 }
 
 }  // namespace netc::rt

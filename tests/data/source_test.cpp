@@ -77,7 +77,7 @@ TEST_CASE("folders that cannot be used say why") {
   t.write("a/x.png", png(pattern(4, 4, 1), 4, 4, Png::grey));
   CHECK(has(error_of(t.path(), kColour), "one class only (a)"));
   t.write("b/readme", {1});
-  CHECK(has(error_of(t.path(), kColour), "b: has no .jpg"));
+  CHECK(has(error_of(t.path(), kColour), "b: has no images"));
   TempFolder halves;
   for (const char* name : {"train/a/x.png", "train/b/x.png", "test/a/x.png", "test/b/x.png"}) halves.write(name, png(pattern(4, 4, 1), 4, 4, Png::grey));
   CHECK(has(error_of(halves.path(), kColour), "give one of them"));

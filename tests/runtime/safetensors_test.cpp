@@ -129,7 +129,7 @@ TEST_CASE("safetensors: other types are converted, or of no account") {
     (s.append(reinterpret_cast<const char*>(&v), sizeof v), ...);
     return s;
   };
-  const float tiny = 0x1p-24f, most = 65504, third = 0x1.55p-2f;
+  const float tiny = 0x1p-24f, most = 65504, third = 0x1.554p-2f;
   const std::string halves = bytes(uint16_t{0x3c00}, uint16_t{0xc000}, uint16_t{0x0001}, uint16_t{0x7bff}, uint16_t{0x3555}, uint16_t{0x8000});
   const std::string brains = bytes(uint16_t{0x3f80}, uint16_t{0xc000}), doubles = bytes(0.5, -3.0);
   struct Variant { const char* dtype; const char* shape; std::string data; std::vector<float> values; };
