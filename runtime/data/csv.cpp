@@ -256,7 +256,7 @@ class Reader {
           const bool comma = t_.separator() != ',' && text.find(',') != std::string_view::npos;
           return tl::make_unexpected(fmt::format("{}:{}: '{}' in column {} is no {}, which the net's {} takes{}", path_, t_.line(r), text.substr(0, 40),
                                                  t_.names()[c], port.dtype == DType::f32 ? "number" : "integer in range", port.name,
-                                                 comma ? "; numbers are written with a point, as 0.5" : ""));
+                                                 comma ? "; its fractions are parted by commas: write them with a point, as 0.5" : ""));
         }
         at += size_of(port.dtype);
       }

@@ -205,6 +205,9 @@ tl::expected<void, std::string> decode_image(std::span<const uint8_t> bytes, int
 tl::expected<void, std::string> read_image(const std::string& path, int channels, Field& out) try {
   thread_local std::vector<uint8_t> bytes;
   if (Result read = read_bytes(path, bytes); !read) return read;
+  const std::string_view format = image_format(bytes);
+  if (is_any(ending_of(path), {".jpg", ".jpeg", ".png"}) && std::any_of(std::begin(kOthers), std::end(kOthers), [&](const Format& f) { return format == f.name; }))
+    return failed(path, fmt::format("is {}, not what its name says: rename or convert it", format));   // not all programs and machines read it
   return decode_image(bytes, channels, path, out);
 } catch (const std::bad_alloc&) {
   return failed(path, "no memory for the file");
