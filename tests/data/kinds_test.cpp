@@ -255,3 +255,19 @@ TEST_CASE("masks follow their image") {
     }
   }
 }
+
+TEST_CASE("rows and classes that the net does not have are refused") {
+  const ModelInfo info = info_of({{"text", DType::i32, 1, {3}, 10}}, {{"next", DType::f32, 2, {3, 4}}}, {{"label", DType::i32, 1, {3}}});
+  const FakeModel model(info);
+  CHECK(indices_below(info, 0) == 4);
+  int32_t out[3];
+  struct Variant { int32_t values[3]; bool token, label; };
+  for (const Variant& v : {Variant{{0, 3, 1}, true, true}, {{0, 4, 1}, true, false}, {{9, 9, 9}, true, false}, {{10, 0, 0}, false, false}, {{0, 0, -1}, false, false}}) {
+    Field f;
+    std::copy_n(v.values, 3, f.values<int32_t>(3));
+    CHECK(ingest_field(model, 0, f, "x", out).has_value() == v.token);
+    CHECK(put_label(info, 0, f, "x", out).has_value() == v.label);
+  }
+  const ModelInfo values = info_of({f32("x", 1)}, {f32("y", 4)}, {{"label", DType::i32, 1, {4}}});   // no class for each row: any numbers
+  CHECK(indices_below(values, 0) == 0);
+}
