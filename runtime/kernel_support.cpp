@@ -15,6 +15,8 @@
 #include <immintrin.h>
 #endif
 
+#include "runtime/cores.h"
+
 namespace netc::rt {
 namespace {
 
@@ -234,8 +236,7 @@ constexpr size_t kPage = 4096, kHugePage = size_t{2} << 20;
 }  // namespace
 
 std::unique_ptr<Context> Context::create(int threads, size_t scratch_per_thread, std::string& error) {
-  if (threads <= 0) threads = static_cast<int>(std::thread::hardware_concurrency());
-  if (threads < 1) threads = 1;
+  if (threads <= 0) threads = available_cores();
   if (threads > 1024) threads = 1024;
   auto pool = std::make_unique<Pool>();
   if (!pool->start(threads, scratch_per_thread + 64 * kHeader, error)) return nullptr;
@@ -255,9 +256,9 @@ AlignedMemory allocate_aligned(size_t bytes) {
   return AlignedMemory(p, AlignedFree{size});
 }
 
-void forget_mapped(const void* p, size_t bytes) {  // whole pages, those at the ends too: their neighbours' bytes come again as well
-  const uintptr_t begin = reinterpret_cast<uintptr_t>(p) / kPage * kPage, end = (reinterpret_cast<uintptr_t>(p) + bytes + kPage - 1) / kPage * kPage;
-  if (bytes == 0) return;
+void drop_pages(const void* p, size_t bytes) {
+  const uintptr_t begin = (reinterpret_cast<uintptr_t>(p) + kPage - 1) / kPage * kPage, end = (reinterpret_cast<uintptr_t>(p) + bytes) / kPage * kPage;
+  if (end <= begin) return;
   madvise(reinterpret_cast<void*>(begin), end - begin, MADV_NOHUGEPAGE);  // else reading a neighbour brings back two megabytes around it
   madvise(reinterpret_cast<void*>(begin), end - begin, MADV_DONTNEED);
 }

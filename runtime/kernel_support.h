@@ -37,7 +37,7 @@ struct AlignedFree { size_t bytes = 0; void operator()(void* p) const; };
 using AlignedMemory = std::unique_ptr<void, AlignedFree>;
 AlignedMemory allocate_aligned(size_t bytes);
 
-/// Of a mapped file that nobody writes: takes no more memory until it is read again, from the file.
-void forget_mapped(const void* p, size_t bytes);
+/// The whole pages of it take no more memory: they are zeros, or a mapped file's contents, when they are read again.
+void drop_pages(const void* p, size_t bytes);
 
 }  // namespace netc::rt

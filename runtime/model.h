@@ -81,6 +81,7 @@ struct ModelInfo {
   std::span<const LossInfo> losses;              // the loss is their sum, and the weights' penalties
   std::span<const VarInfo> variables;
   std::span<const InitialWeights> initial_weights;
+  std::span<const char> weights = {};            // a safetensors file inside the product; empty: none
   std::span<const LayerInfo> layers;
   std::span<const KernelInfo> kernels;
   MemoryInfo memory;
@@ -130,16 +131,26 @@ inline size_t first_outside(const void* values, size_t n, int64_t below) {
   return n;
 }
 
+/// Where bound variables lie, when it can give up their memory and have their contents again.
+class Backing {
+ public:
+  virtual ~Backing() = default;
+  /// `data` takes no more memory until restore().
+  virtual void drop(const float* data, size_t bytes) = 0;
+  /// The contents are there. False: they cannot be had any more.
+  virtual bool restore(const float* data, size_t bytes) = 0;
+};
+
 /// One instance: weights, arenas, threads. Not thread-safe itself; instances are independent. Buffers are 64-byte aligned and stay valid for its life.
 class Model {
  public:
   virtual ~Model() = default;
   virtual const ModelInfo& info() const = 0;
-  /// The storage of a variable (row-major), or null when this instance does not hold it (slots without training).
+  /// The storage of a variable (row-major), or null when this instance does not hold it (slots without training; what was dropped and cannot be had again).
   virtual float* variable(size_t index) = 0;
-  /// Makes the instance read variable `index` from `data` instead of its own storage: inference only; data must outlive it. `of_file`: data lies in a mapping of
-  /// a file that nobody writes, and takes no memory once what is made of it is made.
-  virtual void bind_variable(size_t index, const float* data, bool of_file) = 0;
+  /// Makes the instance read variable `index` from `data` instead of its own storage: inference only; data, and `backing`
+  /// where it is not null, must outlive it; that drops data once what is made of it is made.
+  virtual void bind_variable(size_t index, const float* data, Backing* backing) = 0;
   /// The batch's input `port`: max_batch samples of info().ingested[port]; and its labels. Null when there is no such port.
   virtual void* input(size_t port = 0) = 0;
   virtual void* labels(size_t port = 0) = 0;

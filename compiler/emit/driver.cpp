@@ -31,7 +31,7 @@ namespace rt = netc::rt;
 extern "C" {
 $declarations$
 extern const size_t $id$_scratch_bytes;  // per thread
-}
+$weights_inside$}
 
 namespace {
 
@@ -40,13 +40,16 @@ $tables$
 struct Memory {
   char* arena = nullptr;
   float* variables[$variable_slots$] = {};
-  bool of_file[$variable_slots$] = {};  // a variable that lies in a mapped file
+  rt::Backing* backings[$variable_slots$] = {};  // of variables whose memory can be dropped
   const void* inputs[$inputs$] = {};
 $memory_labels$  float lr = 0;
   uint32_t seed = 0, step = 0;
-  /// Takes no more memory until it is read again.
-  void forget(size_t variable, size_t bytes) const {
-    if (of_file[variable]) rt::forget_mapped(variables[variable], bytes);
+  /// Takes no more memory until it is restored.
+  void drop(size_t variable, size_t bytes) const {
+    if (backings[variable]) backings[variable]->drop(variables[variable], bytes);
+  }
+  bool restore(size_t variable, size_t elements) const {
+    return !backings[variable] || backings[variable]->restore(variables[variable], elements * sizeof(float));
   }
 };
 
@@ -93,12 +96,12 @@ $connect$    use_buffers({}, {});
 
   float* variable(size_t index) override {
     prepared_ = false;  // the caller may write to it
-    return index < $variables$ ? m_.variables[index] : nullptr;
+    return index < $variables$ && m_.restore(index, kVariables[index].elements()) ? m_.variables[index] : nullptr;
   }
-  void bind_variable(size_t index, const float* data, bool of_file) override {
+  void bind_variable(size_t index, const float* data, rt::Backing* backing) override {
     if (index >= $variables$) return;
     m_.variables[index] = const_cast<float*>(data);  // inference only reads it
-    m_.of_file[index] = of_file;
+    m_.backings[index] = backing;
     prepared_ = false;
     place();
   }
@@ -143,9 +146,12 @@ $place$  }
 
   // Inference at this batch, with what depends on the weights alone up to date. False when it cannot run.
   bool begin(int batch) {
+    memset(outputs_, 0, sizeof outputs_);
     if (!can_run(batch)) return false;
     inference_.failed = false;
     inference_.set_batch(batch);
+    for (size_t i = 0; i < $weights$ && !prepared_; ++i)
+      if (!m_.restore(i, kVariables[i].elements())) return false;
     if (!prepared_) inference_.prepare(m_);
     prepared_ = true;
     return true;
@@ -297,9 +303,8 @@ std::string bytes_text(const std::vector<Port>& ports) {
 
 std::string driver_source(const Unit& u) {
   const Variables variables = variables_of(u);
-  const Memory memory = memory_of(u, 0);
   const bool trains = u.train != nullptr;
-  const std::string id = identifier(u.name);
+  const std::string id = prefix_of(u);
   const size_t weights = static_cast<size_t>(std::count_if(variables.rows.begin(), variables.rows.end(), [](const VariableRow& r) { return r.variable->role != ir::Role::slot; }));
   std::string tables = info_tables(u) + "\n";
   if (variables.rows.empty()) tables = "constexpr rt::VarInfo kVariables[1] = {};\n" + tables;
@@ -354,6 +359,7 @@ std::string driver_source(const Unit& u) {
       {"variables", std::to_string(variables.rows.size())},
       {"variable_slots", std::to_string(std::max<size_t>(1, variables.rows.size()))},
       {"weights", std::to_string(weights)},
+      {"weights_inside", u.weights.empty() ? "" : fmt::format("extern const char {}_weights[];  // a safetensors file\n", identifier(u.name))},
       {"max_batch", std::to_string(u.infer->max_batch)},
       {"version", u.version},
       {"source", source},
@@ -361,8 +367,51 @@ std::string driver_source(const Unit& u) {
       {"id", id},
   };
   std::string s = fill(kHead, values) + (trains ? plan_code(u, *u.train, variables) + "\n" : "") + plan_code(u, *u.infer, variables) + fill(kClass, values);
-  if (u.with_main) s += fill("\nint main(int argc, char** argv) { return rt::program_main(argc, argv, kInfo, $id$_create); }\n", values);
+  if (u.with_main && u.variant.empty()) s += fill("\nint main(int argc, char** argv) { return rt::program_main(argc, argv, kInfo, $id$_create); }\n", values);
   return s;
+}
+
+std::string chooser_source(const Unit& u) {
+  constexpr const char* kText = R"cpp(// $net$ for several processors: written by netc $version$.
+#include <iterator>
+
+#include "runtime/core/processor.h"
+#include "runtime/model.h"
+
+namespace rt = netc::rt;
+
+$declarations$
+namespace {
+
+struct Variant { const rt::ModelInfo& (*info)(); rt::CreateFn create; };
+constexpr Variant kVariants[] = {$variants$};
+
+/// The first that this processor can run; where it can run none, the last, which asks for least.
+const Variant& chosen() {
+  static const Variant* const variant = [] {
+    for (const Variant& v : kVariants)
+      if (rt::cannot_run(v.info().target).empty()) return &v;
+    return std::end(kVariants) - 1;
+  }();
+  return *variant;
+}
+
+}  // namespace
+
+const rt::ModelInfo& $id$_info() { return chosen().info(); }
+std::unique_ptr<rt::Model> $id$_create(const rt::CreateOptions& options, std::string& error) { return chosen().create(options, error); }
+)cpp";
+  std::string declarations, variants;
+  for (const Unit* v : all_of(u)) {
+    const std::string id = prefix_of(*v);
+    declarations += fmt::format("const rt::ModelInfo& {0}_info();\n"
+                                "std::unique_ptr<rt::Model> {0}_create(const rt::CreateOptions& options, std::string& error);\n", id);
+    variants += fmt::format("{0}{{&{1}_info, &{1}_create}}", variants.empty() ? "" : ", ", id);
+  }
+  const std::vector<std::pair<std::string, std::string>> values = {
+      {"net", u.model->net}, {"version", u.version}, {"id", identifier(u.name)}, {"declarations", declarations}, {"variants", variants}};
+  const std::string main = fill("\nint main(int argc, char** argv) { return rt::program_main(argc, argv, $id$_info(), $id$_create); }\n", values);
+  return fill(kText, values) + (u.with_main ? main : "");
 }
 
 }  // namespace netc::emit

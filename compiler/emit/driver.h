@@ -12,6 +12,9 @@ namespace netc::emit {
 /// (names_assembly). Defines NAME_info() and NAME_create(), and main() when the unit asks for it.
 std::string driver_source(const Unit&);
 
+/// Of a unit with others for other processors: NAME_info() and NAME_create() of the first that runs, and main(). Their drivers have the variants' names.
+std::string chooser_source(const Unit&);
+
 /// "lenet5_train_conv1_bias_relu" for each kernel of the plan, in its order.
 std::vector<std::string> kernel_symbols(const Unit&, const schedule::Plan&);
 

@@ -49,13 +49,16 @@ bool build_library(const Unit& unit, const BuildOptions& options, const std::str
   if (!check_folder(out, error) || !temp.ok(error)) return false;
   Unit u = unit;
   u.with_main = false;
+  for (Unit& v : u.also) v.with_main = false;
   const std::string id = identifier(u.name);
-  const std::vector<Source> sources = {{"driver", driver_source(u)}, {"glue", library_text(u, {}).glue}};
+  std::vector<Source> sources = driver_sources(u);
+  sources.push_back({"glue", library_text(u, {}).glue});
   if (!compile_all(u, options, sources, temp, built, error)) return false;
 
   Timed timed(options, "archive");
   const LibraryText text = library_text(u, built.memory);
-  std::vector<std::string> files = {temp.file("driver.o"), temp.file("glue.o")};
+  std::vector<std::string> files;
+  for (const Source& s : sources) files.push_back(temp.file(s.name + ".o"));
   std::string bytes;
   if (!write_objects(u, built, temp, files, error)) return false;
   if (!archive(options, temp, files, text.symbols, id, error)) {

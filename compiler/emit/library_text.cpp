@@ -51,7 +51,8 @@ void $id$_destroy($id$_network*);
 /* Message of the last call that failed, or "". Valid until the next call. */
 const char* $id$_error(const $id$_network*);
 
-/* Weights from a safetensors file. They are mapped, not copied, unless the instance trains: leave the file in place. */
+/* Weights from a safetensors file, as it is now: it may be replaced afterwards. A file that is written to in place may have to be loaded again where its weights are
+ * saved; that is then an error. */
 int $id$_load($id$_network*, const char* path);
 int $id$_save($id$_network*, const char* path);
 
@@ -126,7 +127,7 @@ $cpp_sizes$
   /// Message of the last call that failed.
   std::string error() const { return handle_ ? $id$_error(handle_) : why_; }
 
-  /// Weights from a safetensors file: mapped, not copied, unless the instance trains. False: see error().
+  /// Weights from a safetensors file, as it is now. False: see error().
   bool load(const std::string& path) { return $id$_load(handle_, path.c_str()) == $ID$_OK; }
   bool save(const std::string& path) { return $id$_save(handle_, path.c_str()) == $ID$_OK; }
 
@@ -180,7 +181,7 @@ extern "C" {
 
 void* $id$_create(int threads, int max_batch, int training, char* error, size_t error_bytes) {
   std::string why;
-  Embedded* e = Embedded::open(&$id$_create, threads, max_batch, training != 0, why).release();
+  Embedded* e = Embedded::open($id$_info(), &$id$_create, threads, max_batch, training != 0, why).release();
   if (error && error_bytes) std::snprintf(error, error_bytes, "%s", e ? "" : why.c_str());
   return e;
 }
@@ -237,7 +238,7 @@ $readme_example$}
 With CMake: `find_package($id$ CONFIG REQUIRED)` and `target_link_libraries(app $id$::$id$)`, configured with `-DCMAKE_PREFIX_PATH=` this folder.
 Without: `g++ app.cpp -I include lib/lib$id$.a -lpthread`. `include/$id$_c.h` is the same for C.
 
-Memory of an instance, exactly, with T threads: $infer_bytes$ + T x $scratch$ bytes for inference, of which $weights$ are the weights' (mapped from the file)$train_bytes$.
+Memory of an instance, exactly, with T threads: $infer_bytes$ + T x $scratch$ bytes for inference, of which $weights$ are the weights'$train_bytes$.
 )txt";
 
 }  // namespace

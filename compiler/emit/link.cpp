@@ -61,23 +61,31 @@ std::vector<std::string> compiler_command(const Toolchain& t) {
 }
 
 bool compile_all(const Unit& u, const BuildOptions& options, const std::vector<Source>& sources, const TempFolder& temp, Built& built, std::string& error) {
-  std::vector<std::thread> threads;
   std::vector<std::string> errors(sources.size());
+  std::vector<std::jthread> threads;  // joined before the errors go, whatever is thrown
   for (size_t i = 0; i < sources.size(); ++i) {
     const std::string cpp = temp.file(sources[i].name + ".cpp");
     if (!write_file(cpp, sources[i].text, error)) break;
     std::vector<std::string> command = compiler_command(options.toolchain);
     command.push_back(u.with_main ? "-O0" : "-O1");  // a driver only calls kernels: a program's compiles in half the time, a library's is small
     command.insert(command.end(), {"-c", cpp, "-o", temp.file(sources[i].name + ".o")});
-    threads.emplace_back([command, &said = errors[i]] { run_process(command, said); });
+    threads.emplace_back([command, &said = errors[i]] {
+      try {
+        run_process(command, said);
+      } catch (const std::exception& e) {
+        said = e.what();
+      }
+    });
   }
   if (error.empty()) {
     Timed timed(options, "kernels");
-    compile_kernels(u, options, temp, built, error);
+    bool good = compile_kernels(u, options, temp, built, error);
+    built.also.resize(u.also.size());
+    for (size_t i = 0; i < u.also.size() && good; ++i) good = compile_kernels(u.also[i], options, temp, built.also[i], error);
   }
   {
     Timed timed(options, "driver, after kernels");
-    for (std::thread& t : threads) t.join();
+    for (std::jthread& t : threads) t.join();
   }
   for (const std::string& e : errors)
     if (error.empty() && !e.empty()) error = "compiling the driver: " + e;
@@ -87,17 +95,28 @@ bool compile_all(const Unit& u, const BuildOptions& options, const std::vector<S
 std::vector<const lower::Object*> distinct(const Built& built) {
   std::vector<const lower::Object*> objects;
   std::set<std::string> seen;
-  for (auto* list : {&built.train, &built.infer})
-    for (const lower::Object& o : *list)
-      if (seen.insert(o.symbol).second) objects.push_back(&o);
+  const auto add = [&](const Built& b) {
+    for (auto* list : {&b.train, &b.infer})
+      for (const lower::Object& o : *list)
+        if (seen.insert(o.symbol).second) objects.push_back(&o);
+  };
+  add(built);
+  for (const Built& b : built.also) add(b);
   return objects;
+}
+
+std::vector<Source> driver_sources(const Unit& u) {
+  if (u.also.empty()) return {{"driver", driver_source(u)}};
+  std::vector<Source> sources = {{"driver", chooser_source(u)}};
+  for (const Unit* v : all_of(u)) sources.push_back({fmt::format("driver{}", sources.size()), driver_source(*v)});
+  return sources;
 }
 
 std::string names_assembly(const Unit& u, const Built& built) {
   const bool x86 = u.machine->halide_target.rfind("x86", 0) == 0;
   std::string s = "  .text\n";
   for (const Name& n : names_of(u, built)) s += fmt::format("  .globl {0}\n  .type {0}, %function\n{0}: {1} {2}\n", n.readable, x86 ? "jmp" : "b", n.symbol);
-  const std::string scratch = identifier(u.name) + "_scratch_bytes";
+  const std::string scratch = prefix_of(u) + "_scratch_bytes";
   s += fmt::format("  .section .rodata\n  .balign 8\n  .globl {0}\n  .type {0}, %object\n  .size {0}, 8\n{0}: .quad {1}\n", scratch, built.memory.scratch_per_thread);
   return s + "  .section .note.GNU-stack,\"\",%progbits\n";
 }
@@ -121,8 +140,18 @@ bool write_objects(const Unit& u, const Built& built, const TempFolder& temp, st
     files.push_back(temp.file(o->symbol + ".o"));
     if (!write_file(files.back(), o->object, error)) return false;
   }
-  files.push_back(temp.file("names.s"));
-  return write_file(files.back(), names_assembly(u, built), error);
+  if (!u.weights.empty()) {  // page by page as it is: in a section of its own, behind what code refers to
+    const std::string symbol = identifier(u.name) + "_weights", inside = temp.file("weights.safetensors");
+    files.push_back(temp.file("weights.s"));
+    const std::string text = fmt::format("  .section .rodata.{0},\"a\",%progbits\n  .balign 64\n  .globl {0}\n  .type {0}, %object\n  .size {0}, {1}\n"
+                                         "{0}: .incbin \"{2}\"\n  .section .note.GNU-stack,\"\",%progbits\n", symbol, u.weights.size(), inside);
+    if (!write_file(inside, u.weights, error) || !write_file(files.back(), text, error)) return false;
+  }
+  for (size_t i = 0; i <= u.also.size(); ++i) {
+    files.push_back(temp.file(fmt::format("names{}.s", i)));
+    if (!write_file(files.back(), i == 0 ? names_assembly(u, built) : names_assembly(u.also[i - 1], built.also[i - 1]), error)) return false;
+  }
+  return true;
 }
 
 }  // namespace netc::emit

@@ -19,6 +19,9 @@ bool compile_all(const Unit&, const BuildOptions&, const std::vector<Source>& so
 /// One object for each distinct symbol, in order of first use.
 std::vector<const lower::Object*> distinct(const Built&);
 
+/// The drivers that a product needs, the first called "driver".
+std::vector<Source> driver_sources(const Unit&);
+
 /// Assembly for the target's kind of processor that defines the driver's names: each kernel's readable name jumps to its content-hash symbol; NAME_scratch_bytes.
 std::string names_assembly(const Unit&, const Built&);
 /// The same in C++.

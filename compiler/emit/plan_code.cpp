@@ -18,7 +18,7 @@ using schedule::Phase;
 using schedule::Plan;
 using schedule::Storage;
 
-constexpr int64_t kForgotten = 64 << 10;  // bytes of a variable that is worth a call to the system
+constexpr int64_t kDropped = 64 << 10;  // bytes of a variable that is worth a call to the system
 
 bool is_train(const Unit& u, const Plan& p) { return &p == u.train; }
 
@@ -181,7 +181,7 @@ class Writer {
       call_line(k, Phase::prepare);
       for (const auto& [variable, reader] : last) {
         const int64_t bytes = p_.graph->type(p_.graph->variables[variable].value).bytes();
-        if (reader == k && bytes >= kForgotten) line(fmt::format("m.forget({}, {});", variables_.find(p_.graph->variables[variable].name), bytes));
+        if (reader == k && bytes >= kDropped) line(fmt::format("m.drop({}, {});", variables_.find(p_.graph->variables[variable].name), bytes));
       }
     }
     s_ += kernels.empty() ? "    (void)m;\n  }\n" : "  }\n";
@@ -281,7 +281,7 @@ std::vector<std::string> tensor_names(const Plan& p) {
 
 std::vector<std::string> kernel_symbols(const Unit& u, const Plan& p) {
   std::vector<std::string> symbols;
-  for (const Kernel& k : p.kernels) symbols.push_back(fmt::format("{}_{}_{}", identifier(u.name), is_train(u, p) ? "train" : "infer", k.name));
+  for (const Kernel& k : p.kernels) symbols.push_back(fmt::format("{}_{}_{}", prefix_of(u), is_train(u, p) ? "train" : "infer", k.name));
   return symbols;
 }
 

@@ -16,6 +16,8 @@
 
 #include <fmt/format.h>
 
+#include "compiler/base/temporary.h"
+
 extern char** environ;
 
 namespace netc::emit {
@@ -37,15 +39,20 @@ bool run_process(const std::vector<std::string>& args, std::string& error) {
   std::vector<char*> argv;
   for (const std::string& a : args) argv.push_back(const_cast<char*>(a.c_str()));
   argv.push_back(nullptr);
+  posix_spawnattr_t how;  // a group of its own: the compilers that a compiler starts end with it
+  posix_spawnattr_init(&how);
+  posix_spawnattr_setflags(&how, POSIX_SPAWN_SETPGROUP);
   pid_t pid = 0;
-  const int failed = posix_spawnp(&pid, argv[0], &actions, nullptr, argv.data(), environ);
+  const int failed = posix_spawnp(&pid, argv[0], &actions, &how, argv.data(), environ);
   posix_spawn_file_actions_destroy(&actions);
+  posix_spawnattr_destroy(&how);
   close(out[1]);
   if (failed) {
     close(out[0]);
     error = fmt::format("cannot run {}: {}", args[0], std::strerror(failed));
     return false;
   }
+  const Child child(pid);
   std::string said;
   char buffer[4096];
   for (ssize_t n; (n = read(out[0], buffer, sizeof buffer)) != 0;) {
@@ -79,20 +86,11 @@ std::vector<std::string> split_words(const std::string& s) {
   return {std::istream_iterator<std::string>(in), {}};
 }
 
-TempFolder::TempFolder() {
-  std::error_code ec;
-  std::string t = (fs::temp_directory_path(ec) / "netc-XXXXXX").string();
-  if (!ec && mkdtemp(t.data())) path_ = t;
-}
-
-TempFolder::~TempFolder() {
-  std::error_code ec;
-  if (!path_.empty()) fs::remove_all(path_, ec);
-}
+TempFolder::TempFolder() : folder_(make_temporary_folder()) {}
 
 bool TempFolder::ok(std::string& error) const {
-  if (path_.empty()) error = "cannot make a folder for temporary files; set TMPDIR to a writable one";
-  return !path_.empty();
+  if (folder_.path().empty()) error = "cannot make a folder for temporary files; set TMPDIR to a writable one";
+  return !folder_.path().empty();
 }
 
 bool write_file(const std::string& path, std::string_view contents, std::string& error) {
@@ -113,16 +111,11 @@ bool replace_file(const std::string& path, std::string_view contents, std::strin
     error = fmt::format("cannot make the folder {}: {}", folder.string(), ec.message());
     return false;
   }
-  const std::string temporary = fmt::format("{}.{}.{}.tmp", path, getpid(), serial++);
-  if (!write_file(temporary, contents, error)) {
-    fs::remove(temporary, ec);
-    return false;
-  }
-  fs::rename(temporary, path, ec);
-  if (!ec) return true;
-  error = fmt::format("cannot write {}: {}", path, ec.message());
-  fs::remove(temporary, ec);
-  return false;
+  const Temporary temporary(fmt::format("{}.{}.{}.tmp", path, getpid(), serial++));
+  if (!write_file(temporary.path(), contents, error)) return false;
+  fs::rename(temporary.path(), path, ec);
+  if (ec) error = fmt::format("cannot write {}: {}", path, ec.message());
+  return !ec;
 }
 
 bool read_whole(const std::string& path, std::string& contents, std::string& error) {

@@ -4,6 +4,8 @@
 #include <string_view>
 #include <vector>
 
+#include "compiler/base/temporary.h"
+
 namespace netc::emit {
 
 /// Runs `args` (args[0] is looked up on PATH, no shell) and waits. False when it cannot start or fails; `error` then holds the command's name and what it printed.
@@ -20,14 +22,11 @@ std::vector<std::string> split_words(const std::string& s);
 class TempFolder {
  public:
   TempFolder();
-  ~TempFolder();
-  TempFolder(const TempFolder&) = delete;
-  TempFolder& operator=(const TempFolder&) = delete;
   bool ok(std::string& error) const;
-  std::string file(const std::string& name) const { return path_ + "/" + name; }
+  std::string file(const std::string& name) const { return folder_.path() + "/" + name; }
 
  private:
-  std::string path_;
+  Temporary folder_;
 };
 
 /// Writes a file in place; for temporary ones.

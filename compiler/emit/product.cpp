@@ -59,26 +59,26 @@ bool build_program(const Unit& unit, const BuildOptions& options, const std::str
   }
   TempFolder temp;
   if (!temp.ok(error)) return false;
-  if (!compile_all(unit, options, {{"driver", driver_source(unit)}}, temp, built, error)) return false;
+  const std::vector<Source> drivers = driver_sources(unit);
+  if (!compile_all(unit, options, drivers, temp, built, error)) return false;
 
   Timed timed(options, "link");
-  std::vector<std::string> files = {temp.file("driver.o")};
+  std::vector<std::string> files;
+  for (const Source& s : drivers) files.push_back(temp.file(s.name + ".o"));
   if (!write_objects(unit, built, temp, files, error)) return false;
-  const std::string linked = fmt::format("{}.{}.tmp", out, getpid());  // beside the result: a rename replaces it at once
+  const Temporary linked(fmt::format("{}.{}.tmp", out, getpid()));  // beside the result: a rename replaces it at once
   std::vector<std::string> command = split_words(options.toolchain.cxx);
-  command.insert(command.end(), {"-o", linked});
+  command.insert(command.end(), {"-o", linked.path()});
   command.insert(command.end(), files.begin(), files.end());
   command.push_back(options.toolchain.library_dir + "/libnetc_runtime.a");
   for (const char* flag : {"-lturbojpeg", "-lpng", "-lz", "-lpthread", "-Wl,--gc-sections", "-s"}) command.push_back(flag);
   if (!run_process(command, error)) {
     error = "linking the program: " + error;
-    fs::remove(linked, ec);
     return false;
   }
-  fs::rename(linked, out, ec);
+  fs::rename(linked.path(), out, ec);
   if (ec) {
     error = fmt::format("cannot write {}: {}", out, ec.message());
-    fs::remove(linked, ec);
     return false;
   }
   built.product_bytes = static_cast<int64_t>(fs::file_size(out, ec));

@@ -30,6 +30,7 @@ struct Built {
   Memory memory;
   int64_t product_bytes = 0;   // of the program or the archive
   int kernels = 0, from_cache = 0;
+  std::vector<Built> also;     // of the units for other processors
 };
 
 /// An executable with every command. `out` is a path.

@@ -152,10 +152,11 @@ std::string info_tables(const Unit& u) {
   field("losses", losses.use());
   field("variables", vars.use());
   field("initial_weights", initial.use());
+  if (!u.weights.empty()) field("weights", fmt::format("{{{}_weights, {}}}", identifier(u.name), u.weights.size()));
   field("layers", layers.use());
   field("kernels", kernels.use());
   field("memory", fmt::format("{{.weights = {}, .slots = {}, .train_arena = {}, .infer_arena = {}, .data_buffers = {}, .scratch_per_thread = {}_scratch_bytes}}",
-                              memory.weights, memory.slots, memory.train_arena, memory.infer_arena, memory.data, identifier(u.name)));
+                              memory.weights, memory.slots, memory.train_arena, memory.infer_arena, memory.data, prefix_of(u)));
   field("max_batch", std::to_string(u.infer->max_batch));
   field("has_training", trains ? "true" : "false");
   field("loss", quoted(trains ? loss_text(m) : ""));

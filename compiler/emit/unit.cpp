@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include "compiler/emit/text.h"
 #include "compiler/schedule/tuning.h"
 
 namespace netc::emit {
@@ -20,6 +21,14 @@ int Variables::find(const std::string& name) const {
     if (rows[i].variable->name == name) return static_cast<int>(i);
   return -1;
 }
+
+std::vector<const Unit*> all_of(const Unit& u) {
+  std::vector<const Unit*> all = {&u};
+  for (const Unit& v : u.also) all.push_back(&v);
+  return all;
+}
+
+std::string prefix_of(const Unit& u) { return identifier(u.variant.empty() ? u.name : u.name + "_" + u.variant); }
 
 Variables variables_of(const Unit& u) {
   Variables v;
@@ -40,11 +49,12 @@ Variables variables_of(const Unit& u) {
 std::vector<LayerRow> layers_of(const sema::Model& m) {
   std::vector<LayerRow> rows;
   const ir::Graph& g = m.graph;
-  for (const ir::Layer& layer : g.layers) {
+  for (size_t i = 0; i < g.layers.size(); ++i) {
+    const ir::Layer& layer = g.layers[i];
     LayerRow r;
     r.name = layer.name;
     r.kind = layer.kind;
-    r.text = layer.text;
+    r.text = i < m.sources.size() ? m.sources[i].call : layer.text;
     r.line = layer.line;
     if (layer.output != ir::kNone) {
       r.output_shape = shape_for_user(g.type(layer.output));

@@ -1,6 +1,7 @@
 // What emit works on: one net with its two plans, and the lists that the generated tables, the summary and the report share.
 #pragma once
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "compiler/schedule/plan.h"
@@ -17,7 +18,16 @@ struct Unit {
   std::string version;                        // the compiler's
   bool with_main = true;
   bool bf16 = false;                          // the plans' contractions multiply bf16
+  std::string variant;                        // of several for different processors: "x86-64-avx2"; empty: the only one
+  std::vector<Unit> also;                     // the same net for other processors, after this one: the product takes the first that runs
+  std::string_view weights;                   // a safetensors file that goes inside the product; empty: none
 };
+
+/// The unit and those for other processors, in order.
+std::vector<const Unit*> all_of(const Unit&);
+
+/// What the driver's names begin with.
+std::string prefix_of(const Unit&);
 
 /// A variable of the product: weights and state in the net's order, then the optimiser's slots. `offset` in its block (weights and state, or slots).
 struct VariableRow {

@@ -5,28 +5,42 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <string_view>
 
 #include <fmt/format.h>
 #include <llvm/ADT/ArrayRef.h>
 #include <llvm/Support/SHA256.h>
 #include <llvm/Support/xxhash.h>
 
+#include "compiler/base/own_file.h"
+#include "compiler/base/temporary.h"
 #include "compiler/schedule/tuning.h"
 
 namespace netc::lower {
 namespace {
 
-constexpr char kMagic[8] = {'n', 'e', 't', 'c', 'k', 'r', 'n', '2'};
+constexpr char kMagic[8] = {'n', 'e', 't', 'c', 'k', 'r', 'n', '3'};
 
+constexpr size_t kKeyBytes = 32;
+constexpr uint64_t kLargestEntry = uint64_t{1} << 30;
+
+/// What an entry begins with; its object follows. No padding: the checksum is of all bytes of both, with itself as 0.
 struct Header {
   char magic[8];
+  char key[kKeyBytes];
   int64_t scratch, scratch_batch;
-  uint64_t symbol_bytes, object_bytes, checksum;
+  uint64_t object_bytes, checksum;
 };
+
+uint64_t checksum_of(Header h, std::string_view object) {
+  h.checksum = llvm::xxh3_64bits(llvm::ArrayRef<uint8_t>(reinterpret_cast<const uint8_t*>(object.data()), object.size()));
+  return llvm::xxh3_64bits(llvm::ArrayRef<uint8_t>(reinterpret_cast<const uint8_t*>(&h), sizeof h));
+}
 
 // A changed compiler makes other code from the same kernel.
 uint64_t hash_of_this_compiler() {
@@ -61,19 +75,15 @@ std::string content_key(const schedule::Plan& p, const schedule::Kernel& k, cons
 
 bool load_cached(const std::string& dir, const std::string& key, int max_batch, Object& out) {
   if (dir.empty()) return false;
-  std::ifstream f(path_of(dir, key), std::ios::binary);
-  if (!f) return false;
-  std::string bytes((std::istreambuf_iterator<char>(f)), {});
+  std::string bytes;
   Header h;
-  if (bytes.size() < sizeof h) return false;
+  if (!read_own_file(path_of(dir, key), kLargestEntry, bytes) || bytes.size() <= sizeof h) return false;
   std::memcpy(&h, bytes.data(), sizeof h);
-  size_t body = bytes.size() - sizeof h;
-  if (std::memcmp(h.magic, kMagic, sizeof kMagic) != 0 || h.symbol_bytes > body || h.object_bytes != body - h.symbol_bytes || h.scratch < 0) return false;
+  const std::string_view object = std::string_view(bytes).substr(sizeof h);
+  if (std::memcmp(h.magic, kMagic, sizeof kMagic) != 0 || std::string_view(h.key, kKeyBytes) != key || h.object_bytes != object.size()) return false;
+  if (checksum_of(h, object) != h.checksum || h.scratch < 0) return false;
   if (h.scratch_batch != 0 && h.scratch_batch != max_batch) return false;
-  llvm::ArrayRef<uint8_t> payload(reinterpret_cast<const uint8_t*>(bytes.data()) + sizeof h, body);
-  if (llvm::xxh3_64bits(payload) != h.checksum) return false;
-  out.symbol = bytes.substr(sizeof h, h.symbol_bytes);
-  out.object = bytes.substr(sizeof h + h.symbol_bytes);
+  out.object = object;
   out.scratch = h.scratch;
   out.scratch_batch = static_cast<int>(h.scratch_batch);
   out.from_cache = true;
@@ -82,28 +92,24 @@ bool load_cached(const std::string& dir, const std::string& key, int max_batch, 
 
 void store_cached(const std::string& dir, const std::string& key, const Object& o) {
   if (dir.empty()) return;
-  std::string path = path_of(dir, key);
+  const std::string path = path_of(dir, key);
   std::error_code ec;
   std::filesystem::create_directories(std::filesystem::path(path).parent_path(), ec);
   if (ec) return;  // a cache that cannot be written is no error
-  std::string body = o.symbol + o.object;
   Header h{};
   std::memcpy(h.magic, kMagic, sizeof kMagic);
+  std::memcpy(h.key, key.data(), std::min(key.size(), kKeyBytes));
   h.scratch = o.scratch;
   h.scratch_batch = o.scratch_batch;
-  h.symbol_bytes = o.symbol.size();
   h.object_bytes = o.object.size();
-  h.checksum = llvm::xxh3_64bits(llvm::ArrayRef<uint8_t>(reinterpret_cast<const uint8_t*>(body.data()), body.size()));
+  h.checksum = checksum_of(h, o.object);
   static std::atomic<int> serial{0};
-  std::string temp = fmt::format("{}.{}.{}.tmp", path, getpid(), serial++);
-  {
-    std::ofstream f(temp, std::ios::binary);
-    f.write(reinterpret_cast<const char*>(&h), sizeof h);
-    f.write(body.data(), static_cast<std::streamsize>(body.size()));
-    if (!f.flush()) { f.close(); std::filesystem::remove(temp, ec); return; }
-  }
-  std::filesystem::rename(temp, path, ec);
-  if (ec) std::filesystem::remove(temp, ec);
+  const Temporary temp(fmt::format("{}.{}.{}.tmp", path, getpid(), serial++));
+  std::ofstream f(temp.path(), std::ios::binary);
+  f.write(reinterpret_cast<const char*>(&h), sizeof h);
+  f.write(o.object.data(), static_cast<std::streamsize>(o.object.size()));
+  f.close();
+  if (f) std::filesystem::rename(temp.path(), path, ec);
 }
 
 }  // namespace netc::lower

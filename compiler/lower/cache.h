@@ -1,4 +1,5 @@
-// The cache of compiled kernels: one file per content key, written whole and renamed, so that any number of compilers may share it. A damaged entry counts as absent.
+// The cache of compiled kernels: one file per content key, written whole and renamed, so that any number of compilers may share it. What is no
+// regular file of the user, or has not all of what was stored under its key, counts as absent.
 #pragma once
 #include <string>
 

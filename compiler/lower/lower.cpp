@@ -1,20 +1,19 @@
 #include "compiler/lower/lower.h"
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <atomic>
 #include <cctype>
 #include <cstdio>
-#include <filesystem>
 #include <fstream>
 #include <map>
 #include <mutex>
 #include <stdexcept>
+#include <system_error>
 #include <thread>
 
 #include <fmt/format.h>
 
+#include "compiler/base/temporary.h"
 #include "compiler/lower/apply.h"
 #include "compiler/lower/build.h"
 #include "compiler/lower/cache.h"
@@ -44,18 +43,6 @@ std::string read_file(const std::string& path) {
   std::ifstream f(path, std::ios::binary);
   return {std::istreambuf_iterator<char>(f), {}};
 }
-
-struct TempDir {
-  std::string path;
-  TempDir() {
-    std::string t = (std::filesystem::temp_directory_path() / "netc-XXXXXX").string();
-    if (mkdtemp(t.data())) path = t;
-  }
-  ~TempDir() {
-    std::error_code ec;
-    if (!path.empty()) std::filesystem::remove_all(path, ec);
-  }
-};
 
 void compile(const schedule::Plan& p, const schedule::Kernel& k, const schedule::Machine& m, const Options& options, const std::string& stem, Object& o) {
   Built b = build(p, k);
@@ -106,17 +93,32 @@ bool lower_all(const schedule::Plan& p, const schedule::Machine& m, const Option
   Halide::set_compiler_stack_size(0);
   static Reporter reporter;
   Halide::set_custom_compile_time_error_reporter(&reporter);
-  TempDir temp;
-  if (!todo.empty() && temp.path.empty()) { error = "cannot make a folder for temporary files; set TMPDIR to a writable one"; return false; }
+  const Temporary temp(todo.empty() ? "" : make_temporary_folder());
+  if (!todo.empty() && temp.path().empty()) { error = "cannot make a folder for temporary files; set TMPDIR to a writable one"; return false; }
 
   std::atomic<int> next{0};
   std::mutex mutex;
+  int done = 0;
+  auto step = [&](int finished) {
+    std::lock_guard lock(mutex);
+    done += finished;
+    if (options.progress) options.progress(done, static_cast<int>(todo.size()));
+  };
+  auto failed = [&](int i, const std::string& cause) {
+    if (options.skip_failures) return;
+    std::lock_guard lock(mutex);
+    if (error.empty())
+      error = fmt::format("internal error: kernel {} ({}): {}; please report it with the model", p.kernels[i].name, p.kernels[i].strategy.text(),
+                          cause.empty() ? "the code generator gives no cause" : cause);
+    next = static_cast<int>(todo.size());
+  };
+  if (!todo.empty()) step(0);
   auto work = [&] {
     for (int t; (t = next++) < static_cast<int>(todo.size());) {
       int i = todo[t];
       std::snprintf(in_work, sizeof in_work, "%s (%s)", p.kernels[i].name.c_str(), p.kernels[i].strategy.text().c_str());
       try {
-        compile(p, p.kernels[i], m, options, temp.path + "/" + std::to_string(i), objects[i]);
+        compile(p, p.kernels[i], m, options, temp.path() + "/" + std::to_string(i), objects[i]);
         if (objects[i].object.empty()) {
           std::lock_guard lock(mutex);
           if (error.empty()) error = fmt::format("no object file was written for kernel {} (is the disk full?)", p.kernels[i].name);
@@ -124,22 +126,23 @@ bool lower_all(const schedule::Plan& p, const schedule::Machine& m, const Option
           continue;
         }
         store_cached(options.cache_dir, keys[i], objects[i]);
+        step(1);
       } catch (const std::exception& e) {
-        if (options.skip_failures) continue;
-        std::lock_guard lock(mutex);
-        const std::string cause = one_line(e.what());
-        if (error.empty())
-          error = fmt::format("internal error: kernel {} ({}): {}; please report it with the model", p.kernels[i].name, p.kernels[i].strategy.text(),
-                              cause.empty() ? "the code generator gives no cause" : cause);
-        next = static_cast<int>(todo.size());
+        failed(i, one_line(e.what()));
+      } catch (...) {
+        failed(i, "");
       }
       in_work[0] = 0;
     }
   };
-  std::vector<std::thread> threads;
-  for (int t = 1; t < std::min<int>(options.threads, static_cast<int>(todo.size())); ++t) threads.emplace_back(work);
-  work();
-  for (auto& t : threads) t.join();
+  {
+    std::vector<std::jthread> threads;
+    try {
+      for (int t = 1; t < std::min<int>(options.threads, static_cast<int>(todo.size())); ++t) threads.emplace_back(work);
+    } catch (const std::system_error&) {  // no more threads to be had: these do it all
+    }
+    work();
+  }
   for (int i = 0; i < n; ++i)
     if (same_as[i] != i) objects[i] = objects[same_as[i]];
   return error.empty();

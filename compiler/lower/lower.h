@@ -1,5 +1,6 @@
 // Kernels to object code through Halide, in parallel, with a content-addressed cache.
 #pragma once
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -13,6 +14,7 @@ struct Options {
   bool skip_failures = false;     // a kernel that cannot be compiled has an empty object, and is no error
   bool want_halide_text = false;  // fill halide_text
   bool want_cpp = false;          // fill cpp_source through Halide's C++ backend instead of objects
+  std::function<void(int done, int of)> progress;  // kernels that were not in the cache; called by one thread at a time
 };
 
 /// One compiled kernel. Equal kernels (same content) share symbol and object.

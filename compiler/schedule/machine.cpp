@@ -7,9 +7,9 @@
 
 #include <fstream>
 #include <string>
-#include <thread>
 
 #include "compiler/schedule/plan.h"
+#include "runtime/cores.h"
 
 namespace netc::schedule {
 namespace {
@@ -57,7 +57,7 @@ Machine host_machine() {
   m.l1 = cache(1, _SC_LEVEL1_DCACHE_SIZE, m.l1);
   m.l2 = cache(2, _SC_LEVEL2_CACHE_SIZE, m.l2);
   m.l3 = cache(3, _SC_LEVEL3_CACHE_SIZE, m.l3);
-  m.cores = std::max(1u, std::thread::hardware_concurrency());
+  m.cores = rt::available_cores();
   return m;
 }
 

@@ -1,11 +1,17 @@
 #include "compiler/tool/compile.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <chrono>
+#include <cmath>
+#include <cstdio>
 #include <cstdlib>
 #include <filesystem>
+#include <functional>
+#include <iterator>
+#include <list>
 #include <set>
-#include <thread>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -19,9 +25,13 @@
 #include "compiler/schedule/limit.h"
 #include "compiler/schedule/plan.h"
 #include "compiler/tool/limit.h"
+#include "compiler/tool/outputs.h"
 #include "compiler/tool/tuning.h"
 #include "compiler/tool/verify.h"
+#include "compiler/tool/weights.h"
 #include "compiler/tune/limits.h"
+#include "runtime/cores.h"
+#include "runtime/counted.h"
 
 namespace netc::tool {
 namespace {
@@ -40,23 +50,16 @@ std::string cache_folder() {
   return home && *home ? std::string(home) + "/.cache/netc" : "";
 }
 
-/// A device or a pipe would be replaced by a file.
-bool is_special(const std::string& out) {
-  std::error_code ec;
-  const fs::file_status s = fs::status(out, ec);
-  return !ec && fs::exists(s) && !fs::is_regular_file(s) && !fs::is_directory(s);
-}
-
-/// Text to a file, or to stdout when there is none.
-int write_text(const std::string& out, const std::string& text) {
-  if (out.empty() || out == "-") {
-    fmt::print("{}", text);
-    return kDone;
-  }
-  std::string error;
-  if (is_special(out) ? emit::write_file(out, text, error) : emit::replace_file(out, text, error)) return kDone;
-  print_error(error);
-  return kFailed;
+/// A line on a terminal while kernels are compiled, which goes away with the last one.
+std::function<void(int, int)> progress_line() {
+  if (!isatty(STDERR_FILENO)) return {};
+  return [start = Clock::now()](int done, int of) mutable {
+    if (done == 0) start = Clock::now();
+    const std::string left = done == 0 ? "" : fmt::format(", about {:.0f} s left", std::ceil(seconds_since(start) / done * (of - done)));
+    if (done < of) fmt::print(stderr, "\r\x1b[Kkernels: {} of {}{}", done, of, left);
+    else fmt::print(stderr, "\r\x1b[K");
+    std::fflush(stderr);
+  };
 }
 
 /// The exit code of an error.
@@ -69,6 +72,14 @@ std::string make_name(const std::string& path) {
   return s;
 }
 
+/// The plans for a further processor of --target.
+struct Further {
+  std::string target;
+  schedule::Machine machine;
+  schedule::Plan train, infer;
+  LimitCost limit_cost;
+};
+
 struct Compilation {
   const CompileOptions& o;
   sema::Model model;
@@ -80,6 +91,9 @@ struct Compilation {
   emit::Unit unit;
   emit::BuildOptions build;
   LimitCost limit_cost;
+  std::shared_ptr<rt::WeightsFile> weights;
+  std::string target;               // the machine's name
+  std::list<Further> further;
   std::vector<std::pair<std::string, double>> timings;
   Clock::time_point start = Clock::now();
 
@@ -97,7 +111,7 @@ struct Compilation {
     how.on_print = [](const std::string& pass, const ir::Graph& g) { fmt::print(stderr, "// after {}\n{}\n", pass, print(g)); };
     if (o.timings) how.timings = &timings;
     program = passes::run_pipeline(model, ops::registry(), how);
-    build.lower.threads = o.threads > 0 ? o.threads : std::max(1u, std::thread::hardware_concurrency());
+    build.lower.threads = o.threads > 0 ? o.threads : rt::available_cores();
     if (!o.no_cache) build.lower.cache_dir = cache_folder();
     build.timings = o.timings ? &timings : nullptr;
     if (!tune()) return false;
@@ -110,8 +124,62 @@ struct Compilation {
     unit.version = NETC_VERSION;
     unit.bf16 = o.bf16;
     std::string error;
-    if (o.memory_limit == 0 || limit_memory(unit, program, tuning, train, o.memory_limit, limit_cost, error)) return true;
-    return print_error(error), false;
+    if (!o.weights.empty() && !put_inside(o.weights, unit, weights, error)) return print_error(error), false;
+    if (o.memory_limit > 0 && !limit_memory(unit, program, tuning, train, o.memory_limit, limit_cost, error)) return print_error(error), false;
+    for (Further& f : further) {
+      tune::load_limits(cache_folder(), f.machine);
+      if (has_training()) f.train = schedule::plan_sparing(program.training, f.machine, batch(), &tuning);
+      f.infer = schedule::make_plan(inferred(), f.machine, batch(), &tuning);
+      emit::Unit& u = unit.also.emplace_back(unit);
+      u.also.clear();
+      u.variant = f.target, u.machine = &f.machine, u.infer = &f.infer, u.train = has_training() ? &f.train : nullptr;
+      if (o.memory_limit > 0 && !limit_memory(u, program, tuning, f.train, o.memory_limit, f.limit_cost, error)) return print_error(error), false;
+    }
+    if (!further.empty()) unit.variant = target;
+    return true;
+  }
+
+  /// Reads --target, best first. "" or the message for the user.
+  std::string set_targets() {
+    std::vector<Further> all;
+    for (size_t at = 0; at <= o.target.size();) {
+      const size_t comma = std::min(o.target.find(',', at), o.target.size());
+      Further f;
+      f.target = o.target.substr(at, comma - at);
+      at = comma + 1;
+      if (!schedule::machine_for(f.target, f.machine) || (f.target.empty() && !o.target.empty()))
+        return fmt::format("unknown target {}; there are host, x86-64-avx2, x86-64-avx512, x86-64-avx512-bf16, or several with commas between", f.target);
+      if (std::any_of(all.begin(), all.end(), [&](const Further& other) { return other.machine.halide_target == f.machine.halide_target; }))
+        return fmt::format("--target {} names one processor twice", o.target);
+      all.push_back(std::move(f));
+    }
+    std::stable_sort(all.begin(), all.end(), [](const Further& a, const Further& b) {
+      return std::pair(a.machine.vector_floats, a.machine.bf16_dot) > std::pair(b.machine.vector_floats, b.machine.bf16_dot);
+    });
+    if (all.size() > 1 && o.emit != "program" && o.emit != "library") return "several targets go with --emit program or library; name one";
+    machine = all[0].machine, target = all[0].target;
+    further.assign(std::make_move_iterator(all.begin() + 1), std::make_move_iterator(all.end()));
+    return "";
+  }
+
+  /// Without the tuning file, which tuning writes.
+  std::vector<Read> reads() const {
+    std::vector<Read> all = {{o.path, "the source"}};
+    for (const std::string& file : model.imported_files) all.push_back({file, "an imported file"});
+    for (const sema::InitialWeights& w : model.initial_weights) all.push_back({w.path, "a weights file that the net starts from"});
+    if (!o.weights.empty()) all.push_back({o.weights, "the weights file"});
+    return all;
+  }
+
+  /// "" or why what was asked for cannot be written.
+  std::string cannot_write_outputs(const std::string& out, bool is_text) const {
+    std::vector<Read> all = reads();
+    all.push_back({tuning_path(o.path, o.tuning), "the tuning file"});
+    std::string error;
+    if (is_text) error = o.out.empty() || o.out == "-" ? "" : cannot_write(o.out, all, true);
+    else if (o.emit == "program") error = o.out.empty() && is_other(out) ? out + " is no program; name the output with -o" : cannot_write(out, all, false);
+    else error = cannot_fill(out, files_in_folder(o.emit, emit::identifier(unit.name)), all);
+    return error.empty() && o.depfile ? cannot_write(out + ".d", all, true) : error;
   }
 
   int batch() const { return o.max_batch > 0 ? o.max_batch : has_training() ? static_cast<int>(model.train.batch) : kDefaultBatch; }
@@ -123,6 +191,7 @@ struct Compilation {
     std::string error;
     if (!read_tuning(path, !o.tuning.empty() && o.tune == 0, tuning, has_tuning, error)) return print_error(error), false;
     if (o.tune == 0) return tune::load_limits(cache_folder(), machine), true;
+    if (error = cannot_write(path, reads(), true); !error.empty()) return print_error(error), false;
     tune::update_limits(cache_folder(), machine);
     std::vector<tune::Job> jobs;
     if (has_training()) jobs.push_back({"training", &program.training, batch(), {batch()}});
@@ -165,7 +234,10 @@ struct Compilation {
                        : o.emit == "cpp"     ? emit::build_cpp
                                              : emit::build_objects;
     emit::Built built;
-    if (!make(unit, build, out, built, error)) return print_error(error), failure(error);
+    if (!o.file.json) build.lower.progress = progress_line();
+    const bool made = make(unit, build, out, built, error);
+    if (build.lower.progress) build.lower.progress(0, 0);
+    if (!made) return print_error(error), failure(error);
     std::vector<report::Row> rows;
     if (o.report && unit.train && !report::add_rows("training", train, machine, built.train, rows, error)) return print_error(error), kFailed;
     if (o.report && !report::add_rows("inference", infer, machine, built.infer, rows, error)) return print_error(error), kFailed;
@@ -184,25 +256,29 @@ struct Compilation {
   }
 
   static int64_t training_arena(const emit::Memory& m) { return std::max(m.train_arena, m.infer_arena); }
-  static int threads() { return static_cast<int>(std::max(1u, std::thread::hardware_concurrency())); }
+  static int threads() { return rt::available_cores(); }
 
   void print_result(const std::string& out, const emit::Built& built) const {
     using emit::grouped;
     const std::string kernels =
-        (unit.train ? fmt::format("{} training + ", train.kernels.size()) : "") + fmt::format("{} inference kernels", infer.kernels.size());
+        (unit.train ? fmt::format("{} training + ", train.kernels.size()) : "") + rt::counted(static_cast<int64_t>(infer.kernels.size()), "inference kernel");
     const std::string origin = o.emit == "cpp" ? "" : fmt::format(" ({} compiled, {} from cache)", distinct(built) - built.from_cache, built.from_cache);
-    fmt::print("{}: {} parameters, {}{}, {} {}{}, {:.1f} s\n", unit.name, grouped(parameters()), kernels, origin, o.emit, out,
+    fmt::print("{}: {}, {}{}, {} {}{}, {:.1f} s\n", unit.name, rt::counted(parameters(), "parameter"), kernels, origin, o.emit, out,
                built.product_bytes > 0 ? fmt::format(" {} bytes", grouped(built.product_bytes)) : "", seconds_since(start));
     const emit::Memory& m = built.memory;
     if (unit.train) {
-      fmt::print("training takes {} bytes: weights {}, optimiser {}, arena {}, data {}, scratch {} for each of {} threads (batch {})\n",
+      fmt::print("training takes {} bytes: weights {}, optimiser {}, arena {}, data {}, scratch {} for each of {} (batch {})\n",
                  grouped(training_bytes(m, threads())), grouped(m.weights), grouped(m.slots), grouped(training_arena(m)), grouped(m.data),
-                 grouped(m.scratch_per_thread), threads(), infer.max_batch);
+                 grouped(m.scratch_per_thread), rt::counted(threads(), "thread"), infer.max_batch);
     }
-    fmt::print("inference takes {} bytes: weights {}, arena {}, data {}, scratch {} for each of {} threads (batch {})\n",
-               grouped(inference_bytes(m, threads())), grouped(m.weights), grouped(m.infer_arena), grouped(m.data), grouped(m.scratch_per_thread), threads(),
-               infer.max_batch);
+    fmt::print("inference takes {} bytes: weights {}, arena {}, data {}, scratch {} for each of {} (batch {})\n",
+               grouped(inference_bytes(m, threads())), grouped(m.weights), grouped(m.infer_arena), grouped(m.data),
+               grouped(m.scratch_per_thread), rt::counted(threads(), "thread"), infer.max_batch);
     fmt::print("{}", text(limit_cost, o.report));
+    if (further.empty()) return;
+    std::string others;
+    for (const Further& f : further) others += (others.empty() ? "" : ", ") + f.target;
+    fmt::print("plans for several processors, of which the first that runs is taken: {} (above), {}\n", target, others);
   }
 
   int tuned() const { return infer.tuned + (unit.train ? train.tuned : 0); }
@@ -236,6 +312,7 @@ struct Compilation {
     j["memory"] = {{"threads", threads()}, {"weights", m.weights}, {"optimiser", m.slots}, {"training_arena", unit.train ? training_arena(m) : 0},
                    {"inference_arena", m.infer_arena}, {"data", m.data}, {"scratch_per_thread", m.scratch_per_thread},
                    {"training_total", unit.train ? training_bytes(m, threads()) : 0}, {"inference_total", inference_bytes(m, threads())}};
+    for (const Further& f : further) j["further_targets"].push_back(f.machine.halide_target);
     if (limit_cost.arena > 0) {
       j["memory_limit"] = {{"bytes", o.memory_limit}, {"recomputed", limit_cost.layers}, {"plain", limit_cost.plain}, {"flops", limit_cost.flops},
                            {"unlimited_flops", limit_cost.unlimited_flops}, {"unlimited_training_arena", limit_cost.unlimited_arena}};
@@ -256,24 +333,23 @@ int compile(const CompileOptions& o) {
   auto model = load_model(o.path, o.file);
   if (!model) return kFailed;
   Compilation c{.o = o, .model = std::move(*model), .program = {}, .machine = {}, .tuning = {}, .train = {}, .infer = {}, .unit = {}, .build = {}, .limit_cost = {},
-                .timings = {}};
-  if (!schedule::machine_for(o.target, c.machine)) {
-    print_error(fmt::format("unknown target {}; there are host, x86-64-avx2, x86-64-avx512, x86-64-avx512-bf16", o.target));
-    return kUsage;
-  }
+                .weights = {}, .target = {}, .further = {}, .timings = {}};
+  if (const std::string error = c.set_targets(); !error.empty()) return print_error(error), kUsage;
   if (o.bf16 && o.emit == "cpp") {
     print_error("--emit cpp writes float32 only; leave out --precision bf16, or emit a library or objects");
     return kUsage;
   }
   const std::string out = o.out.empty() ? default_output(o.path) : o.out;
-  const bool text = o.emit == "ir" || o.emit == "graph" || o.emit == "schedule" || o.emit == "halide" || o.emit == "tuning" || o.emit == "verification";
+  const bool nothing = o.emit == "tuning" || o.emit == "verification";
+  const bool text = nothing || o.emit == "ir" || o.emit == "graph" || o.emit == "schedule" || o.emit == "halide";
   if (!text && is_special(out)) {
     print_error(fmt::format("{} is no file that can be replaced; name another output", out));
     return kFailed;
   }
-  if (!c.prepare()) return kFailed;
   c.unit.name = fs::path(out).filename().string();
   if (o.emit != "program" || c.unit.name.empty() || c.unit.name == "." || c.unit.name == "..") c.unit.name = fs::path(o.path).stem().string();
+  if (const std::string error = nothing ? "" : c.cannot_write_outputs(out, text); !error.empty()) return print_error(error), kFailed;
+  if (!c.prepare()) return kFailed;
   int code = kDone;
   if (o.emit == "ir") code = write_text(o.out, print(c.has_training() ? c.program.training : c.program.inference));
   else if (o.emit == "graph") code = write_text(o.out, print(c.model.graph));
@@ -284,6 +360,7 @@ int compile(const CompileOptions& o) {
   if (code == kDone && o.depfile) {
     std::string files = make_name(o.path);
     for (const std::string& f : c.model.imported_files) files += " " + make_name(f);
+    if (!o.weights.empty()) files += " " + make_name(o.weights);
     if (c.has_tuning) files += " " + make_name(tuning_path(o.path, o.tuning));
     code = write_text(out + ".d", fmt::format("{}: {}\n", make_name(out), files));
   }

@@ -12,6 +12,7 @@ struct CompileOptions {
   std::string emit = "program";
   std::string target = "host", print_after;
   std::string tuning;                // the tuning file; empty: MODEL.tune beside the model, where there is one
+  std::string weights;               // that go inside the product; empty: none
   double tune = 0;                   // seconds to measure for what that file lacks; 0: nothing is measured
   int max_batch = 0;                 // 0: the train section's batch, or 32
   int64_t memory_limit = 0;          // bytes of an instance, scratch apart; 0: none

@@ -5,6 +5,7 @@
 
 #include <cstring>
 
+#include "compiler/base/temporary.h"
 #include "compiler/lower/lower.h"
 #include "compiler/tool/frontend.h"
 
@@ -25,12 +26,23 @@ void crash(int signal) {
   say(signal == SIGABRT ? "it was stopped by a failed check" : signal == SIGSEGV || signal == SIGBUS ? "invalid memory access" : "invalid instruction or operation");
   if (const char* kernel = lower::kernel_in_work(); *kernel != 0) say(", in kernel "), say(kernel);
   say("; please report it with the model\n");
+  sweep_temporaries();
   _exit(kInternal);
+}
+
+/// Ends as the signal says, once what was begun is cleared away.
+void interrupted(int number) {
+  sweep_temporaries();
+  signal(number, SIG_DFL);
+  sigset_t own;
+  sigemptyset(&own), sigaddset(&own, number);
+  raise(number);
+  pthread_sigmask(SIG_UNBLOCK, &own, nullptr);
 }
 
 }  // namespace
 
-void report_crashes() {
+void handle_signals() {
   static char stack[65536];
   stack_t own{};
   own.ss_sp = stack, own.ss_size = sizeof stack;
@@ -39,6 +51,10 @@ void report_crashes() {
   action.sa_handler = crash;
   action.sa_flags = SA_ONSTACK | static_cast<int>(SA_RESETHAND);
   for (const int signal : {SIGABRT, SIGSEGV, SIGBUS, SIGFPE, SIGILL}) sigaction(signal, &action, nullptr);
+  action.sa_handler = interrupted;
+  for (const int signal : {SIGINT, SIGTERM, SIGHUP})
+    if (struct sigaction before{}; sigaction(signal, nullptr, &before) == 0 && before.sa_handler != SIG_IGN)  // nohup's stay
+      sigaction(signal, &action, nullptr);
 }
 
 }  // namespace netc::tool

@@ -4,11 +4,11 @@
 
 #include <fmt/format.h>
 
-#include "compiler/emit/process.h"
 #include "compiler/ops/ops.h"
 #include "compiler/passes/pipeline.h"
 #include "compiler/picture/picture.h"
 #include "compiler/schedule/plan.h"
+#include "compiler/tool/outputs.h"
 
 namespace netc::tool {
 
@@ -20,14 +20,12 @@ int graph(const std::string& path, const std::string& out, const FileOptions& op
   }
   const auto model = load_model(path, options);
   if (!model) return kFailed;
+  std::vector<Read> reads = {{path, "the source"}};
+  for (const std::string& file : model->imported_files) reads.push_back({file, "an imported file"});
+  if (const std::string error = out.empty() || out == "-" ? "" : cannot_write(out, reads, true); !error.empty()) return print_error(error), kFailed;
   const passes::Program program = passes::run_pipeline(*model, ops::registry());
   const schedule::Plan plan = schedule::make_plan(program.inference, schedule::host_machine(), 1);
-  const std::string svg = picture::draw(*model, plan);
-  if (out.empty() || out == "-") return fmt::print("{}", svg), kDone;
-  std::string error;
-  if (emit::replace_file(out, svg, error)) return kDone;
-  print_error(error);
-  return kFailed;
+  return write_text(out, picture::draw(*model, plan));
 }
 
 }  // namespace netc::tool

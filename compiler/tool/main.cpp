@@ -26,6 +26,7 @@
 #include "compiler/tool/layers.h"
 #include "compiler/tool/summary.h"
 #include "compiler/tool/tuning.h"
+#include "runtime/cli/usage.h"
 
 namespace netc::tool {
 namespace {
@@ -67,7 +68,8 @@ int64_t bytes_of(const std::string& size) {
 
 /// What decides which plans are made, and what of them is compiled.
 void add_machine_options(CLI::App& app, CompileOptions& o) {
-  app.add_option("--target", o.target, "host, x86-64-avx2, x86-64-avx512 or x86-64-avx512-bf16");
+  app.add_option("--target", o.target,
+                 "host, x86-64-avx2, x86-64-avx512 or x86-64-avx512-bf16; several with commas between: the product takes the best that runs");
   app.add_option_function<std::string>("--memory-limit", [&o](const std::string& v) { o.memory_limit = bytes_of(v); },
                                        "what an instance may take, as 800MB or 2GiB: training computes again what it cannot keep")
       ->check([](const std::string& v) { return bytes_of(v) > 0 ? std::string() : v + " is no size; write 800MB or 1.5GiB"; })->type_name("SIZE");
@@ -80,11 +82,11 @@ void add_machine_options(CLI::App& app, CompileOptions& o) {
 
 /// What the design names and this version lacks: the message for the user, or "".
 std::string not_yet(const std::vector<std::string>& arguments) {
-  static const std::set<std::string> commands = {"import", "lsp"}, options = {"--weights"};
+  static const std::set<std::string> commands = {"import", "lsp"};
   const auto lacks = [](const std::string& what) { return what + " is not in this version yet; netc --help lists what is"; };
   for (size_t i = 0; i < arguments.size(); ++i) {
     const std::string name = arguments[i].substr(0, arguments[i].find('='));
-    if ((i == 0 && commands.count(name)) || options.count(name)) return lacks(name);
+    if (i == 0 && commands.count(name)) return lacks(name);
     const std::string value = name != arguments[i] ? arguments[i].substr(name.size() + 1) : i + 1 < arguments.size() ? arguments[i + 1] : "";
     if (name == "--emit" && value == "onnx") return lacks(name + " " + value);
     if (name == "--target" && (value == "aarch64" || value == "cuda" || value == "opencl")) return lacks(name + " " + value);
@@ -92,39 +94,7 @@ std::string not_yet(const std::vector<std::string>& arguments) {
   return "";
 }
 
-/// The command or option that the first misspelt word of the command line is nearest to, or "".
-std::string meant(const CLI::App& app, const std::vector<std::string>& arguments) {
-  std::vector<std::string> commands;
-  const CLI::App* at = &app;
-  for (const CLI::App* c : app.get_subcommands({})) {
-    commands.push_back(c->get_name());
-    if (!arguments.empty() && c->get_name() == arguments[0]) at = c;
-  }
-  std::vector<std::string> options{"-MD"};
-  for (const CLI::Option* o : at->get_options()) {
-    for (const std::string& name : o->get_lnames()) options.push_back("--" + name);
-    for (const std::string& name : o->get_snames()) options.push_back("-" + name);
-  }
-  for (size_t i = 0; i < arguments.size(); ++i) {
-    const std::string word = arguments[i].substr(0, arguments[i].find('='));
-    std::error_code ec;
-    if (i == 0 && at == &app && word[0] != '-' && !std::filesystem::exists(word, ec)) {
-      if (const std::string near = nearest_name(word, commands); !near.empty()) return near;
-    }
-    const bool short_with_value = word.size() > 2 && word[1] != '-' && std::find(options.begin(), options.end(), word.substr(0, 2)) != options.end();
-    if (word.size() < 2 || word[0] != '-' || short_with_value || std::find(options.begin(), options.end(), word) != options.end()) continue;
-    if (const std::string near = nearest_name(word, options); !near.empty()) return near;
-  }
-  return "";
-}
-
-int usage(std::string message, const std::string& near = "") {
-  while (!message.empty() && message.back() == '\n') message.pop_back();
-  for (char& c : message)
-    if (c == '\n') c = ' ';
-  if (!near.empty()) message += fmt::format("; did you mean {}?", near);
-  return print_error(message + (near.empty() ? "; " : " ") + "netc --help lists commands and options"), kUsage;
-}
+int usage(const std::string& message, const std::string& near = "") { return print_error(rt::usage_text("netc", message, near)), kUsage; }
 
 int run(int argc, char** argv) {
   CLI::App app("netc compiles neural networks to native programs.");
@@ -134,6 +104,7 @@ int run(int argc, char** argv) {
   app.add_option("-o,--output", o.out, "where the result goes")->type_name("PATH");
   app.add_option("--emit", o.emit, "what to make")->check(CLI::IsMember({"program", "library", "cpp", "objects", "graph", "ir", "schedule", "halide"}));
   app.add_option("--max-batch", o.max_batch, "the largest batch of the product")->check(CLI::Range(1, 65536));
+  app.add_option("--weights", o.weights, "a safetensors file that goes inside the program or library, which then needs none")->type_name("FILE");
   add_machine_options(app, o);
   app.add_flag("--report", o.report, "what each kernel's machine code does: vector width, multiply-adds, spills");
   app.add_flag("--timings", o.timings, "what each stage took");
@@ -213,7 +184,7 @@ int run(int argc, char** argv) {
   } catch (const CLI::Success& e) {  // --help, --version
     return app.exit(e), kDone;
   } catch (const CLI::ParseError& e) {
-    return usage(e.what(), meant(app, {argv + 1, argv + argc}));
+    return usage(e.what(), rt::meant(app, {argv + 1, argv + argc}, {"-MD"}));
   }
   if (check_app->parsed()) return check(files, check_options);
   if (fmt_app->parsed()) return format_files(fmt_files, fmt_check, fmt_options);
@@ -228,10 +199,11 @@ int run(int argc, char** argv) {
     return kUsage;
   }
   std::error_code ec;
-  if (const std::string near = std::filesystem::exists(o.path, ec) ? "" : meant(app, {o.path}); !near.empty())
+  if (const std::string near = std::filesystem::exists(o.path, ec) ? "" : rt::meant(app, {o.path}); !near.empty())
     return usage(fmt::format("no file and no command is called {}", o.path), near);
   const bool product = o.emit == "program" || o.emit == "library" || o.emit == "objects";
   if (o.report && !product) return usage("--report is about machine code: it goes with --emit program, library or objects");
+  if (!o.weights.empty() && o.emit != "program" && o.emit != "library") return usage("--weights puts weights inside a product: it goes with --emit program or library");
   if (o.json && !product && o.emit != "cpp") return usage("--json goes with --emit program, library, objects or cpp");
   return compile(o);
 }
@@ -240,7 +212,7 @@ int run(int argc, char** argv) {
 }  // namespace netc::tool
 
 int main(int argc, char** argv) {
-  netc::tool::report_crashes();
+  netc::tool::handle_signals();
   try {
     const int code = netc::tool::run(argc, argv);
     if (std::fflush(stdout) == 0) return code;

@@ -7,6 +7,7 @@
 
 #include "compiler/verify/contents.h"
 #include "compiler/verify/verify.h"
+#include "runtime/counted.h"
 
 namespace netc::tool {
 namespace {
@@ -60,7 +61,8 @@ int verify(const emit::Unit& u, const passes::Program& program, const lower::Opt
   print(report.results);
   for (const std::string& fault : report.faults) fmt::print("  WRONG: {}\n", fault);
   if (bad) fmt::print("{}: {} of {} checks are over their bound; please report it with the model\n", u.model->net, bad, report.kernels.size() + report.results.size() + report.faults.size());
-  else fmt::print("{}: {} kernels and {} results are within their bounds\n", u.model->net, report.kernels.size(), report.results.size());
+  else fmt::print("{}: {} and {} within their bounds\n", u.model->net, rt::counted(static_cast<int64_t>(report.kernels.size()), "kernel"),
+                  rt::counted(static_cast<int64_t>(report.results.size()), "result"));
   return bad ? kFailed : kDone;
 }
 

@@ -2,10 +2,11 @@
 
 #include <algorithm>
 #include <cmath>
-#include <fstream>
+#include <sstream>
 
 #include <fmt/format.h>
 
+#include "compiler/base/own_file.h"
 #include "compiler/emit/process.h"
 #include "compiler/schedule/tuning.h"
 #include "runtime/core/limits.h"
@@ -24,7 +25,9 @@ schedule::Limits measure_limits(const schedule::Machine& m) {
 
 bool load_limits(const std::string& cache_dir, schedule::Machine& m) {
   if (cache_dir.empty()) return false;
-  std::ifstream f(path_of(cache_dir, m));
+  std::string text;
+  if (!read_own_file(path_of(cache_dir, m), 1 << 12, text)) return false;
+  std::istringstream f(text);
   schedule::Limits l;
   if (!(f >> l.gflops >> l.cache_gbytes >> l.memory_gbytes)) return false;
   for (const double v : {l.gflops, l.cache_gbytes, l.memory_gbytes})

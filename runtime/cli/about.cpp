@@ -1,11 +1,12 @@
 // summary and info: what the program knows about itself.
 #include <algorithm>
-#include <thread>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
 #include "runtime/cli/commands.h"
+#include "runtime/cores.h"
+#include "runtime/counted.h"
 #include "runtime/data/ports.h"
 #include "runtime/train/progress.h"
 
@@ -62,7 +63,7 @@ int run_summary(const ModelInfo& info, bool json) {
 
 int run_info(const ModelInfo& info, bool json) {
   const MemoryInfo& m = info.memory;
-  const size_t threads = std::max(1u, std::thread::hardware_concurrency());
+  const auto threads = static_cast<size_t>(available_cores());
   const size_t infer = m.weights + m.infer_arena + m.data_buffers + m.scratch_per_thread * threads;
   const size_t train = m.weights + m.slots + std::max(m.train_arena, m.infer_arena) + m.data_buffers + m.scratch_per_thread * threads;
   nlohmann::json j = {{"name", info.name},
@@ -75,6 +76,7 @@ int run_info(const ModelInfo& info, bool json) {
                       {"max_batch", info.max_batch},
                       {"training", info.has_training},
                       {"threads", threads}};
+  if (!info.weights.empty()) j["weights_inside"] = info.weights.size();
   for (const KeyValue& h : info.hyperparameters) j["hyperparameters"][h.key] = h.value;
   if (info.has_training)
     j.update({{"loss", info.loss}, {"optimizer", info.optimizer}, {"lr", info.lr}, {"batch", info.batch}, {"epochs", info.epochs}, {"seed", info.seed}});
@@ -89,13 +91,15 @@ int run_info(const ModelInfo& info, bool json) {
   if (!info.hyperparameters.empty()) fmt::print("\n");
   fmt::print("inputs: {}; outputs: {}{}\n", list_of(info.inputs), list_of(info.outputs), info.labels.empty() ? "" : "; labels: " + list_of(info.labels));
   if (info.has_training)
-    fmt::print("training: {}, {} at {:g}, batch {}, {} epochs, seed {}\n", info.loss, info.optimizer, info.lr, info.batch, info.epochs, info.seed);
-  fmt::print("memory at batch {} and {} threads: inference {} bytes{}\n", info.max_batch, threads, grouped(static_cast<int64_t>(infer)),
+    fmt::print("training: {}, {} at {:g}, batch {}, {}, seed {}\n", info.loss, info.optimizer, info.lr, info.batch, counted(info.epochs, "epoch"), info.seed);
+  if (!info.weights.empty()) fmt::print("weights are inside: {} bytes\n", grouped(static_cast<int64_t>(info.weights.size())));
+  fmt::print("memory at batch {} and {}: inference {} bytes{}\n", info.max_batch, counted(static_cast<int64_t>(threads), "thread"),
+             grouped(static_cast<int64_t>(infer)),
              info.has_training ? fmt::format(", training {} bytes", grouped(static_cast<int64_t>(train))) : "");
   fmt::print("  weights {}, optimiser {}, arena {} (inference {}), data {}, scratch {} a thread\n", grouped(static_cast<int64_t>(m.weights)),
              grouped(static_cast<int64_t>(m.slots)), grouped(static_cast<int64_t>(std::max(m.train_arena, m.infer_arena))),
              grouped(static_cast<int64_t>(m.infer_arena)), grouped(static_cast<int64_t>(m.data_buffers)), grouped(static_cast<int64_t>(m.scratch_per_thread)));
-  fmt::print("{} kernels:\n", info.kernels.size());
+  fmt::print("{}:\n", counted(static_cast<int64_t>(info.kernels.size()), "kernel"));
   for (const KernelInfo& k : info.kernels) fmt::print("  {:<9} {}  [{}]\n", k.phase, k.name, k.strategy);
   return 0;
 }

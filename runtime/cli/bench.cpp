@@ -8,7 +8,6 @@
 #include <fstream>
 #include <optional>
 #include <random>
-#include <thread>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -16,7 +15,10 @@
 #include "runtime/cli/commands.h"
 #include "runtime/core/limits.h"
 #include "runtime/core/weights.h"
+#include "runtime/cores.h"
+#include "runtime/counted.h"
 #include "runtime/data/loader.h"
+#include "runtime/kernel_support.h"
 #include "runtime/train/metrics.h"
 
 namespace netc::rt {
@@ -86,7 +88,7 @@ Roof roof(const KernelInfo& k, int batch, double ms, const std::optional<Machine
 }
 
 /// Room for fresh weights in a mapped file without a name. Inference has its weights from a file, and forgets those that it stores in another way.
-class WeightsRoom {
+class WeightsRoom final : public Backing {
  public:
   explicit WeightsRoom(const ModelInfo& info) : variables_(info.variables) {
     for (const VarInfo& v : variables_) bytes_ += v.role == VarRole::slot ? 0 : aligned(v);
@@ -95,14 +97,16 @@ class WeightsRoom {
     if (posix_fallocate(fileno(file), 0, static_cast<off_t>(bytes_)) == 0) map_ = mmap(nullptr, bytes_, PROT_READ | PROT_WRITE, MAP_SHARED, fileno(file), 0);
     std::fclose(file);
   }
-  ~WeightsRoom() { if (*this) munmap(map_, bytes_); }
+  ~WeightsRoom() override { if (*this) munmap(map_, bytes_); }
   WeightsRoom(const WeightsRoom&) = delete;
   explicit operator bool() const { return map_ != MAP_FAILED; }   // false: there is no place for such a file
-  void bind(Model& model) const {
+  void drop(const float* data, size_t bytes) override { drop_pages(data, bytes); }
+  bool restore(const float*, size_t) override { return true; }
+  void bind(Model& model) {
     size_t at = 0;
     for (size_t i = 0; i < variables_.size(); ++i) {
       if (variables_[i].role == VarRole::slot) continue;
-      model.bind_variable(i, reinterpret_cast<const float*>(static_cast<const char*>(map_) + at), true);
+      model.bind_variable(i, reinterpret_cast<const float*>(static_cast<const char*>(map_) + at), this);
       at += aligned(variables_[i]);
     }
   }
@@ -135,7 +139,7 @@ void fill(Model& model, int batch) {
 int run_bench(const ModelInfo& info, CreateFn create, const BenchOptions& o) {
   const bool train = o.what == "train";
   if (train && !info.has_training) return fail(info, "was compiled for inference only");
-  const int threads = o.threads > 0 ? o.threads : static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
+  const int threads = o.threads > 0 ? o.threads : available_cores();
   const int batch = o.batch > 0 ? o.batch : train ? static_cast<int>(info.batch) : 1;
   std::string error;
   const Clock::time_point begin = Clock::now();
@@ -179,14 +183,14 @@ int run_bench(const ModelInfo& info, CreateFn create, const BenchOptions& o) {
                       {"gbytes_per_s", bytes / s.median / 1e6},
                       {"peak_memory", peak_memory()}};
   if (!o.json) {
-    fmt::print("{} {} batch {}: median {:.4g} ms, p95 {:.4g}, least {:.4g} ({} runs)\n", info.name, o.what, batch, s.median, s.p95, s.least, s.n);
+    fmt::print("{} {} batch {}: median {:.4g} ms, p95 {:.4g}, least {:.4g} ({})\n", info.name, o.what, batch, s.median, s.p95, s.least, counted(static_cast<int64_t>(s.n), "run"));
     fmt::print("{:.5g} samples/s, {:.4g} GFLOP/s, {:.4g} GB/s, first result after {:.3g} ms, peak memory {:.1f} MB\n", batch / s.median * 1e3,
                flops / s.median / 1e6, bytes / s.median / 1e6, first_ms, static_cast<double>(peak_memory()) / 1e6);
   }
   if (o.kernels) {
     const auto limits = measure_limits(threads);
     if (limits && o.json) j["limits"] = {{"gflops", limits->gflops * threads}, {"memory_gbytes_per_s", limits->memory_gbytes}};
-    if (!o.json && limits) fmt::print("this machine, {} threads: {:.0f} GFLOP/s, {:.1f} GB/s from memory\n", threads, limits->gflops * threads, limits->memory_gbytes);
+    if (!o.json && limits) fmt::print("this machine, {}: {:.0f} GFLOP/s, {:.1f} GB/s from memory\n", counted(threads, "thread"), limits->gflops * threads, limits->memory_gbytes);
     if (!o.json) fmt::print("\n{:>10}  {:>6}  {:>8}  {:>7}  {:>12}  {:<9} {}\n", "us", "share", "GFLOP/s", "GB/s", "of its limit", "phase", "kernel, strategy");
     const std::vector<double> each = measure_kernels(*model, o.seconds, batch, in_phase);
     for (size_t i = 0; i < info.kernels.size(); ++i) {

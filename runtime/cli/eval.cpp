@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "runtime/cli/commands.h"
+#include "runtime/counted.h"
 #include "runtime/data/loader.h"
 #include "runtime/data/source.h"
 #include "runtime/train/trainer.h"
@@ -84,7 +85,7 @@ int run_eval(const ModelInfo& info, CreateFn create, const EvalOptions& o) {
   }
   fmt::print("{}\n", (*source)->describe());
   if (skipped > 0) {
-    fmt::print("{} samples could not be read and are left out:\n", skipped);
+    fmt::print("{} could not be read and {} left out:\n", counted(static_cast<int64_t>(skipped), "sample"), skipped == 1 ? "is" : "are");
     for (const std::string& name : (*loader)->skipped_names()) fmt::print("  {}\n", name);
   }
   for (const NamedValue& v : r.metrics.values()) fmt::print("{} {:.4f}\n", v.name, v.value);

@@ -10,6 +10,8 @@
 #include <fmt/format.h>
 
 #include "runtime/cli/commands.h"
+#include "runtime/cli/usage.h"
+#include "runtime/core/processor.h"
 #include "runtime/core/weights.h"
 #include "runtime/train/metrics.h"
 #include "runtime/train/trainer.h"
@@ -23,7 +25,7 @@ int fail(const ModelInfo& info, const std::string& message) {
 }
 
 bool load_for_inference(const ModelInfo& info, CreateFn create, const std::string& weights, int batch, int threads, Loaded& out) {
-  auto file = WeightsFile::open(weights);
+  auto file = open_weights(info, weights);
   if (!file) return fail(info, file.error()), false;
   out.file = std::move(*file);
   std::string error;
@@ -78,17 +80,18 @@ int run(int argc, char** argv, const ModelInfo& info, CreateFn create) {
   CLI::App* train_app = app.add_subcommand("train", "trains on labelled data");
   add_train(*train_app, train_options);
 
+  const std::string weights_help = info.weights.empty() ? "a safetensors file" : "a safetensors file, instead of the weights inside this program";
   EvalOptions eval_options;
   CLI::App* eval = app.add_subcommand("eval", "loss, metrics and confusion matrix on labelled data");
   eval->add_option("--data", eval_options.data, "as for train; default: the model's own test data")->type_name("SPEC");
-  eval->add_option("--weights", eval_options.weights, "a safetensors file")->required()->type_name("FILE");
+  eval->add_option("--weights", eval_options.weights, weights_help)->required(info.weights.empty())->type_name("FILE");
   eval->add_option("--batch", eval_options.batch, "samples at a time")->check(CLI::Range(1, 65536));
   eval->add_option("--threads", eval_options.threads, "default: as many as the machine has cores")->check(CLI::Range(1, 1024));
   eval->add_flag("--json", eval_options.json, "as JSON");
 
   PredictOptions predict_options;
   CLI::App* predict = app.add_subcommand("predict", "what the net answers for images or rows: class and probability, or its outputs");
-  predict->add_option("--weights", predict_options.weights, "a safetensors file")->required()->type_name("FILE");
+  predict->add_option("--weights", predict_options.weights, weights_help)->required(info.weights.empty())->type_name("FILE");
   predict->add_option("IMAGE", predict_options.images, "image files, folders, - for a list or an image on stdin, tables (FILE.csv), or a SPEC")->required()->type_name("");
   predict->add_option("--top", predict_options.top, "the K most likely classes")->check(CLI::Range(1, 1000000))->type_name("K");
   predict->add_option("--threads", predict_options.threads, "default: as many as the machine has cores")->check(CLI::Range(1, 1024));
@@ -109,10 +112,13 @@ int run(int argc, char** argv, const ModelInfo& info, CreateFn create) {
   CLI::App* about = app.add_subcommand("info", "how this program was compiled, and the memory it takes");
   about->add_flag("--json", info_json, "as JSON");
 
+  for (CLI::App* command : app.get_subcommands({})) command->set_version_flag("--version", app.version());
+
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& e) {
-    return app.exit(e) == 0 ? 0 : kUsage;
+    if (e.get_exit_code() == static_cast<int>(CLI::ExitCodes::Success)) return app.exit(e);   // --help, --version
+    return fail(info, usage_text(info.name, e.what(), meant(app, {argv + 1, argv + argc}))), kUsage;
   }
   if (train_app->parsed()) return train(info, create, train_options);
   if (eval->parsed()) return run_eval(info, create, eval_options);
@@ -125,6 +131,7 @@ int run(int argc, char** argv, const ModelInfo& info, CreateFn create) {
 
 int program_main(int argc, char** argv, const ModelInfo& info, CreateFn create) {
   try {
+    if (const std::string why = cannot_run(info.target ? info.target : ""); !why.empty()) return fail(info, why);
     const int code = run(argc, argv, info, create);
     if (std::fflush(stdout) != 0 || std::ferror(stdout)) return fail(info, fmt::format("cannot write to standard output: {}", std::strerror(errno)));
     return code;

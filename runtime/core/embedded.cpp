@@ -6,22 +6,28 @@
 #include <cstring>
 #include <exception>
 
+#include "runtime/core/processor.h"
 #include "runtime/core/weights.h"
 
 namespace netc::rt {
 
-std::unique_ptr<Embedded> Embedded::open(CreateFn create, int threads, int max_batch, bool training, std::string& error) noexcept {
+std::unique_ptr<Embedded> Embedded::open(const ModelInfo& info, CreateFn create, int threads, int max_batch, bool training, std::string& error) noexcept {
   try {
     if (threads < 0 || max_batch < 0) {
       error = "threads and max_batch must not be negative; 0 chooses";
       return nullptr;
     }
+    if (error = cannot_run(info.target); !error.empty()) return nullptr;
     auto e = std::unique_ptr<Embedded>(new Embedded);
     e->model_ = create({.threads = threads, .max_batch = max_batch, .training = training, .own_weights = training}, error);
     if (!e->model_) return nullptr;
     e->max_batch_ = max_batch > 0 ? max_batch : e->info().max_batch;
     e->training_ = training;
     e->seed_ = static_cast<uint32_t>(e->info().seed);
+    if (!info.weights.empty() && e->take(open_weights(info, "")) != Status::ok) {
+      error = e->error_;
+      return nullptr;
+    }
     return e;
   } catch (const std::exception& x) {
     try { error = x.what(); } catch (...) {}
@@ -37,24 +43,27 @@ Status Embedded::fail(Status status, const char* format, ...) noexcept {
   return status;
 }
 
+Status Embedded::take(const tl::expected<std::shared_ptr<WeightsFile>, std::string>& file) {
+  if (!file) return fail(Status::file, "%s", file.error().c_str());
+  const auto classes = classes_of(info(), **file);
+  if (!classes) return fail(Status::file, "%s", classes.error().c_str());
+  if (!in_order(info(), *classes)) {
+    return fail(Status::file, "%s: the classes of these weights are in another order than the library's; compile it with -D 'classes=%s'", (*file)->path().c_str(),
+                classes_metadata(*classes).c_str());
+  }
+  if (auto loaded = load_weights(*model_, **file, !training_); !loaded) return fail(Status::file, "%s", loaded.error().c_str());
+  of_data_.clear();
+  for (const char* key : {"classes", "columns"})
+    if (const auto at = (*file)->metadata().find(key); at != (*file)->metadata().end()) of_data_[key] = at->second;
+  file_ = training_ ? nullptr : *file;
+  ready_ = true;
+  return Status::ok;
+}
+
 Status Embedded::load(const char* path) noexcept {
   if (!path) return fail(Status::argument, "no path was given");
   try {
-    auto file = WeightsFile::open(path);
-    if (!file) return fail(Status::file, "%s", file.error().c_str());
-    const auto classes = classes_of(info(), **file);
-    if (!classes) return fail(Status::file, "%s", classes.error().c_str());
-    if (!in_order(info(), *classes)) {
-      return fail(Status::file, "%s: the classes of these weights are in another order than the library's; compile it with -D 'classes=%s'", path,
-                  classes_metadata(*classes).c_str());
-    }
-    if (auto loaded = load_weights(*model_, **file, !training_); !loaded) return fail(Status::file, "%s", loaded.error().c_str());
-    of_data_.clear();
-    for (const char* key : {"classes", "columns"})
-      if (const auto at = (*file)->metadata().find(key); at != (*file)->metadata().end()) of_data_[key] = at->second;
-    file_ = training_ ? nullptr : *file;
-    ready_ = true;
-    return Status::ok;
+    return take(WeightsFile::open(path));
   } catch (const std::exception& x) {
     return fail(Status::memory, "%s: %s", path, x.what());
   }
@@ -64,7 +73,8 @@ Status Embedded::save(const char* path) noexcept {
   if (!path) return fail(Status::argument, "no path was given");
   if (!ready_) return fail(Status::state, "there are no weights to save: load or initialise them first");
   try {
-    if (auto saved = save_weights(*model_, path, of_data_); !saved) return fail(Status::file, "%s", saved.error().c_str());
+    if (auto saved = save_weights(*model_, path, of_data_); !saved && file_ && file_->changed()) return not_run();
+    else if (!saved) return fail(Status::file, "%s", saved.error().c_str());
     return Status::ok;
   } catch (const std::exception& x) {
     return fail(Status::memory, "%s: %s", path, x.what());
@@ -128,13 +138,18 @@ Status Embedded::set_target(size_t port, int index, const void* values) noexcept
   return Status::ok;
 }
 
+Status Embedded::not_run() noexcept {
+  if (file_ && file_->changed()) return fail(Status::file, "%s was changed while it was in use: load it again", file_->path().c_str());
+  return fail(Status::failed, "a kernel failed");
+}
+
 Status Embedded::infer(int count, const float** out) noexcept {
   if (!out) return fail(Status::argument, "no place for the result was given");
   *out = nullptr;
   if (!in_range(count)) return fail(Status::argument, "%d samples do not fit: 1 to %d", count, max_batch_);
   if (!ready_) return fail(Status::state, "there are no weights: load them first");
   *out = model_->infer(count);
-  return *out ? Status::ok : fail(Status::failed, "a kernel failed");
+  return *out ? Status::ok : not_run();
 }
 
 Status Embedded::evaluate(int count, float* loss) noexcept {
@@ -144,7 +159,7 @@ Status Embedded::evaluate(int count, float* loss) noexcept {
   if (!info().has_training) return fail(Status::state, "the network was compiled without a loss");
   if (!ready_) return fail(Status::state, "there are no weights: load them first");
   *loss = model_->evaluate(count);
-  return model_->output() ? Status::ok : fail(Status::failed, "a kernel failed");
+  return model_->output() ? Status::ok : not_run();
 }
 
 Status Embedded::train_step(int count, float lr, float* loss) noexcept {

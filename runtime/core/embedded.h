@@ -15,14 +15,14 @@ enum class Status : int { ok = 0, argument = 1, memory = 2, file = 3, state = 4,
 /// One instance: a model, its weights and the count of its steps. Not thread-safe itself; instances are independent.
 class Embedded {
  public:
-  /// Null and `error` when memory or threads cannot be had, or an option is out of range.
-  static std::unique_ptr<Embedded> open(CreateFn create, int threads, int max_batch, bool training, std::string& error) noexcept;
+  /// Null and `error` when memory or threads cannot be had, the processor lacks instructions, or an option is out of range.
+  static std::unique_ptr<Embedded> open(const ModelInfo&, CreateFn create, int threads, int max_batch, bool training, std::string& error) noexcept;
 
   /// Message of the last call that failed, or "".
   const char* error() const { return error_; }
   const ModelInfo& info() const { return model_->info(); }
 
-  /// Weights from a safetensors file: mapped, not copied, unless the instance trains.
+  /// Weights from a safetensors file, as it is now. Those inside the product are there from the start.
   Status load(const char* path) noexcept;
   Status save(const char* path) noexcept;
   /// Fresh weights; the same seed gives the same bits.
@@ -45,10 +45,12 @@ class Embedded {
 
  private:
   Status fail(Status status, const char* format, ...) noexcept __attribute__((format(printf, 3, 4)));
+  Status take(const tl::expected<std::shared_ptr<WeightsFile>, std::string>& file);
+  Status not_run() noexcept;
   bool in_range(int count) const { return count >= 1 && count <= max_batch_; }
 
   std::unique_ptr<Model> model_;
-  std::shared_ptr<WeightsFile> file_;   // bound: must live as long as the model reads it
+  std::shared_ptr<WeightsFile> file_;   // bound: must live as long as the model reads it; see WeightsFile
   std::map<std::string, std::string> of_data_;   // what the loaded weights remember of the data they were trained on
   int max_batch_ = 0;
   bool training_ = false, ready_ = false;

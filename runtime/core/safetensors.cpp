@@ -11,17 +11,21 @@
 #include <bit>
 #include <cerrno>
 #include <cstring>
+#include <ctime>
 #include <new>
 #include <nlohmann/json.hpp>
 #include <set>
 
 #include "runtime/core/files.h"
+#include "runtime/kernel_support.h"
 
 namespace netc::rt {
 namespace {
 
 constexpr uint64_t kMaxHeader = 100u << 20;
 constexpr size_t kMaxRank = 16;
+constexpr size_t kPage = 4096;
+constexpr int64_t kTick = 20000000;  // nanoseconds, more than a tick of any system's clock for files
 
 struct Entry {
   std::string name, dtype;
@@ -168,12 +172,77 @@ std::string check(std::vector<Entry>& entries, uint64_t bytes) {
   return "";
 }
 
+int64_t nanoseconds(const timespec& t) { return t.tv_sec * int64_t{1000000000} + t.tv_nsec; }
+
 }  // namespace
 
 std::string shape_text(const std::vector<int64_t>& shape) { return fmt::format("[{}]", fmt::join(shape, ", ")); }
 
 WeightsFile::~WeightsFile() {
   if (map_ != nullptr) ::munmap(map_, map_bytes_);
+  if (file_ >= 0) ::close(file_);
+}
+
+std::optional<WeightsFile::Stamp> WeightsFile::stamp_now() const {
+  struct stat info;
+  if (::fstat(file_, &info) != 0) return std::nullopt;
+  return Stamp{info.st_size, nanoseconds(info.st_mtim)};  // not st_ctim: another file in its place changes that, too
+}
+
+bool WeightsFile::read_range(size_t begin, size_t end) {
+  for (size_t at = begin; at < end;) {
+    const ssize_t n = ::pread(file_, map_ + at, std::min(end - at, size_t{1} << 30), static_cast<off_t>(at));
+    if (n < 0 && errno == EINTR) continue;
+    if (n <= 0) return false;
+    at += static_cast<size_t>(n);
+  }
+  return true;
+}
+
+std::string WeightsFile::read_whole() {
+  // Two writes within a tick of the system's clock have the same time: a file that was written just now is read when the tick is over.
+  timespec now{};
+  ::clock_gettime(CLOCK_REALTIME, &now);
+  auto stamp = stamp_now();
+  if (const int64_t age = stamp ? nanoseconds(now) - stamp->modified : kTick; age >= 0 && age < kTick) {
+    const timespec rest{0, static_cast<long>(kTick - age)};
+    ::nanosleep(&rest, nullptr);
+    stamp = stamp_now();
+  }
+  if (!stamp || static_cast<size_t>(stamp->bytes) != map_bytes_) return "was changed while it was read; try again";
+  stamp_ = *stamp;
+  void* map = ::mmap(nullptr, map_bytes_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (map == MAP_FAILED) return fmt::format("not enough memory to read it ({} bytes)", map_bytes_);
+  map_ = static_cast<char*>(map);
+  ::madvise(map_, map_bytes_, MADV_HUGEPAGE);
+  errno = 0;
+  const bool whole = read_range(0, map_bytes_);
+  if (!whole && errno != 0) return fmt::format("cannot read: {}", std::strerror(errno));
+  if (!whole || stamp_now() != stamp_) return "was changed while it was read; try again";
+  dropped_.resize((map_bytes_ + kPage - 1) / kPage);
+  return "";
+}
+
+void WeightsFile::drop(const float* data, size_t bytes) {
+  if (map_ == nullptr) return drop_pages(data, bytes);   // pages of the executable, which nobody writes
+  const size_t begin = static_cast<size_t>(reinterpret_cast<const char*>(data) - map_);
+  for (size_t page = (begin + kPage - 1) / kPage; (page + 1) * kPage <= begin + bytes; ++page) dropped_[page] = true;
+  drop_pages(data, bytes);
+}
+
+bool WeightsFile::restore(const float* data, size_t bytes) {
+  if (map_ == nullptr) return true;
+  const size_t begin = static_cast<size_t>(reinterpret_cast<const char*>(data) - map_);
+  bool any = false;
+  for (size_t page = begin / kPage; page * kPage < begin + bytes; ++page) {
+    if (!dropped_[page]) continue;
+    if (!any && stamp_now() != stamp_) return !(changed_ = true);
+    any = true;
+    if (!read_range(page * kPage, std::min((page + 1) * kPage, map_bytes_))) return !(changed_ = true);
+  }
+  if (any && stamp_now() != stamp_) return !(changed_ = true);
+  for (size_t page = begin / kPage; any && page * kPage < begin + bytes; ++page) dropped_[page] = false;
+  return true;
 }
 
 const TensorView* WeightsFile::find(std::string_view name) const {
@@ -187,19 +256,26 @@ tl::expected<std::shared_ptr<WeightsFile>, std::string> WeightsFile::open(const 
   if (fd < 0) return failed(fmt::format("cannot open: {}", std::strerror(errno)));
   struct stat info;
   const bool regular = ::fstat(fd, &info) == 0 && S_ISREG(info.st_mode);
-  if (!regular || info.st_size < 8) {
-    ::close(fd);
-    return failed(regular ? "is too short for a safetensors file" : "is not a file");
-  }
   std::shared_ptr<WeightsFile> file(new WeightsFile);
+  file->file_ = fd;
+  if (!regular || info.st_size < 8) return failed(regular ? "is too short for a safetensors file" : "is not a file");
   file->path_ = path;
   file->map_bytes_ = static_cast<size_t>(info.st_size);
-  void* map = ::mmap(nullptr, file->map_bytes_, PROT_READ, MAP_PRIVATE, fd, 0);
-  const int reason = errno;
-  ::close(fd);
-  if (map == MAP_FAILED) return failed(fmt::format("cannot map: {}", std::strerror(reason)));
-  file->map_ = map;
-  const char* bytes = static_cast<const char*>(map);
+  if (const std::string wrong = file->read_whole(); !wrong.empty()) return failed(wrong);
+  return parse(file, file->map_);
+} catch (const std::bad_alloc&) {
+  return tl::make_unexpected(fmt::format("{}: not enough memory to read it", path));
+}
+
+tl::expected<std::shared_ptr<WeightsFile>, std::string> WeightsFile::of_memory(std::span<const char> bytes, const std::string& name) {
+  std::shared_ptr<WeightsFile> file(new WeightsFile);
+  file->path_ = name;
+  file->map_bytes_ = bytes.size();
+  return parse(std::move(file), bytes.data());
+}
+
+tl::expected<std::shared_ptr<WeightsFile>, std::string> WeightsFile::parse(std::shared_ptr<WeightsFile> file, const char* bytes) try {
+  const auto failed = [&](std::string_view why) { return tl::make_unexpected(fmt::format("{}: {}", file->path_, why)); };
   uint64_t header = 0;
   for (int i = 7; i >= 0; --i) header = header << 8 | static_cast<unsigned char>(bytes[i]);
   if (header > kMaxHeader) return failed("is not a safetensors file (its header would be longer than 100 MB)");
@@ -220,8 +296,8 @@ tl::expected<std::shared_ptr<WeightsFile>, std::string> WeightsFile::open(const 
     if (readable(view.dtype)) {
       view.elements = (e.offsets[1] - e.offsets[0]) / size_of(view.dtype);
       view.data = reinterpret_cast<const float*>(data + e.offsets[0]);
-      view.mapped = view.dtype == "F32" && (start + e.offsets[0]) % alignof(float) == 0;
-      if (!view.mapped) {
+      view.restorable = view.dtype == "F32" && reinterpret_cast<uintptr_t>(data + e.offsets[0]) % alignof(float) == 0;
+      if (!view.restorable) {
         file->copies_.push_back(std::make_unique<float[]>(view.elements));
         convert(view.dtype, data + e.offsets[0], view.elements, file->copies_.back().get());
         view.data = file->copies_.back().get();
@@ -232,7 +308,7 @@ tl::expected<std::shared_ptr<WeightsFile>, std::string> WeightsFile::open(const 
   for (size_t i = 0; i < file->tensors_.size(); ++i) file->index_.emplace(file->tensors_[i].name, i);
   return file;
 } catch (const std::bad_alloc&) {
-  return tl::make_unexpected(fmt::format("{}: not enough memory to read it", path));
+  return tl::make_unexpected(fmt::format("{}: not enough memory to read it", file->path_));
 }
 
 tl::expected<void, std::string> write_safetensors(const std::string& path, std::vector<TensorView> tensors, std::map<std::string, std::string> metadata,

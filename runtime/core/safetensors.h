@@ -1,15 +1,19 @@
-// Weight files: safetensors, read through a mapping without copying, written atomically.
+// Weight files: safetensors, read whole, written atomically.
 #pragma once
 #include <cstddef>
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <unordered_map>
 #include <vector>
 
 #include <tl/expected.hpp>
+
+#include "runtime/model.h"
 
 namespace netc::rt {
 
@@ -20,18 +24,21 @@ struct TensorView {
   const float* data = nullptr;
   size_t elements = 0;
   std::string dtype = "F32";               // in the file: F16, BF16 and F64 are converted, of others `data` is null
-  bool mapped = false;                     // data lies in the mapped file itself
+  bool restorable = false;                 // data lies as in the file: WeightsFile::drop() and restore() are for it
 };
 
 /// "[5, 5, 1, 6]", for messages.
 std::string shape_text(const std::vector<int64_t>& shape);
 
-/// An open weight file. Immutable, so it can be shared between threads; its tensors live as long as it does.
-class WeightsFile {
+/// An open weight file: its contents as they were when it was opened, whatever others do to it. Its tensors live as long as it does. What a model drops of them
+/// is read again from the file, and only if that is unchanged.
+class WeightsFile final : public Backing {
  public:
-  /// Maps and validates `path`. The error names the file and what is wrong with it.
+  /// Reads and validates `path`. The error names the file and what is wrong with it.
   static tl::expected<std::shared_ptr<WeightsFile>, std::string> open(const std::string& path);
-  ~WeightsFile();
+  /// The same of a file's bytes in memory, which outlive it; `name` is in place of its path.
+  static tl::expected<std::shared_ptr<WeightsFile>, std::string> of_memory(std::span<const char> bytes, const std::string& name);
+  ~WeightsFile() override;
   WeightsFile(const WeightsFile&) = delete;
   WeightsFile& operator=(const WeightsFile&) = delete;
 
@@ -40,11 +47,26 @@ class WeightsFile {
   const std::vector<TensorView>& tensors() const { return tensors_; }
   const std::map<std::string, std::string>& metadata() const { return metadata_; }
   const std::string& path() const { return path_; }
+  std::string_view bytes() const { return {map_, map_bytes_}; }
+  void drop(const float* data, size_t bytes) override;
+  bool restore(const float* data, size_t bytes) override;
+  /// restore() failed: the file was written to since it was opened.
+  bool changed() const { return changed_; }
+
  private:
+  struct Stamp { int64_t bytes, modified; bool operator==(const Stamp&) const = default; };   // when, in nanoseconds
   WeightsFile() = default;
+  std::optional<Stamp> stamp_now() const;
+  static tl::expected<std::shared_ptr<WeightsFile>, std::string> parse(std::shared_ptr<WeightsFile> file, const char* bytes);
+  std::string read_whole();   // "" or what is wrong
+  bool read_range(size_t begin, size_t end);
   std::string path_;
-  void* map_ = nullptr;
+  int file_ = -1;
+  Stamp stamp_{};
+  char* map_ = nullptr;                    // the file's bytes, in memory of our own
   size_t map_bytes_ = 0;
+  std::vector<bool> dropped_;              // of each page
+  bool changed_ = false;
   std::vector<std::unique_ptr<float[]>> copies_;   // of tensors that are converted, or not aligned to 4 bytes
   std::vector<TensorView> tensors_;        // in the order of their data
   std::unordered_map<std::string_view, size_t> index_;

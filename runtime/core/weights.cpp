@@ -14,6 +14,7 @@
 #include <thread>
 #include <vector>
 
+#include "runtime/cores.h"
 #include "runtime/core/unicode.h"
 
 namespace netc::rt {
@@ -116,7 +117,7 @@ void fill(const Generator& generator, float* out, size_t count) {
     for (size_t i = begin; i < end; ++i) out[i] = generator(i);
   };
   constexpr size_t kLeast = size_t{1} << 18;
-  const size_t parts = std::clamp<size_t>(count / kLeast, 1, std::clamp(std::thread::hardware_concurrency(), 1u, 16u));
+  const size_t parts = std::clamp<size_t>(count / kLeast, 1, static_cast<size_t>(std::min(available_cores(), 16)));
   if (parts == 1 || generator.kind == Generator::Kind::constant) return part(0, count);
   std::vector<std::thread> threads;
   size_t done = 0;
@@ -240,13 +241,22 @@ void initialise(Model& model, uint64_t seed) {
   }
 }
 
-tl::expected<void, std::string> load_weights(Model& model, const WeightsFile& file, bool bind) {
+tl::expected<void, std::string> load_weights(Model& model, WeightsFile& file, bool bind) {
   const auto matches = match(model.info(), file, "");
   if (!matches) return tl::make_unexpected(matches.error());
   for (const Match& m : *matches) {
-    if (bind) model.bind_variable(m.variable, m.tensor->data, m.tensor->mapped);
+    if (bind) model.bind_variable(m.variable, m.tensor->data, m.tensor->restorable ? &file : nullptr);
     else copy(model, m);
   }
+  return {};
+}
+
+tl::expected<std::shared_ptr<WeightsFile>, std::string> open_weights(const ModelInfo& info, const std::string& path) {
+  return path.empty() ? WeightsFile::of_memory(info.weights, fmt::format("the weights inside {}", info.name)) : WeightsFile::open(path);
+}
+
+tl::expected<void, std::string> check_weights(const ModelInfo& info, const WeightsFile& file) {
+  if (const auto matches = match(info, file, ""); !matches) return tl::make_unexpected(matches.error());
   return {};
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -21,7 +22,13 @@ float initial_value(const VarInfo& variable, uint64_t seed, uint64_t index);
 
 /// Takes every weight and state from `file` by name: copied, or with `bind` read in place (inference only; `file` must outlive the model).
 /// The error names the tensors that are missing or of another shape; the model is then unchanged. Tensors the model does not know are ignored.
-tl::expected<void, std::string> load_weights(Model& model, const WeightsFile& file, bool bind);
+tl::expected<void, std::string> load_weights(Model& model, WeightsFile& file, bool bind);
+
+/// The weights of `path`, or where that is empty those inside the product.
+tl::expected<std::shared_ptr<WeightsFile>, std::string> open_weights(const ModelInfo&, const std::string& path);
+
+/// Whether load_weights would take the file.
+tl::expected<void, std::string> check_weights(const ModelInfo&, const WeightsFile&);
 
 /// Takes what info().initial_weights says from its files. Gives the paths of those, in that order. The error names the file, and the tensors that are missing or of
 /// another shape; the model is then unchanged.

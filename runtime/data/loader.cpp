@@ -10,6 +10,7 @@
 #include <thread>
 #include <utility>
 
+#include "runtime/cores.h"
 #include "runtime/data/augment.h"
 #include "runtime/data/ports.h"
 #include "runtime/kernel_support.h"
@@ -96,7 +97,7 @@ class RingLoader final : public Loader {
 };
 
 Result RingLoader::start() try {
-  const int cores = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
+  const int cores = available_cores();
   const int wanted = std::clamp(options_.threads > 0 ? options_.threads : cores, 1, 256);
   chunk_ = source_.in_memory() ? options_.batch : std::clamp(options_.batch / (2 * wanted), 1, 8);
   const int chunks = (options_.batch + chunk_ - 1) / chunk_;

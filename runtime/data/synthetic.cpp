@@ -9,6 +9,7 @@
 #include <numeric>
 #include <thread>
 
+#include "runtime/cores.h"
 #include "runtime/data/draw.h"
 #include "runtime/data/ports.h"
 #include "runtime/data/source.h"
@@ -193,7 +194,7 @@ void Synthetic::draw_with_place(size_t i, Sample& out) const {
 
 void Synthetic::generate() {
   pixels_.resize(count_ * bytes());
-  const size_t threads = std::clamp<size_t>(std::min<size_t>(std::thread::hardware_concurrency(), pixels_.size() >> 20), 1, 16);
+  const size_t threads = std::clamp<size_t>(std::min(static_cast<size_t>(available_cores()), pixels_.size() >> 20), 1, 16);
   const auto part = [&](size_t t) {
     for (size_t i = t * count_ / threads; i < (t + 1) * count_ / threads; ++i) draw(i, pixels_.data() + i * bytes());
   };

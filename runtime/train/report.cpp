@@ -8,11 +8,11 @@
 #include <cstdlib>
 #include <ctime>
 #include <fstream>
-#include <thread>
 
 #include <fmt/format.h>
 
 #include "runtime/core/files.h"
+#include "runtime/cores.h"
 #include "runtime/train/progress.h"
 #include "runtime/train/report_parts.h"
 
@@ -145,11 +145,11 @@ std::string machine(const ReportInput& in) {
   struct utsname system = {};
   uname(&system);
   const double gib = static_cast<double>(sysconf(_SC_PHYS_PAGES)) * static_cast<double>(sysconf(_SC_PAGESIZE)) / (1 << 30);
-  const unsigned cores = std::max(1u, std::thread::hardware_concurrency());
+  const int cores = available_cores();
   std::string s = "<table class=\"key-values\">\n";
   s += pair_row("processor", escape(proc_value("/proc/cpuinfo", "model name")));
   s += pair_row("cores", fmt::format("{}", cores)) +
-       pair_row("threads", fmt::format("{}", in.args.threads > 0 ? static_cast<unsigned>(in.args.threads) : cores));
+       pair_row("threads", fmt::format("{}", in.args.threads > 0 ? in.args.threads : cores));
   s += pair_row("memory", fmt::format("{:.1f} GiB, at most {:.0f} MB used", gib, std::strtod(proc_value("/proc/self/status", "VmHWM").c_str(), nullptr) / 1e3));
   s += pair_row("system", escape(fmt::format("{} {} {}", system.sysname, system.release, system.machine)));
   s += pair_row("source", fmt::format("{} <code>{}</code>", text(in.info.source_path), text(in.info.source_hash)));

@@ -59,7 +59,7 @@ class FakeModel final : public Model {
   explicit FakeModel(const ModelInfo& info);
   const ModelInfo& info() const override { return info_; }
   float* variable(size_t) override { return nullptr; }
-  void bind_variable(size_t, const float*, bool) override {}
+  void bind_variable(size_t, const float*, Backing*) override {}
   void* input(size_t) override { return nullptr; }
   void* labels(size_t) override { return nullptr; }
   void ingest(size_t port, const void* sample, int height, int width, int channels, void* out) const override;

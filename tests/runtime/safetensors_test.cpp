@@ -219,3 +219,54 @@ TEST_CASE("safetensors: 600 damaged files are refused or read whole, never a cra
   }
   CHECK(read_whole < 200);
 }
+
+TEST_CASE("safetensors: an open file stays as it was, whatever happens to it") {
+  const TempFolder folder;
+  const std::string path = folder / "w", other = folder / "other";
+  std::vector<float> values(1 << 16), others(1 << 16, 7);
+  for (size_t i = 0; i < values.size(); ++i) values[i] = static_cast<float>(i);
+  const auto save = [&](const std::string& to, const std::vector<float>& v) { REQUIRE(write_safetensors(to, {{"a", {1 << 16}, v.data(), v.size()}}, {})); };
+  save(other, others);
+  struct Case { const char* what; void (*meet)(const std::string& path, const std::string& other); bool changes; };
+  const Case cases[] = {
+      {"nothing", [](const std::string&, const std::string&) {}, false},
+      {"replaced by rename", [](const std::string& p, const std::string& o) { std::filesystem::copy_file(o, p + ".new"), std::filesystem::rename(p + ".new", p); }, false},
+      {"removed", [](const std::string& p, const std::string&) { std::filesystem::remove(p); }, false},
+      {"overwritten in place", [](const std::string& p, const std::string& o) { write(p, read(o)); }, true},
+      {"overwritten by half", [](const std::string& p, const std::string& o) { std::fstream(p, std::ios::in | std::ios::out | std::ios::binary) << read(o).substr(0, 1 << 17); }, true},
+      {"emptied", [](const std::string& p, const std::string&) { std::filesystem::resize_file(p, 0); }, true},
+      {"cut", [](const std::string& p, const std::string&) { std::filesystem::resize_file(p, 100000); }, true},
+      {"lengthened", [](const std::string& p, const std::string&) { std::ofstream(p, std::ios::app) << "more"; }, true},
+  };
+  for (const Case& c : cases) {
+    CAPTURE(c.what);
+    save(path, values);
+    const auto file = WeightsFile::open(path);
+    REQUIRE(file);
+    const TensorView* a = (*file)->find("a");
+    c.meet(path, other);
+    CHECK(std::memcmp(a->data, values.data(), values.size() * sizeof(float)) == 0);
+    CHECK((*file)->restore(a->data, a->elements * sizeof(float)));  // nothing was dropped
+    (*file)->drop(a->data, a->elements * sizeof(float));
+    CHECK((*file)->restore(a->data, a->elements * sizeof(float)) == !c.changes);
+    CHECK((*file)->changed() == c.changes);
+    if (!c.changes) CHECK(std::memcmp(a->data, values.data(), values.size() * sizeof(float)) == 0);
+  }
+}
+
+TEST_CASE("safetensors: a file's bytes in memory are read as the file is") {
+  const TempFolder folder;
+  const Example e;
+  REQUIRE(write_safetensors(folder / "w", e.views(), {{"net", "Toy"}}));
+  alignas(64) static char bytes[4096];
+  const std::string text = read(folder / "w");
+  REQUIRE(text.size() <= sizeof bytes);
+  std::memcpy(bytes, text.data(), text.size());
+  const auto file = WeightsFile::of_memory({bytes, text.size()}, "the weights inside toy");
+  REQUIRE(file);
+  CHECK((*file)->metadata().at("net") == "Toy");
+  CHECK((*file)->find("blocks")->data[1] == e.a[1]);
+  const auto cut = WeightsFile::of_memory({bytes, text.size() - 1}, "the weights inside toy");
+  REQUIRE_FALSE(cut);
+  CHECK(cut.error().starts_with("the weights inside toy: "));
+}

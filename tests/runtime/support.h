@@ -65,7 +65,7 @@ class VariablesModel final : public Model {
   }
   const ModelInfo& info() const override { return info_; }
   float* variable(size_t i) override { return data[i].data(); }
-  void bind_variable(size_t i, const float* p, bool) override { bound[i] = p; }
+  void bind_variable(size_t i, const float* p, Backing*) override { bound[i] = p; }
   void* input(size_t) override { return nullptr; }
   void* labels(size_t) override { return nullptr; }
   void ingest(size_t, const void*, int, int, int, void*) const override {}

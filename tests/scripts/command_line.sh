@@ -8,7 +8,7 @@ models=$SOURCE_DIR/models
 # refuse CODE TEXT COMMAND...: the same, and the message is one line on stderr that begins with the program's name; stdout stays empty
 refuse() {
   expect "$@"
-  [ "$(wc -l <err)" = 1 ] && grep -q '^netc: ' err && [ ! -s out ] || { cat out err >&2; fail "not one line on stderr: ${*:3}"; }
+  [ "$(wc -l <"$t/err")" = 1 ] && grep -q '^netc: ' "$t/err" && [ ! -s "$t/out" ] || { cat "$t/out" "$t/err" >&2; fail "not one line on stderr: ${*:3}"; }
 }
 
 at "usage"
@@ -34,7 +34,7 @@ for size in much -3MB 0 3XB 1e30GB MB nan; do refuse 2 "is no size; write" "$NET
 refuse 2 "machine code" "$NETC" "$models/lenet5.net" --emit schedule --report
 refuse 2 "always" "$NETC" "$models/lenet5.net" --color sometimes
 for later in import lsp; do refuse 2 "not in this version yet" "$NETC" $later x; done
-for later in "--weights w" "--target cuda" "--target=aarch64" "--emit onnx"; do
+for later in "--target cuda" "--target=aarch64" "--emit onnx"; do
   refuse 2 "not in this version yet" "$NETC" "$models/lenet5.net" $later
 done
 
@@ -55,6 +55,38 @@ if [ -c /dev/full ]; then
   code=0; "$NETC" layers >/dev/full 2>err || code=$?
   [ "$code" = 1 ] && grep -q "cannot be written" err || fail "a full disk: exit code $code: $(cat err)"
 fi
+
+at "outputs: no source, import, tuning or weights file is replaced, nor any .net file; what cannot be written is found before anything is compiled"
+mkdir -p safe/x && cd safe
+net='input image: u8[4, 4, 1]  output d = image -> Rescale(1/255) -> Flatten -> Dense(2) -> Softmax'
+echo "net A { $net }" >a.net
+cp a.net keep
+ln -s a.net link && ln a.net hard && ln -s "$PWD" here && ln -s missing.net dangling
+echo 'import "a.net" net B { input image: u8[4, 4, 1]  output d = image -> A }' >b.net
+echo 'netc-tuning 1' >own.tune
+cp own.tune keep.tune
+echo 'net C { input x: f32[4]  let d = x -> Dense(3)  output y = d -> Dense(2) }' >c
+cp c keep.c
+for how in "a.net -o a.net" "a.net -o ./x/../a.net" "a.net -o $PWD/a.net" "a.net -o here/a.net" "a.net -o link" "a.net -o hard" "link -o a.net" "a.net --emit ir -o a.net" \
+    "a.net --emit graph -o ./a.net" "a.net --emit schedule -o hard" "a.net --emit halide -o link" "a.net --emit library -o a.net" "a.net --emit cpp -o a.net" \
+    "a.net --emit objects -o a.net" "b.net -o a.net" "b.net --emit ir -o link" "a.net -o new.net" "a.net -o NEW.NET" "a.net --emit ir -o x/new.net" "a.net -o dangling" \
+    "a.net --emit library -o new.net" "graph a.net -o link" "graph b.net -o hard" "c -o c" "c -o x/../c" "c --emit ir -o here/c" \
+    "a.net --tuning own.tune -o own.tune" "a.net --tuning own.tune --emit ir -o here/own.tune" "a.net --tune=1 --tuning new.net -o p" "tune a.net --tuning a.net"; do
+  refuse 1 "" "$NETC" $how
+  cmp -s a.net keep && cmp -s own.tune keep.tune && cmp -s c keep.c && [ ! -e new.net ] && [ ! -e NEW.NET ] && [ -L link ] && [ -L dangling ] || fail "destroyed by: $how"
+done
+for how in "a.net -o nowhere/p" "a.net -o x/" "a.net --emit ir -o x" "a.net --emit library -o keep" "a.net --emit ir -o keep/ir" "a.net -o $(printf 'n%.0s' {1..255})" "a.net -o p -MD --emit library"; do
+  [ "$how" != "${how%-MD*}" ] && mkdir -p p.d
+  refuse 1 "" "$NETC" $how --timings  # which would be printed after the first stage
+done
+echo "mine" >x/README.md && cp x/README.md mine
+for kind in library cpp; do refuse 1 "was not made by netc" "$NETC" a.net --emit $kind -o x; done
+cmp -s x/README.md mine || fail "README.md was replaced"
+echo "text" >a && refuse 1 "is no program" "$NETC" a.net
+expect 0 "" "$NETC" a.net -o p
+expect 0 "" "$NETC" a.net -o p
+for kind in library cpp objects; do for again in 1 2; do expect 0 "" "$NETC" a.net --emit $kind -o $kind; done; done
+cd ..
 
 at "check: all that is wrong, in one run"
 cat >wrong.net <<'NET'
@@ -240,6 +272,17 @@ kill -SEGV "$compiler"
 code=0; wait "$compiler" || code=$?
 [ "$code" = 70 ] && grep -q "internal error: invalid memory access.*please report it with the model" err || fail "a crash: $code, $(cat err)"
 cmp -s lenet5 crashed || fail "a crash of netc took a program"
+at "an interrupted compilation leaves nothing behind"
+mkdir -p temporary interrupted
+for signal in INT TERM HUP SEGV; do
+  code=0
+  (trap - INT; TMPDIR=$t/temporary exec "$NETC" "$models/resnet.net" -o interrupted/p --no-cache >out 2>err) & compiler=$!
+  for _ in $(seq 500); do [ -n "$(find temporary -path '*/netc-*/*' -name '*.o' | head -1)" ] && break; sleep 0.02; done
+  kill -$signal "$compiler"
+  wait "$compiler" || code=$?
+  [ "$code" = "$([ $signal = SEGV ] && echo 70 || echo $((128 + $(kill -l $signal))))" ] || fail "SIG$signal: exit code $code: $(cat err)"
+  [ -z "$(find temporary -name 'netc*'; ls interrupted)" ] || fail "SIG$signal left $(ls temporary interrupted)"
+done
 at "tuning: beside the model, read by later compilations; a broken file is an error with its line"
 cp "$models/lenet5.net" tuned.net
 refuse 2 "range" "$NETC" tuned.net --tune=-1

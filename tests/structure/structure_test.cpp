@@ -51,7 +51,7 @@ std::string room(const std::string& path) {
 /// Who may include whom; a room may always include itself. The order of the rows is the order of the stages.
 const std::map<std::string, std::set<std::string>>& allowed() {
   static const std::map<std::string, std::set<std::string>> table = {
-      {"base", {}},
+      {"base", {"runtime"}},
       {"ast", {"base"}},
       {"ir", {"base"}},
       {"parse", {"base", "ast"}},
@@ -65,7 +65,8 @@ const std::map<std::string, std::set<std::string>>& allowed() {
       {"emit", {"base", "ir", "sema", "schedule", "lower"}},
       {"tune", {"base", "ir", "schedule", "lower", "emit", "runtime", "runtime/core"}},
       {"verify", {"base", "ir", "ops", "sema", "passes", "schedule", "lower", "emit", "runtime"}},
-      {"tool", {"base", "ast", "ir", "parse", "ops", "sema", "passes", "schedule", "picture", "lower", "report", "emit", "tune", "verify"}},
+      {"tool", {"base", "ast", "ir", "parse", "ops", "sema", "passes", "schedule", "picture", "lower", "report", "emit", "tune", "verify",
+                "runtime", "runtime/core", "runtime/cli"}},
       {"runtime", {}},
       {"runtime/core", {"runtime"}},
       {"runtime/data", {"runtime", "runtime/core"}},

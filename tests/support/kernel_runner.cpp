@@ -4,12 +4,12 @@
 
 #include <algorithm>
 #include <filesystem>
-#include <thread>
 
 #include <fmt/format.h>
 
 #include "compiler/schedule/check.h"
 #include "compiler/verify/runner.h"
+#include "runtime/cores.h"
 
 using namespace netc;
 
@@ -33,7 +33,7 @@ const std::string& compiled() {
 
 lower::Options lower_options() {
   lower::Options options;
-  options.threads = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
+  options.threads = rt::available_cores();
   options.cache_dir = compiled();
   return options;
 }

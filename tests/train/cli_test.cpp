@@ -1,6 +1,8 @@
 // The other commands of a program: predict, eval, bench, summary, info, and what they do with wrong input.
 #include <doctest/doctest.h>
 
+#include <algorithm>
+
 #include <nlohmann/json.hpp>
 
 #include "tests/train/support.h"
@@ -44,6 +46,20 @@ TEST_CASE("usage errors exit 2, help and version 0") {
   for (const char* command : {"train", "eval", "predict", "bench", "summary", "info"}) CHECK(has(help.out, command));
   CHECK(run({"train", "--help"}).code == 0);
   CHECK(has(run({"--version"}).out, "0123456789abcdef"));
+  for (const char* command : {"train", "eval", "predict", "bench", "summary", "info"}) CHECK(has(run({command, "--version"}).out, "0123456789abcdef"));
+}
+
+TEST_CASE("usage errors are one line that suggests what was meant") {
+  struct Case { std::vector<std::string> arguments; const char* near; };
+  const Case cases[] = {{{"trian"}, "train"}, {{"train", "--epoch", "3"}, "--epochs"}, {{"train", "--epohcs=3"}, "--epochs"}, {{"predict", "--wieghts", "w", "x.png"}, "--weights"},
+                        {{"bench", "--kernel"}, "--kernels"}, {{"summary", "--jsn"}, "--json"}};
+  for (const Case& c : cases) {
+    const Output out = run(c.arguments);
+    INFO(out.err);
+    CHECK(out.code == 2);
+    CHECK(has(out.err, std::string("did you mean ") + c.near + "?"));
+    CHECK(std::count(out.err.begin(), out.err.end(), '\n') == 1);
+  }
 }
 
 TEST_CASE("predict names the classes as the training data did") {

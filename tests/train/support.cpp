@@ -94,7 +94,7 @@ class Regression final : public Model {
   }
   const ModelInfo& info() const override { return info_; }
   float* variable(size_t i) override { return at_[i]; }
-  void bind_variable(size_t i, const float* data, bool) override { at_[i] = const_cast<float*>(data); }
+  void bind_variable(size_t i, const float* data, Backing*) override { at_[i] = const_cast<float*>(data); }
   void* input(size_t) override { return input_.data(); }
   void* labels(size_t) override { return labels_.data(); }
   void ingest(size_t, const void* sample, int, int, int, void* out) const override { std::memcpy(out, sample, kInputs); }
