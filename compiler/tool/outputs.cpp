@@ -38,6 +38,9 @@ bool is_source(const fs::path& path) {
   return false;
 }
 
+/// In the first lines of what netc writes into a folder: library, C++ source, objects.
+constexpr const char* kMarks[] = {"\nWritten by netc ", "neither netc nor Halide is needed", "# object, the driver's name of the kernel"};
+
 /// What must not be replaced by `out`: "" or the message. The same file under any name counts: other spellings, symbolic and hard links.
 std::string destroys(const std::string& out, const std::vector<Read>& reads) {
   if (is_source(out)) return fmt::format("{} is a .net file, which is never replaced; name another output with -o", out);
@@ -114,7 +117,8 @@ std::string cannot_fill(const std::string& folder, const FolderFiles& files, con
   char begin[512] = "";
   std::ifstream own(folder + "/" + files.own, std::ios::binary);
   own.read(begin, sizeof begin - 1);
-  if (std::strstr(begin, "netc")) return "";
+  for (const char* mark : kMarks)
+    if (std::strstr(begin, mark)) return "";
   for (const std::string& name : all)
     if (fs::exists(folder + "/" + name, ec)) return fmt::format("{}/{} was not made by netc, and would be replaced; name another folder with -o", folder, name);
   return "";

@@ -24,6 +24,7 @@ namespace {
 
 constexpr uint64_t kMaxHeader = 100u << 20;
 constexpr size_t kMaxRank = 16;
+constexpr const char* kChanged = "was changed while it was read; try again";
 constexpr size_t kPage = 4096;
 constexpr int64_t kTick = 20000000;  // nanoseconds, more than a tick of any system's clock for files
 
@@ -199,7 +200,13 @@ bool WeightsFile::read_range(size_t begin, size_t end) {
   return true;
 }
 
-std::string WeightsFile::read_whole() {
+std::string WeightsFile::read_part(size_t begin, size_t end) {
+  errno = 0;
+  if (read_range(begin, end)) return "";
+  return errno != 0 ? fmt::format("cannot read: {}", std::strerror(errno)) : kChanged;
+}
+
+std::string WeightsFile::read_header() {
   // Two writes within a tick of the system's clock have the same time: a file that was written just now is read when the tick is over.
   timespec now{};
   ::clock_gettime(CLOCK_REALTIME, &now);
@@ -209,16 +216,22 @@ std::string WeightsFile::read_whole() {
     ::nanosleep(&rest, nullptr);
     stamp = stamp_now();
   }
-  if (!stamp || static_cast<size_t>(stamp->bytes) != map_bytes_) return "was changed while it was read; try again";
+  if (!stamp || static_cast<size_t>(stamp->bytes) != map_bytes_) return kChanged;
   stamp_ = *stamp;
-  void* map = ::mmap(nullptr, map_bytes_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  void* map = ::mmap(nullptr, map_bytes_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (map == MAP_FAILED) return fmt::format("not enough memory to read it ({} bytes)", map_bytes_);
   map_ = static_cast<char*>(map);
   ::madvise(map_, map_bytes_, MADV_HUGEPAGE);
-  errno = 0;
-  const bool whole = read_range(0, map_bytes_);
-  if (!whole && errno != 0) return fmt::format("cannot read: {}", std::strerror(errno));
-  if (!whole || stamp_now() != stamp_) return "was changed while it was read; try again";
+  if (const std::string wrong = read_part(0, 8); !wrong.empty()) return wrong;
+  uint64_t header = 0;
+  for (int i = 7; i >= 0; --i) header = header << 8 | static_cast<unsigned char>(map_[i]);
+  return read_part(8, 8 + std::min({header, kMaxHeader, static_cast<uint64_t>(map_bytes_ - 8)}));
+}
+
+std::string WeightsFile::read_data(size_t start) {
+  if (map_ == nullptr) return "";
+  if (const std::string wrong = read_part(start, map_bytes_); !wrong.empty()) return wrong;
+  if (stamp_now() != stamp_) return kChanged;
   dropped_.resize((map_bytes_ + kPage - 1) / kPage);
   return "";
 }
@@ -261,7 +274,7 @@ tl::expected<std::shared_ptr<WeightsFile>, std::string> WeightsFile::open(const 
   if (!regular || info.st_size < 8) return failed(regular ? "is too short for a safetensors file" : "is not a file");
   file->path_ = path;
   file->map_bytes_ = static_cast<size_t>(info.st_size);
-  if (const std::string wrong = file->read_whole(); !wrong.empty()) return failed(wrong);
+  if (const std::string wrong = file->read_header(); !wrong.empty()) return failed(wrong);
   return parse(file, file->map_);
 } catch (const std::bad_alloc&) {
   return tl::make_unexpected(fmt::format("{}: not enough memory to read it", path));
@@ -285,6 +298,7 @@ tl::expected<std::shared_ptr<WeightsFile>, std::string> WeightsFile::parse(std::
   if (!nlohmann::json::sax_parse(bytes + 8, bytes + 8 + header, &reader)) return failed(reader.error.empty() ? "the header is not valid JSON" : reader.error);
   const uint64_t start = 8 + header, data_bytes = file->map_bytes_ - start;
   if (const std::string wrong = check(reader.entries, data_bytes); !wrong.empty()) return failed(wrong);
+  if (const std::string wrong = file->read_data(start); !wrong.empty()) return failed(wrong);
   const char* data = bytes + start;
   file->metadata_ = std::move(reader.metadata);
   file->tensors_.reserve(reader.entries.size());

@@ -58,7 +58,9 @@ class WeightsFile final : public Backing {
   WeightsFile() = default;
   std::optional<Stamp> stamp_now() const;
   static tl::expected<std::shared_ptr<WeightsFile>, std::string> parse(std::shared_ptr<WeightsFile> file, const char* bytes);
-  std::string read_whole();   // "" or what is wrong
+  std::string read_header();   // "" or what is wrong, as all three
+  std::string read_data(size_t start);
+  std::string read_part(size_t begin, size_t end);
   bool read_range(size_t begin, size_t end);
   std::string path_;
   int file_ = -1;

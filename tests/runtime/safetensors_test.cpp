@@ -69,7 +69,7 @@ TEST_CASE("safetensors: data that another writer left unaligned is read all the 
   const TempFolder folder;
   const float value[2] = {1.5f, -2};
   for (int blanks = 0; blanks < 5; ++blanks) {
-    const std::string header = "{" + entry("w", "F32", "2", "0", "8") + "}" + std::string(blanks, ' ');
+    const std::string header = fmt::format("{{{}}}", entry("w", "F32", "2", "0", "8")) + std::string(blanks, ' ');
     write(folder / "u", file_of(header, std::string(reinterpret_cast<const char*>(value), 8)));
     const auto file = WeightsFile::open(folder / "u");
     REQUIRE(file);
@@ -269,4 +269,16 @@ TEST_CASE("safetensors: a file's bytes in memory are read as the file is") {
   const auto cut = WeightsFile::of_memory({bytes, text.size() - 1}, "the weights inside toy");
   REQUIRE_FALSE(cut);
   CHECK(cut.error().starts_with("the weights inside toy: "));
+}
+
+TEST_CASE("safetensors: a file without end is refused by its header, not read") {
+  const TempFolder folder;
+  for (const std::string& begin : {std::string(), file_of(fmt::format("{{{}}}", entry("w", "F32", "2", "0", "8")), "")}) {
+    write(folder / "x", begin);
+    std::filesystem::resize_file(folder / "x", uint64_t{1} << 42);
+    const auto file = WeightsFile::open(folder / "x");
+    REQUIRE_FALSE(file);
+    INFO(file.error());
+    CHECK(file.error().find("memory") == std::string::npos);
+  }
 }
