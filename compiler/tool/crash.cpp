@@ -3,6 +3,7 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <csignal>
 #include <cstring>
 
 #include "compiler/base/temporary.h"
@@ -51,6 +52,7 @@ void handle_signals() {
   action.sa_handler = crash;
   action.sa_flags = SA_ONSTACK | static_cast<int>(SA_RESETHAND);
   for (const int signal : {SIGABRT, SIGSEGV, SIGBUS, SIGFPE, SIGILL}) sigaction(signal, &action, nullptr);
+  std::signal(SIGXFSZ, SIG_IGN);  // a file that may not grow any more fails a write, as a full disk does
   action.sa_handler = interrupted;
   for (const int signal : {SIGINT, SIGTERM, SIGHUP})
     if (struct sigaction before{}; sigaction(signal, nullptr, &before) == 0 && before.sa_handler != SIG_IGN)  // nohup's stay

@@ -1,4 +1,5 @@
 #include <cerrno>
+#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -71,6 +72,7 @@ void add_train(CLI::App& app, TrainOptions& o) {
 }
 
 int run(int argc, char** argv, const ModelInfo& info, CreateFn create) {
+  std::signal(SIGXFSZ, SIG_IGN);  // a file that may not grow any more fails a write, as a full disk does
   CLI::App app(fmt::format("{}: {}", info.name, *info.doc ? info.doc : fmt::format("the net {}, compiled by netc", info.net)), info.name);
   app.set_version_flag("--version", fmt::format("{} ({}, netc {})", info.name, info.source_hash, info.compiler_version));
   app.require_subcommand(1);

@@ -21,7 +21,7 @@ InterruptGuard::InterruptGuard() {
   g_interrupts = 0;
   for (size_t i = 0; i < std::size(kSignals); ++i) {
     struct sigaction action = {};
-    action.sa_handler = kSignals[i] == SIGXFSZ ? SIG_IGN : on_interrupt;
+    action.sa_handler = on_interrupt;
     sigemptyset(&action.sa_mask);
     action.sa_flags = SA_RESTART;
     sigaction(kSignals[i], nullptr, &before_[i]);

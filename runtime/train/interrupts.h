@@ -4,7 +4,7 @@
 
 namespace netc::rt {
 
-/// While it lives the first SIGINT, SIGTERM or SIGHUP is counted and a second one ends the process at once; files that may not grow are errors, no signal.
+/// While it lives the first SIGINT, SIGTERM or SIGHUP is counted and a second one ends the process at once.
 /// A SIGHUP that was ignored (nohup) stays so. One at a time.
 class InterruptGuard {
  public:
@@ -16,8 +16,8 @@ class InterruptGuard {
   bool interrupted() const;
 
  private:
-  static constexpr int kSignals[] = {SIGINT, SIGTERM, SIGHUP, SIGXFSZ};
-  struct sigaction before_[4] = {};
+  static constexpr int kSignals[] = {SIGINT, SIGTERM, SIGHUP};
+  struct sigaction before_[3] = {};
 };
 
 }  // namespace netc::rt
