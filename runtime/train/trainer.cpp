@@ -73,7 +73,7 @@ class Run {
     args_.lr = o_.lr.value_or(args_.lr);
     args_.seed = o_.seed.value_or(args_.seed);
     args_.threads = o_.threads;
-    if (const std::string why = args_.batch == 1 ? statistics_of_one(info_) : ""; !why.empty()) fmt::print(stderr, "{}: warning: {}\n", info_.name, why);
+    if (const std::string why = args_.batch == 1 ? statistics_of_one(info_) : ""; !why.empty()) warn(why);
     if (args_.data.empty()) return failed("no data to train on; name it: --data FOLDER, --data mnist:DIR or --data synthetic:digits");
     return true;
   }
@@ -137,14 +137,16 @@ class Run {
     const std::string last = o_.resume.empty() ? "" : folder_->file("last.safetensors");
     const std::string& from = !last.empty() && std::filesystem::exists(last) ? last : args_.weights;
     const auto file = from.empty() ? tl::make_unexpected(from) : WeightsFile::open(from);
-    auto source = open_source(args_.data, split, info_);
+    auto source = file ? tl::make_unexpected(from) : open_source(args_.data, split, info_);
     if (file) {
+      if (from == args_.weights) start_ = *file;
       const auto classes = classes_of(info_, **file);
       const std::optional<TableColumns> columns = columns_of(**file);
       const std::vector<std::string> none;
       const NamedInfo before(info_, classes ? *classes : none, columns ? &*columns : nullptr);
-      auto same = open_source(args_.data, split, before.info());
-      if (same || !source || !o_.resume.empty()) source = std::move(same);
+      source = open_source(args_.data, split, before.info());
+      if (!source && o_.resume.empty())
+        if (auto anew = open_source(args_.data, split, info_)) source = std::move(anew);
       if (source && classes && !classes->empty() && source->get()->classes() != *classes)
         notes_.push_back(fmt::format("{} is of other classes: [{}]", from, fmt::join(*classes, ", ")));
       else if (!classes) notes_.push_back(classes.error());
@@ -171,9 +173,13 @@ class Run {
       }
       initialise(*model_, args_.seed);
       if (!args_.weights.empty()) {
-        auto file = WeightsFile::open(args_.weights);
-        if (!file) return failed(file.error());
-        if (auto loaded = load_weights(*model_, **file, false); !loaded) return failed(loaded.error());
+        if (!start_) {
+          auto file = WeightsFile::open(args_.weights);
+          if (!file) return failed(file.error());
+          start_ = std::move(*file);
+        }
+        if (auto loaded = load_weights(*model_, *start_, false); !loaded) return failed(loaded.error());
+        start_.reset();
       } else {
         auto loaded = load_initial_weights(*model_);
         if (!loaded) return failed(loaded.error());
@@ -433,6 +439,7 @@ class Run {
   TrainState state_;
   std::vector<std::string> started_from_;    // the files of info_.initial_weights
   std::vector<std::string> notes_;
+  std::shared_ptr<WeightsFile> start_;       // args_.weights, once it is open, until the model has them
   size_t reported_ = 0;
 };
 
