@@ -1,6 +1,7 @@
 #include "compiler/emit/process.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <spawn.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -41,9 +42,15 @@ bool run_process(const std::vector<std::string>& args, std::string& error) {
   argv.push_back(nullptr);
   posix_spawnattr_t how;  // a group of its own: the compilers that a compiler starts end with it
   posix_spawnattr_init(&how);
-  posix_spawnattr_setflags(&how, POSIX_SPAWN_SETPGROUP);
-  pid_t pid = 0;
-  const int failed = posix_spawnp(&pid, argv[0], &actions, &how, argv.data(), environ);
+  posix_spawnattr_setflags(&how, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK);
+  sigset_t none;
+  sigemptyset(&none), posix_spawnattr_setsigmask(&how, &none);
+  int failed = 0;
+  const Child child([&] {
+    pid_t pid = 0;
+    failed = posix_spawnp(&pid, argv[0], &actions, &how, argv.data(), environ);
+    return failed ? 0 : pid;
+  });
   posix_spawn_file_actions_destroy(&actions);
   posix_spawnattr_destroy(&how);
   close(out[1]);
@@ -52,7 +59,6 @@ bool run_process(const std::vector<std::string>& args, std::string& error) {
     error = fmt::format("cannot run {}: {}", args[0], std::strerror(failed));
     return false;
   }
-  const Child child(pid);
   std::string said;
   char buffer[4096];
   for (ssize_t n; (n = read(out[0], buffer, sizeof buffer)) != 0;) {
@@ -61,7 +67,7 @@ bool run_process(const std::vector<std::string>& args, std::string& error) {
   }
   close(out[0]);
   int status = 0;
-  while (waitpid(pid, &status, 0) < 0 && errno == EINTR) {}
+  while (waitpid(child.pid(), &status, 0) < 0 && errno == EINTR) {}
   if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return true;
   if (WIFSIGNALED(status)) error = fmt::format("{} was killed by signal {} ({})", name, WTERMSIG(status), strsignal(WTERMSIG(status)));
   else error = fmt::format("{} failed (exit code {})", name, WEXITSTATUS(status));
@@ -86,7 +92,7 @@ std::vector<std::string> split_words(const std::string& s) {
   return {std::istream_iterator<std::string>(in), {}};
 }
 
-TempFolder::TempFolder() : folder_(make_temporary_folder()) {}
+TempFolder::TempFolder() : folder_(Temporary::Folder()) {}
 
 bool TempFolder::ok(std::string& error) const {
   if (folder_.path().empty()) error = "cannot make a folder for temporary files; set TMPDIR to a writable one";

@@ -93,7 +93,7 @@ bool lower_all(const schedule::Plan& p, const schedule::Machine& m, const Option
   Halide::set_compiler_stack_size(0);
   static Reporter reporter;
   Halide::set_custom_compile_time_error_reporter(&reporter);
-  const Temporary temp(todo.empty() ? "" : make_temporary_folder());
+  const Temporary temp = todo.empty() ? Temporary("") : Temporary(Temporary::Folder());
   if (!todo.empty() && temp.path().empty()) { error = "cannot make a folder for temporary files; set TMPDIR to a writable one"; return false; }
 
   std::atomic<int> next{0};

@@ -49,6 +49,7 @@ void handle_signals() {
   own.ss_sp = stack, own.ss_size = sizeof stack;
   sigaltstack(&own, nullptr);
   struct sigaction action{};
+  sigfillset(&action.sa_mask);
   action.sa_handler = crash;
   action.sa_flags = SA_ONSTACK | static_cast<int>(SA_RESETHAND);
   for (const int signal : {SIGABRT, SIGSEGV, SIGBUS, SIGFPE, SIGILL}) sigaction(signal, &action, nullptr);

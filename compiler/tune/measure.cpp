@@ -40,9 +40,9 @@ struct Message {
 };
 
 /// The child: never returns.
-class Child {
+class Measuring {
  public:
-  Child(const std::vector<Way>& ways, const How& how, int pipe) : ways_(ways), how_(how), pipe_(pipe) {}
+  Measuring(const std::vector<Way>& ways, const How& how, int pipe) : ways_(ways), how_(how), pipe_(pipe) {}
 
   [[noreturn]] void run(const std::string& library, const std::vector<int>& running, size_t scratch) {
     void* loaded = dlopen(library.c_str(), RTLD_NOW);
@@ -190,12 +190,16 @@ bool measure(const std::vector<Way>& ways, const How& how, const emit::Toolchain
   while (!running.empty()) {
     int pipes[2];
     if (pipe2(pipes, O_CLOEXEC) != 0) return error = fmt::format("cannot measure kernels: {}", std::strerror(errno)), false;
-    const pid_t child = fork();
-    if (child < 0) return close(pipes[0]), close(pipes[1]), error = fmt::format("cannot measure kernels: {}", std::strerror(errno)), false;
-    if (child == 0) {
+    const Child child([&] {
+      const pid_t pid = fork();
+      if (pid < 0) return pid;
+      setpgid(pid, 0);  // by whoever comes first
+      if (pid > 0) return pid;
+      default_signals();
       close(pipes[0]);
-      Child(ways, how, pipes[1]).run(library, running, scratch);
-    }
+      Measuring(ways, how, pipes[1]).run(library, running, scratch);
+    });
+    if (child.pid() < 0) return close(pipes[0]), close(pipes[1]), error = fmt::format("cannot measure kernels: {}", std::strerror(errno)), false;
     close(pipes[1]);
     std::map<std::pair<int, int>, double> times;  // by way and batch
     std::set<int> wrong;
@@ -212,7 +216,7 @@ bool measure(const std::vector<Way>& ways, const How& how, const emit::Toolchain
     }
     close(pipes[0]);
     int status = 0;
-    while (waitpid(child, &status, 0) < 0 && errno == EINTR) {}
+    while (waitpid(child.pid(), &status, 0) < 0 && errno == EINTR) {}
     if (WIFEXITED(status) && WEXITSTATUS(status) == 0) {
       for (int way : running) {
         Measured& r = measured[static_cast<size_t>(way)];

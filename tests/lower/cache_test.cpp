@@ -38,7 +38,7 @@ lower::Object object(const std::string& bytes) {
 }  // namespace
 
 TEST_CASE("odd entries of the kernel cache are misses") {
-  const Temporary folder(make_temporary_folder());
+  const Temporary folder{Temporary::Folder()};
   REQUIRE(!folder.path().empty());
   const std::string path = folder.path() + "/kernels/00/" + kKey, other = folder.path() + "/kernels/00/" + kOther, good = folder.path() + "/good";
   store_cached(folder.path(), kKey, object("an object file"));
