@@ -25,6 +25,7 @@ struct VarInfo {
   int64_t dims[8];
   Init init;
   double l1, l2;
+  double momentum = 0;              // a running average: the share of its value that a training step keeps; 0: it is none, or frozen
   size_t elements() const { size_t e = 1; for (int i = 0; i < rank; ++i) e *= static_cast<size_t>(dims[i]); return e; }
 };
 
@@ -39,6 +40,7 @@ struct PortInfo {
   int rank;
   int64_t dims[8];
   int64_t below = 0;                  // integers that the net takes as numbers of rows, 0 to below - 1; 0: any
+  bool stretched = true;              // a place in an image stays at its share of height and width; false: images are cut, or bars are put beside them
   bool sized() const { for (int i = 0; i < rank; ++i) if (dims[i] < 0) return false; return true; }
   size_t elements() const { size_t e = 1; for (int i = 0; i < rank; ++i) e *= dims[i] < 0 ? 0 : static_cast<size_t>(dims[i]); return e; }
   size_t bytes() const { return elements() * size_of(dtype); }   // of one sample; 0 unless sized()

@@ -16,8 +16,9 @@ std::string dims_text(const ir::Type& t) {
   return "{" + s + "}";
 }
 
-std::string port(const std::string& name, const ir::Type& t, int64_t below = 0) {
-  return fmt::format("{{{}, {}, {}, {}{}}}", quoted(name), dtype_literal(t.dtype), t.rank(), dims_text(t), below > 0 ? fmt::format(", {}", below) : "");
+std::string port(const std::string& name, const ir::Type& t, int64_t below = 0, bool stretched = true) {
+  const std::string more = !stretched ? fmt::format(", {}, false", below) : below > 0 ? fmt::format(", {}", below) : "";
+  return fmt::format("{{{}, {}, {}, {}{}}}", quoted(name), dtype_literal(t.dtype), t.rank(), dims_text(t), more);
 }
 
 /// What integers of `v` must stay below where they choose rows of weights, so that all these have the row; 0: they do nothing of the kind.
@@ -38,6 +39,17 @@ int64_t below_of(const ir::Graph& g, const std::string& input) {
   return 0;
 }
 
+/// Whether what fits an input's images to the net keeps all of them, and nothing else: `mode` of such an operator says how, without one it stretches.
+bool stretched(const ir::Graph& g, const std::string& input) {
+  for (const ir::Node& n : g.nodes) {
+    if (!n.attrs.has("mode") || (n.attrs.s("mode") != "letterbox" && n.attrs.s("mode") != "crop")) continue;
+    ir::ValueId v = n.inputs[0];
+    while (g.values[v].def != ir::kNone) v = g.nodes[g.values[v].def].inputs[0];
+    if (g.variables[g.values[v].variable].name == input) return false;
+  }
+  return true;
+}
+
 /// `constexpr TYPE NAME[] = {...}`, or an empty span's initialiser: C++ has no arrays of nothing.
 class Table {
  public:
@@ -50,11 +62,29 @@ class Table {
   std::string type_, name_, rows_;
 };
 
-std::string variable_row(const VariableRow& r) {
+/// The share of a running average's value that a training step keeps, over all places where it is renewed; 0 of all else.
+double momentum_of(const ir::Graph& g, const ir::Variable& v) {
+  for (const ir::Update& u : g.updates) {
+    const ir::Variable& renewed = g.variables[static_cast<size_t>(u.variable)];
+    if (renewed.name != v.name || v.role != ir::Role::state) continue;
+    double kept = 1;
+    ir::ValueId at = u.value;
+    while (at != renewed.value && g.values[at].def != ir::kNone) {
+      const ir::Node& n = g.nodes[g.values[at].def];
+      if (!n.attrs.has("momentum")) return 0;
+      kept *= n.attrs.f("momentum"), at = n.inputs[0];
+    }
+    return kept;
+  }
+  return 0;
+}
+
+std::string variable_row(const VariableRow& r, const ir::Graph& g) {
   const ir::Variable& v = *r.variable;
   const char* role = v.role == ir::Role::slot ? "slot" : v.role == ir::Role::state ? "state" : "weight";
-  return fmt::format("{{{}, rt::VarRole::{}, {}, {}, {}, {{{}, {}, {}, {}, {}}}, {}, {}}}", quoted(v.name), role, v.trainable, r.type.rank(), dims_text(r.type),
-                     quoted(v.init.kind), literal(v.init.a), literal(v.init.b), v.init.fan_in, v.init.fan_out, literal(v.l1), literal(v.l2));
+  const double momentum = momentum_of(g, v);
+  return fmt::format("{{{}, rt::VarRole::{}, {}, {}, {}, {{{}, {}, {}, {}, {}}}, {}, {}{}}}", quoted(v.name), role, v.trainable, r.type.rank(), dims_text(r.type),
+                     quoted(v.init.kind), literal(v.init.a), literal(v.init.b), v.init.fan_in, v.init.fan_out, literal(v.l1), literal(v.l2), momentum > 0 ? ", " + literal(momentum) : "");
 }
 
 /// The program is run from anywhere: the path is absolute.
@@ -110,12 +140,12 @@ std::string info_tables(const Unit& u) {
       hypers("rt::KeyValue", "kHyperparameters"), classes("const char*", "kClasses"), metrics("const char*", "kMetrics"),
       callbacks("rt::CallbackInfo", "kCallbacks"), augment("rt::AugmentInfo", "kAugment"), initial("rt::InitialWeights", "kInitialWeights");
   const bool trains = u.train != nullptr;
-  for (const Port& p : inputs_of(u)) inputs.row(port(p.name, p.type, below_of(m.graph, p.name))), ingested.row(port(p.name, p.stored));
+  for (const Port& p : inputs_of(u)) inputs.row(port(p.name, p.type, below_of(m.graph, p.name), stretched(m.graph, p.name))), ingested.row(port(p.name, p.stored));
   for (const Port& p : outputs_of(u)) outputs.row(port(p.name, p.type));
   for (const Port& p : labels_of(u)) labels.row(port(p.name, p.type));
   if (trains)
     for (const sema::LossTerm& t : m.train.losses) losses.row(loss_row(u, t));
-  for (const VariableRow& r : variables.rows) vars.row(variable_row(r));
+  for (const VariableRow& r : variables.rows) vars.row(variable_row(r, m.graph));
   for (const sema::InitialWeights& w : m.initial_weights) initial.row(initial_row(w));
   for (const LayerRow& l : layers_of(m)) {
     layers.row(fmt::format("{{{}, {}, {}, {}, {}, {}}}", quoted(l.name), quoted(l.text), quoted(l.output_shape), l.trainable + l.fixed, l.macs, l.line));

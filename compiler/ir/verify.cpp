@@ -26,6 +26,7 @@ class Verifier {
   template <class... Args>
   void error(fmt::format_string<Args...> text, Args&&... args) { errors_.push_back(fmt::format(text, std::forward<Args>(args)...)); }
   bool is_value(ValueId v) const { return v >= 0 && v < static_cast<ValueId>(g_.values.size()); }
+  bool is_gone(ValueId v) const { return g_.values[v].def == kNone && g_.values[v].variable == kNone; }
   bool is_layer(int32_t l) const { return l >= 0 && l < static_cast<int32_t>(g_.layers.size()); }
 
   /// Every value is the result of the node it names, or the variable it names; names are unique.
@@ -35,6 +36,7 @@ class Verifier {
       const Value& v = g_.values[id];
       if (!names.insert(v.name).second) error("%{}: the name {} is taken", id, quoted(v.name));
       if (v.def == kNone) {
+        if (v.variable == kNone) continue;  // its node is gone; nobody may read it
         const bool known = v.variable >= 0 && v.variable < static_cast<int32_t>(g_.variables.size());
         if (!known || g_.variables[v.variable].value != id) error("%{} belongs to no variable and no node", id);
         continue;
@@ -91,6 +93,8 @@ class Verifier {
       if (!is_value(v)) {
         error("{} reads %{}, which is not there", me, v);
         ok = false;
+      } else if (is_gone(v)) {
+        error("{} reads %{}, which belongs to no variable and no node", me, v);
       } else if (g_.values[v].def >= id) {
         error("{} reads %{} before it is defined", me, v);
       }
@@ -125,6 +129,7 @@ class Verifier {
     std::set<std::string> names;
     for (const Output& o : g_.outputs) {
       if (!is_value(o.value)) error("output {} is %{}, which is not there", quoted(o.name), o.value);
+      else if (is_gone(o.value)) error("output {} is %{}, which belongs to no variable and no node", quoted(o.name), o.value);
       if (!names.insert(o.name).second) error("output {} is there twice", quoted(o.name));
     }
     std::set<int32_t> updated;
@@ -134,6 +139,7 @@ class Verifier {
         continue;
       }
       const Variable& v = g_.variables[u.variable];
+      if (is_gone(u.value)) error("the update of {} is %{}, which belongs to no variable and no node", quoted(v.name), u.value);
       if (!updated.insert(u.variable).second) error("variable {} is updated twice", quoted(v.name));
       if (is_value(v.value) && g_.type(v.value) != g_.type(u.value)) {
         error("variable {} is {}, but its update is {}", quoted(v.name), to_string(g_.type(v.value)), to_string(g_.type(u.value)));

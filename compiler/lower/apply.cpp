@@ -128,7 +128,8 @@ void Applier::map() {
     st.split(n(), no, ni, num("task_samples"), TailStrategy::GuardWithIf).parallel(no);
     level = ni;
   } else {
-    level = tasks(st, rows, tail);
+    // Conditions on coordinates make Halide cut loops in parts whose sums LLVM may round otherwise: no two tasks compute the same row.
+    level = tasks(st, rows, b.anchor.padded.empty() ? TailStrategy::GuardWithIf : tail);
   }
   if (b.has_anchor) stage_padding(b.out, level);
 }
@@ -296,6 +297,7 @@ void Applier::ingest() {
   Stage st(b.out);
   if (out.planar) st.reorder({b.vars[1], b.vars[2], b.vars[0]});
   st.vectorize(b.vars[1], s.vector, TailStrategy::ShiftInwards);
+  if (b.params[0].dimensions() >= 3) st.specialize(b.params[0].dim(1).extent() == static_cast<int>(extent(1)) && b.params[0].dim(2).extent() == static_cast<int>(extent(2)));
   for (Func h : b.anchor.helpers) h.compute_root();
 }
 

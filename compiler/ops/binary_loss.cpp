@@ -23,8 +23,9 @@ OpDef binary_target() {
 }
 
 /// 1 - p, kept off 0, where a gamma below 1 has no slope.
-Expr focal_base(const Expr& l) { return exact::at_least(-exact::expm1_of_negative(-l), 1e-7f); }
-double focal_base(double l) { return std::max(-std::expm1(-l), 1e-7); }
+constexpr float kLeastBase = 1e-7f;
+Expr focal_base(const Expr& l) { return exact::at_least(-exact::expm1_of_negative(-l), kLeastBase); }
+double focal_base(double l) { return std::max(-std::expm1(-l), static_cast<double>(kLeastBase)); }
 
 OpDef focal() {
   OpDef d;
@@ -43,18 +44,20 @@ OpDef focal() {
 OpDef focal_grad() {
   OpDef d;
   d.name = "focal_grad";
-  d.doc = "Gradient of focal: ((1 - e)^gamma + gamma * (1 - e)^(gamma - 1) * e * l) * dy, e = exp(-l). Operands l, dy.";
+  d.doc = "Gradient of focal: ((1 - e)^gamma + gamma * (1 - e)^(gamma - 1) * e * l) * dy, e = exp(-l); without the second term where 1 - e is kept off 0. Operands l, dy.";
   d.inputs = 2;
   d.no_gradient = kNoSecond;
   d.shape = same_type(1);
   d.cost = per_element(56);
   d.scalar = [](const LowerContext& ctx, const Exprs& in, const Exprs&) {
     const Expr base = focal_base(in[0]), gamma = lit(ctx.node.attrs.f("gamma"));
-    return Exprs{(exact::pow(base, gamma) + gamma * exact::pow(base, gamma - 1.0f) * exact::exp_of_negative(-in[0]) * in[0]) * in[1]};
+    const Expr of_base = gamma * exact::pow(base, gamma - 1.0f) * exact::exp_of_negative(-in[0]) * in[0];
+    return Exprs{(exact::pow(base, gamma) + select(base > kLeastBase, of_base, 0.0f)) * in[1]};
   };
   d.reference = pointwise([](const Node& n, const Graph&, const std::vector<double>& v, int64_t) {
     const double base = focal_base(v[0]), gamma = n.attrs.f("gamma");
-    return std::vector<double>{(std::pow(base, gamma) + gamma * std::pow(base, gamma - 1) * std::exp(-v[0]) * v[0]) * v[1]};
+    const double of_base = base > static_cast<double>(kLeastBase) ? gamma * std::pow(base, gamma - 1) * std::exp(-v[0]) * v[0] : 0;
+    return std::vector<double>{(std::pow(base, gamma) + of_base) * v[1]};
   });
   return d;
 }

@@ -61,15 +61,14 @@ Weights weights_of(const char* name, const std::string& mode, bool antialias, co
   return w;
 }
 
-}  // namespace
-
-OpDef fit() {
+OpDef fit(const char* name, Kind kind, const char* where) {
   OpDef d;
-  d.name = "fit";
-  d.doc = "An image of any height and width as `height` x `width`, in f32: stretched, whole with `colour` beside it (letterbox), or its middle (crop); reduced with "
-          "antialiasing or by interpolation between neighbours. Works per sample, as resize does.";
-  d.kind = Kind::ingest;
-  d.no_gradient = "it runs in the data loader, before anything trained";
+  d.name = name;
+  d.doc = fmt::format("An image as one of `height` x `width`, in f32: stretched, whole with `colour` beside it (letterbox), or its middle (crop); reduced with "
+                      "antialiasing or by interpolation between neighbours. {}", where);
+  d.kind = kind;
+  d.overlapping = [](const Attrs&) { return true; };
+  d.no_gradient = "only the net's inputs are fitted, before anything trained";
   d.cost = per_element(24);
   d.shape = [](Types in, const Attrs& a, std::vector<Type>& out, std::string& error) {
     if (in[0].rank() != 3 || (in[0].dtype != DType::u8 && in[0].dtype != DType::f32) || in[0].dims[2] < 1) {
@@ -101,7 +100,7 @@ OpDef fit() {
     const std::vector<int64_t>& colours = a.ints("colour");
     Expr colour = lit(static_cast<double>(colours.back()));
     for (size_t k = colours.size() - 1; k-- > 0;) colour = select(c == static_cast<int>(k), lit(static_cast<double>(colours[k])), colour);
-    out(at) = select(across.shown(x) && down.shown(y), whole(at), colour);
+    out(at) = select(in_w == w && in_h == h, cast<float>(ctx.in[0](at)), across.shown(x) && down.shown(y), whole(at), colour);
     return Lowered{{out}, out, {}, {}, {across.weight, across.total, down.weight, down.total, narrow, whole}};
   };
   d.reference = [](const Node& n, const Graph& g, const Tensors& in, int64_t batch) {
@@ -138,5 +137,10 @@ OpDef fit() {
   };
   return d;
 }
+
+}  // namespace
+
+OpDef fit() { return fit("fit", Kind::ingest, "Of any height and width: works per sample, as resize does."); }
+OpDef fit_fixed() { return fit("fit_fixed", Kind::window, "Of a known size, as a part of the net: others may read the image as it is."); }
 
 }  // namespace netc::ops

@@ -5,5 +5,6 @@
 namespace netc::ops {
 
 OpDef fit();
+OpDef fit_fixed();
 
 }  // namespace netc::ops

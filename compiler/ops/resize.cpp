@@ -49,7 +49,7 @@ OpDef resize() {
     };
     auto mix = [](const Expr& a, const Expr& b, const Expr& share) { return a + (b - a) * share; };
     Func out("resize");
-    out(at) = mix(mix(pixel(tx.low, ty.low), pixel(tx.high, ty.low), tx.share), mix(pixel(tx.low, ty.high), pixel(tx.high, ty.high), tx.share), ty.share);
+    out(at) = select(in_w == w && in_h == h, cast<float>(ctx.in[0](at)), mix(mix(pixel(tx.low, ty.low), pixel(tx.high, ty.low), tx.share), mix(pixel(tx.low, ty.high), pixel(tx.high, ty.high), tx.share), ty.share));
     return Lowered{{out}, out, {}, {}, {}};
   };
   d.reference = [](const Node& n, const Graph& g, const Tensors& in, int64_t batch) {
@@ -222,12 +222,13 @@ LayerDef resize_layer() {
     if (t.rank() != 3 || t.dims[2] == kAnyExtent || (t.dtype != DType::u8 && t.dtype != DType::f32)) {
       return b.error(fmt::format("Resize needs an image (height, width, channels) of u8 or f32, but its input is {}", shape_for_user(t)));
     }
-    if (b.s("fit") != "stretch" || b.b("antialias")) {
+    const bool as_it_is = t.dims[0] == b.i("height") && t.dims[1] == b.i("width");
+    if (!as_it_is && (b.s("fit") != "stretch" || b.b("antialias"))) {
       const std::vector<int64_t> colour = b.ints("colour");
       if (colour.size() != 1 && colour.size() != static_cast<size_t>(t.dims[2])) {
         return b.error(fmt::format("Resize's colour has {} numbers, but its input {} channels", colour.size(), t.dims[2]), "give one number, or one for each channel");
       }
-      return ingested(b, "Resize", "fit", {{"height", b.i("height")}, {"width", b.i("width")}, {"mode", b.s("fit")}, {"antialias", b.b("antialias")}, {"colour", colour}});
+      return ingested(b, "Resize", t.has_any_extent() ? "fit" : "fit_fixed", {{"height", b.i("height")}, {"width", b.i("width")}, {"mode", b.s("fit")}, {"antialias", b.b("antialias")}, {"colour", colour}});
     }
     if (t.has_any_extent()) return ingested(b, "Resize", "resize", {{"height", b.i("height")}, {"width", b.i("width")}});
     return interpolated(b, "Resize", b.i("height"), b.i("width"));
@@ -258,7 +259,7 @@ LayerDef upsample_layer() {
 }  // namespace
 
 void add_resize(Registry& r) {
-  static const OpDef ops[] = {resize(), fit(), interpolate(), interpolate_grad()};
+  static const OpDef ops[] = {resize(), fit(), fit_fixed(), interpolate(), interpolate_grad()};
   static const LayerDef layers[] = {resize_layer(), upsample_layer()};
   for (const OpDef& op : ops) r.ops.ops.push_back(&op);
   for (const LayerDef& l : layers) r.layers.push_back(&l);

@@ -10,6 +10,10 @@ using ir::Node;
 using ir::Type;
 using ir::ValueId;
 
+namespace {
+constexpr int64_t kMostPixels = 16;  // of a window, which are in registers together: loops over them are unrolled
+}
+
 std::optional<Pooling> pooling_of(const Graph& g, const Node& n) {
   if (n.op->kind != Kind::window || n.inputs.size() != 1 || n.results.size() != 1 || !n.op->windows || n.op->overlaps(n.attrs)) return std::nullopt;
   const Type &in = g.type(n.inputs[0]), &out = g.type(n.results[0]);
@@ -19,6 +23,7 @@ std::optional<Pooling> pooling_of(const Graph& g, const Node& n) {
     if (w.dim > 1 || w.before != 0 || w.extent != w.stride || in.dims[w.dim] / w.stride != out.dims[w.dim]) return std::nullopt;
     steps[w.dim] = w.stride;
   }
+  if (steps[0] * steps[1] > kMostPixels) return std::nullopt;
   return Pooling{steps[0], steps[1]};
 }
 

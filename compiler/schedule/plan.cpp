@@ -136,11 +136,12 @@ class Planner {
   void place_beside(std::vector<Ingest>& ingests) {
     const auto order = [&](const Ingest& i) { return content_of(plan_, plan_.kernels[i.kernel]); };
     std::stable_sort(ingests.begin(), ingests.end(), [&](const Ingest& a, const Ingest& b) { return order(a) < order(b); });
-    int64_t elements = 0;
+    const auto whole = [](int64_t bytes) { return (bytes + 3) / 4 * 4; };  // elements of all types have a place there
+    int64_t bytes = 0;
     std::map<ValueId, int64_t> at;
-    for (const Ingest& i : ingests) at[plan_.buffers[i.buffer].value] = elements, elements += plan_.buffers[i.buffer].type.elements();
+    for (const Ingest& i : ingests) at[plan_.buffers[i.buffer].value] = bytes, bytes += whole(plan_.buffers[i.buffer].type.bytes());
     for (Buffer& b : plan_.buffers)  // and views of it
-      if (const auto it = at.find(groups_.root[b.value]); it != at.end()) b.sample_at = it->second, b.sample_stride = elements;
+      if (const auto it = at.find(groups_.root[b.value]); it != at.end()) b.sample_at = it->second / size_of(b.type.dtype), b.sample_stride = bytes / size_of(b.type.dtype);
   }
 
   // Few channels leave most lanes of a vector empty: such images are stored as planes. Not where a user or a view sees the bytes.

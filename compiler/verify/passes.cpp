@@ -69,7 +69,8 @@ void measure_gradients(const Graph& written, const passes::Program& program, Con
   const double room = kWork / (4 * work) / std::max<double>(1, static_cast<double>(program.gradients.size()));  // elements of each weight
   const int elements = static_cast<int>(std::clamp(room, 1.0, static_cast<double>(kElements))), every = static_cast<int>(std::clamp(1 / room, 1.0, 1e6));
   int count = 0;
-  const double at_first = std::abs(values[static_cast<size_t>(value_of(program.training, "loss"))].data[0]);
+  // A loss is often 1 less something, as a cosine's: what differences of it lose is of that size, however small it is.
+  const double at_first = std::max(1.0, std::abs(values[static_cast<size_t>(value_of(program.training, "loss"))].data[0]));
   double most = 0;  // of all gradients: what is 0 but for rounding is none of its own
   for (const auto& [variable, gradient] : program.gradients)
     for (double v : values[static_cast<size_t>(gradient)].data) most = std::max(most, std::abs(v));

@@ -149,6 +149,8 @@ class Instance final : public Run {
   bool step(std::string& error) override {
     started_.clear();
     fill_with_nan(arena_.at(), arena_.bytes);
+    for (size_t k = 0; k < p_.kernels.size(); ++k)  // the data loader is done with a batch before its step begins
+      if (p_.kernels[k].phase == Phase::ingest && !run_ingest(k, error)) return false;
     for (size_t i = 0; i < order_.size();) {
       const int k = order_[i];
       const bool in_slices = slice() > 0 && p_.kernels[k].phase == Phase::forward;
@@ -255,7 +257,7 @@ class Instance final : public Run {
 
   // Blocks begin their life with NaN, and have a guard behind them as long as they live.
   bool run_group(size_t begin, size_t end, std::string& error) {
-    if (p_.kernels[order_[begin]].phase == Phase::ingest) return run_ingest(static_cast<size_t>(order_[begin]), error);
+    if (p_.kernels[order_[begin]].phase == Phase::ingest) return true;
     const int time = static_cast<int>(begin);
     std::vector<size_t> alive;
     for (size_t b = 0; b < p_.blocks.size(); ++b) {

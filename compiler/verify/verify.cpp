@@ -159,9 +159,10 @@ class Verifier {
         const auto [v, buffer] = of;
         RefTensor got = buffer < 0 ? RefTensor() : run->get(buffer);
         if (const auto known = first.find(name); known != first.end()) {
-          if (!same_bits(known->second, got))
-            report_.faults.push_back(layout == Layout::apart ? fmt::format("{}, batch {}: {} differs where blocks share memory", where_, batch, name)
-                                                             : fmt::format("{}, batch {}: {} differs between {} and {} threads", where_, batch, name, o_.threads[0], threads));
+          if (const std::string other = difference(known->second, got); !other.empty()) {
+            const std::string ways = layout == Layout::apart ? "where blocks share memory" : fmt::format("between {} and {} threads", o_.threads[0], threads);
+            report_.faults.push_back(fmt::format("{}, batch {}: {} differs {}: {}", where_, batch, name, ways, other));
+          }
           continue;
         }
         first[name] = got;
@@ -174,11 +175,12 @@ class Verifier {
     return true;
   }
 
-  static bool same_bits(const RefTensor& a, const RefTensor& b) {
-    if (a.data.size() != b.data.size()) return false;
+  /// The first element that is not the same bits; "" where all are.
+  static std::string difference(const RefTensor& a, const RefTensor& b) {
+    if (a.data.size() != b.data.size()) return fmt::format("{} elements and {}", a.data.size(), b.data.size());
     for (size_t i = 0; i < a.data.size(); ++i)
-      if (a.data[i] != b.data[i] && !(a.data[i] != a.data[i] && b.data[i] != b.data[i])) return false;
-    return true;
+      if (a.data[i] != b.data[i] && !(a.data[i] != a.data[i] && b.data[i] != b.data[i])) return fmt::format("element {} is {} and {}", i, a.data[i], b.data[i]);
+    return "";
   }
 
   int buffer_of(ValueId v) const {

@@ -70,7 +70,7 @@ Result check_range(const PortInfo& port, const char* what, const void* values, i
 
 Result ingest_field(const Model& model, size_t index, const Field& field, const std::string& name, void* out) try {
   const PortInfo& port = model.info().inputs[index];
-  if (!field.image()) {
+  if (!field.image() && !field.floats) {
     Result copied = copy(port, "input", field, name, out);
     return copied ? check_range(port, "input", out, port.below, name) : copied;
   }
@@ -78,11 +78,11 @@ Result ingest_field(const Model& model, size_t index, const Field& field, const 
     return tl::make_unexpected(fmt::format("{}{} x {} x {} does not fit the net's input {}, which is {}: {}", prefix(name), field.height, field.width,
                                            field.channels, port.name ? port.name : "", shape_text(port), remedy(port, field)));
   }
-  if (port.dtype == DType::u8) {
+  if (port.dtype == DType::u8 || (port.dtype == DType::f32 && field.floats)) {
     model.ingest(index, field.data.data(), field.height, field.width, field.channels, out);
     return {};
   }
-  if (port.dtype != DType::f32) return tl::make_unexpected("the net's input takes neither u8 nor f32, and images have no other form");
+  if (port.dtype != DType::f32 || field.floats) return tl::make_unexpected("the net's input takes neither u8 nor f32, and images have no other form");
   thread_local std::vector<float> floats;   // 0 to 255, as Keras gives images to a net
   floats.assign(field.data.begin(), field.data.end());
   model.ingest(index, floats.data(), field.height, field.width, field.channels, out);

@@ -52,6 +52,9 @@ Result Masks::open(const std::string& path, Split split, const ModelInfo& info) 
   const auto ports = image_ports("masks:" + root_, info, {.label = false, .mask = true});
   if (!ports) return tl::make_unexpected(ports.error());
   ports_ = *ports;
+  if (ports_.mask >= 0 && !info.inputs[0].stretched) {
+    return tl::make_unexpected(fmt::format("masks:{}: the net cuts its images or puts bars beside them, and masks would no longer lie over them; write Resize(…) without fit", root_));
+  }
   if (ports_.mask >= 0) count_ = classes_at(info, static_cast<size_t>(ports_.mask));
   classes_.assign(info.classes.begin(), info.classes.end());
   std::error_code none;

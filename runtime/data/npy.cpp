@@ -93,19 +93,27 @@ class Reader {
     if (samples_ >= 0 && array->dims[0] != samples_)
       return tl::make_unexpected(fmt::format("{}: has {} samples, the arrays before it {}", name, array->dims[0], samples_));
     samples_ = array->dims[0];
-    return input && take_image(port, *array, out) ? Result{} : take(port, *array, name, out);
+    if (!input || !image(port, *array)) return take(port, *array, name, out);
+    return take_image(*array, name, out);
   }
 
-  /// u1[N, H, W] or u1[N, H, W, C] for an input that takes images: it may resize and convert them.
-  bool take_image(const PortInfo& port, const NpyArray& a, Column& out) const {
+  /// [N, H, W] or [N, H, W, C] for an input that takes images: u1, which it may convert, or f4 of any size for one of f32.
+  static bool image(const PortInfo& port, const NpyArray& a) {
     const size_t rank = a.dims.size();
-    const bool image = a.type == NpyType::u1 && (rank == 3 || rank == 4) && port.rank == 3 && (port.dtype == DType::u8 || port.dtype == DType::f32);
-    if (!image || a.dims[1] < 1 || a.dims[2] < 1 || a.dims[1] > 1 << 16 || a.dims[2] > 1 << 16 || (rank == 4 && (a.dims[3] < 1 || a.dims[3] > 64)))
-      return false;
+    const bool taken = a.type == NpyType::u1 ? port.dtype == DType::u8 || port.dtype == DType::f32 : a.type == NpyType::f4 && port.dtype == DType::f32 && !port.sized();
+    if (!taken || port.rank != 3 || (rank != 3 && rank != 4)) return false;
+    return a.dims[1] >= 1 && a.dims[2] >= 1 && a.dims[1] <= 1 << 16 && a.dims[2] <= 1 << 16 && (rank == 3 || (a.dims[3] >= 1 && a.dims[3] <= 64));
+  }
+
+  static Result take_image(const NpyArray& a, const std::string& name, Column& out) {
+    const size_t rank = a.dims.size(), each = a.elements() / static_cast<size_t>(a.dims[0]);
+    out.floats = a.type == NpyType::f4;
+    for (size_t i = 0; i < a.elements() && out.floats; ++i)
+      if (float v; !put(DType::f32, a, i, reinterpret_cast<uint8_t*>(&v))) return tl::make_unexpected(fmt::format("{}: element {} is not finite", name, i));
     out.height = static_cast<int>(a.dims[1]), out.width = static_cast<int>(a.dims[2]), out.channels = rank == 4 ? static_cast<int>(a.dims[3]) : 1;
-    out.bytes = a.elements() / static_cast<size_t>(a.dims[0]);
-    out.data.assign(a.data, a.data + a.elements());
-    return true;
+    out.bytes = each * (out.floats ? sizeof(float) : 1);
+    out.data.assign(a.data, a.data + out.bytes * static_cast<size_t>(a.dims[0]));
+    return {};
   }
 
   Result take(const PortInfo& port, const NpyArray& a, const std::string& name, Column& out) const {

@@ -15,6 +15,7 @@ struct Column {
   std::vector<uint8_t> data;
   size_t bytes = 0;                                // of one sample
   int height = 0, width = 0, channels = 0;         // of an image; 0: the port's elements
+  bool floats = false;                             // an image's elements: f32, or u8
 };
 
 class Rows final : public Source {
@@ -50,7 +51,7 @@ class Rows final : public Source {
       const Column& c = columns[k];
       fields[k].data.resize(c.bytes);
       if (c.bytes > 0) std::memcpy(fields[k].data.data(), c.data.data() + row * c.bytes, c.bytes);
-      fields[k].height = c.height, fields[k].width = c.width, fields[k].channels = c.channels;
+      fields[k].height = c.height, fields[k].width = c.width, fields[k].channels = c.channels, fields[k].floats = c.floats;
     }
   }
 };

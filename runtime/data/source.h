@@ -15,12 +15,14 @@ namespace netc::rt {
 
 /// What a sample gives to one port of the net.
 struct Field {
-  std::vector<uint8_t> data;                       // an image: height x width x channels u8, row-major; else the port's elements, row-major
+  std::vector<uint8_t> data;                       // an image: height x width x channels of u8 or f32, row-major; else the port's elements, row-major
   int height = 0, width = 0, channels = 0;         // of an image, which is converted and resized as its port wants; 0: no image
-  bool image() const { return height > 0; }
+  bool floats = false;                             // an image of f32, for an f32 port: resized only
+  /// Of u8: what is augmented and shown, too.
+  bool image() const { return height > 0 && !floats; }
   /// The port's elements, `n` of them as T.
   template <class T> T* values(size_t n) {
-    height = width = channels = 0;
+    height = width = channels = 0, floats = false;
     data.resize(n * sizeof(T));
     return reinterpret_cast<T*>(data.data());
   }

@@ -17,13 +17,13 @@
 #include "runtime/data/source.h"
 #include "runtime/train/callbacks.h"
 #include "runtime/train/interrupts.h"
-#include "runtime/train/one_sample.h"
 #include "runtime/train/progress.h"
 #include "runtime/train/report.h"
 #include "runtime/train/run_folder.h"
 #include "runtime/train/run_record.h"
 #include "runtime/train/saver.h"
 #include "runtime/train/state.h"
+#include "runtime/train/statistics.h"
 #include "runtime/train/weights_metadata.h"
 
 namespace netc::rt {
@@ -206,6 +206,8 @@ class Run {
     callbacks_.emplace(info_.callbacks, valid_loader_ != nullptr, OutputMetrics(info_).best_by());
     if (!state_.callbacks.empty() && !callbacks_->restore(state_.callbacks)) return failed(fmt::format("{}: its callbacks are another program's", o_.resume));
     for (const std::string& note : callbacks_->notes()) warn(note);
+    const std::string slow = statistics_too_slow(info_, args_.epochs * static_cast<int64_t>(train_loader_->batches()));
+    if (!slow.empty()) warn(slow);
     if (state_.stopped && args_.epochs > before_.epochs) {   // asked for on purpose
       progress_.closing(fmt::format("early stopping ended the run after epoch {}; --epochs {} asks for more: it goes on, and may stop again", state_.epoch,
                                     args_.epochs));

@@ -154,6 +154,9 @@ TEST_CASE("masks: palettes and greys as indices, resized to the label by the nea
     CHECK(out == std::vector<int32_t>{0, 0, 0, 0, 0, 0, 2, 2, 2, 2, 2, 2});
   }
   CHECK((opened(spec, info, Split::held_in)->size() == 8 && opened(spec, info, Split::held_out)->size() == 2));
+  PortInfo cut = photo("image");
+  cut.stretched = false;
+  CHECK(has(error_of(spec, info_of({cut}, {{"y", DType::f32, 3, {4, 3, 3}}}, {{"mask", DType::i32, 2, {4, 3}}})), "masks would no longer lie over them"));
   const ModelInfo two = info_of({photo("image")}, {{"y", DType::f32, 3, {4, 3, 2}}}, {{"mask", DType::i32, 2, {4, 3}}});
   Sample x;
   CHECK(has(opened(spec, two)->read(0, x).error(), "has a pixel of class 2, but the net tells 2 apart"));

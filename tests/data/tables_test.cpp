@@ -5,6 +5,7 @@
 
 #include <array>
 #include <cstring>
+#include <limits>
 #include <set>
 
 #include "runtime/data/csv_table.h"
@@ -293,6 +294,26 @@ TEST_CASE("npy: arrays by name, from a folder and from archives") {
   CHECK(has(error_of(specs[1], info_of({f32("a", 2), f32("b", 2)}, {f32("y", 3)}, {})), "has no array a; it has image, x, y"));
   CHECK(has(error_of(specs[1], info_of({f32("x", 3)}, {f32("y", 3)}, {})), "a sample is [2], but the net's x is f32[3]"));
   CHECK(has(error_of(specs[1], info_of({{"x", DType::i32, 1, {2}}}, {f32("y", 3)}, {})), "holds float32"));
+}
+
+TEST_CASE("npy: float32 images of any size") {
+  TempFolder t;
+  std::vector<float> x(2 * 4 * 5 * 3);
+  for (size_t i = 0; i < x.size(); ++i) x[i] = static_cast<float>(i) / 2;
+  const ModelInfo floats = info_of({{"image", DType::f32, 3, {-1, -1, 3}}}, {f32("y", 3)}, {}), bytes = info_of({{"image", DType::u8, 3, {-1, -1, 3}}}, {f32("y", 3)}, {});
+  t.write("d/x.npy", npy("<f4", "(2, 4, 5, 3)", raw(x)));
+  const std::string spec = "npy:" + t.path() + "/d";
+  const auto s = opened(spec, floats);
+  Sample sample;
+  REQUIRE(s->read(1, sample));
+  const Field& image = sample.inputs[0];
+  CHECK((image.height == 4 && image.width == 5 && image.channels == 3 && image.floats && !image.image()));
+  CHECK(values<float>(image) == std::vector<float>(x.begin() + 60, x.end()));
+  CHECK(has(error_of(spec, bytes), "a sample is [4, 5, 3], but the net's image is u8[*, *, 3]"));
+  CHECK(has(error_of(spec, info_of({{"image", DType::f32, 3, {8, 8, 3}}}, {f32("y", 3)}, {})), "a sample is [4, 5, 3], but the net's image is f32[8, 8, 3]"));
+  x[7] = std::numeric_limits<float>::infinity();
+  t.write("d/x.npy", npy("<f4", "(2, 4, 5, 3)", raw(x)));
+  CHECK(has(error_of(spec, floats), "element 7 is not finite"));
 }
 
 TEST_CASE("npy: what cannot be is an error") {

@@ -185,7 +185,7 @@ TEST_CASE("the verifier finds each violation") {
       {"shape rule says", [](Graph& g) { g.values[g.nodes[0].results[0]].type.dims = {5}; }},
       {"matmul", [](Graph& g) { std::swap(g.nodes[0].inputs[0], g.nodes[0].inputs[1]); }},
       {"is taken", [](Graph& g) { g.values[0].name = g.values[1].name; }},
-      {"belongs to no variable and no node", [](Graph& g) { g.values.push_back({{}, "orphan"}); }},
+      {"belongs to no variable and no node", [](Graph& g) { g.values.push_back({{}, "orphan"}), g.outputs.push_back({"o", static_cast<ValueId>(g.values.size()) - 1}); }},
       {"has no value of its own", [](Graph& g) { g.variables[0].value = g.variables[1].value; }},
       {"is empty or taken", [](Graph& g) { g.variables[0].name = g.variables[1].name; }},
       {"may not be batched", [](Graph& g) { g.values[g.variables[2].value].type.batched = true; }},

@@ -118,7 +118,7 @@ void training(std::vector<Case>& c) {
 
 void ingest(std::vector<Case>& c) {
   const Attrs a = {{"height", int64_t{5}}, {"width", int64_t{8}}};
-  const std::vector<std::vector<int64_t>> any = {{3, 4, 3}, {9, 2, 3}, {1, 1, 3}, {17, 23, 3}};
+  const std::vector<std::vector<int64_t>> any = {{3, 4, 3}, {9, 2, 3}, {1, 1, 3}, {17, 23, 3}, {5, 8, 3}};  // the last one is as large as the result
   c.push_back({"resize", {Type{DType::u8, true, {kAnyExtent, kAnyExtent, 3}}}, a, {Fill::byte}, 1, any});
   c.push_back({"resize", {batched({7, 7, 1})}, a});
   c.push_back({"resize", {fixed({4, 3, 2})}, a});
@@ -128,8 +128,9 @@ void ingest(std::vector<Case>& c) {
       f.set("mode", std::string(mode)), f.set("antialias", antialias), f.set("colour", std::vector<int64_t>{7, 80, 255});
       c.push_back({"fit", {Type{DType::u8, true, {kAnyExtent, kAnyExtent, 3}}}, f, {Fill::byte}, 1, any});
       f.set("colour", std::vector<int64_t>{114});
-      c.push_back({"fit", {fixed({40, 3, 2})}, f});
-      c.push_back({"fit", {batched({7, 7, 1})}, f});
+      c.push_back({"fit_fixed", {fixed({40, 3, 2})}, f});
+      c.push_back({"fit_fixed", {batched({7, 7, 1})}, f});
+      c.push_back({"fit_fixed", {Type{DType::u8, true, {33, 9, 3}}}, f, {Fill::byte}});
     }
 }
 

@@ -21,7 +21,7 @@ void slices(std::vector<Case>& c) {
   }
   c.push_back({"slice", {fixed({4, 3})}, {{"begin", Ints{1, 0}}, {"extent", Ints{2, 3}}, {"step", Ints{1, 1}}}});
   c.push_back({"slice", {Type{DType::u8, true, {5, 4, 3}}}, {{"begin", Ints{1, 1, 0}}, {"extent", Ints{3, 2, 3}}, {"step", Ints{1, 1, 1}}}, {Fill::byte}});
-  const std::vector<Ints> any = {{3, 4, 3}, {9, 2, 3}, {1, 1, 3}, {17, 23, 3}};
+  const std::vector<Ints> any = {{3, 4, 3}, {9, 2, 3}, {1, 1, 3}, {17, 23, 3}, {5, 8, 3}};
   const Attrs crop = {{"height", int64_t{5}}, {"width", int64_t{8}}};
   c.push_back({"crop", {Type{DType::u8, true, {kAnyExtent, kAnyExtent, 3}}}, crop, {Fill::byte}, 1, any});
   c.push_back({"crop", {batched({kAnyExtent, 9, 3})}, crop, {}, 1, {{4, 9, 3}, {8, 9, 3}}});

@@ -68,7 +68,7 @@ class Program:
                 self.compile("--memory-limit", int(least[1].replace(",", "")))
 
     def compile(self, *more):
-        return command(NETC, self.folder / "random.net", "-o", self.program, "--threads", 1, "--no-cache", *self.net.arguments, *more)
+        return command(NETC, self.folder / "random.net", "-o", self.program, "--threads", 1, *self.net.arguments, *more)
 
     def give(self, weights, arrays, many):
         """Weights, the arrays of a training step, and those of inference."""

@@ -1,5 +1,6 @@
-#include "runtime/train/one_sample.h"
+#include "runtime/train/statistics.h"
 
+#include <cmath>
 #include <cstdlib>
 #include <string_view>
 
@@ -35,6 +36,18 @@ std::string statistics_of_one(const ModelInfo& info) {
                          layer.text);
   }
   return "";
+}
+
+std::string statistics_too_slow(const ModelInfo& info, int64_t steps) {
+  constexpr double kForgotten = 1e-3;
+  const VarInfo* slowest = nullptr;
+  for (const VarInfo& v : info.variables)
+    if (v.momentum > 0 && (!slowest || v.momentum > slowest->momentum)) slowest = &v;
+  if (!slowest || std::pow(slowest->momentum, static_cast<double>(steps)) <= kForgotten) return "";
+  const std::string_view name = slowest->name, layer = name.substr(0, name.rfind('.'));
+  return fmt::format("the running averages of {} (momentum {:.3g}) take {:.0f} steps to forget what they start from, and the run has {}: validation, eval and predict read them, "
+                     "and may fall far behind training; write BatchNorm(momentum = 0.9), or train for more epochs",
+                     layer, slowest->momentum, std::ceil(std::log(kForgotten) / std::log(slowest->momentum)), steps);
 }
 
 }  // namespace netc::rt
