@@ -80,12 +80,6 @@ std::string element_literal(ir::DType t) {
   return "rt::kFloat32";
 }
 
-std::string grouped(int64_t v) {
-  std::string s = std::to_string(std::llabs(v));
-  for (int i = static_cast<int>(s.size()) - 3; i > 0; i -= 3) s.insert(static_cast<size_t>(i), ",");
-  return v < 0 ? "-" + s : s;
-}
-
 std::string fill(const std::string& text, const std::vector<std::pair<std::string, std::string>>& values) {
   std::string s;
   for (size_t at = 0; at < text.size();) {

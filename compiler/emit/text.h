@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "compiler/base/counted.h"
 #include "compiler/ir/type.h"
 
 namespace netc::emit {
@@ -24,7 +25,7 @@ std::string dtype_literal(ir::DType t);
 /// "rt::kFloat32"
 std::string element_literal(ir::DType t);
 /// 1234567 -> "1,234,567"
-std::string grouped(int64_t v);
+using netc::grouped;
 
 /// Replaces each $name$ by its value, once: values are not looked into.
 std::string fill(const std::string& text, const std::vector<std::pair<std::string, std::string>>& values);

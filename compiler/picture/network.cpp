@@ -6,6 +6,8 @@
 
 #include <fmt/format.h>
 
+#include "compiler/base/counted.h"
+
 namespace netc::picture {
 namespace {
 
@@ -98,8 +100,8 @@ class Reader {
         if (const int32_t v = g_.find_variable(name); v != kNone) parameters += g_.type(g_.variables[v].value).elements();
       Row r{looks[i], layer.name, shortened(i < m_.sources.size() ? m_.sources[i].call : layer.text),
             layer.output == kNone ? "" : shape_text(g_.type(layer.output)), fmt::format("{}: {}", layer.name, layer.text)};
-      if (parameters > 0) r.title += fmt::format("\n{} parameters", parameters);
-      if (macs[i] > 0) r.title += fmt::format("\n{:.0f} multiply-adds", macs[i]);
+      if (parameters > 0) r.title += "\n" + counted(parameters, "parameter");
+      if (macs[i] > 0) r.title += "\n" + counted(static_cast<int64_t>(macs[i]), "multiply-add");
       r.weights = parameters > 0;
       net_.rows.push_back(std::move(r));
     }

@@ -7,6 +7,7 @@
 
 #include <nlohmann/json_fwd.hpp>
 
+#include "runtime/counted.h"
 #include "runtime/train/output_metrics.h"
 #include "runtime/train/run_folder.h"
 
@@ -44,7 +45,5 @@ class Progress {
 
 /// "1.2 s", "3:07", "2:15:00".
 std::string duration_text(double seconds);
-/// "1,234,567".
-std::string grouped(int64_t value);
 
 }  // namespace netc::rt
