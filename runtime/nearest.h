@@ -19,6 +19,8 @@ inline std::string nearest(const std::string& name, const std::vector<std::strin
   std::array<std::array<uint8_t, kLongest + 1>, kLongest + 1> d;
   for (const std::string& other : known) {
     if (other == name || other.size() > kLongest) continue;
+    const bool begins = name.starts_with(other) || other.starts_with(name);
+    if (name.size() < 3 && other.size() != name.size() && !begins) continue;   // In is not Min
     if (std::max(name.size(), other.size()) - std::min(name.size(), other.size()) >= best_distance) continue;
     for (size_t i = 0; i <= name.size(); ++i) d[i][0] = static_cast<uint8_t>(i);
     for (size_t j = 0; j <= other.size(); ++j) d[0][j] = static_cast<uint8_t>(j);

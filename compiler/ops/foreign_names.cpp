@@ -56,7 +56,7 @@ constexpr Foreign kNames[] = {
     {"RepeatVector", "Repeat", ""},
     {"Activation", "", kActivation},
     {"Sequential ModuleList", "", "layers in a row are a chain, with a name a block: block Head { Dense(64) -> ReLU }"},
-    {"Input InputLayer", "", "write: input image: f32[28, 28, 1]"},
+    {"Input InputLayer In", "", "write: input image: f32[28, 28, 1]"},
     {"Lambda", "", "write an expression, or an op: op Twice(x) = 2 * x"},
     {"TimeDistributed", "", "leave it out: layers work on the last dim of each position"},
     {"nn keras layers torch tf functional", "", kPrefix},

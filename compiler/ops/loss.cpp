@@ -1,6 +1,9 @@
 // The mean of a loss: over the positions of a sample, then over the batch; and what the losses share.
 #include "compiler/ops/loss.h"
 
+#include "compiler/base/counted.h"
+#include "compiler/ir/remedies.h"
+
 namespace netc::ops {
 namespace {
 
@@ -160,9 +163,9 @@ ValueId operand_of(const Graph& g, ValueId value, const char* name) {
 bool check_output(const Graph& g, ValueId output, const char* loss, int rank, std::string& error, std::string& help) {
   const Type& t = g.type(output);
   if (t.dtype == DType::f32 && t.batched && !t.has_any_extent() && t.rank() >= rank) return true;
-  error = fmt::format("{} needs an output of f32 values{}, but it is {}", loss, rank > 0 ? fmt::format(" with {} dimension{} or more", rank, rank > 1 ? "s" : "") : "",
+  error = fmt::format("{} needs an output of f32 values{}, but it is {}", loss, rank > 0 ? fmt::format(" with {} or more", counted(rank, "dimension")) : "",
                       shape_for_user(t));
-  if (t.has_any_extent()) help = "put Resize(height, width) behind the input";
+  help = type_remedy(t);
   return false;
 }
 
@@ -175,7 +178,7 @@ bool check_logits(const Graph& g, ValueId output, const char* loss, bool from_lo
 
 bool check_weights(const std::vector<double>& weights, int64_t classes, const char* loss, std::string& error, std::string& help) {
   if (weights.empty() || static_cast<int64_t>(weights.size()) == classes) return true;
-  error = fmt::format("class_weights of {} has {} numbers, but there are {} classes", loss, weights.size(), classes);
+  error = fmt::format("class_weights of {} has {}, but there are {}", loss, counted(static_cast<int64_t>(weights.size()), "number"), counted(classes, "class"));
   std::string ones = "1";
   for (int64_t i = 1; i < std::min<int64_t>(classes, 8); ++i) ones += ", 1";
   help = fmt::format("give one weight for each class: class_weights = [{}{}]", ones, classes > 8 ? ", ..." : "");

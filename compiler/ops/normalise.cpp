@@ -1,4 +1,5 @@
 // Normalisation without trained weights: by constants of each channel, and to length one.
+#include "compiler/ir/remedies.h"
 #include "compiler/ops/support.h"
 
 namespace netc::ops {
@@ -29,7 +30,8 @@ LayerDef normalise() {
             {"stddev", ArgType::numbers, std::nullopt, 1e-6, 1e6, {}, "standard deviation of the data, likewise"}};
   l.build = [](LayerBuilder& b) -> ValueId {
     const Type x = b.in_type();
-    if (x.dtype != DType::u8 && x.dtype != DType::f32) return b.error(fmt::format("Normalise needs u8 or f32 values, but its input is {}", shape_for_user(x)));
+    if (x.dtype != DType::u8 && x.dtype != DType::f32)
+      return b.error(fmt::format("Normalise needs u8 or f32 values, but its input is {}", shape_for_user(x)), type_remedy(x));
     const int64_t channels = x.rank() == 0 ? 1 : x.dims.back();
     std::vector<double> mean = b.numbers("mean"), stddev = b.numbers("stddev");
     if (!fits(b, "mean", mean.size(), channels) || !fits(b, "stddev", stddev.size(), channels)) return kNone;

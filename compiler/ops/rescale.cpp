@@ -1,4 +1,5 @@
 // Rescale: from what a file holds (bytes of an image) to numbers of the size a network likes.
+#include "compiler/ir/remedies.h"
 #include "compiler/ops/support.h"
 
 namespace netc::ops {
@@ -41,7 +42,8 @@ LayerDef layer_def() {
   l.build = [](LayerBuilder& b) -> ValueId {
     if (b.f("scale") == 0) return b.error("Rescale by 0 makes all values the same", "the factor is usually 1/255, of an image's bytes");
     const DType t = b.in_type().dtype;
-    if (t != DType::u8 && t != DType::f32) return b.error(fmt::format("Rescale needs u8 or f32 values, but its input is {}", shape_for_user(b.in_type())));
+    if (t != DType::u8 && t != DType::f32)
+      return b.error(fmt::format("Rescale needs u8 or f32 values, but its input is {}", shape_for_user(b.in_type())), type_remedy(b.in_type()));
     return b.emit("rescale", {b.in()[0]}, {{"scale", b.f("scale")}, {"offset", b.f("offset")}});
   };
   return l;

@@ -2,6 +2,8 @@
 // sample; of an image of a known size it is a part of the net: linear interpolation along each axis, with a gradient.
 #include <numeric>
 
+#include "compiler/base/counted.h"
+#include "compiler/ir/remedies.h"
 #include "compiler/ops/fit.h"
 #include "compiler/ops/moves.h"
 
@@ -220,13 +222,15 @@ LayerDef resize_layer() {
   l.build = [](LayerBuilder& b) -> ValueId {
     const Type t = b.in_type();
     if (t.rank() != 3 || t.dims[2] == kAnyExtent || (t.dtype != DType::u8 && t.dtype != DType::f32)) {
-      return b.error(fmt::format("Resize needs an image (height, width, channels) of u8 or f32, but its input is {}", shape_for_user(t)));
+      return b.error(fmt::format("Resize needs an image (height, width, channels) of u8 or f32, but its input is {}", shape_for_user(t)),
+                     t.rank() == 3 && t.dtype != DType::u8 ? type_remedy(t) : "");
     }
     const bool as_it_is = t.dims[0] == b.i("height") && t.dims[1] == b.i("width");
     if (!as_it_is && (b.s("fit") != "stretch" || b.b("antialias"))) {
       const std::vector<int64_t> colour = b.ints("colour");
       if (colour.size() != 1 && colour.size() != static_cast<size_t>(t.dims[2])) {
-        return b.error(fmt::format("Resize's colour has {} numbers, but its input {} channels", colour.size(), t.dims[2]), "give one number, or one for each channel");
+        const std::string numbers = counted(static_cast<int64_t>(colour.size()), "number");
+        return b.error(fmt::format("Resize's colour has {}, but its input {}", numbers, counted(t.dims[2], "channel")), "give one number, or one for each channel");
       }
       return ingested(b, "Resize", t.has_any_extent() ? "fit" : "fit_fixed", {{"height", b.i("height")}, {"width", b.i("width")}, {"mode", b.s("fit")}, {"antialias", b.b("antialias")}, {"colour", colour}});
     }

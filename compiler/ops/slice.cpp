@@ -1,4 +1,5 @@
 // Parts of a tensor: slices and their gradient, Split, and crops, also of images of any size while data is loaded.
+#include "compiler/base/counted.h"
 #include "compiler/ops/moves.h"
 
 namespace netc::ops {
@@ -201,8 +202,8 @@ LayerDef split_layer() {
     int64_t sum = 0;
     for (const int64_t p : parts) sum += p;
     if (sum != n) {
-      return {b.error(fmt::format("the parts of Split([{}]) along {} have {} elements, but its input {} has {}", fmt::join(parts, ", "), b.s("axis"),
-                                  thousands(sum), shape_for_user(t), thousands(n)))};
+      return {b.error(fmt::format("the parts of Split([{}]) along {} have {}, but its input {} has {}", fmt::join(parts, ", "), b.s("axis"),
+                                  counted(sum, "element"), shape_for_user(t), thousands(n)))};
     }
     std::vector<ValueId> out;
     int64_t from = 0;

@@ -3,6 +3,9 @@
 #include <cstdlib>
 #include <tuple>
 
+#include "compiler/base/counted.h"
+#include "compiler/ir/remedies.h"
+
 namespace netc::ops {
 
 namespace {
@@ -168,18 +171,23 @@ Initializer weight_init(LayerBuilder& b, int64_t fan_in, int64_t fan_out) {
   return init;
 }
 
-std::string thousands(int64_t n) {
-  std::string s = std::to_string(n);
-  for (int i = static_cast<int>(s.size()) - 3; i > 0; i -= 3) s.insert(static_cast<size_t>(i), ",");
-  return s;
+std::string thousands(int64_t n) { return grouped(n); }
+
+std::string type_remedy(const Type& t, int rank) {
+  if (t.dtype == DType::u8 || t.dtype == DType::f32) {
+    const bool image = t.rank() == 3 && t.dims[2] != kAnyExtent;
+    if (t.has_any_extent()) return image ? "put Resize(height, width) before it" : "only the height and width of an image may be *: give the other extents";
+    return t.dtype == DType::u8 ? "put Rescale(1/255) before it" : "";
+  }
+  const bool tokens = t.dtype == DType::i32 && !t.has_any_extent() && t.rank() >= 1 && t.rank() <= 3 && (rank == 0 || rank == t.rank() + 1);
+  return tokens ? "numbers of tokens go through Embedding(vocabulary, dim) first; an input of other numbers is declared as f32" : "declare the input as f32";
 }
 
 bool check_extents(LayerBuilder& b, const char* layer) {
   for (const ValueId v : b.in()) {
     const Type& t = b.graph().type(v);
     if (!t.has_any_extent()) continue;
-    b.error(fmt::format("{} needs an input whose extents are known, but its input is {}", layer, shape_for_user(t)),
-            "put Resize(height, width) before it");
+    b.error(fmt::format("{} needs an input whose extents are known, but its input is {}", layer, shape_for_user(t)), type_remedy(t));
     return false;
   }
   return true;
@@ -191,7 +199,7 @@ int axis_of(LayerBuilder& b, const char* layer, const Type& t) {
   const int64_t given = word == std::end(kAxisWords) ? std::stoll(axis) : std::begin(kAxisWords) - word - 1;
   const int64_t from_first = given < 0 ? given + t.rank() : given;
   if (from_first >= 0 && from_first < t.rank()) return static_cast<int>(from_first);
-  b.error(fmt::format("{} goes along axis {}, but {} has {} dimension{}", layer, axis, shape_for_user(t), t.rank(), t.rank() == 1 ? "" : "s"),
+  b.error(fmt::format("{} goes along axis {}, but {} has {}", layer, axis, shape_for_user(t), counted(t.rank(), "dimension")),
           "axes are channel (the last), width, height, or numbers from 0 for the first dimension of a sample");
   return kNone;
 }
@@ -200,12 +208,11 @@ bool check_operand(LayerBuilder& b, const char* layer, int rank) {
   const Type& t = b.in_type();
   if (!check_extents(b, layer)) return false;
   if (t.dtype != DType::f32) {
-    b.error(fmt::format("{} needs f32 values, but its input is {}", layer, shape_for_user(t)),
-            t.dtype == DType::i32 ? "put Embedding(vocabulary, dim) before it" : "put Rescale(1/255) before it");
+    b.error(fmt::format("{} needs f32 values, but its input is {}", layer, shape_for_user(t)), type_remedy(t, rank));
     return false;
   }
   if (rank != 0 && t.rank() != rank) {
-    b.error(fmt::format("{} needs an input of {} dimensions{}, but its input is {}", layer, rank, rank == 3 ? " (height, width, channels)" : "",
+    b.error(fmt::format("{} needs an input of {}{}, but its input is {}", layer, counted(rank, "dimension"), rank == 3 ? " (height, width, channels)" : "",
                         shape_for_user(t)));
     return false;
   }

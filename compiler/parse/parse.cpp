@@ -17,6 +17,8 @@ namespace netc {
 namespace {
 
 constexpr int kMaxDepth = 256;
+constexpr const char* kDeep = "give a part of it a name: let part = ...";
+constexpr const char* kLongSum = "each operator counts: give parts of it names, let part = ...; sum([a, b]) adds many numbers, a -> Add([b, c]) many tensors";
 
 /// Byte offsets of a token or a rule. ANTLR counts code points; `offsets` maps them to bytes.
 class Builder {
@@ -203,7 +205,7 @@ class Builder {
     e->kind = kind, e->span = s, e->text = std::move(text), e->items = std::move(items);
     for (const auto& i : e->items) e->depth = std::max(e->depth, i->depth + 1);
     if (e->depth > kMaxDepth) {
-      diagnostics_.report(DiagId::too_deep, {s.begin, s.begin + 1}, kMaxDepth);
+      diagnostics_.report(DiagId::too_deep, {s.begin, s.begin + 1}, kMaxDepth).help = {kind == ast::ExprKind::binary ? kLongSum : kDeep};
       e->items.clear(), e->kind = ast::ExprKind::integer, e->depth = 1;
     }
     return e;
@@ -426,7 +428,7 @@ bool shallow(antlr4::CommonTokenStream& tokens, const Builder& builder, Diagnost
     else if (x == "not" || x == "^" || x == "if" || (x == "-" && !operand)) ++level.back(), ++total;
     else if (x == "," || x == "=" || x == "let" || x == "output") total -= level.back(), level.back() = 0;
     if (total > kMaxDepth) {
-      diagnostics.report(DiagId::too_deep, builder.span(t), kMaxDepth);
+      diagnostics.report(DiagId::too_deep, builder.span(t), kMaxDepth).help = {kDeep};
       return false;
     }
     previous = x;

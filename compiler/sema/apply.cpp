@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <filesystem>
 
+#include "compiler/base/counted.h"
 #include "compiler/sema/elaborator.h"
 
 namespace netc::sema {
@@ -209,7 +210,9 @@ Value Elaborator::as_layer(const Value& v, Span span, const EnvPtr& env) {
     return made;
   }
   if (v.is(K::callable) && !v.callable->function) return construct(v.callable, kNoArgs, span, env);
-  fail(DiagId::not_a_layer, span, source(span), kind_of(v));
+  Diagnostic& d = fail(DiagId::not_a_layer, span, source(span), kind_of(v));
+  if (v.is(K::tensor) && d.help.empty()) d.help.push_back(fmt::format("to join two tensors: x -> Add({0}), or [x, {0}] -> Concat", source(span)));
+  if (v.is(K::integer) && d.help.empty()) d.help.push_back(fmt::format("a layer takes it as an argument: x -> Dense({})", source(span)));
   return {};
 }
 
@@ -280,8 +283,8 @@ Value Elaborator::apply_unmodified(const std::shared_ptr<LayerValue>& layer, con
     ++layer->applications;
     if (input.error()) return {};
     if (operands.size() == wanted) return apply_op(*layer->made_by, operands, layer->bound, span);
-    fail(DiagId::operand_count, span, layer->made_by->name(), fmt::format("{} operand{}", wanted, wanted == 1 ? "" : "s"),
-         fmt::format("{} {}", operands.size(), operands.size() == 1 ? "is" : "are"));
+    fail(DiagId::operand_count, span, layer->made_by->name(), counted(static_cast<int64_t>(wanted), "operand"),
+         are(static_cast<int64_t>(operands.size())));
     return {};
   }
   if (depth_ >= 800) {
@@ -316,7 +319,7 @@ Value Elaborator::apply_builtin(LayerValue& layer, const Value& input, Span span
   const int have = static_cast<int>(in.size()), want = def.tensor_inputs;
   if (want > 0 ? have != want : have < -want) {
     const std::string takes = want == 1 ? "one operand" : want > 0 ? fmt::format("{} operands", want) : fmt::format("{} operands or more", -want);
-    fail(DiagId::operand_count, span, def.name, takes, have == 1 ? std::string("only the one before -> is") : fmt::format("{} are", have))
+    fail(DiagId::operand_count, span, def.name, takes, have == 1 ? std::string("only the one before -> is") : are(have))
         .help.push_back(want == 1 ? "take one of the list: x[0]" : fmt::format("the operands beside the arrow's stand in the parentheses: x -> {}(y)", def.name));
     return {};
   }
@@ -392,7 +395,8 @@ Value Elaborator::apply_composite(LayerValue& layer, const Value& input, Span in
   context_.pop_back();
   scope_ = outer;
   if (frame.inputs_taken < frame.operands.size() && frame.inputs_taken > 0)
-    fail(DiagId::operand_count, span, what, fmt::format("{} inputs", frame.inputs_taken), fmt::format("{} are", frame.operands.size()));
+    fail(DiagId::operand_count, span, what, counted(static_cast<int64_t>(frame.inputs_taken), "input"),
+         are(static_cast<int64_t>(frame.operands.size())));
   else if (frame.inputs_taken == 0 && frame.is_net)
     fail(DiagId::missing_input, at, what);
   if (!out.error() && tensors_of(out).empty()) {

@@ -3,6 +3,7 @@
 #include <cmath>
 #include <utility>
 
+#include "compiler/base/counted.h"
 #include "compiler/sema/elaborator.h"
 
 namespace netc::sema {
@@ -66,8 +67,12 @@ Value Elaborator::call(const ast::Expr& e, const EnvPtr& env) {
     return v;
   }
   if (!f.error()) {
-    Diagnostic& d = fail(DiagId::not_callable, callee.span, source(callee.span));
-    if (f.is(K::layer)) d.help.push_back("it is a layer already: apply it with x -> " + source(callee.span));
+    const std::string what = source(callee.span);
+    Diagnostic& d = fail(DiagId::not_callable, callee.span, what, kind_of(f));
+    if (f.is(K::layer)) d.help.push_back(fmt::format("it has its arguments already, and its operands stand where it is constructed: x -> {} applies it", what));
+    else if (f.is(K::tensor)) d.help.push_back(fmt::format("it can be an operand of a layer: x -> Add({})", what));
+    else if (f.is(K::list)) d.help.push_back(fmt::format("its elements are {0}[0], {0}[1], ...", what));
+    else d.help.push_back(fmt::format("write {} alone", what));
   }
   for (const ast::Arg& a : e.args) // what is wrong inside is said in the same run
     if (a.value->kind != ast::ExprKind::name) eval(*a.value, env);
@@ -87,8 +92,9 @@ bool Elaborator::convert(const std::string& what, const ir::ArgDef& def, const a
   };
   const auto in_range = [&](double x) {
     if (x >= def.min && x <= def.max) return true;
-    const std::string range = def.max >= 1e300 ? fmt::format("at least {}", def.min) : def.min <= -1e300 ? fmt::format("at most {}", def.max)
-                                                                                                     : fmt::format("from {} to {}", def.min, def.max);
+    const auto text = [](double end) { return end == std::floor(end) && std::abs(end) < 1e15 ? grouped(static_cast<int64_t>(end)) : fmt::format("{}", end); };
+    const std::string range = def.max >= 1e300 ? "at least " + text(def.min) : def.min <= -1e300 ? "at most " + text(def.max)
+                                                                                                 : fmt::format("from {} to {}", text(def.min), text(def.max));
     Diagnostic& d = fail(DiagId::argument_range, e.span, def.name, what, range, fmt::format("{}", x));
     if (!def.doc.empty() && d.help.empty()) d.help.push_back(fmt::format("{}: {}", def.name, def.doc));
     return false;
@@ -128,7 +134,7 @@ bool Elaborator::convert(const std::string& what, const ir::ArgDef& def, const a
   if (def.type == T::number) {
     if (!v.numeric()) return wrong(v);
     out = v.real();
-    return in_range(v.real());
+    return in_range(v.real()) && representable(v.real(), e.span);
   }
   if (def.type == T::numbers || def.type == T::words) {
     const std::vector<Value> items = v.is(K::list) ? *v.items : std::vector<Value>{v};
@@ -137,7 +143,7 @@ bool Elaborator::convert(const std::string& what, const ir::ArgDef& def, const a
     std::vector<std::string> texts;
     for (const Value& x : items) {
       if (!(def.type == T::numbers ? x.numeric() : x.is(K::string))) return wrong(x);
-      if (!(def.type == T::numbers ? in_range(x.real()) : is_choice(x.text))) return false;
+      if (!(def.type == T::numbers ? in_range(x.real()) && representable(x.real(), e.span) : is_choice(x.text))) return false;
       def.type == T::numbers ? numbers.push_back(x.real()) : texts.push_back(x.text);
     }
     if (def.type == T::numbers) out = numbers;
@@ -198,6 +204,10 @@ void Elaborator::decimal_comma(Diagnostic& d, const std::vector<const ast::Arg*>
     d.help.push_back(fmt::format("decimals take a point: {}.{}", source(before->value->span), source(after->span)));
 }
 
+Diagnostic& Elaborator::too_many(const std::string& what, size_t most, size_t given, Span span) {
+  return fail(DiagId::too_many_arguments, span, what, counted(static_cast<int64_t>(most), "argument"), are(static_cast<int64_t>(given)));
+}
+
 bool Elaborator::in_order(const std::vector<const ast::Arg*>& args) {
   const ast::Arg* named = nullptr;
   for (const ast::Arg* a : args) {
@@ -216,7 +226,7 @@ bool Elaborator::bind(const std::string& what, const std::vector<ir::ArgDef>& de
   out.assign(defs.size(), {});
   std::vector<bool> given(defs.size(), false);
   size_t position = 0;
-  bool ok = true, too_many = false, unknown = false;
+  bool ok = true, many = false, unknown = false;
   std::vector<std::string> names;
   for (const ir::ArgDef& d : defs) names.push_back(d.name);
   if (!in_order(args)) return false;
@@ -252,8 +262,8 @@ bool Elaborator::bind(const std::string& what, const std::vector<ir::ArgDef>& de
         continue;
       }
       if (k >= defs.size() || given[k]) {
-        if (!too_many) decimal_comma(fail(DiagId::too_many_arguments, a->span, what, defs.size(), args.size()), args, a);
-        too_many = true, ok = false;
+        if (!many) decimal_comma(too_many(what, defs.size(), args.size(), a->span), args, a);
+        many = true, ok = false;
         continue;
       }
     }
@@ -279,7 +289,7 @@ bool Elaborator::bind(const std::string& what, const std::vector<ir::ArgDef>& de
         if (const auto* i = std::get_if<int64_t>(&out[k])) out[k] = fmt::format("{}", *i);
       continue;
     }
-    if (!too_many && !unknown) {  // one that is misspelt is not missing as well
+    if (!many && !unknown) {  // one that is misspelt is not missing as well
       Diagnostic& d = fail(DiagId::missing_argument, span, what, defs[k].name);
       if (d.help.empty() && !defs[k].doc.empty()) d.help.push_back(fmt::format("{}: {}", defs[k].name, defs[k].doc));
     }
@@ -352,7 +362,7 @@ Value Elaborator::construct_composite(const std::shared_ptr<Callable>& c, const 
       continue;
     }
     if (k >= names.size()) {
-      if (a.name.empty()) fail(DiagId::too_many_arguments, a.span, c->name(), names.size(), args.size());
+      if (a.name.empty()) too_many(c->name(), names.size(), args.size(), a.span);
       else suggest(fail(DiagId::unknown_argument, a.span, c->name(), a.name), a.name, names), unknown = true;
       ok = false;
       continue;

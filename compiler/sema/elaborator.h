@@ -92,7 +92,9 @@ class Elaborator {
   /// exp(x), x + y: by the registry's table. `shown` is what the user wrote.
   Value tensor_function(const ir::FunctionDef& f, const std::vector<Value>& operands, const std::vector<int64_t>& axes, Span span);
   const ir::FunctionDef* find_function(const std::string& name) const;
-  ir::ValueId constant(double v);
+  ir::ValueId constant(double v, Span span);
+  /// Says where a number is none in float32: false when it is too large.
+  bool representable(double v, Span span);
   std::optional<int64_t> axis(const Value& v, int rank, Span span);
   Value apply_op(const Callable& op, const std::vector<Value>& tensors, const std::map<std::string, Value>& bound, Span span);
 
@@ -109,6 +111,7 @@ class Elaborator {
             std::vector<ir::ArgValue>& out, std::vector<Value>* tensors, const std::vector<ast::Arg>* defaults = nullptr);
   /// False after reporting an argument by position behind a named one.
   bool in_order(const std::vector<const ast::Arg*>& args);
+  Diagnostic& too_many(const std::string& what, size_t most, size_t given, Span span);
   /// Says how a decimal is written where `after` and the argument before it are one number with a comma: lr = 0,01.
   void decimal_comma(Diagnostic& d, const std::vector<const ast::Arg*>& args, const ast::Arg* after) const;
   bool convert(const std::string& what, const ir::ArgDef& def, const ast::Expr& e, const EnvPtr& env, ir::ArgValue& out);
@@ -146,6 +149,10 @@ class Elaborator {
   // hyperparameters (parameter.cpp)
   /// What `v`, perhaps converted, would have to be; "" when it fits, nothing after an error in the type itself.
   std::optional<std::string> misfit(const ast::ParamType& t, Value& v, const EnvPtr& env);
+  /// The same for the declared type or else the one that a literal as the default gives.
+  std::optional<std::string> misfit(const ast::Param& p, Value& v, const EnvPtr& env);
+  /// A value of -D; an error, which says what could be written, when it does not fit.
+  Value defined(const ast::Param& p, const std::string& text, const EnvPtr& env);
   /// Values of a net's or block's hyperparameters checked against the declared type.
   bool check_param(const ast::Param& p, Value& v, Span span, const EnvPtr& env, const std::string& help, DiagId id);
 

@@ -3,6 +3,7 @@
 #include <cmath>
 #include <utility>
 
+#include "compiler/base/counted.h"
 #include "compiler/ir/foreign_names.h"
 #include "compiler/sema/elaborator.h"
 
@@ -13,6 +14,27 @@ constexpr int64_t kMaxSteps = 2000000;
 constexpr int kMaxDepth = 800;      // of eval() inside eval(), through blocks
 constexpr int64_t kMaxList = 100000;
 constexpr int kMaxNesting = 64;
+
+bool is_word(const std::vector<ast::Stmt>& body, const std::string& word);
+
+/// Whether a one_of of these types or inside them lists the word.
+bool is_word(const ast::ParamType& t, const std::string& word) {
+  return std::any_of(t.args.begin(), t.args.end(), [&](const ast::TypeArg& a) { return a.value && a.value->text == word; }) ||
+         std::any_of(t.items.begin(), t.items.end(), [&](const ast::ParamType& i) { return is_word(i, word); });
+}
+bool is_word(const std::vector<ast::Param>& params, const std::string& word) {
+  return std::any_of(params.begin(), params.end(), [&](const ast::Param& p) { return is_word(p.type, word); });
+}
+bool is_word(const std::vector<ast::Stmt>& body, const std::string& word) {
+  const auto holds = [&](const ast::Stmt& s) { return is_word(s.params, word) || is_word(s.body, word) || is_word(s.otherwise, word); };
+  return std::any_of(body.begin(), body.end(), holds);
+}
+bool is_word(const ast::File& file, const std::string& word) {
+  const auto in_net = [&](const ast::Net& n) { return is_word(n.params, word) || is_word(n.body, word); };
+  const auto imported = [&](const ast::Import& i) { return i.file && is_word(*i.file, word); };
+  return is_word(file.declarations, word) || std::any_of(file.nets.begin(), file.nets.end(), in_net) ||
+         std::any_of(file.imports.begin(), file.imports.end(), imported);
+}
 
 /// Written with literals only.
 bool is_literal(const ast::Expr& e) {
@@ -42,7 +64,7 @@ bool Elaborator::spend(Span span) {
   if (exhausted_) return false;
   if (++steps_ <= kMaxSteps) return true;
   exhausted_ = true;
-  fail(DiagId::too_much_work, span, fmt::format("the net takes more than {} steps to elaborate", kMaxSteps))
+  fail(DiagId::too_much_work, span, fmt::format("the net takes more than {} steps to elaborate", grouped(kMaxSteps)))
       .help.push_back("look for a loop over a huge range");
   return false;
 }
@@ -50,7 +72,7 @@ bool Elaborator::spend(Span span) {
 Value Elaborator::bounded(Value v, Span span) {
   if (v.depth <= kMaxNesting && v.weight <= static_cast<double>(kMaxList)) return v;
   if (v.depth > kMaxNesting) fail(DiagId::too_much_work, span, fmt::format("{} is nested more than {} levels deep", kind_of(v), kMaxNesting));
-  else fail(DiagId::too_much_work, span, fmt::format("the list has more than {} elements", kMaxList));
+  else fail(DiagId::too_much_work, span, fmt::format("the list has more than {} elements", grouped(kMaxList)));
   return {};
 }
 
@@ -81,6 +103,10 @@ Value Elaborator::name(const ast::Expr& e, const EnvPtr& env, bool layer) {
   if (const ir::SettingDef* s = layer ? nullptr : find_setting(e.text)) return setting(*s, {}, e.span, env);
   Diagnostic& d = fail(layer ? DiagId::unknown_layer : DiagId::unknown_name, e.span, e.text);
   if (diagnostics_.enough()) return {};
+  if (!layer && is_word(file_, e.text)) {
+    d.help.push_back(fmt::format("words are strings: write \"{}\"", e.text));
+    return {};
+  }
   std::vector<std::string> known = visible(env, layer), functions = function_names();
   known.insert(known.end(), functions.begin(), functions.end());
   for (const ir::FunctionDef* f : registry_.functions) known.push_back(f->name);
@@ -305,7 +331,7 @@ Value Elaborator::binary(const ast::Expr& e, const EnvPtr& env) {
     }
     std::vector<Value> items;
     if (b.integer > a.integer && static_cast<uint64_t>(b.integer) - static_cast<uint64_t>(a.integer) > static_cast<uint64_t>(kMaxList)) {
-      fail(DiagId::too_much_work, e.span, fmt::format("the range has more than {} elements", kMaxList));
+      fail(DiagId::too_much_work, e.span, fmt::format("the range has more than {} elements", grouped(kMaxList)));
       return {};
     }
     steps_ += std::max<int64_t>(0, b.integer - a.integer);

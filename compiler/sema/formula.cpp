@@ -1,7 +1,11 @@
 // Expressions of tensors: operators and functions of the registry's table, and the operators that users define with them.
 #include <algorithm>
+#include <cmath>
+#include <limits>
 #include <utility>
 
+#include "compiler/base/counted.h"
+#include "compiler/ir/remedies.h"
 #include "compiler/sema/elaborator.h"
 
 namespace netc::sema {
@@ -23,13 +27,16 @@ bool Elaborator::fits(const ir::Type& t, const std::string& what, Span span) {
   double n = 1;
   for (const int64_t d : t.dims) n *= static_cast<double>(std::max<int64_t>(d, 1));
   if (n <= kMaxElements) return true;
-  fail(DiagId::too_much_work, span, fmt::format("{} is {}: a tensor has at most {} elements", what, ir::shape_for_user(t), static_cast<int64_t>(kMaxElements)));
+  fail(DiagId::too_much_work, span, fmt::format("{} is {}: a tensor has at most {} elements", what, ir::shape_for_user(t),
+                                               grouped(static_cast<int64_t>(kMaxElements))));
   return false;
 }
 
 bool Elaborator::room_for_nodes(Span span) {
-  if (weights_ > kMaxWeights && !exhausted_) fail(DiagId::too_much_work, span, fmt::format("the weights have more than {} elements together", kMaxWeights));
-  if (graph_->nodes.size() > kMaxNodes && !exhausted_) fail(DiagId::too_much_work, span, fmt::format("the net has more than {} operations", kMaxNodes));
+  if (weights_ > kMaxWeights && !exhausted_)
+    fail(DiagId::too_much_work, span, fmt::format("the weights have more than {} elements together", grouped(static_cast<int64_t>(kMaxWeights))));
+  if (graph_->nodes.size() > kMaxNodes && !exhausted_)
+    fail(DiagId::too_much_work, span, fmt::format("the net has more than {} operations", grouped(kMaxNodes)));
   exhausted_ = exhausted_ || weights_ > kMaxWeights || graph_->nodes.size() > kMaxNodes;
   return !exhausted_;
 }
@@ -55,7 +62,19 @@ const ir::FunctionDef* Elaborator::find_function(const std::string& name) const 
   return nullptr;
 }
 
-ir::ValueId Elaborator::constant(double v) {
+bool Elaborator::representable(double v, Span span) {
+  using Limits = std::numeric_limits<float>;
+  if (std::abs(v) > static_cast<double>(Limits::max())) {
+    fail(DiagId::bad_number, span, fmt::format("{} is beyond float32, whose largest number is {:.3g}", v, Limits::max()));
+    return false;
+  }
+  if (v != 0 && std::abs(v) < static_cast<double>(Limits::min()))
+    fail(DiagId::tiny_number, span, fmt::format("{}", v), static_cast<float>(v) == 0 ? "it is 0 there" : "few of its digits are kept");
+  return true;
+}
+
+ir::ValueId Elaborator::constant(double v, Span span) {
+  if (!representable(v, span)) return ir::kNone;
   const auto [it, added] = constants_.emplace(v, ir::kNone);
   if (!added) return it->second;
   ir::Variable c;
@@ -66,15 +85,14 @@ ir::ValueId Elaborator::constant(double v) {
 Value Elaborator::tensor_function(const ir::FunctionDef& f, const std::vector<Value>& operands, const std::vector<int64_t>& axes, Span span) {
   const int have = static_cast<int>(operands.size());
   if (have < f.min_args || have > f.max_args) {
-    const std::string takes = f.min_args == f.max_args ? fmt::format("{} operand{}", f.min_args, f.min_args == 1 ? "" : "s")
-                                                       : fmt::format("{} to {} operands", f.min_args, f.max_args);
-    fail(DiagId::operand_count, span, f.name, takes, fmt::format("{} {}", have, have == 1 ? "is" : "are"));
+    const std::string takes = f.min_args == f.max_args ? counted(f.min_args, "operand") : fmt::format("{} to {} operands", f.min_args, f.max_args);
+    fail(DiagId::operand_count, span, f.name, takes, are(have));
     return {};
   }
   std::vector<ir::ValueId> in;
   for (const Value& v : operands) {
     if (v.is(K::tensor)) in.push_back(v.tensor);
-    else if (v.numeric()) in.push_back(constant(v.real()));
+    else if (v.numeric()) in.push_back(constant(v.real(), span));
     else {
       std::vector<std::string> kinds;
       for (const Value& o : operands) kinds.push_back(kind_of(o));
@@ -82,7 +100,7 @@ Value Elaborator::tensor_function(const ir::FunctionDef& f, const std::vector<Va
       return {};
     }
   }
-  if (!room_for_nodes(span)) return {};
+  if (std::count(in.begin(), in.end(), ir::kNone) > 0 || !room_for_nodes(span)) return {};
   if (formula_.layer == ir::kNone) {
     ir::Layer record;
     record.kind = formula_.kind.empty() ? "expression" : formula_.kind;
@@ -96,7 +114,9 @@ Value Elaborator::tensor_function(const ir::FunctionDef& f, const std::vector<Va
   std::string error;
   const ir::ValueId out = f.build(*graph_, registry_.ops, in, axes, formula_.layer, error);
   if (out == ir::kNone) {
-    fail(DiagId::layer_error, span, error.empty() ? fmt::format("{} does not take these operands", f.name) : error);
+    Diagnostic& d = fail(DiagId::layer_error, span, error.empty() ? fmt::format("{} does not take these operands", f.name) : error);
+    for (const ir::ValueId v : in)
+      if (const std::string remedy = ops::type_remedy(graph_->type(v)); !remedy.empty() && d.help.empty()) d.help.push_back(remedy);
     return {};
   }
   if (!fits(graph_->type(out), "the result of " + f.name, span)) return {};
@@ -114,7 +134,7 @@ std::optional<int64_t> Elaborator::axis(const Value& v, int rank, Span span) {
     return std::nullopt;
   }
   if (at >= 0 && at < rank) return at;
-  fail(DiagId::bad_index, span, fmt::format("{} is no axis of a tensor of {} dimensions", v.is(K::string) ? v.text : show(v), rank));
+  fail(DiagId::bad_index, span, fmt::format("{} is no axis of a tensor of {}", v.is(K::string) ? v.text : show(v), counted(rank, "dimension")));
   return std::nullopt;
 }
 

@@ -3,6 +3,7 @@
 #include <cmath>
 #include <map>
 
+#include "compiler/base/counted.h"
 #include "compiler/sema/elaborator.h"
 
 namespace netc::sema {
@@ -164,7 +165,7 @@ Value Elaborator::function(const std::string& name, const std::vector<Value>& v,
   const Made made = entry == table().end() ? std::nullopt : entry->second.f(v);
   if (!made) {
     fail(DiagId::expected_type, span, "the argument of " + name, entry == table().end() ? "a tensor" : entry->second.wants,
-         v.size() == 1 ? kind_of(v[0]) : fmt::format("{} values", v.size()));
+         v.size() == 1 ? kind_of(v[0]) : v.empty() ? "missing" : counted(static_cast<int64_t>(v.size()), "value"));
     return {};
   }
   if (made->is(K::list)) steps_ += static_cast<int64_t>(made->items->size());
@@ -190,7 +191,7 @@ Value Elaborator::call_function(const Callable& f, const std::vector<ast::Arg>& 
     const Value v = eval(*a.value, env);
     ok = ok && !v.error();
     if (k >= names.size()) {
-      if (a.name.empty()) fail(DiagId::too_many_arguments, a.span, f.name(), names.size(), args.size());
+      if (a.name.empty()) too_many(f.name(), names.size(), args.size(), a.span);
       else suggest(fail(DiagId::unknown_argument, a.span, f.name(), a.name), a.name, names), unknown = true;
       ok = false;
     } else if (!given.emplace(names[k], std::pair{v, a.value->span}).second) {

@@ -1,6 +1,7 @@
 // The loss of the train section: a sum of terms, each an output of the net against a target.
 #include <algorithm>
 
+#include "compiler/base/counted.h"
 #include "compiler/sema/elaborator.h"
 
 namespace netc::sema {
@@ -45,7 +46,7 @@ void Elaborator::loss(const ast::Expr& e, double weight, const EnvPtr& env, Mode
     const Value v = eval(left ? a : b, env);
     if (v.error()) return;
     if (!v.numeric() || !(v.real() > 0) || v.real() > kMostWeight) {
-      fail(DiagId::expected_type, left ? a.span : b.span, "the weight of a loss", fmt::format("a number above 0, up to {}", kMostWeight), show(v));
+      fail(DiagId::expected_type, left ? a.span : b.span, "the weight of a loss", "a number above 0, up to " + grouped(static_cast<int64_t>(kMostWeight)), show(v));
       return;
     }
     loss(left ? b : a, times ? weight * v.real() : weight / v.real(), env, model);

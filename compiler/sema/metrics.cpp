@@ -18,6 +18,21 @@ std::optional<Compared> compared(const Model& model, const std::string& output) 
   return std::nullopt;
 }
 
+/// All metrics that can be counted from these types, as they are written: "accuracy, top(k)".
+std::string fitting(const ir::Registry& registry, const Compared& types) {
+  std::vector<std::string> all;
+  for (const ir::MetricDef* m : registry.metrics) {
+    std::vector<ir::ArgValue> usual;
+    std::string needed, error, help;
+    for (const ir::ArgDef& a : m->args) {
+      usual.push_back(a.fallback.value_or(ir::ArgValue{int64_t{1}}));
+      if (!a.fallback) needed = fmt::format("({})", a.name);
+    }
+    if (m->check(types.output, types.label, usual, error, help)) all.push_back(m->name + needed);
+  }
+  return fmt::format("{}", fmt::join(all, ", "));
+}
+
 /// Metrics of the first output have its name left out.
 std::string prefix_of(const Model& model, const std::string& output) {
   return model.graph.outputs.empty() || output == model.graph.outputs.front().name ? "" : output + ":";
@@ -71,6 +86,7 @@ void Elaborator::metric(const ast::Expr& e, const EnvPtr& env, Model& model) {
   if (const auto types = compared(model, output)) {
     std::string error, help;
     if (!def->check(types->output, types->label, values, error, help)) {
+      if (const std::string list = fitting(registry_, *types); help.empty() && !list.empty()) help = "for these there are " + list;
       Diagnostic& d = fail(DiagId::metric_error, e.span, error);
       if (!help.empty()) d.help.push_back(help);
       return;
@@ -104,6 +120,15 @@ void Elaborator::callback(const ast::Expr& e, const EnvPtr& env, Model& model) {
     std::vector<ir::ArgDef> defs{{c.kind == "checkpoint" ? "best" : "monitor", ArgType::choice, watched, -1e300, 1e300, monitors, "what is watched"}};
     if (c.kind != "checkpoint") defs.push_back({"patience", ArgType::integer, patience, 1, 1e6, {}, "epochs without improvement"});
     if (c.kind == "reduce_lr_on_plateau") defs.push_back({"factor", ArgType::number, ir::ArgValue{0.1}, 1e-6, 0.999999, {}, "the rate is multiplied by it"});
+    for (const ast::Arg* a : args) {   // what would be there if it were counted
+      const std::string& word = a->value->text;
+      const std::string metric = word.starts_with("val_") ? word.substr(4) : word;
+      const bool known = std::any_of(registry_.metrics.begin(), registry_.metrics.end(), [&](const ir::MetricDef* m) { return m->name == metric; });
+      if (a->value->kind != ast::ExprKind::name || !known || std::count(monitors.begin(), monitors.end(), word)) continue;
+      fail(DiagId::argument_choice, a->value->span, defs[0].name, c.kind, fmt::format("{}", fmt::join(monitors, ", ")), word).help = {
+          fmt::format("it is there when metrics has it: metrics = [{}]", metric)};
+      return;
+    }
     std::vector<ir::ArgValue> v;
     if (!bind(c.kind, defs, args, e.span, env, v, nullptr)) return;
     c.monitor = std::get<std::string>(v[0]);

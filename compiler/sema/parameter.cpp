@@ -1,72 +1,13 @@
 // Hyperparameters: their types, and values from the command line.
 #include <algorithm>
-#include <cerrno>
 #include <cmath>
-#include <cstdlib>
 
+#include "compiler/sema/definition.h"
 #include "compiler/sema/elaborator.h"
 
 namespace netc::sema {
 namespace {
 using K = Value::Kind;
-constexpr int kMaxNesting = 16;
-
-Value scalar(const std::string& text) {
-  if (text == "true" || text == "false") return Value::of_bool(text == "true");
-  char* end = nullptr;
-  errno = 0;
-  const int64_t i = std::strtoll(text.c_str(), &end, 10);
-  if (!text.empty() && *end == 0 && errno == 0 && i != INT64_MIN) return Value::of_int(i);
-  const double d = std::strtod(text.c_str(), &end);
-  if (!text.empty() && *end == 0 && d > -1e300 && d < 1e300) return Value::of_number(d);
-  return Value::of_string(text.size() >= 2 && text.front() == '"' && text.back() == '"' ? text.substr(1, text.size() - 2) : text);
-}
-
-/// Of a default, which gives its parameter's type where it is a literal: -1 is one as 1 is.
-ast::ExprKind kind_of(const ast::ExprPtr& fallback) {
-  if (!fallback) return ast::ExprKind::name;
-  if (fallback->kind != ast::ExprKind::unary || fallback->text != "-") return fallback->kind;
-  const ast::ExprKind of = fallback->items[0]->kind;
-  return of == ast::ExprKind::integer || of == ast::ExprKind::number ? of : fallback->kind;
-}
-
-std::string trim(const std::string& s) {
-  const size_t a = s.find_first_not_of(" \t"), b = s.find_last_not_of(" \t");
-  return a == std::string::npos ? "" : s.substr(a, b - a + 1);
-}
-
-bool bracketed(const std::string& s) { return s.size() > 1 && ((s.front() == '[' && s.back() == ']') || (s.front() == '(' && s.back() == ')')); }
-
-/// "[8, 16]", "(1, 2)", "a, b"
-Value list_of(std::string text, int nesting = 0) {
-  text = trim(text);
-  if (bracketed(text)) text = text.substr(1, text.size() - 2);
-  std::vector<Value> items;
-  int depth = 0;
-  std::string item;
-  const auto take = [&] {
-    item = trim(item);
-    items.push_back(bracketed(item) && nesting < kMaxNesting ? list_of(item, nesting + 1) : scalar(item));
-    item.clear();
-  };
-  for (const char c : text) {
-    depth += c == '[' || c == '(' ? 1 : c == ']' || c == ')' ? -1 : 0;
-    if (c == ',' && depth == 0) take();
-    else item += c;
-  }
-  if (!trim(item).empty()) take();
-  return Value::of_list(std::move(items));
-}
-
-/// A value of -D name=value: read as what the parameter holds by default, or as its text suggests.
-Value from_text(const std::string& text, const ast::Param& p) {
-  const std::string& type = p.type.name;
-  const bool words = type.empty() || type == "one_of";   // of one_of("1.0", "1.1") 1.0 is a string, too
-  if (type == "string" || (words && p.fallback && p.fallback->kind == ast::ExprKind::string)) return Value::of_string(text);
-  const bool list = type == "list" || type == "tuple" || type == "[" || type == "(" || (p.fallback && p.fallback->kind == ast::ExprKind::list);
-  return list || bracketed(trim(text)) ? list_of(text) : scalar(trim(text));
-}
-
 /// A quotient of integers is rounded down where an integer is wanted.
 void round_quotient(Value& v) {
   if (v.is(K::number) && v.quotient && std::abs(v.number) < 9e15) v = Value::of_int(static_cast<int64_t>(std::floor(v.number)));
@@ -131,32 +72,55 @@ std::optional<std::string> Elaborator::misfit(const ast::ParamType& t, Value& v,
   return std::nullopt;
 }
 
-bool Elaborator::check_param(const ast::Param& p, Value& v, Span span, const EnvPtr& env, const std::string& help, DiagId id) {
-  std::optional<std::string> want;
-  if (!p.type.name.empty()) {
-    want = misfit(p.type, v, env);
-  } else {
-    want = "";
-    switch (kind_of(p.fallback)) {
-      case ast::ExprKind::integer:
-        round_quotient(v);
-        want = v.is(K::integer) ? "" : "an integer";
-        break;
-      case ast::ExprKind::number:
-        if (v.is(K::integer)) v = Value::of_number(static_cast<double>(v.integer));
-        want = v.is(K::number) ? "" : "a number";
-        break;
-      case ast::ExprKind::string: want = v.is(K::string) ? "" : "a string"; break;
-      case ast::ExprKind::boolean: want = v.is(K::boolean) ? "" : "true or false"; break;
-      case ast::ExprKind::list: want = v.is(K::list) ? "" : "a list"; break;
-      default: break;
-    }
+std::optional<std::string> Elaborator::misfit(const ast::Param& p, Value& v, const EnvPtr& env) {
+  if (!p.type.name.empty()) return misfit(p.type, v, env);
+  switch (literal_of(p)) {
+    case ast::ExprKind::integer: round_quotient(v); return v.is(K::integer) ? "" : "an integer";
+    case ast::ExprKind::number:
+      if (v.is(K::integer)) v = Value::of_number(static_cast<double>(v.integer));
+      return v.is(K::number) ? "" : "a number";
+    case ast::ExprKind::string: return v.is(K::string) ? "" : "a string";
+    case ast::ExprKind::boolean: return v.is(K::boolean) ? "" : "true or false";
+    case ast::ExprKind::list: return v.is(K::list) ? "" : "a list";
+    default: return v.error() ? "a value" : "";
   }
+}
+
+bool Elaborator::check_param(const ast::Param& p, Value& v, Span span, const EnvPtr& env, const std::string& help, DiagId id) {
+  const std::optional<std::string> want = misfit(p, v, env);
   if (!want) return false;
   if (want->empty()) return true;
   Diagnostic& d = fail(id, span, p.name, *want, show(v));
   if (d.help.empty()) d.help.push_back(help);
   return false;
+}
+
+Value Elaborator::defined(const ast::Param& p, const std::string& text, const EnvPtr& env) {
+  Definition d = read_definition(text, p);
+  Value v = d.wrong.empty() ? d.value : Value();
+  const std::optional<std::string> want = misfit(p, v, env);
+  if (!want) return {};
+  if (want->empty()) return v;
+  // The text as it was written where it is a number: 1e3 and 1000 are the same value.
+  const std::string given = !d.wrong.empty() ? d.wrong : v.numeric() ? text : show(v);
+  std::vector<std::string> better = meant(text, p);
+  if (p.fallback && p.fallback->kind != ast::ExprKind::name) {
+    const Value usual = eval(*p.fallback, env);
+    better.push_back(usual.is(K::string) ? usual.text : show(usual));
+  }
+  for (const ast::TypeArg& a : p.type.args)
+    if (a.value) better.push_back(a.value->text);
+  better.insert(better.end(), {"1", "8", "0.5", "true", "[1, 2]", "(1, 2)", "[a, b]", "text"});
+  std::string help = fmt::format("it comes from {}", on_command_line(p.name, text));
+  for (const std::string& b : better) {
+    Definition other = read_definition(b, p);
+    const std::optional<std::string> still = other.wrong.empty() && b != text ? misfit(p, other.value, env) : "?";
+    if (!still || !still->empty()) continue;
+    help += fmt::format("; write {}", on_command_line(p.name, b));
+    break;
+  }
+  fail(DiagId::hyperparameter_value, p.span, p.name, *want, given).help = {help};
+  return {};
 }
 
 Value Elaborator::fallback(const ast::Param& p, const std::string& owner, const EnvPtr& env) {
@@ -168,25 +132,23 @@ Value Elaborator::fallback(const ast::Param& p, const std::string& owner, const 
 void Elaborator::hyperparameters(const ast::Net& net, const Options& options, const EnvPtr& env, Model& model) {
   std::vector<std::string> names;
   for (const ast::Param& p : net.params) names.push_back(p.name);
-  for (const auto& [name, text] : options.defines)
-    if (std::find(names.begin(), names.end(), name) == names.end()) suggest(fail(DiagId::unknown_hyperparameter, net.name_span, net.name, name), name, names);
+  for (const auto& [name, text] : options.defines) {
+    if (std::find(names.begin(), names.end(), name) != names.end()) continue;
+    Diagnostic& d = fail(DiagId::unknown_hyperparameter, net.name_span, net.name, name);
+    if (names.empty()) d.help.push_back("it has none");
+    else suggest(d, name, names, true);
+  }
   for (const ast::Param& p : net.params) {
+    const auto define = std::find_if(options.defines.rbegin(), options.defines.rend(), [&](const auto& d) { return d.first == p.name; });
+    const bool overridden = define != options.defines.rend();
     Value v;
-    bool overridden = false;
-    for (const auto& [name, text] : options.defines)
-      if (name == p.name) v = from_text(text, p), overridden = true;
-    if (!overridden) {
-      if (!p.fallback) {
-        fail(DiagId::missing_argument, p.span, net.name, p.name).help.push_back(fmt::format("give it a default, or a value with -D {}=...", p.name));
-        declare(env, p.name, {}, p.span);
-        continue;
-      }
-      v = eval(*p.fallback, env);
+    if (overridden) {
+      v = defined(p, define->second, env);
+    } else if (p.fallback) {
+      v = fallback(p, net.name, env);
+    } else {
+      fail(DiagId::missing_argument, p.span, net.name, p.name).help.push_back(fmt::format("give it a default, or a value with -D {}=...", p.name));
     }
-    std::string help = fmt::format("it is a hyperparameter of {}", net.name);
-    for (const auto& [name, text] : options.defines)
-      if (name == p.name) help = fmt::format("it comes from -D {}={}", name, text);
-    if (!v.error() && !check_param(p, v, p.span, env, help, DiagId::hyperparameter_value)) v = {};
     declare(env, p.name, v, p.span);
     if (v.error()) continue;
     const std::string type = v.is(K::integer) ? "int" : v.is(K::number) ? "float" : v.is(K::boolean) ? "bool" : v.is(K::string) ? "string"

@@ -5,6 +5,6 @@
 namespace netc::sema {
 
 /// Reports outputs that are not f32 of known extents, and images of any size that nothing resizes.
-void check_product(const Model&, Diagnostics&);
+void check_product(const ast::File&, const Model&, Diagnostics&);
 
 }  // namespace netc::sema

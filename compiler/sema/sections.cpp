@@ -1,6 +1,7 @@
 // The product: its net, its data and train sections.
 #include <algorithm>
 
+#include "compiler/base/counted.h"
 #include "compiler/sema/elaborator.h"
 
 namespace netc::sema {
@@ -137,7 +138,7 @@ void Elaborator::train(const ast::Section& s, const EnvPtr& env, Model& model) {
     const Value v = eval(*e.value, env);
     if (v.error()) return;
     if (v.is(K::integer) && v.integer >= min && v.integer <= max) out = v.integer;
-    else fail(DiagId::expected_type, e.value->span, e.key, fmt::format("an integer from {} to {}", min, max), show(v));
+    else fail(DiagId::expected_type, e.value->span, e.key, fmt::format("an integer from {} to {}", min, grouped(max)), show(v));
   };
   const auto each = [&](const ast::Expr& e, void (Elaborator::*f)(const ast::Expr&, const EnvPtr&, Model&)) {
     if (e.kind != ast::ExprKind::list) return (this->*f)(e, env, model);

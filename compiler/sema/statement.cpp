@@ -1,12 +1,21 @@
 // Statements of nets and blocks.
 #include <algorithm>
 
+#include "compiler/base/counted.h"
 #include "compiler/sema/elaborator.h"
 
 namespace netc::sema {
 namespace {
 using K = Value::Kind;
 constexpr int64_t kMaxExtent = 1 << 20;
+constexpr size_t kMaxRank = 4;
+constexpr double kMaxSample = 1e9;
+
+/// A layer, or a list with one.
+bool holds_layer(const Value& v) {
+  if (v.is(K::list)) return std::any_of(v.items->begin(), v.items->end(), holds_layer);
+  return v.is(K::layer) || (v.is(K::callable) && !v.callable->function);
+}
 }  // namespace
 
 Elaborator::Elaborator(const ast::File& file, const ir::Registry& registry, Diagnostics& diagnostics)
@@ -111,7 +120,10 @@ void Elaborator::destructure(const ast::Pattern& p, const Value& v, Span span, c
 
 void Elaborator::warn_unused(const Env& env) {
   for (const auto& [name, n] : env.names)
-    if (n.warn && !n.used && !n.value.error()) fail(DiagId::unused_value, n.span, name);
+    if (n.warn && !n.used && !n.value.error()) {
+      Diagnostic& d = fail(DiagId::unused_value, n.span, name);
+      if (n.value.is(K::layer) || (n.value.is(K::callable) && !n.value.callable->function)) d.help = {fmt::format("it is a layer: x -> {} applies it", name)};
+    }
 }
 
 Value Elaborator::run(const std::vector<ast::Stmt>& body, const EnvPtr& env, Frame& frame, bool wanted) {
@@ -192,7 +204,8 @@ void Elaborator::statement(const ast::Stmt& s, const EnvPtr& env, Frame& frame, 
         v = l.error() ? Value() : apply(l.layer, frame.operands[0], frame.operand_spans[0], l.layer->span);
       }
       if (!v.error() && !v.is(K::tensor)) {
-        fail(DiagId::expected_type, s.value->span, "an output", "a tensor", kind_of(v));
+        Diagnostic& d = fail(DiagId::expected_type, s.value->span, "an output", "a tensor", kind_of(v));
+        if (holds_layer(v) && d.help.empty()) d.help.push_back("is -> missing before it? A layer on its own is given nothing");
         v = {};
       }
       const std::string name = s.name.empty() ? "output" : s.name;
@@ -210,7 +223,7 @@ void Elaborator::statement(const ast::Stmt& s, const EnvPtr& env, Frame& frame, 
     }
     case ast::StmtKind::expr: {
       const Value v = eval(*s.value, env);
-      const bool layer = v.is(K::layer) || (v.is(K::callable) && !v.callable->function);
+      const bool layer = holds_layer(v);
       const bool result_here = last && !frame.top && !(layer && (frame.inputs_taken > 0 || !frame.outputs.empty()));
       if (result_here) result = v;
       else if (layer) fail(DiagId::never_applied, s.span, source(s.span)).help.push_back("is -> missing before it? A layer on its own is given nothing");
@@ -233,8 +246,8 @@ std::optional<ir::Type> Elaborator::tensor_type(const ast::TensorType& t, const 
   }
   constexpr ir::DType kTypes[] = {ir::DType::f32, ir::DType::u8, ir::DType::i32, ir::DType::u32};
   type.dtype = kTypes[k];
-  bool ok = t.dims.size() <= 4;
-  if (!ok) fail(DiagId::bad_dimension, t.span, kMaxExtent, fmt::format("one of {}, where 4 is the most", t.dims.size()));
+  bool ok = t.dims.size() <= kMaxRank;
+  if (!ok) fail(DiagId::bad_dimension, t.span, fmt::format("a sample has at most {} dimensions, but {} has {}", kMaxRank, source(t.span), t.dims.size()));
   double elements = 1;
   for (const auto& d : t.dims) {
     if (!d) {
@@ -244,15 +257,18 @@ std::optional<ir::Type> Elaborator::tensor_type(const ast::TensorType& t, const 
     const Value v = eval(*d, env);
     if (v.error()) { ok = false; continue; }
     if (!v.is(K::integer) || v.integer < 1 || v.integer > kMaxExtent) {
-      fail(DiagId::bad_dimension, d->span, kMaxExtent, show(v));
+      fail(DiagId::bad_dimension, d->span, fmt::format("an extent must be an integer from 1 to {}, or *, but is {}", grouped(kMaxExtent), show(v)));
       ok = false;
       continue;
     }
     type.dims.push_back(v.integer);
     elements *= static_cast<double>(v.integer);
   }
-  if (ok && elements > 1e9) {
-    fail(DiagId::bad_dimension, t.span, kMaxExtent, fmt::format("one of a sample of {} elements", elements));
+  if (ok && elements > kMaxSample) {
+    const bool countable = elements < 9e18;
+    const std::string most = grouped(static_cast<int64_t>(kMaxSample));
+    const std::string has = countable ? grouped(static_cast<int64_t>(elements)) : fmt::format("{:g}", elements);
+    fail(DiagId::bad_dimension, t.span, fmt::format("a sample has at most {} values, but {} has {}", most, source(t.span), has));
     ok = false;
   }
   return ok ? std::optional(type) : std::nullopt;
@@ -278,7 +294,7 @@ void Elaborator::input(const ast::Stmt& s, const EnvPtr& env, Frame& frame) {
     return;
   }
   if (frame.inputs_taken >= frame.operands.size()) {
-    fail(DiagId::operand_count, s.span, frame.what, "more inputs", fmt::format("{} are", frame.operands.size()));
+    fail(DiagId::operand_count, s.span, frame.what, "more inputs", are(static_cast<int64_t>(frame.operands.size())));
     declare(env, s.name, {}, s.name_span);
     return;
   }

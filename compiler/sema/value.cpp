@@ -5,6 +5,8 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include "compiler/base/counted.h"
+
 namespace netc::sema {
 
 bool equal(const Value& a, const Value& b) {
@@ -43,7 +45,7 @@ std::string show(const Value& v) {
       }
       return out + "]";
     }
-    case Value::Kind::dict: return fmt::format("a table of {} entries", v.items->size() / 2);
+    case Value::Kind::dict: return "a table of " + counted(static_cast<int64_t>(v.items->size() / 2), "entry");
     case Value::Kind::tensor: return "a tensor";
     case Value::Kind::layer: return v.layer->made_by ? v.layer->made_by->name() : "a chain of layers";
     case Value::Kind::callable: return v.callable->name();

@@ -68,15 +68,16 @@ std::optional<sema::Model> load_model(const std::string& path, const FileOptions
       print_error(fmt::format("-D {}: write -D name=value", d));
       return std::nullopt;
     }
-    how.defines.emplace_back(d.substr(0, equals), d.substr(equals + 1));
+    how.defines.emplace_back(d.substr(0, d.find_last_not_of(' ', equals - 1) + 1), d.substr(equals + 1));
   }
   std::string text;
   if (!read_source(path, text)) return std::nullopt;
   const SourceFile file(path, std::move(text));
   Diagnostics diagnostics(file);
   std::optional<sema::Model> model;
-  if (auto tree = load(file, import_paths(options), diagnostics)) model = sema::analyse(*tree, how, ops::registry(), diagnostics);
-  if (model) sema::check_product(*model, diagnostics);
+  const std::optional<ast::File> tree = load(file, import_paths(options), diagnostics);
+  if (tree) model = sema::analyse(*tree, how, ops::registry(), diagnostics);
+  if (model) sema::check_product(*tree, *model, diagnostics);
   if (options.warnings_are_errors) diagnostics.warnings_are_errors();
   report.add(diagnostics);
   if (diagnostics.has_errors()) return std::nullopt;

@@ -161,7 +161,7 @@ TEST_CASE("what no product can be made of is an error") {
     const std::optional<ast::File> file = load(source, {}, diagnostics);
     const std::optional<sema::Model> model = sema::analyse(*file, {}, ops::registry(), diagnostics);
     REQUIRE_MESSAGE(model.has_value(), diagnostics.render(false));
-    sema::check_product(*model, diagnostics);
+    sema::check_product(*file, *model, diagnostics);
     return diagnostics.errors();
   };
   CHECK(errors("input x: f32[4] output y = x -> Dense(2)") == 0);
