@@ -466,8 +466,15 @@ std::optional<ast::File> parse(const SourceFile& source, Diagnostics& diagnostic
     NetParser parser(&tokens);
     Listener listener(builder, diagnostics, tokens, find_unclosed(tokens, builder));
     parser.removeErrorListeners();
-    parser.addErrorListener(&listener);
+    // Without the context of each rule first: what that accepts is right and takes a fraction of the time. What it does not is read again, for the messages.
+    parser.getInterpreter<antlr4::atn::ParserATNSimulator>()->setPredictionMode(antlr4::atn::PredictionMode::SLL);
     NetParser::FileContext* tree = parser.file();
+    if (parser.getNumberOfSyntaxErrors() > 0) {
+      parser.reset();
+      parser.getInterpreter<antlr4::atn::ParserATNSimulator>()->setPredictionMode(antlr4::atn::PredictionMode::LL);
+      parser.addErrorListener(&listener);
+      tree = parser.file();
+    }
     if (diagnostics.errors() > before || parser.getNumberOfSyntaxErrors() > 0) {
       if (diagnostics.errors() == before) diagnostics.report(DiagId::syntax_error, start, "the file is not well formed");
       return std::nullopt;
