@@ -37,8 +37,8 @@ class Writer {
 
   std::string run() {
     const bool train = is_train(u_, p_);
-    s_ = fmt::format("/// {}: {} kernels; tensors take {} bytes of the arena at batch {}.\n", train ? "One training step" : "Inference, and the loss for evaluation",
-                     p_.kernels.size(), grouped(p_.arena_bytes), p_.max_batch);
+    s_ = fmt::format("/// {}: {}; tensors take {} bytes of the arena at batch {}.\n", train ? "One training step" : "Inference, and the loss for evaluation",
+                     counted(static_cast<int64_t>(p_.kernels.size()), "kernel"), grouped(p_.arena_bytes), p_.max_batch);
     s_ += fmt::format("struct {} {{\n", train ? "Training" : "Inference");
     s_ += "  void* context = nullptr;  // the instance's rt::Context: threads and scratch memory\n";
     s_ += "  int batch = 0;            // the samples that tensors are set to\n";

@@ -285,7 +285,8 @@ struct Compilation {
   void print_tuning() const {
     const std::string path = tuning_path(o.path, o.tuning);
     const size_t all = tuning.entries.size();
-    if (has_tuning) fmt::print("tuning: {} of {} entries of {} fit this machine, and chose for {} kernels and nodes\n", fitting(), all, path, tuned());
+    if (has_tuning) fmt::print("tuning: {} of {} of {} fit{} this machine, and made {}\n", fitting(), rt::counted(static_cast<int64_t>(all), "entry"), path,
+                               fitting() == 1 ? "s" : "", rt::counted(tuned(), "choice"));
     else fmt::print("tuning: there is no {}; --tune makes it\n", path);
   }
   /// Entries of this machine.

@@ -8,6 +8,7 @@
 #include "compiler/emit/text.h"
 #include "compiler/schedule/forms.h"
 #include "compiler/schedule/limit.h"
+#include "runtime/counted.h"
 
 namespace netc::tool {
 namespace {
@@ -87,7 +88,7 @@ std::string text(const LimitCost& c, bool all) {
   const auto add = [&](const std::vector<std::string>& names, const char* how) {
     if (names.empty()) return;
     const size_t n = all ? names.size() : std::min(kNamed, names.size());
-    what += fmt::format("{} {} {} ({}{}), ", names.size(), names.size() == 1 ? "layer" : "layers", how,
+    what += fmt::format("{} {} ({}{}), ", rt::counted(static_cast<int64_t>(names.size()), "layer"), how,
                         fmt::join(names.begin(), names.begin() + static_cast<std::ptrdiff_t>(n), ", "), n < names.size() ? ", ..." : "");
   };
   add(c.layers, "computed again in the backward pass");

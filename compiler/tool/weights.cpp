@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "runtime/core/weights.h"
+#include "runtime/counted.h"
 
 namespace netc::tool {
 namespace {
@@ -33,7 +34,8 @@ bool put_inside(const std::string& path, emit::Unit& unit, std::shared_ptr<rt::W
   if (const auto fits = rt::check_weights(info, *file); !fits) return error = fits.error(), false;
   unit.weights = file->bytes();
   if (unit.weights.size() <= kMostInside) return true;
-  return error = fmt::format("{} is too large to go inside ({} bytes, at most {}); leave it beside the product", path, unit.weights.size(), kMostInside), false;
+  return error = fmt::format("{} is too large to go inside ({} bytes, at most {}); leave it beside the product", path, rt::grouped(static_cast<int64_t>(unit.weights.size())),
+                             rt::grouped(kMostInside)), false;
 }
 
 }  // namespace netc::tool
