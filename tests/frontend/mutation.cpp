@@ -171,6 +171,23 @@ TEST_CASE("mutated words and numbers never crash, and nets that are still nets g
   CHECK(models >= n / 10);
 }
 
+TEST_CASE("values of -D put together at random are values, or one message") {
+  const char* const params[] = {"k = 4", "k = 0.5", "k = true", "k = \"a\"", "k = [3, 4]", "k: [int(1..9)] = [1]", "k: (int, (float, string)) = (1, (2, \"a\"))",
+                                "k: one_of(a, b) = \"a\"", "k: one_of(1, 2)", "k = gaussian(0.1)", "k: float(0..1) = 0.5", "k = -1"};
+  const std::vector<std::string> pieces{"[", "]", "(", ")", ",", "\"", "1", "2", "e", "e999", "99999999999999999999", "-", "+", ".", "/", "%", "a", "_", " ", "true",
+                                        "no", "0x", "nan", "inf", "\xff", "\n", "9223372036854775808", "[[[[[[[[[[[[[[[[[[", "'"};
+  std::mt19937 random(13);
+  for (int k = 0, n = mutations(1000); k < n; ++k) {
+    std::string text;
+    for (size_t parts = random() % 7; parts > 0; --parts) text += pieces[random() % pieces.size()];
+    const std::string param = params[random() % std::size(params)];
+    const Result r = analyse_text("net A(" + param + ") { input x: f32[4]  output y = x -> Dense(2) }", "test.net", "", {{"k", text}});
+    INFO(param << " -D k=" << text << "\n" << r.text);
+    CHECK(r.model.has_value() == r.text.empty());
+    if (!r.model) CHECK(r.text.find("error: hyperparameter k must be ") != std::string::npos);
+  }
+}
+
 TEST_CASE("every beginning of a model ends with a message") {
   std::vector<std::string> texts = texts_of({"/models"});
   texts.push_back(kWholeLanguage);
