@@ -39,10 +39,10 @@ int64_t below_of(const ir::Graph& g, const std::string& input) {
   return 0;
 }
 
-/// Whether what fits an input's images to the net keeps all of them, and nothing else: `mode` of such an operator says how, without one it stretches.
+/// Whether what fits an input's images to the net keeps all of them, and nothing else: `aspect` of such an operator says how, without one it stretches.
 bool stretched(const ir::Graph& g, const std::string& input) {
   for (const ir::Node& n : g.nodes) {
-    if (!n.attrs.has("mode") || (n.attrs.s("mode") != "letterbox" && n.attrs.s("mode") != "crop")) continue;
+    if (!n.attrs.has("aspect") || n.attrs.s("aspect") == "stretch") continue;
     ir::ValueId v = n.inputs[0];
     while (g.values[v].def != ir::kNone) v = g.nodes[g.values[v].def].inputs[0];
     if (g.variables[g.values[v].variable].name == input) return false;

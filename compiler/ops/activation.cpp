@@ -214,7 +214,7 @@ void add_activation(Registry& r) {
   }();
   static const LayerDef layers[] = {
       layer("ReLU", "relu"), layer("ReLU6", "relu6"),
-      layer("LeakyReLU", "leaky_relu", {{"slope", ArgType::number, ArgValue{0.01}, 0, 1000, {}, "slope where x < 0"}}),
+      layer("LeakyReLU", "leaky_relu", {{"slope", ArgType::number, ArgValue{0.01}, 0, 10, {}, "slope where x < 0"}}),
       layer("ELU", "elu", {{"alpha", ArgType::number, ArgValue{1.0}, 0, 1000, {}, "-alpha is what y approaches where x < 0"}}),
       layer("SELU", "selu"), gelu_layer(), layer("SiLU", "silu"), layer("Mish", "mish"), layer("HardSwish", "hard_swish"), layer("Sigmoid", "sigmoid"),
       layer("HardSigmoid", "hard_sigmoid"), layer("Tanh", "tanh"), layer("Softplus", "softplus"), layer("Softsign", "softsign")};

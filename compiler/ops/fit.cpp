@@ -83,7 +83,7 @@ OpDef fit(const char* name, Kind kind, const char* where) {
     const int h = static_cast<int>(a.i("height")), w = static_cast<int>(a.i("width"));
     const Expr in_w = ctx.extents.size() > 1 ? ctx.extents[1] : Expr(static_cast<int>(t.dims[1]));
     const Expr in_h = ctx.extents.size() > 2 ? ctx.extents[2] : Expr(static_cast<int>(t.dims[0]));
-    const Weights across = weights_of("across", a.s("mode"), a.b("antialias"), in_w, in_h, w, h), down = weights_of("down", a.s("mode"), a.b("antialias"), in_h, in_w, h, w);
+    const Weights across = weights_of("across", a.s("aspect"), a.b("antialias"), in_w, in_h, w, h), down = weights_of("down", a.s("aspect"), a.b("antialias"), in_h, in_w, h, w);
     Var c("c"), x("x"), y("y"), n("n");
     std::vector<Var> at{c, x, y};
     if (ctx.in[0].dimensions() == 4) at.push_back(n);
@@ -100,14 +100,14 @@ OpDef fit(const char* name, Kind kind, const char* where) {
     const std::vector<int64_t>& colours = a.ints("colour");
     Expr colour = lit(static_cast<double>(colours.back()));
     for (size_t k = colours.size() - 1; k-- > 0;) colour = select(c == static_cast<int>(k), lit(static_cast<double>(colours[k])), colour);
-    out(at) = select(in_w == w && in_h == h, cast<float>(ctx.in[0](at)), across.shown(x) && down.shown(y), whole(at), colour);
+    out(at) = select(in_w == w && in_h == h, cast<float>(ctx.in[0](with(clamp(x, 0, in_w - 1), clamp(y, 0, in_h - 1)))), across.shown(x) && down.shown(y), whole(at), colour);
     return Lowered{{out}, out, {}, {}, {across.weight, across.total, down.weight, down.total, narrow, whole}};
   };
   d.reference = [](const Node& n, const Graph& g, const Tensors& in, int64_t batch) {
     RefTensor out = ref_zeros(g.type(n.results[0]), batch);
     const size_t first = in[0].dims.size() - 3;
     const int64_t H = in[0].dims[first], W = in[0].dims[first + 1], C = in[0].dims[first + 2], h = n.attrs.i("height"), w = n.attrs.i("width");
-    const Axis<int64_t> across = axis_of(n.attrs.s("mode"), W, H, w, h), down = axis_of(n.attrs.s("mode"), H, W, h, w);
+    const Axis<int64_t> across = axis_of(n.attrs.s("aspect"), W, H, w, h), down = axis_of(n.attrs.s("aspect"), H, W, h, w);
     const std::vector<int64_t>& colours = n.attrs.ints("colour");
     // the weights of source pixels in result pixel i, which sum to 1
     const auto weights = [&](const Axis<int64_t>& a, int64_t i, int64_t extent) {

@@ -51,7 +51,8 @@ OpDef resize() {
     };
     auto mix = [](const Expr& a, const Expr& b, const Expr& share) { return a + (b - a) * share; };
     Func out("resize");
-    out(at) = select(in_w == w && in_h == h, cast<float>(ctx.in[0](at)), mix(mix(pixel(tx.low, ty.low), pixel(tx.high, ty.low), tx.share), mix(pixel(tx.low, ty.high), pixel(tx.high, ty.high), tx.share), ty.share));
+    const Expr upper = mix(pixel(tx.low, ty.low), pixel(tx.high, ty.low), tx.share), lower = mix(pixel(tx.low, ty.high), pixel(tx.high, ty.high), tx.share);
+    out(at) = select(in_w == w && in_h == h, pixel(clamp(x, 0, in_w - 1), clamp(y, 0, in_h - 1)), mix(upper, lower, ty.share));
     return Lowered{{out}, out, {}, {}, {}};
   };
   d.reference = [](const Node& n, const Graph& g, const Tensors& in, int64_t batch) {
@@ -232,7 +233,8 @@ LayerDef resize_layer() {
         const std::string numbers = counted(static_cast<int64_t>(colour.size()), "number");
         return b.error(fmt::format("Resize's colour has {}, but its input {}", numbers, counted(t.dims[2], "channel")), "give one number, or one for each channel");
       }
-      return ingested(b, "Resize", t.has_any_extent() ? "fit" : "fit_fixed", {{"height", b.i("height")}, {"width", b.i("width")}, {"mode", b.s("fit")}, {"antialias", b.b("antialias")}, {"colour", colour}});
+      const Attrs attrs = {{"height", b.i("height")}, {"width", b.i("width")}, {"aspect", b.s("fit")}, {"antialias", b.b("antialias")}, {"colour", colour}};
+      return ingested(b, "Resize", t.has_any_extent() ? "fit" : "fit_fixed", attrs);
     }
     if (t.has_any_extent()) return ingested(b, "Resize", "resize", {{"height", b.i("height")}, {"width", b.i("width")}});
     return interpolated(b, "Resize", b.i("height"), b.i("width"));

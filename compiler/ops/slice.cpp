@@ -228,7 +228,7 @@ LayerDef crop_layer() {
     if (t.rank() != 3 || t.dims[2] == kAnyExtent) {
       return b.error(fmt::format("Crop needs an image (height, width, channels), but its input is {}", shape_for_user(t)));
     }
-    if (t.has_any_extent()) return ingested(b, "Crop", "crop", {{"height", h}, {"width", w}, {"mode", "crop"}});
+    if (t.has_any_extent()) return ingested(b, "Crop", "crop", {{"height", h}, {"width", w}, {"aspect", "cut"}});
     if (h > t.dims[0] || w > t.dims[1]) {
       return b.error(fmt::format("Crop({}, {}) needs an image at least that large, but its input is {}", h, w, shape_for_user(t)),
                      "put Pad or Resize before it");

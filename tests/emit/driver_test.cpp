@@ -50,6 +50,34 @@ TEST_CASE("the driver has no line that is too long to read, and no trailing blan
   for (const char* step : {"void forward()", "void backward()", "void update()", "void prepare(const Memory& m)", "void loss()"}) CHECK(text.find(step) != std::string::npos);
 }
 
+TEST_CASE("tables: which inputs are cut, and what running averages keep in a step, also where a layer is applied twice") {
+  const char* source = R"(
+net A {
+  input whole: u8[*, *, 3]
+  input cut: u8[*, *, 3]
+  input boxed: f32[9, 9, 3]
+  input padded: f32[9, 9, 3]
+  let norm = BatchNorm(momentum = 0.5)
+  let once = BatchNorm(momentum = 0.75)
+  let a = [whole -> Resize(8, 8), cut -> Crop(8, 8) -> Rescale(1), boxed -> Resize(8, 8, fit = letterbox), padded -> Pad(1, mode = edge) -> Crop(8, 8)] -> Add
+  output y = a -> norm -> Conv(3, 3) -> norm -> once -> GlobalAvgPool -> Dense(2) -> Softmax
+}
+train { loss = sparse_categorical_crossentropy(y, label)  optimizer = sgd(lr = 0.1)  batch = 4 }
+)";
+  const std::string text = emit::info_tables(support::load("a", source, 4)->unit);
+  const auto row = [&](const std::string& name) {
+    const size_t at = text.find("{\"" + name + "\"");
+    return at == std::string::npos ? "" : text.substr(at, text.find('\n', at) - at);
+  };
+  CHECK(row("whole").find("false") == std::string::npos);
+  CHECK(row("cut").find(", 0, false}") != std::string::npos);
+  CHECK(row("boxed").find(", 0, false}") != std::string::npos);
+  CHECK(row("padded").find("false") == std::string::npos);
+  for (const char* name : {"norm.mean", "norm.variance"}) CHECK_MESSAGE(row(name).find(", 0.25}") != std::string::npos, row(name));
+  CHECK_MESSAGE(row("once.mean").find(", 0.75}") != std::string::npos, row("once.mean"));
+  CHECK(row("once.gamma").find("0.75") == std::string::npos);
+}
+
 TEST_CASE("pieces of text") {
   CHECK(emit::identifier("stage1.conv.weight") == "stage1_conv_weight");
   CHECK(emit::identifier("3d") == "n3d");

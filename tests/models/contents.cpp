@@ -14,6 +14,16 @@ constexpr int kClasses = 3;
 // Biases, so that few arguments of a ReLU lie near 0, of most channels above and of some below.
 constexpr double kFarFromZero = 3;
 
+/// An image of any size is as large as what it becomes.
+std::vector<int64_t> extents(const Graph& g, const Variable& v) {
+  std::vector<int64_t> dims = g.type(v.value).dims;
+  for (const Node& n : g.nodes)
+    if (n.op->kind == Kind::ingest && n.inputs[0] == v.value)
+      for (size_t d = 0; d < dims.size(); ++d)
+        if (dims[d] == kAnyExtent) dims[d] = g.type(n.results[0]).dims[d];
+  return dims;
+}
+
 }  // namespace
 
 std::map<std::string, RefTensor> contents(const Graph& g, int batch) {
@@ -24,7 +34,7 @@ std::map<std::string, RefTensor> contents(const Graph& g, int batch) {
   for (const Variable& v : g.variables) {
     if (v.role == Role::constant) continue;
     const Type& t = g.type(v.value);
-    RefTensor r{t.dims, {}};
+    RefTensor r{extents(g, v), {}};
     if (t.batched) r.dims.insert(r.dims.begin(), batch);
     int64_t n = 1;
     for (const int64_t d : r.dims) n *= d;

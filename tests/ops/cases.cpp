@@ -125,7 +125,7 @@ void ingest(std::vector<Case>& c) {
   for (const char* mode : {"stretch", "letterbox", "crop"})
     for (const bool antialias : {false, true}) {
       Attrs f = a;
-      f.set("mode", std::string(mode)), f.set("antialias", antialias), f.set("colour", std::vector<int64_t>{7, 80, 255});
+      f.set("aspect", std::string(mode)), f.set("antialias", antialias), f.set("colour", std::vector<int64_t>{7, 80, 255});
       c.push_back({"fit", {Type{DType::u8, true, {kAnyExtent, kAnyExtent, 3}}}, f, {Fill::byte}, 1, any});
       f.set("colour", std::vector<int64_t>{114});
       c.push_back({"fit_fixed", {fixed({40, 3, 2})}, f});

@@ -163,7 +163,7 @@ TEST_CASE("what a loss cannot be taken of is said with the shape") {
   CHECK(wrong("mse", {DType::f32, true, {kAnyExtent, kAnyExtent, 3}}) != "");
   CHECK(wrong("cosine", {DType::u8, true, {3}}) != "");
   CHECK(wrong("triplet", batched({2, 8})) == "triplet needs an output f32[3, D] of anchor, positive and negative, but it is f32[2, 8]");
-  CHECK(wrong("binary_crossentropy", batched({2}), {{"class_weights", list({1})}}) == "class_weights of binary_crossentropy has 1 numbers, but there are 2 classes");
+  CHECK(wrong("binary_crossentropy", batched({2}), {{"class_weights", list({1})}}) == "class_weights of binary_crossentropy has 1 number, but there are 2 classes");
   CHECK(wrong("binary_crossentropy", batched({2}), {{"from_logits", kTrue}}, "sigmoid") ==
         "binary_crossentropy is to take logits (from_logits = true), but the output comes from Sigmoid");
   CHECK(wrong("categorical_focal", batched({2}), {{"from_logits", kTrue}}) == "");
@@ -178,15 +178,17 @@ TEST_CASE("gradients of whole losses agree with finite differences") {
     if (single) types.push_back(batched({1}));
     if (loss->name != "triplet") types.push_back(batched({2, 2, 3}));
     for (const Type& type : types) {
-      for (const char* activation : {"sigmoid", "softmax"}) {   // probabilities: every loss takes them
+      for (const std::string activation : {"sigmoid", "softmax", "any target"}) {   // probabilities: every loss takes them
+        const bool any = activation == "any target";   // negative losses, where 1 - p is kept off 0
+        if (any && loss->name != "binary_focal") continue;
         Given given;
         for (const ArgDef& a : loss->args)
           if (a.name == "label_smoothing") given[a.name] = 0.1;
-        const Built b(loss->name, type, given, activation);
+        const Built b(loss->name, type, given, any ? "sigmoid" : activation.c_str());
         const int64_t batch = 2;
         std::vector<double> x = random_tensor(type, Fill::normal, batch, 1, random).data;
         const Type label = b.g.type(b.label);
-        std::vector<RefTensor> vars = b.contents(x, random_tensor(label, label.dtype == DType::i32 ? Fill::label : Fill::probability, batch, 2, random).data, batch);
+        std::vector<RefTensor> vars = b.contents(x, random_tensor(label, label.dtype == DType::i32 ? Fill::label : any ? Fill::normal : Fill::probability, batch, 2, random).data, batch);
         Graph g = b.g;
         const auto gradients = passes::add_gradients(g, ops::registry(), b.value);
         const int32_t weight = g.find_variable("w");
