@@ -1,6 +1,7 @@
 // The static tables of a driver: what the program knows about its net.
 #include <algorithm>
 #include <filesystem>
+#include <map>
 
 #include <fmt/format.h>
 
@@ -62,27 +63,28 @@ class Table {
   std::string type_, name_, rows_;
 };
 
-/// The share of a running average's value that a training step keeps, over all places where it is renewed; 0 of all else.
-double momentum_of(const ir::Graph& g, const ir::Variable& v) {
+/// The share of each running average's value that a training step keeps, over all places where it is renewed, by its name.
+std::map<std::string, double> momentums(const ir::Graph& g) {
+  std::map<std::string, double> all;
   for (const ir::Update& u : g.updates) {
     const ir::Variable& renewed = g.variables[static_cast<size_t>(u.variable)];
-    if (renewed.name != v.name || v.role != ir::Role::state) continue;
+    if (renewed.role != ir::Role::state) continue;
     double kept = 1;
-    ir::ValueId at = u.value;
-    while (at != renewed.value && g.values[at].def != ir::kNone) {
+    for (ir::ValueId at = u.value; at != renewed.value && g.values[at].def != ir::kNone && kept > 0;) {
       const ir::Node& n = g.nodes[g.values[at].def];
-      if (!n.attrs.has("momentum")) return 0;
-      kept *= n.attrs.f("momentum"), at = n.inputs[0];
+      kept *= n.attrs.has("momentum") ? n.attrs.f("momentum") : 0;
+      if (kept > 0) at = n.inputs[0];
     }
-    return kept;
+    all[renewed.name] = kept;
   }
-  return 0;
+  return all;
 }
 
-std::string variable_row(const VariableRow& r, const ir::Graph& g) {
+std::string variable_row(const VariableRow& r, const std::map<std::string, double>& momentums) {
   const ir::Variable& v = *r.variable;
   const char* role = v.role == ir::Role::slot ? "slot" : v.role == ir::Role::state ? "state" : "weight";
-  const double momentum = momentum_of(g, v);
+  const auto known = momentums.find(v.name);
+  const double momentum = known == momentums.end() ? 0 : known->second;
   return fmt::format("{{{}, rt::VarRole::{}, {}, {}, {}, {{{}, {}, {}, {}, {}}}, {}, {}{}}}", quoted(v.name), role, v.trainable, r.type.rank(), dims_text(r.type),
                      quoted(v.init.kind), literal(v.init.a), literal(v.init.b), v.init.fan_in, v.init.fan_out, literal(v.l1), literal(v.l2), momentum > 0 ? ", " + literal(momentum) : "");
 }
@@ -145,7 +147,8 @@ std::string info_tables(const Unit& u) {
   for (const Port& p : labels_of(u)) labels.row(port(p.name, p.type));
   if (trains)
     for (const sema::LossTerm& t : m.train.losses) losses.row(loss_row(u, t));
-  for (const VariableRow& r : variables.rows) vars.row(variable_row(r, m.graph));
+  const std::map<std::string, double> kept = momentums(m.graph);
+  for (const VariableRow& r : variables.rows) vars.row(variable_row(r, kept));
   for (const sema::InitialWeights& w : m.initial_weights) initial.row(initial_row(w));
   for (const LayerRow& l : layers_of(m)) {
     layers.row(fmt::format("{{{}, {}, {}, {}, {}, {}}}", quoted(l.name), quoted(l.text), quoted(l.output_shape), l.trainable + l.fixed, l.macs, l.line));

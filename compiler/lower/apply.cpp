@@ -297,6 +297,7 @@ void Applier::ingest() {
   Stage st(b.out);
   if (out.planar) st.reorder({b.vars[1], b.vars[2], b.vars[0]});
   st.vectorize(b.vars[1], s.vector, TailStrategy::ShiftInwards);
+  // An image that has the size already is copied.
   if (b.params[0].dimensions() >= 3) st.specialize(b.params[0].dim(1).extent() == static_cast<int>(extent(1)) && b.params[0].dim(2).extent() == static_cast<int>(extent(2)));
   for (Func h : b.anchor.helpers) h.compute_root();
 }
