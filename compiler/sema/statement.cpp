@@ -11,11 +11,10 @@ constexpr int64_t kMaxExtent = 1 << 20;
 constexpr size_t kMaxRank = 4;
 constexpr double kMaxSample = 1e9;
 
+bool is_layer(const Value& v) { return v.is(K::layer) || (v.is(K::callable) && !v.callable->function); }
+
 /// A layer, or a list with one.
-bool holds_layer(const Value& v) {
-  if (v.is(K::list)) return std::any_of(v.items->begin(), v.items->end(), holds_layer);
-  return v.is(K::layer) || (v.is(K::callable) && !v.callable->function);
-}
+bool holds_layer(const Value& v) { return is_layer(v) || (v.is(K::list) && std::any_of(v.items->begin(), v.items->end(), holds_layer)); }
 }  // namespace
 
 Elaborator::Elaborator(const ast::File& file, const ir::Registry& registry, Diagnostics& diagnostics)
@@ -122,7 +121,7 @@ void Elaborator::warn_unused(const Env& env) {
   for (const auto& [name, n] : env.names)
     if (n.warn && !n.used && !n.value.error()) {
       Diagnostic& d = fail(DiagId::unused_value, n.span, name);
-      if (n.value.is(K::layer) || (n.value.is(K::callable) && !n.value.callable->function)) d.help = {fmt::format("it is a layer: x -> {} applies it", name)};
+      if (is_layer(n.value)) d.help = {fmt::format("it is a layer: x -> {} applies it", name)};
     }
 }
 
