@@ -37,6 +37,7 @@ struct Applier {
   Var n() const { return b.vars.back(); }
 
   VarOrRVar tasks(Stage st, std::optional<Var> rows, TailStrategy tail);
+  VarOrRVar tasks_of_samples(Stage st);
   void rows();
   std::vector<std::string> coordinate_names() const;
   static bool is_suffix(Func f, const std::vector<std::string>& names);

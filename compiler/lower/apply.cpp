@@ -18,7 +18,13 @@ VarOrRVar Applier::tasks(Stage st, std::optional<Var> rows, TailStrategy tail) {
     return batched ? task : yo;
   }
   if (!batched) return Var::outermost();
-  st.split(n(), no, ni, num("task_samples"), TailStrategy::GuardWithIf).parallel(no);
+  return tasks_of_samples(st);
+}
+
+// One body for all tasks: Halide would give the last, of fewer samples, one of its own, whose sums LLVM may round otherwise; then a sample's result would depend
+// on its place in the batch.
+VarOrRVar Applier::tasks_of_samples(Stage st) {
+  st.split(n(), no, ni, num("task_samples"), TailStrategy::GuardWithIf).parallel(no).partition(no, Halide::Partition::Never).partition(ni, Halide::Partition::Never);
   return ni;
 }
 
@@ -125,8 +131,7 @@ void Applier::map() {
   if (outer > inner && !out.planar) rows = b.vars[outer];
   VarOrRVar level = Var::outermost();
   if (out.planar) {
-    st.split(n(), no, ni, num("task_samples"), TailStrategy::GuardWithIf).parallel(no);
-    level = ni;
+    level = tasks_of_samples(st);
   } else {
     // Conditions on coordinates make Halide cut loops in parts whose sums LLVM may round otherwise: no two tasks compute the same row.
     level = tasks(st, rows, b.anchor.padded.empty() ? TailStrategy::GuardWithIf : tail);

@@ -33,8 +33,7 @@ void Applier::conv_lanes() {
   if (by_panel || by_row) {
     st.fuse(part, n(), task).parallel(task);
   } else {
-    st.split(n(), no, ni, num("task_samples"), TailStrategy::GuardWithIf).parallel(no);
-    level = ni;
+    level = tasks_of_samples(st);
   }
   const ir::Type& in = p.graph->type(p.graph->nodes[k.anchor].inputs[0]);
   const bool thin = in.dims[2] < s.vector;  // channels of the image: too few for lanes
@@ -85,8 +84,7 @@ void Applier::winograd() {
   } else if (num("task_rows") < num("tile_rows")) {
     st.split(yo, yt, yr, num("task_rows"), TailStrategy::GuardWithIf).reorder({lane, xi, yi, ci, xo, yr, co, yt, n()}).fuse(yt, n(), task).parallel(task);
   } else {
-    st.reorder({lane, xi, yi, ci, xo, yo, co, n()}).split(n(), no, ni, num("task_samples"), TailStrategy::GuardWithIf).parallel(no);
-    level = ni;
+    level = tasks_of_samples(st.reorder({lane, xi, yi, ci, xo, yo, co, n()}));
   }
   st.vectorize(lane).unroll(xi).unroll(yi);
   auto v = tiles.args();  // c, q, ex, ey, n
