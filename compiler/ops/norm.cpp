@@ -19,7 +19,7 @@ struct Family {
 struct Rows {
   RDom r;                          // over a row's elements
   std::vector<Var> row;            // which row
-  Exprs element, first;            // coordinates of element r of it, of its first
+  Exprs element;                   // coordinates of element r of it
   int channels = 0;                // grouped: of a group
   double size = 0;
   /// The row that holds the element at these coordinates.
@@ -34,9 +34,7 @@ Rows rows_of(const Family& f, const LowerContext& ctx, int operand) {
     s.r = RDom(0, static_cast<int>(t.dims.back()), "r");
     s.row.assign(v.begin() + 1, v.end());
     s.element = exprs(v);
-    s.first = s.element;
     s.element[0] = s.r[0];
-    s.first[0] = 0;
     s.size = static_cast<double>(t.dims.back());
     return s;
   }
@@ -47,16 +45,14 @@ Rows rows_of(const Family& f, const LowerContext& ctx, int operand) {
   s.r = RDom(ranges, "r");
   s.row = {v[0], v.back()};
   s.element = {v[0] * s.channels + s.r[0]};
-  s.first = {v[0] * s.channels};
-  for (int i = 1; i < s.r.dimensions(); ++i) s.element.push_back(s.r[i]), s.first.push_back(0);
+  for (int i = 1; i < s.r.dimensions(); ++i) s.element.push_back(s.r[i]);
   s.element.push_back(v.back());
-  s.first.push_back(v.back());
   s.size = static_cast<double>(spatial(t) * s.channels);
   return s;
 }
 
-/// The rows' statistics, mean first and then deviations from it: the folds are `helpers`, in order. What is summed for the mean are differences from the row's
-/// first element (Chan, Golub and LeVeque 1983), so that rows far from 0 and nearly constant lose no digits.
+/// The rows' statistics, mean first and then deviations from it: the folds are `helpers`, in order. The mean is summed in double: its error, divided by the standard
+/// deviation, is that of all the row, and rows may be nearly constant and far from 0.
 struct Statistics {
   Rows rows;
   bool centred;
@@ -67,9 +63,9 @@ struct Statistics {
       : rows(rows_of(f, ctx, operand)), centred(f.centred), x(ctx.in[operand]), sum("norm_sum"), mean("norm_mean"), squares("norm_squares"), rstd("norm_rstd") {
     const Exprs row(rows.row.begin(), rows.row.end());
     if (centred) {
-      sum(rows.row) = 0.0f;
-      sum(rows.row) += x(rows.element) - x(rows.first);
-      mean(rows.row) = x(rows.first) + sum(row) * lit(1 / rows.size);
+      sum(rows.row) = cast<double>(0);
+      sum(rows.row) += cast<double>(x(rows.element));
+      mean(rows.row) = cast<float>(sum(row) * Expr(1 / rows.size));
       helpers = {sum, mean};
     }
     const Expr d = deviation(rows.element, row);
