@@ -38,17 +38,6 @@ bool obeyed(uint32_t c) {
 
 }  // namespace
 
-size_t utf8_length(std::string_view text, size_t at) {
-  const unsigned char c = byte(text, at);
-  const size_t n = c < 0x80 ? 1 : c >= 0xC2 && c < 0xE0 ? 2 : c >= 0xE0 && c < 0xF0 ? 3 : c >= 0xF0 && c < 0xF5 ? 4 : 0;
-  if (n == 0 || at + n > text.size()) return 0;
-  for (size_t k = 1; k < n; ++k)
-    if ((byte(text, at + k) & 0xC0) != 0x80) return 0;
-  const unsigned char d = n > 1 ? byte(text, at + 1) : 0;
-  const bool overlong = (c == 0xE0 && d < 0xA0) || (c == 0xF0 && d < 0x90), beyond = (c == 0xED && d >= 0xA0) || (c == 0xF4 && d >= 0x90);
-  return overlong || beyond ? 0 : n;
-}
-
 uint32_t code_point(std::string_view text, size_t at) {
   const size_t n = std::max<size_t>(utf8_length(text, at), 1);
   uint32_t c = n == 1 ? byte(text, at) : byte(text, at) & (0xFF >> (n + 1));

@@ -4,10 +4,11 @@
 #include <string>
 #include <string_view>
 
+#include "runtime/utf8.h"
+
 namespace netc {
 
-/// Bytes of the character that begins at `at`; 0 where the bytes are no character of UTF-8.
-size_t utf8_length(std::string_view text, size_t at);
+using rt::utf8_length;
 /// The number of the character that begins at `at`, which must be one.
 uint32_t code_point(std::string_view text, size_t at);
 

@@ -51,6 +51,7 @@ struct Lowered {
   Halide::RDom r;
   std::vector<Halide::Func> padded;
   std::vector<Halide::Func> helpers;          // per-row folds that funcs read (softmax's maximum, then sum): compute them per sample, in this order
+  std::vector<Halide::Func> by_row = {};      // of the result's coordinates (c, x, y, …): a row of the result reads theirs; computed for each
 };
 
 /// What the values of a tensor mean, where an operator or a loss knows it.

@@ -76,6 +76,7 @@ struct Applier {
   void reduce();
   int64_t extent_of_result() const;
   void ingest();
+  void by_row(const Var& row);
   void run();
 };
 

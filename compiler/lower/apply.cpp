@@ -305,6 +305,18 @@ void Applier::ingest() {
   // An image that has the size already is copied.
   if (b.params[0].dimensions() >= 3) st.specialize(b.params[0].dim(1).extent() == static_cast<int>(extent(1)) && b.params[0].dim(2).extent() == static_cast<int>(extent(2)));
   for (Func h : b.anchor.helpers) h.compute_root();
+  if (!b.anchor.by_row.empty()) by_row(b.vars[2]);
+}
+
+/// What a row of the result is summed of: made for each, lanes along its columns, in planes.
+void Applier::by_row(const Var& row) {
+  for (Func f : b.anchor.by_row) {
+    std::vector<Var> planes = f.args();
+    const Var x = planes[1];
+    std::swap(planes[0], planes[1]);
+    f.compute_at(b.out, row).reorder_storage(planes).vectorize(x, s.vector, TailStrategy::GuardWithIf);
+    f.update().reorder(inner_to_reduction(f, {x})).vectorize(x, s.vector, TailStrategy::GuardWithIf);
+  }
 }
 
 void Applier::run() {
@@ -333,8 +345,10 @@ void Applier::run() {
   else if (s.name == "reduce") reduce();
   else if (s.name == "ingest") ingest();
   else throw std::logic_error("there are no loops called " + s.name);
-  if (s.name == "window")
+  if (s.name == "window") {
     for (Func h : b.anchor.helpers) h.compute_root();
+    if (!b.anchor.by_row.empty()) by_row(!out.planar && num("task_rows", static_cast<int>(extent(2))) < extent(2) ? yi : b.vars[2]);
+  }
 }
 
 void apply(const schedule::Plan& p, const schedule::Kernel& k, Built& b) {

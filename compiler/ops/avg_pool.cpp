@@ -165,9 +165,9 @@ OpDef mean_spatial() {
     Var c("c"), n("n");
     Func sum("mean_spatial_sum"), y("mean_spatial");
     RDom r(0, static_cast<int>(t.dims[1]), 0, static_cast<int>(t.dims[0]), "r");
-    sum(c, n) = 0.0f;
-    sum(c, n) += ctx.in[0](c, r.x, r.y, n);
-    y(c, n) = sum(c, n) * lit(1.0 / static_cast<double>(spatial(t)));
+    sum(c, n) = cast<double>(0);   // of thousands of pixels about the same, float32 would lose three digits
+    sum(c, n) += cast<double>(ctx.in[0](c, r.x, r.y, n));
+    y(c, n) = cast<float>(sum(c, n) * Expr(1.0 / static_cast<double>(spatial(t))));
     return Lowered{{y}, sum, r, {}, {}};
   };
   d.reference = [](const Node& n, const Graph& g, const Tensors& in, int64_t batch) {

@@ -24,7 +24,7 @@ OpDef binary_target() {
 
 /// 1 - p, kept off 0, where a gamma below 1 has no slope.
 constexpr float kLeastBase = 1e-7f;
-Expr focal_base(const Expr& l) { return exact::at_least(-exact::expm1_of_negative(-l), kLeastBase); }
+Expr focal_base(const Expr& l) { return exact::at_least(-exact::expm1_of_negative(-exact::at_least(l, 0.0f)), kLeastBase); }  // targets beyond 0 and 1 make l < 0
 double focal_base(double l) { return std::max(-std::expm1(-l), static_cast<double>(kLeastBase)); }
 
 OpDef focal() {

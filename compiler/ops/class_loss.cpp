@@ -94,6 +94,26 @@ OpDef backward(const char* name, const char* doc, Kind kind, double flops) {
   return d;
 }
 
+/// A row's label and the others, exp(x - max x) each: a probability p of the label is e / (e + others), and others are what 1 - p has its digits of.
+struct LabelRows {
+  SoftmaxRows rows;   // rows.sum: the others'
+  Expr e, others;
+};
+struct RefLabelRow {
+  double maximum = -INFINITY, e = 0, others = 0;
+  RefLabelRow(const Tensors& in, size_t row) {
+    const size_t C = classes(in), label = label_at(in, row);
+    const double* x = &in[0].data[row * C];
+    maximum = *std::max_element(x, x + C);
+    for (size_t c = 0; c < C; ++c) (c == label ? e : others) += std::exp(x[c] - maximum);
+  }
+};
+LabelRows label_rows(const LowerContext& ctx, const Coordinates& v) {
+  const Expr label = label_at(ctx, v);
+  const SoftmaxRows s = softmax_rows(ctx, 0, [&](const Expr& c, const Expr&, const Expr&, const Expr& e) { return select(c == label, 0.0f, e); });
+  return {s, exact::exp_of_negative(ctx.in[0](v.with(label)) - s.maximum(v.row)), s.sum(v.row)};
+}
+
 OpDef softmax_crossentropy() {
   OpDef d = forward("softmax_crossentropy",
                     "Loss of each row from logits: log(sum_c exp(x[c])) - sum_c t[c] * x[c], t = smoothing / C, and 1 - smoothing more at the label. "
@@ -105,18 +125,21 @@ OpDef softmax_crossentropy() {
   };
   d.lower = [](const LowerContext& ctx) {
     const Coordinates v(ctx);
-    SoftmaxRows s = softmax_rows(ctx, 0);
-    const Expectation e = expectation(ctx, v, s.r, [&](const Expr& c) { return ctx.in[0](v.with(c)); });
+    const LabelRows s = label_rows(ctx, v);
+    const Expectation e = expectation(ctx, v, s.rows.r, [&](const Expr& c) { return ctx.in[0](v.with(c)); });
     Func y("softmax_crossentropy");
-    y(v.row) = exact::log(s.sum(v.row)) + exact::sub(s.maximum(v.row), e.value);
-    Lowered l{{y}, s.sum, s.r, {}, {s.maximum, s.sum}};
+    y(v.row) = exact::add(exact::log1p(exact::add(s.others, exact::sub(s.e, 1.0f))), exact::sub(s.rows.maximum(v.row), e.value));
+    Lowered l{{y}, s.rows.sum, s.rows.r, {}, {s.rows.maximum, s.rows.sum}};
     if (e.sum.defined()) l.helpers.push_back(e.sum);
     return l;
   };
   d.reference = [](const Node& n, const Graph& g, const Tensors& in, int64_t batch) {
     RefTensor y = ref_zeros(g.type(n.results[0]), batch);
-    y.data = ref_log_sum_exp(in[0]);
-    for (size_t i = 0; i < in[0].data.size(); ++i) y.data[i / classes(in)] -= target(n, in, i) * in[0].data[i];
+    for (size_t row = 0, C = classes(in); row < y.data.size(); ++row) {
+      const RefLabelRow s(in, row);
+      y.data[row] = std::log1p(s.others + (s.e - 1));
+      for (size_t i = row * C; i < (row + 1) * C; ++i) y.data[row] += target(n, in, i) * (s.maximum - in[0].data[i]);
+    }
     return Tensors{y};
   };
   return d;
@@ -127,14 +150,25 @@ OpDef softmax_crossentropy_grad() {
                      Kind::reduction, 24);
   d.lower = [](const LowerContext& ctx) {
     const Coordinates v(ctx);
-    SoftmaxRows s = softmax_rows(ctx, 0);
+    const LabelRows s = label_rows(ctx, v);
+    const double smoothing = ctx.node.attrs.f("smoothing"), each = smoothing / classes(ctx);
+    const Expr e = exact::exp_of_negative(ctx.in[0](v.all) - s.rows.maximum(v.row)), sum = s.e + s.others;
     Func dx("softmax_crossentropy_grad");
-    dx(v.all) = (exact::exp_of_negative(ctx.in[0](v.all) - s.maximum(v.row)) / s.sum(v.row) - target(ctx, v)) * ctx.in[2](v.row);
-    return Lowered{{dx}, s.sum, s.r, {}, {s.maximum, s.sum}};
+    // e / sum - t, of the label without the difference of nearly equal numbers
+    const Expr of_label = lit(smoothing - each) * s.e - lit(1 - smoothing + each) * s.others;
+    dx(v.all) = select(v.all[0] == label_at(ctx, v), of_label, e - lit(each) * sum) / sum * ctx.in[2](v.row);
+    return Lowered{{dx}, s.rows.sum, s.rows.r, {}, {s.rows.maximum, s.rows.sum}};
   };
   d.reference = [](const Node& n, const Graph&, const Tensors& in, int64_t) {
-    RefTensor dx{in[0].dims, ref_softmax(in[0])};
-    for (size_t i = 0; i < dx.data.size(); ++i) dx.data[i] = (dx.data[i] - target(n, in, i)) * in[2].data[i / classes(in)];
+    RefTensor dx = in[0];
+    for (size_t row = 0, C = classes(in); row < in[2].data.size(); ++row) {
+      const RefLabelRow s(in, row);
+      for (size_t i = row * C; i < (row + 1) * C; ++i) {
+        const double t = target(n, in, i), e = std::exp(in[0].data[i] - s.maximum);
+        const double over = i % C == label_at(in, row) ? (1 - t) * s.e - t * s.others : e - t * (s.e + s.others);
+        dx.data[i] = over / (s.e + s.others) * in[2].data[row];
+      }
+    }
     return Tensors{dx};
   };
   return d;

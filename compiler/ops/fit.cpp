@@ -34,29 +34,28 @@ Axis<int64_t> axis_of(const std::string& mode, int64_t in, int64_t other_in, int
   return axis_of<int64_t>(mode, in, other_in, out, other_out, [](bool c, int64_t a, int64_t b) { return c ? a : b; });
 }
 
-/// The weights along one axis: `weight(t, i)` of source pixel first(i) + t in result pixel i, `total(i)` their sum.
+/// The weights along one axis, which are made once: source pixel first(i) + t counts share(i, t) in result pixel i; a result pixel's shares sum to 1.
 struct Weights {
-  Func weight, total;
+  Func weight, total, share, first;
   RDom taps;
-  std::function<Expr(const Expr& i, const Expr& t)> pixel;
   std::function<Expr(const Expr& i)> shown;   // whether result pixel i shows the source
+  Expr in;
+  Expr pixel(const Expr& i) const { return clamp(first(i) + taps, 0, in - 1); }
+  Expr share_of(const Expr& i) const { return share(i, taps); }
 };
 
-Weights weights_of(const char* name, const std::string& mode, bool antialias, const Expr& in, const Expr& other_in, int out, int other_out) {
+Weights weights_of(const std::string& name, const std::string& mode, bool antialias, const Expr& in, const Expr& other_in, int out, int other_out) {
   const auto wide = [](const Expr& e) { return cast<int64_t>(e); };
   const Axis<Expr> a = axis_of<Expr>(mode, wide(in), wide(other_in), wide(out), wide(other_out), [](const Expr& c, const Expr& x, const Expr& y) { return select(c, x, y); });
   const Expr lead = cast<int>(a.lead), content = cast<int>(a.content), reach = 2 * (antialias ? Halide::max(a.step, a.unit) : a.unit);
-  const auto first = [=](const Expr& i) { return cast<int>((a.place(wide(i)) - reach) / (2 * a.unit)) + 1; };   // Halide's division rounds down
-  Weights w;
+  Weights w{Func(name + "_weight"), Func(name + "_total"), Func(name + "_share"), Func(name + "_first"), RDom(0, cast<int>(reach / a.unit) + 1, name + "_taps"), {}, in};
   Var t("t"), i("i");
-  const Expr at = first(i) + t;
-  w.weight = Func(std::string(name) + "_weight");
-  w.weight(t, i) = select(at >= 0 && at < in, cast<float>(Halide::max(reach - Halide::abs(2 * a.unit * wide(at) - a.place(wide(i))), wide(0))), 0.0f);
-  w.taps = RDom(0, cast<int>(reach / a.unit) + 1, std::string(name) + "_taps");
-  w.total = Func(std::string(name) + "_total");
+  w.first(i) = cast<int>((a.place(wide(i)) - reach) / (2 * a.unit)) + 1;   // Halide's division rounds down
+  const Expr at = w.first(i) + t;
+  w.weight(i, t) = select(at >= 0 && at < in, cast<float>(Halide::max(reach - Halide::abs(2 * a.unit * wide(at) - a.place(wide(i))), wide(0))), 0.0f);
   w.total(i) = 0.0f;
-  w.total(i) += w.weight(w.taps, i);
-  w.pixel = [=](const Expr& x, const Expr& tap) { return clamp(first(x) + tap, 0, in - 1); };
+  w.total(i) += w.weight(i, w.taps);
+  w.share(i, t) = w.weight(i, t) / w.total(i);
   w.shown = [=](const Expr& x) { return x >= lead && x < lead + content; };
   return w;
 }
@@ -92,16 +91,16 @@ OpDef fit(const char* name, Kind kind, const char* where) {
       p[1] = px, p[2] = py;
       return p;
     };
-    Func narrow("narrow"), whole("whole"), out("fit");   // rows of the result's width; and of its height, too
-    narrow(at) = 0.0f;
-    narrow(at) += across.weight(across.taps, x) / across.total(x) * cast<float>(ctx.in[0](with(across.pixel(x, across.taps), y)));
+    Func low("fit_low"), whole("fit_whole"), out("fit");   // of the result's height; and of its width, too
+    low(at) = 0.0f;
+    low(at) += down.share_of(y) * cast<float>(ctx.in[0](with(x, down.pixel(y))));
     whole(at) = 0.0f;
-    whole(at) += down.weight(down.taps, y) / down.total(y) * narrow(with(x, down.pixel(y, down.taps)));
+    whole(at) += across.share_of(x) * low(with(across.pixel(x), y));
     const std::vector<int64_t>& colours = a.ints("colour");
     Expr colour = lit(static_cast<double>(colours.back()));
     for (size_t k = colours.size() - 1; k-- > 0;) colour = select(c == static_cast<int>(k), lit(static_cast<double>(colours[k])), colour);
     out(at) = select(in_w == w && in_h == h, cast<float>(ctx.in[0](with(clamp(x, 0, in_w - 1), clamp(y, 0, in_h - 1)))), across.shown(x) && down.shown(y), whole(at), colour);
-    return Lowered{{out}, out, {}, {}, {across.weight, across.total, down.weight, down.total, narrow, whole}};
+    return Lowered{{out}, out, {}, {}, {across.first, across.weight, across.total, across.share, down.first, down.weight, down.total, down.share}, {low, whole}};
   };
   d.reference = [](const Node& n, const Graph& g, const Tensors& in, int64_t batch) {
     RefTensor out = ref_zeros(g.type(n.results[0]), batch);

@@ -178,7 +178,7 @@ bool check_logits(const Graph& g, ValueId output, const char* loss, bool from_lo
 
 bool check_weights(const std::vector<double>& weights, int64_t classes, const char* loss, std::string& error, std::string& help) {
   if (weights.empty() || static_cast<int64_t>(weights.size()) == classes) return true;
-  error = fmt::format("class_weights of {} has {}, but there are {}", loss, counted(static_cast<int64_t>(weights.size()), "number"), counted(classes, "class"));
+  error = fmt::format("class_weights of {} has {}, but there are {}", loss, counted(weights.size(), "number"), counted(classes, "class"));
   std::string ones = "1";
   for (int64_t i = 1; i < std::min<int64_t>(classes, 8); ++i) ones += ", 1";
   help = fmt::format("give one weight for each class: class_weights = [{}{}]", ones, classes > 8 ? ", ..." : "");

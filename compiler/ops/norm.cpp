@@ -267,6 +267,12 @@ OpDef gamma_grad(const Family& f) {
     for (size_t i = 0; i < s.xhat.size(); ++i) y.data[i % y.data.size()] += in[0].data[i] * s.xhat[i];
     return Tensors{y};
   };
+  if (f.centred) d.terms = [f](const Node& n, const Tensors& in) {  // dy times x and its mean, of whose difference rows of one element leave nothing
+    const RefRows s(f, n, in[1]);
+    double most = 0;
+    for (size_t i = 0; i < s.xhat.size(); ++i) most = std::max(most, std::abs(in[0].data[i] * in[1].data[i]) * s.rstd[i]);
+    return most;
+  };
   return d;
 }
 

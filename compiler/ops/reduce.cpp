@@ -13,6 +13,13 @@ struct Fold {
   RDom r;
   Exprs at;
   double count = 1;
+  /// The sum of `x` over the fold, in double: of thousands of numbers about the same, float32 would lose three digits.
+  Func sum_of(Func x, const std::string& name) const {
+    Func sum(name);
+    sum(result) = cast<double>(0);
+    sum(result) += cast<double>(x(at));
+    return sum;
+  }
 };
 
 Fold fold_over(const Type& t, const std::vector<int64_t>& axes) {
@@ -110,10 +117,9 @@ OpDef reduce_sum() {
   OpDef d = reduction("reduce_sum", "Sum of each sample over the dims `axes`, whose extents become 1.", 1, sum_of);
   d.lower = [](const LowerContext& ctx) {
     const Fold f = fold_over(ctx.in_type(0), axes_of(ctx.node));
-    Func y("reduce_sum");
-    y(f.result) = 0.0f;
-    y(f.result) += ctx.in[0](f.at);
-    return Lowered{{y}, y, f.r, {}, {}};
+    Func sum = f.sum_of(ctx.in[0], "reduce_sum_sum"), y("reduce_sum");
+    y(f.result) = cast<float>(sum(f.result));
+    return Lowered{{y}, sum, f.r, {}, {}};
   };
   d.gradient = [](const GradContext& g) { return std::vector<ValueId>{g.emit("expand", {g.grads_out[0]}, {{"dims", g.graph.type(g.in(0)).dims}})}; };
   return d;
@@ -123,10 +129,8 @@ OpDef reduce_mean() {
   OpDef d = reduction("reduce_mean", "Mean of each sample over the dims `axes`, whose extents become 1.", 1, mean_of);
   d.lower = [](const LowerContext& ctx) {
     const Fold f = fold_over(ctx.in_type(0), axes_of(ctx.node));
-    Func sum("reduce_mean_sum"), y("reduce_mean");
-    sum(f.result) = 0.0f;
-    sum(f.result) += ctx.in[0](f.at);
-    y(f.result) = sum(f.result) * lit(1 / f.count);
+    Func sum = f.sum_of(ctx.in[0], "reduce_mean_sum"), y("reduce_mean");
+    y(f.result) = cast<float>(sum(f.result) * Expr(1 / f.count));
     return Lowered{{y}, sum, f.r, {}, {}};
   };
   d.gradient = [](const GradContext& g) {
@@ -141,14 +145,12 @@ OpDef reduce_variance() {
   OpDef d = reduction("reduce_variance", "Biased variance of each sample over the dims `axes`, whose extents become 1: mean (x - mean x)^2.", 4, variance_of);
   d.lower = [](const LowerContext& ctx) {
     const Fold f = fold_over(ctx.in_type(0), axes_of(ctx.node));
-    Func mean("reduce_variance_mean"), sum("reduce_variance_sum"), y("reduce_variance");
-    mean(f.result) = 0.0f;
-    mean(f.result) += ctx.in[0](f.at) * lit(1 / f.count);
-    const Expr apart = ctx.in[0](f.at) - mean(f.result);
+    Func total = f.sum_of(ctx.in[0], "reduce_variance_mean"), sum("reduce_variance_sum"), y("reduce_variance");
+    const Expr apart = ctx.in[0](f.at) - cast<float>(total(f.result) * Expr(1 / f.count));
     sum(f.result) = 0.0f;
     sum(f.result) += apart * apart;
     y(f.result) = sum(f.result) * lit(1 / f.count);
-    return Lowered{{y}, sum, f.r, {}, {mean}};
+    return Lowered{{y}, sum, f.r, {}, {total}};
   };
   d.gradient = [](const GradContext& g) {  // the mean's own share is zero
     const Attrs axes = {{"axes", axes_of(g.n())}};

@@ -230,7 +230,7 @@ LayerDef resize_layer() {
     if (!as_it_is && (b.s("fit") != "stretch" || b.b("antialias"))) {
       const std::vector<int64_t> colour = b.ints("colour");
       if (colour.size() != 1 && colour.size() != static_cast<size_t>(t.dims[2])) {
-        const std::string numbers = counted(static_cast<int64_t>(colour.size()), "number");
+        const std::string numbers = counted(colour.size(), "number");
         return b.error(fmt::format("Resize's colour has {}, but its input {}", numbers, counted(t.dims[2], "channel")), "give one number, or one for each channel");
       }
       const Attrs attrs = {{"height", b.i("height")}, {"width", b.i("width")}, {"aspect", b.s("fit")}, {"antialias", b.b("antialias")}, {"colour", colour}};

@@ -1,11 +1,13 @@
 // Softmax over the last dimension, and its logarithm, taken without it: small probabilities keep their digits.
 #include "compiler/ops/softmax.h"
 
+#include <algorithm>
+
 #include "compiler/ops/exact.h"
 
 namespace netc::ops {
 
-SoftmaxRows softmax_rows(const LowerContext& ctx, int operand) {
+SoftmaxRows softmax_rows(const LowerContext& ctx, int operand, const SoftmaxTerm& term) {
   const Type& t = ctx.in_type(operand);
   std::vector<Var> v = vars_of(t);
   const std::vector<Var> row(v.begin() + 1, v.end());
@@ -16,26 +18,25 @@ SoftmaxRows softmax_rows(const LowerContext& ctx, int operand) {
   s.maximum(row) = exact::lowest();
   s.maximum(row) = max(s.maximum(row), x);
   s.sum(row) = 0.0f;
-  s.sum(row) += exact::exp_of_negative(x - s.maximum(row));
+  const Expr e = exact::exp_of_negative(x - s.maximum(row));
+  s.sum(row) += term ? term(s.r, x, s.maximum(row), e) : e;
   return s;
 }
 
-std::vector<double> ref_log_sum_exp(const RefTensor& x) {
-  const size_t C = static_cast<size_t>(x.dims.back());
-  std::vector<double> y(x.data.size() / C);
-  for (size_t n = 0; n < y.size(); ++n) {
-    double top = -INFINITY, sum = 0;
-    for (size_t c = 0; c < C; ++c) top = std::max(top, x.data[n * C + c]);
-    for (size_t c = 0; c < C; ++c) sum += std::exp(x.data[n * C + c] - top);
-    y[n] = top + std::log(sum);
+std::vector<double> ref_log_softmax(const RefTensor& x) {
+  std::vector<double> y(x.data.size());
+  for (size_t C = static_cast<size_t>(x.dims.back()), row = 0; row < y.size(); row += C) {
+    const double top = *std::max_element(&x.data[row], &x.data[row] + C);
+    double others = 0, largest = 0;
+    for (size_t i = row; i < row + C; ++i) x.data[i] < top ? others += std::exp(x.data[i] - top) : largest += 1;
+    for (size_t i = row; i < row + C; ++i) y[i] = x.data[i] - top - std::log1p(others + (largest - 1));
   }
   return y;
 }
 
 std::vector<double> ref_softmax(const RefTensor& x) {
-  const std::vector<double> l = ref_log_sum_exp(x);
-  std::vector<double> y(x.data.size());
-  for (size_t i = 0; i < y.size(); ++i) y[i] = std::exp(x.data[i] - l[i / static_cast<size_t>(x.dims.back())]);
+  std::vector<double> y = ref_log_softmax(x);
+  for (double& v : y) v = std::exp(v);
   return y;
 }
 
@@ -55,22 +56,13 @@ ShapeRule row_shape(const std::string& me, const char* twice = "") {
   };
 }
 
-/// y = value(x, maximum, sum) of each element and its row's folds; the gradient is that of `name`_grad.
-OpDef forward(const char* name, const char* doc, const std::function<Expr(const Expr& x, const Expr& maximum, const Expr& sum)>& value) {
+OpDef forward(const char* name, const char* doc) {
   OpDef d;
   d.name = name;
   d.doc = doc;
   d.kind = Kind::reduction;
   d.cost = per_element(22);
   d.shape = row_shape(d.name);
-  d.lower = [value](const LowerContext& ctx) {
-    std::vector<Var> v = vars_of(ctx.in_type(0));
-    const std::vector<Var> row(v.begin() + 1, v.end());
-    SoftmaxRows s = softmax_rows(ctx, 0);
-    Func y(ctx.node.op->name);
-    y(v) = value(ctx.in[0](v), s.maximum(row), s.sum(row));
-    return Lowered{{y}, s.sum, s.r, {}, {s.maximum, s.sum}};
-  };
   d.gradient = [grad = d.name + "_grad"](const GradContext& g) { return std::vector<ValueId>{g.emit(grad, {g.grads_out[0], g.out()})}; };
   return d;
 }
@@ -114,9 +106,15 @@ OpDef backward(const char* name, const char* doc, double flops, Part part, Value
 }
 
 OpDef softmax() {
-  OpDef d = forward("softmax", "y[c] = exp(x[c] - max x) / sum_i exp(x[i] - max x) over the last dimension.",
-                    [](const Expr& x, const Expr& maximum, const Expr& sum) { return exact::exp_of_negative(x - maximum) / sum; });
+  OpDef d = forward("softmax", "y[c] = exp(x[c] - max x) / sum_i exp(x[i] - max x) over the last dimension.");
   d.meaning = Meaning::distribution;
+  d.lower = [](const LowerContext& ctx) {
+    const std::vector<Var> v = vars_of(ctx.in_type(0)), row(v.begin() + 1, v.end());
+    SoftmaxRows s = softmax_rows(ctx, 0);
+    Func y("softmax");
+    y(v) = exact::exp_of_negative(ctx.in[0](v) - s.maximum(row)) / s.sum(row);
+    return Lowered{{y}, s.sum, s.r, {}, {s.maximum, s.sum}};
+  };
   d.reference = [](const Node&, const Graph&, const Tensors& in, int64_t) { return Tensors{RefTensor{in[0].dims, ref_softmax(in[0])}}; };
   return d;
 }
@@ -126,24 +124,36 @@ OpDef softmax_grad() {
                   [](const auto& dy, const auto& y) { return dy * y; }, [](const auto& dy, const auto& y, const auto& sum) { return y * (dy - sum); });
 }
 
+// Of the sum, the largest elements' terms are 1 each. They are counted, and the others' summed: log(1 + what is left) keeps its digits where one is nearly certain.
 OpDef log_softmax() {
-  OpDef d = forward("log_softmax", "y[c] = x[c] - max x - log(sum_i exp(x[i] - max x)) over the last dimension.",
-                    [](const Expr& x, const Expr& maximum, const Expr& sum) { return exact::sub(x, maximum) - exact::log(sum); });
-  d.reference = [](const Node&, const Graph&, const Tensors& in, int64_t) {
-    RefTensor y = in[0];
-    const std::vector<double> l = ref_log_sum_exp(in[0]);
-    for (size_t i = 0; i < y.data.size(); ++i) y.data[i] -= l[i / static_cast<size_t>(y.dims.back())];
-    return Tensors{y};
+  OpDef d = forward("log_softmax", "y[c] = x[c] - max x - log(sum_i exp(x[i] - max x)) over the last dimension.");
+  d.lower = [](const LowerContext& ctx) {
+    std::vector<Var> v = vars_of(ctx.in_type(0));
+    const std::vector<Var> row(v.begin() + 1, v.end());
+    SoftmaxRows s = softmax_rows(ctx, 0, [](const Expr&, const Expr& x, const Expr& maximum, const Expr& e) {
+      return select(exact::less(x, maximum), e, exact::sub(x, maximum));   // 0, or NaN
+    });
+    Exprs at = exprs(v);
+    at[0] = s.r;
+    Func largest("softmax_largest"), y("log_softmax");
+    largest(row) = 0.0f;
+    largest(row) += select(exact::less(ctx.in[0](at), s.maximum(row)), 0.0f, 1.0f);
+    y(v) = exact::sub(exact::sub(ctx.in[0](v), s.maximum(row)), exact::log1p(exact::add(s.sum(row), exact::sub(largest(row), 1.0f))));
+    return Lowered{{y}, s.sum, s.r, {}, {s.maximum, s.sum, largest}};
   };
+  d.reference = [](const Node&, const Graph&, const Tensors& in, int64_t) { return Tensors{RefTensor{in[0].dims, ref_log_softmax(in[0])}}; };
   return d;
 }
 
 Expr probability(const Expr& log) { return exact::exp_of_negative(log); }
 double probability(double log) { return std::exp(log); }
+Expr probability_of_others(const Expr& log) { return -exact::expm1_of_negative(log); }
+double probability_of_others(double log) { return -std::expm1(log); }
 
 OpDef log_softmax_grad() {
-  return backward("log_softmax_grad", "Gradient of log_softmax: dx[c] = dy[c] - exp(y[c]) * sum_i dy[i]. Operands dy, y.", 14,
-                  [](const auto& dy, const auto&) { return dy; }, [](const auto& dy, const auto& y, const auto& sum) { return dy - probability(y) * sum; });
+  return backward("log_softmax_grad", "Gradient of log_softmax: dx[c] = dy[c] - exp(y[c]) * sum_i dy[i] = dy[c] * (1 - exp(y[c])) - exp(y[c]) * (sum_i dy[i] - dy[c]). Operands dy, y.", 14,
+                  [](const auto& dy, const auto&) { return dy; },
+                  [](const auto& dy, const auto& y, const auto& sum) { return dy * probability_of_others(y) - probability(y) * (sum - dy); });
 }
 
 LayerDef layer(const char* name, const char* op, const char* doc) {

@@ -1,5 +1,8 @@
 // The stable softmax of rows, as softmax and the losses over it need it: the row's maximum, then the sum of exp(x - maximum).
 #pragma once
+#include <functional>
+#include <vector>
+
 #include "compiler/ops/support.h"
 
 namespace netc::ops {
@@ -8,11 +11,13 @@ struct SoftmaxRows {
   RDom r;             // over the row
   Func maximum, sum;  // both over all coordinates but the first
 };
-SoftmaxRows softmax_rows(const LowerContext& ctx, int operand);
+/// `term`: what an element x at index c of its row adds to the sum in place of e = exp(x - maximum); null: that.
+using SoftmaxTerm = std::function<Expr(const Expr& c, const Expr& x, const Expr& maximum, const Expr& e)>;
+SoftmaxRows softmax_rows(const LowerContext& ctx, int operand, const SoftmaxTerm& term = {});
 
 /// Row-wise softmax of a reference tensor whose last dim is the row.
 std::vector<double> ref_softmax(const RefTensor& x);
-/// log(sum exp) of each row.
-std::vector<double> ref_log_sum_exp(const RefTensor& x);
+/// Its logarithm.
+std::vector<double> ref_log_softmax(const RefTensor& x);
 
 }  // namespace netc::ops

@@ -1,5 +1,6 @@
 #include "compiler/sema/definition.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <cmath>
 #include <cstdlib>
@@ -63,7 +64,8 @@ std::string unbalanced(const std::string& text) {
 }
 
 /// "[8, 16]", "(1, 2)", "a, b"
-Definition list_of(std::string text, bool numbers, int nesting = 0) {
+enum class Elements : uint8_t { any, numbers, strings };
+Definition list_of(std::string text, Elements elements, int nesting = 0) {
   const std::string whole = text = trim(text);
   if (bracketed(text)) text = text.substr(1, text.size() - 2);
   std::vector<Value> items;
@@ -72,9 +74,11 @@ Definition list_of(std::string text, bool numbers, int nesting = 0) {
   bool inside = false;
   const auto take = [&] {
     item = trim(item);
-    Definition d = bracketed(item) && nesting < kMaxNesting ? list_of(item, numbers, nesting + 1) : scalar(item);
+    Definition d = bracketed(item) && nesting < kMaxNesting ? list_of(item, elements, nesting + 1)
+                   : elements == Elements::strings          ? Definition{Value::of_string(unquoted(item)), ""}
+                                                            : scalar(item);
     if (item.empty()) d.wrong = fmt::format("{}, where an element is empty", whole);
-    else if (numbers && d.value.is(K::string)) d.wrong = fmt::format("{}, where {} is no number", whole, item);
+    else if (elements == Elements::numbers && d.value.is(K::string)) d.wrong = fmt::format("{}, where {} is no number", whole, item);
     if (wrong.empty()) wrong = d.wrong;
     items.push_back(std::move(d.value));
     item.clear();
@@ -94,12 +98,12 @@ bool is_list(const ast::Param& p) {
   return type == "list" || type == "tuple" || type == "[" || type == "(" || (type.empty() && literal_of(p) == E::list);
 }
 
-/// A default that lists nothing but numbers, where no type says what elements are.
-bool lists_numbers(const ast::Param& p) {
-  if (!p.type.items.empty() || !p.fallback || p.fallback->kind != E::list || p.fallback->items.empty()) return false;
-  for (const auto& i : p.fallback->items)
-    if (i->kind != E::integer && i->kind != E::number) return false;
-  return true;
+/// What a default lists nothing but, where no type says what elements are.
+Elements elements_of(const ast::Param& p) {
+  if (!p.type.items.empty() || !p.fallback || p.fallback->kind != E::list || p.fallback->items.empty()) return Elements::any;
+  const auto all = [&](auto of) { return std::all_of(p.fallback->items.begin(), p.fallback->items.end(), [&](const auto& i) { return of(i->kind); }); };
+  if (all([](E k) { return k == E::integer || k == E::number; })) return Elements::numbers;
+  return all([](E k) { return k == E::string; }) ? Elements::strings : Elements::any;
 }
 
 std::vector<std::string> choices_of(const ast::ParamType& t) {
@@ -137,7 +141,7 @@ Definition read_definition(const std::string& text, const ast::Param& p) {
     return d;
   }
   if (const std::string wrong = unbalanced(value); !wrong.empty()) return {{}, wrong};
-  return list_of(value, lists_numbers(p));
+  return list_of(value, elements_of(p));
 }
 
 std::vector<std::string> meant(const std::string& text, const ast::Param& p) {

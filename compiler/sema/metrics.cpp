@@ -112,7 +112,7 @@ void Elaborator::callback(const ast::Expr& e, const EnvPtr& env, Model& model) {
   }
   if (c.kind == "csv") {
     const Value path = args.size() == 1 ? eval(*args[0]->value, env) : Value();
-    if (path.is(K::string)) c.path = path.text;
+    if (path.is(K::string) && path.text.find_first_not_of(" \t") != std::string::npos) c.path = path.text;
     else if (args.empty()) fail(DiagId::missing_argument, e.span, c.kind, "path").help.push_back("write: csv(\"results.csv\")");
     else if (!path.error() || args.size() > 1) fail(DiagId::argument_type, args[0]->span, "path", c.kind, "one string", source(args[0]->span));
   } else {

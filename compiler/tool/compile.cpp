@@ -8,6 +8,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
+#include <fstream>
 #include <functional>
 #include <iterator>
 #include <list>
@@ -171,6 +172,17 @@ struct Compilation {
     return all;
   }
 
+  /// The user did not name it: nothing but a list that netc wrote is replaced.
+  static std::string cannot_write_depfile(const std::string& out, const std::vector<Read>& all) {
+    const std::string path = out + ".d";
+    if (std::string error = cannot_write(path, all, true); !error.empty()) return error;
+    std::error_code none;
+    std::string target;
+    std::getline(std::ifstream(path, std::ios::binary), target, ':');
+    const bool own = !fs::is_regular_file(path, none) || fs::path(target).filename() == fs::path(make_name(out)).filename();
+    return own ? "" : fmt::format("{} is no list of what {} depends on, and -MD would replace it; name another output with -o", path, out);
+  }
+
   /// "" or why what was asked for cannot be written.
   std::string cannot_write_outputs(const std::string& out, bool is_text) const {
     std::vector<Read> all = reads();
@@ -179,7 +191,7 @@ struct Compilation {
     if (is_text) error = o.out.empty() || o.out == "-" ? "" : cannot_write(o.out, all, true);
     else if (o.emit == "program") error = o.out.empty() && is_other(out) ? out + " is no program; name the output with -o" : cannot_write(out, all, false);
     else error = cannot_fill(out, files_in_folder(o.emit, emit::identifier(unit.name)), all);
-    return error.empty() && o.depfile ? cannot_write(out + ".d", all, true) : error;
+    return error.empty() && o.depfile ? cannot_write_depfile(out, all) : error;
   }
 
   int batch() const { return o.max_batch > 0 ? o.max_batch : has_training() ? static_cast<int>(model.train.batch) : kDefaultBatch; }

@@ -74,8 +74,8 @@ int run_eval(const ModelInfo& info, CreateFn create, const EvalOptions& o) {
   if (!loader) return fail(info, loader.error());
   const EvalResult r = evaluate(*l.model, **loader);
   if (r.n == 0) return fail(info, fmt::format("none of the samples of {} could be read", spec));
-  if (r.not_finite > 0) return fail(info, fmt::format("the net's answers to {} of {} samples are not finite numbers: its weights are broken, or the data's values are far "
-                                                      "outside those it was trained on", r.not_finite, r.n));
+  if (r.not_finite > 0) return fail(info, fmt::format("the net's answers to {} of {} are not finite numbers: its weights are broken, or the data's values are far "
+                                                      "outside those it was trained on", grouped(r.not_finite), counted(r.n, "sample")));
   std::vector<std::string> names;   // none where labels are no class indices
   for (int k = 0; k < r.confusion().classes(); ++k) names.push_back(class_name(info, (*source)->classes(), k));
   const size_t skipped = (*loader)->skipped();
@@ -85,7 +85,7 @@ int run_eval(const ModelInfo& info, CreateFn create, const EvalOptions& o) {
   }
   fmt::print("{}\n", (*source)->describe());
   if (skipped > 0) {
-    fmt::print("{} could not be read and {} left out:\n", counted(static_cast<int64_t>(skipped), "sample"), skipped == 1 ? "is" : "are");
+    fmt::print("{} could not be read and {} left out:\n", counted(skipped, "sample"), skipped == 1 ? "is" : "are");
     for (const std::string& name : (*loader)->skipped_names()) fmt::print("  {}\n", name);
   }
   for (const NamedValue& v : r.metrics.values()) fmt::print("{} {:.4f}\n", v.name, v.value);

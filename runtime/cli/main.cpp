@@ -4,6 +4,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <exception>
+#include <limits>
 #include <new>
 #include <system_error>
 
@@ -53,7 +54,8 @@ void add_train(CLI::App& app, TrainOptions& o) {
   app.add_option("--epochs", o.epochs, "times through the data")->check(CLI::Range(int64_t{1}, int64_t{1000000}));
   app.add_option("--batch", o.batch, "samples of a step")->check(CLI::Range(int64_t{1}, int64_t{65536}));
   app.add_option("--lr", o.lr, "learning rate")->check([](const std::string& v) {
-    return std::strtod(v.c_str(), nullptr) > 0 ? std::string() : v + " is no learning rate: it is a number above 0";
+    const double lr = std::strtod(v.c_str(), nullptr);
+    return lr > 0 && lr <= std::numeric_limits<float>::max() ? std::string() : v + " is no learning rate: it is a number above 0";
   });
   app.add_option("--seed", o.seed, "of the weights, the order and the dropout")->check(CLI::Range(uint64_t{0}, uint64_t{4294967295}));
   app.add_option("--threads", o.threads, "default: as many as the machine has cores")->check(CLI::Range(1, 1024));

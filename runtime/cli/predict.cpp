@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include "runtime/cli/commands.h"
+#include "runtime/counted.h"
 #include "runtime/data/image.h"
 #include "runtime/data/loader.h"
 #include "runtime/data/ports.h"
@@ -117,7 +118,7 @@ class Predictions {
 
   void print_values(const char* name, std::span<const float> values) const {
     constexpr size_t kShown = 16;
-    const std::string more = values.size() > kShown ? fmt::format(" ... ({} numbers; all with --json)", values.size()) : "";
+    const std::string more = values.size() > kShown ? fmt::format(" ... ({}; all with --json)", counted(values.size(), "number")) : "";
     const std::string text = fmt::format("{:.5g}{}", fmt::join(values.first(std::min(values.size(), kShown)), " "), more);
     if (info_.outputs.size() > 1) fmt::print("  {}: {}\n", name, text);
     else fmt::print(" {}\n", text);
@@ -209,7 +210,7 @@ int run_predict(const ModelInfo& info, CreateFn create, const PredictOptions& o)
   const bool specs = std::any_of(o.images.begin(), o.images.end(), [](const std::string& a) { return !spec_of(a).empty(); });
   if (files.empty() && !specs) return all_good ? fail(info, "no images given") : 1;
   if (!files.empty() && !images) return fail(info, "the net takes no images; give a table (FILE.csv) or other data (KIND:...)");
-  if (files.size() % ports != 0) return fail(info, fmt::format("the net takes {} images at a time, but {} are given", ports, files.size()));
+  if (files.size() % ports != 0) return fail(info, fmt::format("the net takes {} at a time, but {} given", counted(ports, "image"), are(files.size())));
   const size_t most = specs ? kMostTogether : files.size() / ports;
   const int batch = std::min<int>({kMostTogether, info.max_batch, static_cast<int>(std::min<size_t>(most, kMostTogether))});
   Loaded l;

@@ -167,6 +167,7 @@ Status Embedded::train_step(int count, float lr, float* loss) noexcept {
   if (!in_range(count)) return fail(Status::argument, "%d samples do not fit: 1 to %d", count, max_batch_);
   if (!training_) return fail(Status::state, "the instance was created without training");
   if (!ready_) return fail(Status::state, "there are no weights: load or initialise them first");
+  if (!std::isfinite(lr)) return fail(Status::argument, "a learning rate of %g cannot be; 0 takes the one of the net", static_cast<double>(lr));
   const float value = model_->train_step(count, lr > 0 ? lr : static_cast<float>(info().lr), seed_, ++step_);
   if (loss) *loss = value;
   return model_->output() ? Status::ok : fail(Status::failed, "a kernel failed");

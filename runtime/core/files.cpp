@@ -1,4 +1,5 @@
 #include "runtime/core/files.h"
+#include "runtime/counted.h"
 
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -153,7 +154,7 @@ tl::expected<std::string, std::string> read_file(const std::string& path, size_t
     if (n < 0 && errno == EINTR) continue;
     if (n < 0) return failed(fmt::format("cannot read: {}", std::strerror(errno)));
     if (n == 0) break;
-    if (text.size() + static_cast<size_t>(n) > limit) return failed(fmt::format("is longer than {} bytes", limit));
+    if (text.size() + static_cast<size_t>(n) > limit) return failed(fmt::format("is longer than {}", counted(limit, "byte")));
     text.append(buffer, static_cast<size_t>(n));
   }
   ::close(fd);

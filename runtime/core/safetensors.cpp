@@ -17,6 +17,7 @@
 #include <set>
 
 #include "runtime/core/files.h"
+#include "runtime/counted.h"
 #include "runtime/kernel_support.h"
 
 namespace netc::rt {
@@ -159,7 +160,7 @@ std::string check(std::vector<Entry>& entries, uint64_t bytes) {
     bool overflow = false;
     for (const uint64_t d : e.shape) overflow |= d > INT64_MAX || __builtin_mul_overflow(need, d, &need);
     if (overflow || need != e.offsets[1] - e.offsets[0]) {
-      return fmt::format("'{}' has shape [{}], which does not fit its {} bytes", e.name, fmt::join(e.shape, ", "), e.offsets[1] - e.offsets[0]);
+      return fmt::format("'{}' has shape [{}], which does not fit its {}", e.name, fmt::join(e.shape, ", "), counted(e.offsets[1] - e.offsets[0], "byte"));
     }
   }
   std::sort(entries.begin(), entries.end(), [](const Entry& a, const Entry& b) { return a.offsets < b.offsets; });
@@ -169,7 +170,7 @@ std::string check(std::vector<Entry>& entries, uint64_t bytes) {
     if (e.offsets[0] > at) return fmt::format("bytes {} to {} before '{}' belong to no tensor", at, e.offsets[0], e.name);
     at = e.offsets[1];
   }
-  if (at != bytes) return fmt::format("{} bytes at the end belong to no tensor", bytes - at);
+  if (at != bytes) return fmt::format("{} at the end belong to no tensor", counted(bytes - at, "byte"));
   return "";
 }
 
@@ -219,7 +220,7 @@ std::string WeightsFile::read_header() {
   if (!stamp || static_cast<size_t>(stamp->bytes) != map_bytes_) return kChanged;
   stamp_ = *stamp;
   void* map = ::mmap(nullptr, map_bytes_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  if (map == MAP_FAILED) return fmt::format("not enough memory to read it ({} bytes)", map_bytes_);
+  if (map == MAP_FAILED) return fmt::format("not enough memory to read it ({})", counted(map_bytes_, "byte"));
   map_ = static_cast<char*>(map);
   ::madvise(map_, map_bytes_, MADV_HUGEPAGE);
   if (const std::string wrong = read_part(0, 8); !wrong.empty()) return wrong;

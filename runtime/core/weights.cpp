@@ -16,6 +16,7 @@
 
 #include "runtime/cores.h"
 #include "runtime/core/unicode.h"
+#include "runtime/counted.h"
 
 namespace netc::rt {
 namespace {
@@ -211,7 +212,7 @@ tl::expected<std::vector<Match>, std::string> match(const ModelInfo& info, const
                                                               : "the weights are of another version of the network: train again, or compile the version they are of"
                              : named == 0     ? "the file is of another network: its tensors are not called as in " + whose
                                               : "the file is of another version of " + whose + ": train that again, or compile with the version it is of";
-  return tl::make_unexpected(fmt::format("{}: {} of {}'s {} tensors do not fit ({}):{}", file.path(), wrong, whose, matches.size() + broken.size() + wrong, remedy, problems));
+  return tl::make_unexpected(fmt::format("{}: {} of {}'s {} do not fit ({}):{}", file.path(), grouped(wrong), whose, counted(matches.size() + broken.size() + wrong, "tensor"), remedy, problems));
 }
 
 void copy(Model& model, const Match& m) {

@@ -6,6 +6,7 @@
 #include <filesystem>
 
 #include "runtime/core/files.h"
+#include "runtime/counted.h"
 #include "runtime/data/image.h"
 #include "runtime/data/ports.h"
 
@@ -31,7 +32,7 @@ class Cifar final : public Source {
   const std::vector<std::string>& classes() const override { return classes_; }
   int class_of(size_t i) const override { return labels_[i]; }
   std::string name(size_t i) const override { return fmt::format("cifar:{} {} {}", root_, half_, i); }
-  std::string describe() const override { return fmt::format("cifar:{} ({}): {} images of 32 x 32, {} classes", root_, half_, size(), classes_.size()); }
+  std::string describe() const override { return fmt::format("cifar:{} ({}): {} of 32 x 32, {}", root_, half_, counted(size(), "image"), counted(classes_.size(), "class")); }
   bool in_memory() const override { return true; }
   Result read(size_t i, Sample& out) const override {
     Field& image = ports_.prepare(out, labels_[i]);
@@ -66,7 +67,7 @@ Result Cifar::add(const std::string& path, const Version& version) {
   if (!file) return tl::make_unexpected(file.error());
   const size_t record = version.labels + 3 * kPixels;
   if (file->empty() || file->size() % record != 0) {
-    return tl::make_unexpected(fmt::format("{}: is damaged or cut off: {} bytes are no whole number of images of {} bytes", path, file->size(), record));
+    return tl::make_unexpected(fmt::format("{}: is damaged or cut off: {} are no whole number of images of {}", path, counted(file->size(), "byte"), counted(record, "byte")));
   }
   for (size_t at = 0; at < file->size(); at += record) {
     const auto label = static_cast<uint8_t>((*file)[at + version.labels - 1]);

@@ -9,6 +9,7 @@
 #include <set>
 #include <tuple>
 
+#include "runtime/counted.h"
 #include "runtime/data/csv_table.h"
 #include "runtime/data/ports.h"
 #include "runtime/data/rows.h"
@@ -42,8 +43,8 @@ class Reader {
       if (Result r = classes || !is_class(info_.labels[i]) ? Result{} : check_classes(i, to); !r) return tl::make_unexpected(r.error());
     }
     describe_columns(rows->table);
-    rows->about = fmt::format("{} rows of {} columns", rows->rows.size(), t_.names().size());
-    if (!rows->class_names.empty()) rows->about += fmt::format(", {} classes", rows->class_names.size());
+    rows->about = fmt::format("{} of {}", counted(rows->rows.size(), "row"), counted(t_.names().size(), "column"));
+    if (!rows->class_names.empty()) rows->about += fmt::format(", {}", counted(rows->class_names.size(), "class"));
     const auto left = std::count(used_.begin(), used_.end(), false);
     if (left > 0) rows->about += fmt::format(", {} column{} not used", left, left == 1 ? "" : "s");
     if (dropped_ > 0) rows->about += fmt::format(", {} more with missing values left out", dropped_);
@@ -161,6 +162,8 @@ class Reader {
       return {};
     }
     if (info_.columns) fills_ = info_.columns->fills;
+    if (o_.missing == Missing::zero && std::any_of(fills_.begin(), fills_.end(), [](double v) { return v != 0; }))
+      return failed("missing=zero is not what the net was trained with, missing=mean; leave it out, and the means of the training data are taken");
     if (o_.missing == Missing::error || !fills_.empty()) return {};
     if (o_.missing == Missing::mean && info_.columns) return failed("missing=mean takes the means of the training data, but the net was trained without missing=mean");
     for (const Columns& columns : inputs_)
@@ -207,7 +210,7 @@ class Reader {
       Columns rest = unused();
       if (labels_.empty() && rest.size() == port.elements() + 1) rest.pop_back();   // a label that this net has no use for
       if (rest.size() != port.elements()) {
-        return failed(fmt::format("has {} columns for the net's input {} ({}), which is {}", rest.size(), port.name, names(rest), type_text(port)));
+        return failed(fmt::format("has {} for the net's input {} ({}), which is {}", counted(rest.size(), "column"), port.name, names(rest), type_text(port)));
       }
       take(rest, inputs_[open_inputs[0]]);
     }
@@ -271,8 +274,8 @@ class Reader {
       int32_t v = 0;
       std::memcpy(&v, column.data.data() + r * sizeof v, sizeof v);
       if (kept_[r] && (v < 0 || v >= classes)) {
-        return tl::make_unexpected(fmt::format("{}:{}: {} in column {} is none of the {} classes that the net tells apart", path_, t_.line(r), v,
-                                               t_.names()[labels_[label][0]], classes));
+        return tl::make_unexpected(fmt::format("{}:{}: {} in column {} is none of the {} that the net tells apart", path_, t_.line(r), v,
+                                               t_.names()[labels_[label][0]], counted(classes, "class")));
       }
     }
     return {};
@@ -287,7 +290,9 @@ class Reader {
     for (size_t r = 0; r < t_.rows(); ++r) {
       const std::string text = nfc(trimmed(t_.cell(r, column)));
       if (!kept_[r]) continue;
-      if (text.empty()) return tl::make_unexpected(fmt::format("{}:{}: the class in column {} is missing", path_, t_.line(r), t_.names()[column]));
+      if (missing_cell(text) && std::find(info_.classes.begin(), info_.classes.end(), text) == info_.classes.end())
+        return tl::make_unexpected(fmt::format("{}:{}: the class in column {} is missing; leave out such rows with 'csv:{}?missing=drop'", path_, t_.line(r),
+                                               t_.names()[column], path_));
       indices = indices && cell_number(text, numbers[r]) && numbers[r] >= 0 && numbers[r] < kMostClasses;
       if (indices) most = std::max(most, numbers[r]);
       if (seen.find(text) == seen.end()) seen.emplace(text);

@@ -1,3 +1,4 @@
+#include "runtime/utf8.h"
 #include "runtime/data/csv_table.h"
 
 #include <fmt/format.h>
@@ -66,11 +67,13 @@ tl::expected<TableOptions, std::string> table_options(const std::string& text) {
       list.remove_prefix(std::min(end + 1, list.size()));
     }
   };
-  std::string wrong;
+  std::string wrong, twice;
   each(std::string_view(text).substr(std::min(o.path.size() + 1, text.size())), '&', [&](std::string_view option) {
     const size_t equals = std::min(option.find('='), option.size());
     const std::string_view key = option.substr(0, equals), value = option.substr(std::min(equals + 1, option.size()));
     if (key == "ignore") return each(value, ',', [&](std::string_view column) { o.ignored.insert(nfc(column)); });
+    if (key == "missing" && o.missing != TableOptions::Missing::error) return void(twice = "missing");
+    if (key == "header" && o.header != TableOptions::Header::told) return void(twice = "header");
     if (key == "missing" && value == "mean") return void(o.missing = TableOptions::Missing::mean);
     if (key == "missing" && value == "zero") return void(o.missing = TableOptions::Missing::zero);
     if (key == "missing" && value == "drop") return void(o.missing = TableOptions::Missing::drop);
@@ -78,6 +81,7 @@ tl::expected<TableOptions, std::string> table_options(const std::string& text) {
     if (key == "header" && value == "no") return void(o.header = TableOptions::Header::no);
     wrong = option;
   });
+  if (!twice.empty()) return failed(twice + "= is given twice");
   if (!wrong.empty())
     return failed(fmt::format("'{}' is no option of a table; they are ignore=COLUMN,..., missing=mean, zero or drop, and header=yes or no, parted by &", wrong));
   return o;
@@ -113,6 +117,9 @@ tl::expected<CsvTable, std::string> CsvTable::parse(std::string text, const std:
   t.text_ = std::move(text);
   std::string& s = t.text_;
   if (is_utf16(s)) return failed(1, "is text in UTF-16; save it as UTF-8 (iconv -f UTF-16 -t UTF-8, or 'CSV UTF-8' in a spreadsheet)");
+  if (const size_t at = first_not_utf8(s); at < s.size())
+    return failed(1 + static_cast<size_t>(std::count(s.begin(), s.begin() + static_cast<std::ptrdiff_t>(at), '\n')),
+                  "is not text in UTF-8; save it as UTF-8 (of Latin-1: iconv -f LATIN1 -t UTF-8, or 'CSV UTF-8' in a spreadsheet)");
   const char sep = t.separator_ = separator_of(s);
   size_t at = s.compare(0, 3, "\xef\xbb\xbf") == 0 ? 3 : 0, line = 1;
   std::vector<Cell> record;

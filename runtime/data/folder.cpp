@@ -6,6 +6,8 @@
 #include <filesystem>
 #include <map>
 
+#include "runtime/utf8.h"
+#include "runtime/counted.h"
 #include "runtime/data/image.h"
 #include "runtime/data/ports.h"
 #include "runtime/data/source.h"
@@ -67,7 +69,7 @@ class Folder final : public Source {
   std::string name(size_t i) const override { return path_of(files_[i]); }
   std::string describe() const override {
     const bool usual = std::all_of(kinds_.begin(), kinds_.end(), [](const auto& k) { return k.first == ".jpg" || k.first == ".jpeg" || k.first == ".png"; });
-    std::string s = fmt::format("{}: {} images{}, {} classes", root_, files_.size(), usual ? "" : fmt::format(" ({})", list_endings(kinds_)), classes_.size());
+    std::string s = fmt::format("{}: {}{}, {}", root_, counted(files_.size(), "image"), usual ? "" : fmt::format(" ({})", list_endings(kinds_)), counted(classes_.size(), "class"));
     if (!without_.empty()) s += fmt::format(", none of {}", fmt::join(without_, ", "));
     size_t others = 0;
     bool images = false;
@@ -114,6 +116,8 @@ Result Folder::list_folders() {
   }
   if (error) return failed(root_, fmt::format("cannot list: {}", error.message()));
   std::sort(folders_.begin(), folders_.end());
+  for (const std::string& folder : folders_)
+    if (first_not_utf8(folder) < folder.size()) return failed(root_ + "/" + folder, "its name, that of a class, is not text in UTF-8; rename it (convmv -f latin1 -t utf8)");
   if (folders_.empty() && images) return failed(root_, "has images but no subfolders; put the images of each class in a subfolder with the class's name");
   if (folders_.empty()) return failed(root_, "is empty; it needs a subfolder of images per class");
   return {};

@@ -1,3 +1,4 @@
+#include "runtime/counted.h"
 #include "runtime/data/image.h"
 
 #include <fcntl.h>
@@ -220,6 +221,7 @@ tl::expected<void, std::string> read_indices(const std::string& path, Field& out
   PngReader png(bytes, true);
   if (!png.start()) return failed(path, fmt::format("is a damaged PNG: {}", png.error()));
   if (png.channels() != 1) return failed(path, "has colours; a mask is a grey or palette PNG whose values are the classes");
+  if (png.bits() > 8) return failed(path, "has 16 bits for each pixel; a mask is a PNG of at most 8, whose values are the classes");
   if (Result room = make_room(path, png.height(), png.width(), 1, out); !room) return room;
   if (!png.rows(out.data.data())) return failed(path, fmt::format("is a damaged PNG: {}", png.error()));
   return {};

@@ -5,6 +5,7 @@
 #include <cstring>
 #include <new>
 
+#include "runtime/counted.h"
 #include "runtime/data/loader.h"
 
 namespace netc::rt {
@@ -40,7 +41,7 @@ std::string prefix(const std::string& name) { return name.empty() ? "" : name + 
 Result copy(const PortInfo& port, const char* what, const Field& field, const std::string& name, void* out) {
   if (!port.sized() || field.data.size() != port.bytes()) {
     return tl::make_unexpected(
-        fmt::format("{}{} bytes do not fit the net's {} {}, which is {}", prefix(name), field.data.size(), what, port.name, shape_text(port)));
+        fmt::format("{}{} do not fit the net's {} {}, which is {}", prefix(name), counted(field.data.size(), "byte"), what, port.name, shape_text(port)));
   }
   std::memcpy(out, field.data.data(), field.data.size());
   return {};

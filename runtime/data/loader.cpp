@@ -1,3 +1,4 @@
+#include "runtime/counted.h"
 #include "runtime/data/loader.h"
 
 #include <fmt/format.h>
@@ -106,7 +107,7 @@ Result RingLoader::start() try {
   for (Slot& slot : slots_) {
     if (!make_room(slot)) {
       const size_t sample = std::accumulate(bytes_.begin(), bytes_.end(), size_t{0});
-      return tl::make_unexpected(fmt::format("no memory for {} batches of {} samples of {} bytes; take a smaller --batch", ring, options_.batch, sample));
+      return tl::make_unexpected(fmt::format("no memory for {} of {} of {}; take a smaller --batch", counted(ring, "batch"), counted(options_.batch, "sample"), counted(sample, "byte")));
     }
     slot.indices.resize(batch_size());
     slot.good.resize(batch_size());
@@ -325,7 +326,7 @@ Result probe(const Source& source, const Model& model) {
 
 tl::expected<std::unique_ptr<Loader>, std::string> Loader::create(const Source& source, const Model& model, const LoaderOptions& options) try {
   if (source.size() == 0) return tl::make_unexpected(fmt::format("{}: there are no samples", source.describe()));
-  if (options.batch < 1) return tl::make_unexpected(fmt::format("a batch of {} samples cannot be; take --batch 1 or more", options.batch));
+  if (options.batch < 1) return tl::make_unexpected(fmt::format("a batch of {} cannot be; take --batch 1 or more", counted(options.batch, "sample")));
   if (Result r = check_classes(source, model.info()); !r) return tl::make_unexpected(r.error());
   if (Result r = probe(source, model); !r) return tl::make_unexpected(r.error());
   auto augmenter = Augmenter::create(options.augment ? model.info().augment : std::span<const AugmentInfo>());

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <filesystem>
 
+#include "runtime/counted.h"
 #include "runtime/data/image.h"
 #include "runtime/data/ports.h"
 
@@ -18,7 +19,7 @@ class Masks final : public Source {
   size_t size() const override { return files_.size(); }
   const std::vector<std::string>& classes() const override { return classes_; }
   std::string name(size_t i) const override { return files_[i].image; }
-  std::string describe() const override { return fmt::format("masks:{}: {} images with masks", root_, files_.size()); }
+  std::string describe() const override { return fmt::format("masks:{}: {} with masks", root_, counted(files_.size(), "image")); }
   Result read(size_t i, Sample& out) const override {
     out.path = files_[i].image;
     if (Result r = read_image(out.path, ports_.channels, ports_.prepare(out, 0)); !r) return r;

@@ -7,6 +7,7 @@
 #include <array>
 #include <cstring>
 
+#include "runtime/counted.h"
 #include "runtime/data/ports.h"
 #include "runtime/data/source.h"
 
@@ -70,12 +71,12 @@ tl::expected<Idx, std::string> read_idx(const std::string& path, size_t rank) {
   }
   // Deflate cannot shrink by more than 1032 times.
   if (bytes > static_cast<uint64_t>(info.st_size) * 1032) {
-    return failed(path, fmt::format("is damaged or cut off: its header announces {} bytes, the file has {}", bytes, info.st_size));
+    return failed(path, fmt::format("is damaged or cut off: its header announces {}, the file has {}", counted(bytes, "byte"), grouped(info.st_size)));
   }
   idx.data.resize(bytes);
   const int64_t got = in.read(idx.data.data(), bytes);
   if (got < 0) return failed(path, "is damaged: it does not decompress");
-  if (static_cast<uint64_t>(got) != bytes) return failed(path, fmt::format("is cut off: its header announces {} bytes, {} are there", bytes, got));
+  if (static_cast<uint64_t>(got) != bytes) return failed(path, fmt::format("is cut off: its header announces {}, {} there", counted(bytes, "byte"), are(got)));
   uint8_t more;
   const int64_t rest = in.read(&more, 1);   // checks gzip's checksum, too
   if (rest < 0) return failed(path, "is damaged: its checksum does not match");
@@ -89,7 +90,7 @@ class Mnist final : public Source {
   const std::vector<std::string>& classes() const override { return classes_; }
   std::string name(size_t i) const override { return fmt::format("{} {} {}", root_, trains(split_) ? "train" : "test", i); }
   std::string describe() const override {
-    return fmt::format("{} ({}): {} images of {} x {}, {} classes", root_, trains(split_) ? "train" : "test", size(), height_, width_, classes_.size());
+    return fmt::format("{} ({}): {} of {} x {}, {}", root_, trains(split_) ? "train" : "test", counted(size(), "image"), height_, width_, counted(classes_.size(), "class"));
   }
   bool in_memory() const override { return true; }
   tl::expected<void, std::string> read(size_t i, Sample& out) const override {
@@ -149,7 +150,7 @@ tl::expected<void, std::string> Mnist::open(const std::string& path, Split split
   if (!labels) return tl::make_unexpected(labels.error());
   if (images->dims[0] != labels->dims[0]) {
     return failed(*label_file,
-                  fmt::format("has {} labels for the {} images of {}; the two do not belong together", labels->dims[0], images->dims[0], *image_file));
+                  fmt::format("has {} for the {} of {}; the two do not belong together", counted(labels->dims[0], "label"), counted(images->dims[0], "image"), *image_file));
   }
   height_ = static_cast<int>(images->dims[1]);
   width_ = static_cast<int>(images->dims[2]);

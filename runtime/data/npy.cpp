@@ -7,6 +7,7 @@
 #include <filesystem>
 
 #include "runtime/core/files.h"
+#include "runtime/counted.h"
 #include "runtime/data/npy_file.h"
 #include "runtime/data/ports.h"
 #include "runtime/data/rows.h"
@@ -37,7 +38,7 @@ class Reader {
       if (Result r = rows->class_indices.empty() ? classify(*rows, i) : check_classes(rows->labels[i], i); !r) return tl::make_unexpected(r.error());
     }
     rows->rows = part_of(static_cast<size_t>(samples_), split);
-    rows->about = fmt::format("{} samples of {} arrays", rows->rows.size(), info_.inputs.size() + info_.labels.size());
+    rows->about = fmt::format("{} of {}", counted(rows->rows.size(), "sample"), counted(info_.inputs.size() + info_.labels.size(), "array"));
     return rows;
   }
 
@@ -83,7 +84,7 @@ class Reader {
     if (file == files_.end()) {
       std::vector<std::string> names;
       for (const auto& [name, bytes] : files_) names.push_back(name);
-      return failed(fmt::format("has no array {}{}; it has {}", port.name, *other ? fmt::format(", nor {}", other) : "",
+      return failed(fmt::format("has no array {}{}; it has {}", port.name, *other && port.name != std::string_view(other) ? fmt::format(", nor {}", other) : "",
                                 names.empty() ? "none" : fmt::format("{}", fmt::join(names, ", "))));
     }
     const std::string name = fmt::format("{} {}", path_, file->first);
@@ -91,7 +92,7 @@ class Reader {
     if (!array) return tl::make_unexpected(array.error());
     if (array->dims.empty() || array->dims[0] < 1) return tl::make_unexpected(fmt::format("{}: has no samples; the first dimension counts them", name));
     if (samples_ >= 0 && array->dims[0] != samples_)
-      return tl::make_unexpected(fmt::format("{}: has {} samples, the arrays before it {}", name, array->dims[0], samples_));
+      return tl::make_unexpected(fmt::format("{}: has {}, the arrays before it {}", name, counted(array->dims[0], "sample"), grouped(samples_)));
     samples_ = array->dims[0];
     if (!input || !image(port, *array)) return take(port, *array, name, out);
     return take_image(*array, name, out);
@@ -116,11 +117,21 @@ class Reader {
     return {};
   }
 
+  /// Extents but those of 1, by which two shapes of the same elements in the same order may differ.
+  static std::vector<int64_t> longer(const int64_t* dims, size_t n) {
+    std::vector<int64_t> all(dims, dims + n);
+    std::erase(all, 1);
+    return all;
+  }
+
   Result take(const PortInfo& port, const NpyArray& a, const std::string& name, Column& out) const {
     const size_t each = a.elements() / static_cast<size_t>(a.dims[0]);
-    if (!port.sized() || each != port.elements()) {
-      std::vector<int64_t> sample(a.dims.begin() + 1, a.dims.end());
-      return tl::make_unexpected(fmt::format("{}: a sample is [{}], but the net's {} is {}", name, fmt::join(sample, ", "), port.name, type_text(port)));
+    std::vector<int64_t> sample = longer(a.dims.data() + 1, a.dims.size() - 1), wanted = longer(port.dims, static_cast<size_t>(port.rank));
+    if (!port.sized() || each != port.elements() || (sample != wanted && sample.size() > 1)) {
+      const std::string shape = fmt::format("{}: a sample is {}[{}], but the net's {} is {}", name, type_name(a.type), fmt::join(a.dims.begin() + 1, a.dims.end(), ", "),
+                                            port.name, type_text(port));
+      std::sort(sample.begin(), sample.end()), std::sort(wanted.begin(), wanted.end());
+      return tl::make_unexpected(shape + (port.sized() && sample == wanted ? ": bring its dimensions in that order, as with .transpose(...)" : ""));
     }
     if (port.dtype != DType::f32 && a.type == NpyType::f4) {
       return tl::make_unexpected(fmt::format("{}: holds float32, but the net's {} is {}; convert with .astype(...)", name, port.name, type_text(port)));
@@ -129,11 +140,14 @@ class Reader {
     out.data.resize(a.elements() * size_of(port.dtype));
     for (size_t i = 0; i < a.elements(); ++i) {
       if (!put(port.dtype, a, i, out.data.data() + i * size_of(port.dtype))) {
-        return tl::make_unexpected(fmt::format("{}: element {} is not in the range of the net's {}, which is {}", name, i, port.name, type_text(port)));
+        return tl::make_unexpected(fmt::format("{}: element {} is not {} the net's {}, which is {}", name, i, a.type == NpyType::f4 ? "finite, which it has to be for" : "in the range of",
+                                               port.name, type_text(port)));
       }
     }
     return {};
   }
+
+  static const char* type_name(NpyType t) { return t == NpyType::f4 ? "f32" : t == NpyType::u1 ? "u8" : t == NpyType::i4 ? "i32" : "i64"; }
 
   static bool put(DType to, const NpyArray& a, size_t i, uint8_t* out) {
     int64_t v = 0;
@@ -158,7 +172,7 @@ class Reader {
       int32_t v = 0;
       std::memcpy(&v, column.data.data() + i * sizeof v, sizeof v);
       if (v < 0 || v >= classes) {
-        return failed(fmt::format("{} in {}, sample {}, is none of the {} classes that the net tells apart", v, info_.labels[label].name, i, classes));
+        return failed(fmt::format("{} in {}, sample {}, is none of the {} that the net tells apart", v, info_.labels[label].name, i, counted(classes, "class")));
       }
     }
     return {};

@@ -1,3 +1,4 @@
+#include "runtime/counted.h"
 #include "runtime/data/npy_file.h"
 
 #include <fmt/format.h>
@@ -173,7 +174,7 @@ tl::expected<NpyArray, std::string> parse_npy(Bytes bytes, const std::string& na
   for (const int64_t d : a.dims)
     if (__builtin_mul_overflow(need, static_cast<uint64_t>(d), &need)) return failed(name, "is damaged: its shape is too large");
   const uint64_t have = bytes.size() - begin - size;
-  if (need != have) return failed(name, fmt::format("is damaged or cut off: its shape takes {} bytes, {} are there", need, have));
+  if (need != have) return failed(name, fmt::format("is damaged or cut off: its shape takes {}, {} there", counted(need, "byte"), are(have)));
   a.data = bytes.data() + begin + size;
   return a;
 }

@@ -1,3 +1,4 @@
+#include "runtime/counted.h"
 #include "runtime/data/other_images.h"
 
 #if __has_include(<webp/decode.h>)
@@ -263,8 +264,17 @@ std::string decode_tiff(Bytes bytes, RgbImage& out) {
   if (std::string why = out.resize(height, width); !why.empty()) return why;
   if (!library.get(tiff.tiff, TIFFTAG_ORIENTATION, &orientation)) orientation = 1;
   library.set(tiff.tiff, TIFFTAG_ORIENTATION, static_cast<int>(ORIENTATION_TOPLEFT));   // as it is stored: it is turned later, as all formats are
+  // Alpha counts for nothing, as in all formats: said to be in the colours already, it is not multiplied in.
+  uint16_t samples = 0, *kinds = nullptr;
+  if (library.get(tiff.tiff, TIFFTAG_EXTRASAMPLES, &samples, &kinds) && samples == 1 && kinds[0] == EXTRASAMPLE_UNASSALPHA) {
+    const uint16_t associated = EXTRASAMPLE_ASSOCALPHA;
+    library.set(tiff.tiff, TIFFTAG_EXTRASAMPLES, 1, &associated);
+  }
   std::vector<uint32_t> raster(static_cast<size_t>(width) * height);
-  if (!library.read(tiff.tiff, width, height, raster.data(), ORIENTATION_TOPLEFT, 1)) return damaged("TIFF", tiff_error);
+  if (!library.read(tiff.tiff, width, height, raster.data(), ORIENTATION_TOPLEFT, 1)) {
+    const bool whole = std::strstr(tiff_error, "can not handle") != nullptr;
+    return whole ? fmt::format("is a TIFF of a kind that is not read: {}", tiff_error) : damaged("TIFF", tiff_error);
+  }
   for (size_t i = 0; i < raster.size(); ++i)
     for (size_t c = 0; c < 3; ++c) out.pixels[3 * i + c] = static_cast<uint8_t>(raster[i] >> (8 * c));
   out.orientation = orientation;

@@ -48,6 +48,7 @@ bool PngReader::start() {
   png_read_info(png, info);
   width_ = png_get_image_width(png, info);
   height_ = png_get_image_height(png, info);
+  bits_ = png_get_bit_depth(png, info);
   const int type = png_get_color_type(png, info);
   channels_ = type & PNG_COLOR_MASK_COLOR && !(indices_ && type == PNG_COLOR_TYPE_PALETTE) ? 3 : 1;
   return true;

@@ -19,6 +19,7 @@ class PngReader {
   uint32_t width() const { return width_; }
   uint32_t height() const { return height_; }
   int channels() const { return channels_; }   // 1 or 3
+  int bits() const { return bits_; }           // of a channel, as stored: 1 to 16
   /// Reads the pixels, height x width x channels, and checks the file to its end. False: see error().
   bool rows(uint8_t* out);
   const char* error() const { return error_; }
@@ -31,7 +32,7 @@ class PngReader {
   void* png_ = nullptr;                        // png_structp
   void* info_ = nullptr;                       // png_infop
   uint32_t width_ = 0, height_ = 0;
-  int channels_ = 0;
+  int channels_ = 0, bits_ = 0;
   bool indices_;
   char error_[128] = "no memory";
 };

@@ -88,6 +88,18 @@ bool holds_out(const std::string& spec) {
   return std::any_of(std::begin(kKinds), std::end(kKinds), [&kind = kind](const KindInfo& k) { return k.parted && kind == k.name; });
 }
 
+Common in_common(const std::string& a, const std::string& b) {
+  if (!holds_out(a)) return Common::nothing;
+  const auto [kind, x] = named(a);
+  const auto [other, y] = named(b);
+  if (kind != other) return Common::nothing;
+  if (kind == "pairs") return in_common(x, y);
+  const std::string p = kind == "csv" ? table_path(x) : x, q = kind == "csv" ? table_path(y) : y;
+  std::error_code none;
+  if (p != q && !std::filesystem::equivalent(p, q, none)) return Common::nothing;
+  return x.substr(p.size()) == y.substr(q.size()) ? Common::all : Common::file;
+}
+
 std::vector<size_t> part_of(size_t n, Split split) {
   std::vector<size_t> all(n);
   std::iota(all.begin(), all.end(), size_t{0});

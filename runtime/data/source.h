@@ -69,6 +69,9 @@ enum class Split { train, test, held_in, held_out };
 inline bool trains(Split s) { return s == Split::train || s == Split::held_in; }
 /// True when the two splits of a run are parts of one SPEC.
 bool holds_out(const std::string& spec);
+/// What two SPECs have in common: `file` is one file or folder of a kind that holds out, however it is spelled; `all` the options that follow it, too.
+enum class Common { nothing, file, all };
+Common in_common(const std::string& a, const std::string& b);
 
 /// Opens what SPEC names, a KIND:... or a path (a folder of classes, FILE.csv, FILE.tsv, FILE.npz, FILE.txt), for the inputs and labels of `info`. Labels follow
 /// info.classes where the net names its classes. Errors (nothing there, damaged, ports that the data has nothing for, classes that do not match, unknown

@@ -10,6 +10,7 @@
 #include <thread>
 
 #include "runtime/cores.h"
+#include "runtime/counted.h"
 #include "runtime/data/draw.h"
 #include "runtime/data/ports.h"
 #include "runtime/data/source.h"
@@ -36,7 +37,7 @@ class Synthetic final : public Source {
   const std::vector<std::string>& classes() const override { return classes_; }
   std::string name(size_t i) const override { return fmt::format("{} ({}) {}", spec_, split_name(), i); }
   std::string describe() const override {
-    std::string s = fmt::format("{} ({}): {} images of {} x {}, {} classes", spec_, split_name(), count_, height_, width_, drawn_.size());
+    std::string s = fmt::format("{} ({}): {} of {} x {}, {}", spec_, split_name(), counted(count_, "image"), height_, width_, counted(drawn_.size(), "class"));
     if (renamed_) s += ", drawn as";
     for (size_t i = 0; renamed_ && i < drawn_.size(); ++i) s += fmt::format("{} {}", i ? "," : "", kind_->classes[static_cast<size_t>(drawn_[i])]);
     return s;

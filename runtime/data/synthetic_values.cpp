@@ -5,6 +5,7 @@
 #include <cmath>
 #include <numbers>
 
+#include "runtime/counted.h"
 #include "runtime/data/augment.h"
 #include "runtime/data/ports.h"
 #include "runtime/data/rows.h"
@@ -82,7 +83,7 @@ Opened open_synthetic_values(const std::string& kind, size_t count, Split split,
     std::memcpy(classes->data.data() + i * classes->bytes, &label, sizeof label);
   }
   rows->rows = part_of(n, Split::train);
-  rows->about = fmt::format("{} samples of {} numbers{}", n, in.elements(), classes ? ", 2 classes" : "");
+  rows->about = fmt::format("{} of {}{}", counted(n, "sample"), counted(in.elements(), "number"), classes ? ", 2 classes" : "");
   return rows;
 }
 

@@ -6,6 +6,7 @@
 #include <set>
 
 #include "runtime/core/files.h"
+#include "runtime/counted.h"
 #include "runtime/data/ports.h"
 
 namespace netc::rt {
@@ -33,8 +34,8 @@ class Text final : public Source {
   const std::vector<std::string>& classes() const override { return classes_; }
   std::string name(size_t i) const override { return fmt::format("text:{} token {}", path_, first_ + i * step_); }
   std::string describe() const override {
-    return fmt::format("text:{}: {} tokens, {} different{}, {} samples of {}", path_, last_ - first_, classes_.empty() ? kBytes : classes_.size(),
-                       classes_.empty() ? " (bytes)" : "", samples_, length_);
+    return fmt::format("text:{}: {}, {} different{}, {} of {}", path_, counted(last_ - first_, "token"), classes_.empty() ? kBytes : classes_.size(),
+                       classes_.empty() ? " (bytes)" : "", counted(samples_, "sample"), length_);
   }
   bool in_memory() const override { return true; }
   Result read(size_t i, Sample& out) const override {

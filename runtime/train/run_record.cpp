@@ -1,3 +1,4 @@
+#include "runtime/counted.h"
 #include "runtime/train/run_record.h"
 
 #include <zlib.h>
@@ -120,7 +121,7 @@ DataMark mark_of(const Source& source, const std::string& spec) {
 
 std::string difference_text(const DataMark& then, const DataMark& now, const std::string& spec_then, const std::string& spec_now) {
   if (then.digest.empty() || (then.samples == now.samples && then.digest == now.digest)) return "";
-  if (then.samples != now.samples) return fmt::format("{} had {} samples, and {} has {}", spec_then, then.samples, spec_now, now.samples);
+  if (then.samples != now.samples) return fmt::format("{} had {}, and {} has {}", spec_then, counted(then.samples, "sample"), spec_now, grouped(now.samples));
   return fmt::format("{} has as many samples as {} had, but of other names, sizes or classes", spec_now, spec_then);
 }
 

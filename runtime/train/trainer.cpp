@@ -1,3 +1,4 @@
+#include "runtime/counted.h"
 #include "runtime/train/trainer.h"
 
 #include <unistd.h>
@@ -113,18 +114,22 @@ class Run {
     return failed(fmt::format("{}: the data is not what it was: {}; to go on with it all the same: --accept-data-change", o_.resume, what));
   }
 
+  /// Validation is on a part that training leaves out.
+  bool parted() const { return in_common(args_.data, args_.valid) == Common::all; }
+
   bool open_data() {
-    const bool parted = args_.valid == args_.data && holds_out(args_.data);
     auto open = [&](const std::string& spec, Split split, const ModelInfo& info, std::unique_ptr<Source>& out) {
       auto source = open_source(spec, split, info);
       if (!source) return failed(source.error());
       out = std::move(*source);
       return true;
     };
-    if (!open_training_data(parted ? Split::held_in : Split::train)) return false;
+    if (in_common(args_.data, args_.valid) == Common::file)
+      return failed(fmt::format("{} is {} with other options; write both alike, and a part of it is held out to validate on", args_.valid, args_.data));
+    if (!open_training_data(parted() ? Split::held_in : Split::train)) return false;
     if (!args_.valid.empty()) {
       const NamedInfo named(info_, train_source_->classes(), train_source_->columns());
-      if (!open(args_.valid, parted ? Split::held_out : Split::test, named.info(), valid_source_)) return false;
+      if (!open(args_.valid, parted() ? Split::held_out : Split::test, named.info(), valid_source_)) return false;
     }
     const DataMark data = mark_of(*train_source_, args_.data), valid = valid_source_ ? mark_of(*valid_source_, args_.valid) : DataMark{};
     const bool same = same_data(record_.data, data, before_.data, args_.data) && same_data(record_.valid, valid, before_.valid, args_.valid);
@@ -156,7 +161,7 @@ class Run {
     const auto of = classified(info_);
     const int64_t apart = of ? classes_at(info_, of->label) : 0;
     if (const size_t n = train_source_->classes().size(); n > 0 && static_cast<int64_t>(n) < apart)
-      notes_.push_back(fmt::format("the data has {} classes, but the net tells {} apart: {} will never be right; make its last layer as wide as there are classes", n, apart,
+      notes_.push_back(fmt::format("the data has {}, but the net tells {} apart: {} will never be right; make its last layer as wide as there are classes", counted(n, "class"), apart,
                                    apart - static_cast<int64_t>(n)));
     return true;
   }
@@ -280,7 +285,7 @@ class Run {
                      {"step", state_.step}});
     progress_.note(fmt::format("{}: {} parameters, batch {}, {}, learning rate {:g}", info_.name, parameters, args_.batch, info_.optimizer, state_.lr));
     progress_.note(train_source_->describe());
-    if (valid_source_) progress_.note("validation on " + valid_source_->describe());
+    if (valid_source_) progress_.note(fmt::format("validation on {}{}", valid_source_->describe(), parted() ? ", held out of the training data" : ""));
     for (size_t i = 0; i < started_from_.size(); ++i) progress_.note(fmt::format("{}* starts from {}", info_.initial_weights[i].prefix, started_from_[i]));
     for (const std::string& note : notes_) progress_.note(note);
     if (!o_.resume.empty()) progress_.note(fmt::format("resuming {} after epoch {}, step {}", folder_->path(), state_.epoch, state_.step));
@@ -352,7 +357,7 @@ class Run {
     for (const std::string& note : outcome.notes) progress_.note(note);
     if (train_loader_->skipped() > reported_) {
       reported_ = train_loader_->skipped();
-      progress_.note(fmt::format("{} samples could not be read and are left out:", reported_));
+      progress_.note(fmt::format("{} could not be read and {} left out:", counted(reported_, "sample"), reported_ == 1 ? "is" : "are"));
       for (const std::string& name : train_loader_->skipped_names()) progress_.note("  " + name);
     }
     return saved(saver_->close_epoch(state_, outcome.best));

@@ -75,14 +75,22 @@ Bytes bmp(int bits, bool down) {
   return b;
 }
 
-Bytes tiff(int orientation) {
-  Bytes b;
-  put(b, std::string("II*\0", 4)), put(b, 8, 4), put(b, 10, 2);
-  const uint64_t bits_at = 8 + 2 + 10 * 12 + 4, pixels_at = bits_at + 6;
-  const std::pair<int, uint64_t> entries[] = {{256, 7}, {257, 5}, {258, bits_at}, {259, 1}, {262, 2}, {273, pixels_at}, {274, static_cast<uint64_t>(orientation)},
-                                              {277, 3}, {278, 5}, {279, kRgb.size()}};
-  for (const auto& [tag, value] : entries) put(b, static_cast<uint64_t>(tag), 2), put(b, tag == 273 || tag == 279 ? 4 : 3, 2), put(b, tag == 258 ? 3 : 1, 4), put(b, value, 4);
-  put(b, 0, 4), put(b, 8, 2), put(b, 8, 2), put(b, 8, 2), put(b, kRgb);
+/// `alpha`: what kind of it each pixel has, 50 of 255; 0: none.
+Bytes tiff(int orientation, int alpha = 0) {
+  Bytes b, pixels;
+  for (size_t i = 0; i < kRgb.size(); ++i) {
+    pixels.push_back(kRgb[i]);
+    if (alpha && i % 3 == 2) pixels.push_back(50);
+  }
+  const uint64_t entries_count = alpha ? 11 : 10, samples = alpha ? 4 : 3, bits_at = 8 + 2 + entries_count * 12 + 4, pixels_at = bits_at + 2 * samples;
+  std::vector<std::pair<int, uint64_t>> entries = {{256, 7}, {257, 5}, {258, bits_at}, {259, 1}, {262, 2}, {273, pixels_at}, {274, static_cast<uint64_t>(orientation)},
+                                                   {277, samples}, {278, 5}, {279, pixels.size()}};
+  if (alpha) entries.emplace_back(338, static_cast<uint64_t>(alpha));
+  put(b, std::string("II*\0", 4)), put(b, 8, 4), put(b, entries_count, 2);
+  for (const auto& [tag, value] : entries) put(b, static_cast<uint64_t>(tag), 2), put(b, tag == 273 || tag == 279 ? 4 : 3, 2), put(b, tag == 258 ? samples : 1, 4), put(b, value, 4);
+  put(b, 0, 4);
+  for (uint64_t i = 0; i < samples; ++i) put(b, 8, 2);
+  put(b, pixels);
   return b;
 }
 
@@ -145,6 +153,7 @@ TEST_CASE("WebP, BMP, GIF and TIFF") {
   for (const int bits : {24, 32})
     for (const bool down : {false, true}) CHECK(decoded(bmp(bits, down)).data == kRgb);
   CHECK(decoded(tiff(1)).data == kRgb);
+  for (const int alpha : {1, 2}) CHECK(decoded(tiff(1, alpha)).data == kRgb);   // associated or not: it counts for nothing
   const Field page = decoded(tiff(1), 1);
   CHECK(page.data[0] == luma(kRgb.data()));
   for (const bool interlaced : {false, true}) {

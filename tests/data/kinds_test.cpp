@@ -163,6 +163,8 @@ TEST_CASE("masks: palettes and greys as indices, resized to the label by the nea
   CHECK(has(error_of(spec, info_for(-1, -1, 3)), "but not the net's label label, i32[]"));
   t.write("masks/0.png", png(pattern(8, 6, 3), 8, 6, Png::rgb));
   CHECK(has(s->read(0, x).error(), "has colours"));
+  t.write("masks/0.png", png(Bytes(8 * 6, 1), 8, 6, Png::grey16));
+  CHECK(has(s->read(0, x).error(), "has 16 bits for each pixel"));
   t.write("masks/0.png", png(Bytes(12), 3, 4, Png::grey));
   CHECK(has(s->read(0, x).error(), "is 3 x 4, its image 8 x 6"));
   t.write("images/new.png", png(pattern(8, 6, 3), 8, 6, Png::rgb));

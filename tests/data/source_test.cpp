@@ -68,6 +68,11 @@ TEST_CASE("a folder: classes, order, other files") {
 }
 
 TEST_CASE("folders that cannot be used say why") {
+  {
+    TempFolder named;
+    named.write("caf\xe9/a.png", png(pattern(4, 4, 1), 4, 4, Png::grey));
+    CHECK(has(error_of(named.path(), kGrey), "is not text in UTF-8"));
+  }
   TempFolder t;
   CHECK(has(error_of(t.path(), kColour), "is empty"));
   CHECK(has(error_of(t.path() + "/none", kColour), "no such folder"));
@@ -92,6 +97,14 @@ TEST_CASE("specs") {
   const std::string table = t.write("t.csv", {'a', '\n', '1', '\n'});
   CHECK(has(error_of(table, kGrey), "csv:" + table + ": has 0 columns for the net's input image"));
   CHECK(holds_out(table));
+  const std::string dotted = t.path() + "/./t.csv";
+  struct Pair { std::string a, b; Common common; };
+  for (const Pair& p : {Pair{table, table, Common::all}, {table, "csv:" + table, Common::all}, {table, dotted, Common::all}, {table, dotted + "?missing=drop", Common::file},
+                        {table + "?missing=drop", dotted + "?missing=drop", Common::all}, {table, t.path() + "/other.csv", Common::nothing}, {"synthetic:xor", "synthetic:xor", Common::nothing},
+                        {"text:" + table, "csv:" + table, Common::nothing}, {table, "", Common::nothing}}) {
+    CAPTURE(p.b);
+    CHECK(in_common(p.a, p.b) == p.common);
+  }
   CHECK(has(error_of("synthetic:letters", kGrey), "synthetic:digits and synthetic:shapes"));
   CHECK(has(error_of("synthetic:digits:0", kGrey), "'0' is not a number"));
   CHECK(has(error_of("synthetic:digits:12x", kGrey), "not a number"));

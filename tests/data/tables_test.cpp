@@ -191,6 +191,11 @@ TEST_CASE("csv: what people's tables are like") {
       {"missing, zero", "a,b,label\n1,2,0\n3,?,1\n", "?missing=zero", "", {3, 0}},
       {"missing, drop", "a,b,label\n1,2,0\n3,,1\n5,6,1\n", "?missing=drop", "", {5, 6}},
       {"two options", "id;a;b;label\n7;1;2;0\n8;3;;1\n", "?ignore=id&missing=zero", "", {3, 0}},
+      {"a class that is missing", "a,b,label\n1,2,0\n3,4,NA\n", "", "t.csv:3: the class in column label is missing", {}},
+      {"a class that is missing, drop", "a,b,label\n1,2,0\n3,4,NA\n5,6,1\n", "?missing=drop", "", {5, 6}},
+      {"an option twice", "a,b,label\n1,2,0\n3,,1\n", "?missing=mean&missing=zero", "missing= is given twice", {}},
+      {"Latin-1", "a,b,label\n1,2,gr\xfcn\n3,4,rot\n", "", "t.csv:2: is not text in UTF-8", {}},
+      {"Latin-1 in the header", "gr\xf6\xdf" "e,b,label\n1,2,0\n3,4,1\n", "", "t.csv:1: is not text in UTF-8", {}},
       {"no option", "a,b,label\n1,2,0\n3,4,1\n", "?missing=guess", "'missing=guess' is no option of a table", {}},
   };
   for (const Variant& v : variants) {
@@ -229,6 +234,7 @@ TEST_CASE("csv: later tables are read by the names of the columns that the net w
       {"b,c,label\n1,2,0\n", "", "lacks the column a that the net was trained on; its columns are b, c, label", true},
       {"a,b\n10,20\n", "", "lacks the column label", true},
       {"B,A\n1,2\n", "", "lacks the columns a, b", false},
+      {"a,b\n10,\n", "?missing=zero", "missing=zero is not what the net was trained with", false},
   };
   for (const Variant& v : variants) {
     CAPTURE(v.text);
@@ -292,7 +298,7 @@ TEST_CASE("npy: arrays by name, from a folder and from archives") {
   REQUIRE(pictures->read(2, sample));
   CHECK((sample.inputs[0].height == 4 && sample.inputs[0].width == 5 && sample.inputs[0].channels == 1));
   CHECK(has(error_of(specs[1], info_of({f32("a", 2), f32("b", 2)}, {f32("y", 3)}, {})), "has no array a; it has image, x, y"));
-  CHECK(has(error_of(specs[1], info_of({f32("x", 3)}, {f32("y", 3)}, {})), "a sample is [2], but the net's x is f32[3]"));
+  CHECK(has(error_of(specs[1], info_of({f32("x", 3)}, {f32("y", 3)}, {})), "a sample is f32[2], but the net's x is f32[3]"));
   CHECK(has(error_of(specs[1], info_of({{"x", DType::i32, 1, {2}}}, {f32("y", 3)}, {})), "holds float32"));
 }
 
@@ -309,8 +315,8 @@ TEST_CASE("npy: float32 images of any size") {
   const Field& image = sample.inputs[0];
   CHECK((image.height == 4 && image.width == 5 && image.channels == 3 && image.floats && !image.image()));
   CHECK(values<float>(image) == std::vector<float>(x.begin() + 60, x.end()));
-  CHECK(has(error_of(spec, bytes), "a sample is [4, 5, 3], but the net's image is u8[*, *, 3]"));
-  CHECK(has(error_of(spec, info_of({{"image", DType::f32, 3, {8, 8, 3}}}, {f32("y", 3)}, {})), "a sample is [4, 5, 3], but the net's image is f32[8, 8, 3]"));
+  CHECK(has(error_of(spec, bytes), "a sample is f32[4, 5, 3], but the net's image is u8[*, *, 3]"));
+  CHECK(has(error_of(spec, info_of({{"image", DType::f32, 3, {8, 8, 3}}}, {f32("y", 3)}, {})), "a sample is f32[4, 5, 3], but the net's image is f32[8, 8, 3]"));
   x[7] = std::numeric_limits<float>::infinity();
   t.write("d/x.npy", npy("<f4", "(2, 4, 5, 3)", raw(x)));
   CHECK(has(error_of(spec, floats), "element 7 is not finite"));
@@ -336,7 +342,18 @@ TEST_CASE("npy: what cannot be is an error") {
   CHECK(has(error(good, npy("<i4", "(2,)", Bytes(8))), "has 2 samples, the arrays before it 3"));
   CHECK(has(error(good, npy("<i8", "(3,)", raw(std::vector<int64_t>{0, int64_t{1} << 40, 2}))), "element 1 is not in the range"));
   CHECK(has(error(good, npy("<i4", "(3,)", raw(std::vector<int32_t>{0, -1, 2}))), "-1 is no class index"));
-  CHECK(has(error(npy("<f4", "(3, 2)", raw(std::vector<float>{1, 2, 3, 1.f / 0.f, 5, 6})), labels), "element 3"));
+  CHECK(has(error(npy("<f4", "(3, 2)", raw(std::vector<float>{1, 2, 3, 1.f / 0.f, 5, 6})), labels), "element 3 is not finite"));
+  // As many elements are not enough: only flat samples, and extents of 1, may have another shape.
+  struct Shape { const char *shape, *says; };
+  const ModelInfo grid = info_of({{"x", DType::f32, 2, {2, 3}}}, {f32("y", 3)}, {index("label")});
+  for (const Shape& s : {Shape{"(3, 2, 3)", ""}, {"(3, 6)", ""}, {"(3, 2, 1, 3)", ""}, {"(3, 1, 2, 3, 1)", ""}, {"(3, 3, 2)", "is f32[3, 2], but the net's x is f32[2, 3]: bring"},
+                         {"(3, 1, 3, 2)", "bring its dimensions in that order"}, {"(3, 2, 2)", "a sample is f32[2, 2], but the net's x is f32[2, 3]"}}) {
+    CAPTURE(s.shape);
+    t.write("g/x.npy", npy("<f4", s.shape, Bytes(std::string(s.shape) == "(3, 2, 2)" ? 48 : 72)));
+    t.write("g/label.npy", labels);
+    const std::string e = error_of("npy:" + t.path() + "/g", grid);
+    CHECK_MESSAGE((*s.says ? has(e, s.says) : e.empty()), e);
+  }
   damage(good, 300, [&](const Bytes& b) { error(b, labels); });
   for (const bool packed : {false, true}) {
     const Bytes archive = zip({{"x.npy", good}, {"label.npy", labels}}, packed);

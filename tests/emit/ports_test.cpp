@@ -249,7 +249,7 @@ TEST_CASE("a table: a part is held out, rows in and values out") {
   const Said trained = p.run("train --data csv:t.csv --out a");
   REQUIRE_MESSAGE(trained.code == 0, trained.out);
   CHECK(has(trained.out, "80 rows of 3 columns"));
-  CHECK(has(trained.out, "validation on csv:t.csv: 20 rows"));
+  CHECK(has(trained.out, "validation on csv:t.csv: 20 rows of 3 columns, held out of the training data"));
   CHECK(p.column("a", "val_loss").back() < 0.01);
   p.write("new.csv", "a,b\n0.5,0.5\n0.9,0.1\n");
   const json rows = p.says("predict --weights a/best.safetensors new.csv --json");

@@ -219,6 +219,49 @@ TEST_CASE("two libraries in one application: threads, no allocation, the memory 
     CHECK_MESSAGE(emit::run_process({"cc", "-std=c99", "-Wall", "-Wextra", "-Werror", "-pedantic", "-c", folder.file("c.c"), "-I" + lib + "/include", "-o", folder.file("c.o")}, error), error);
 }
 
+TEST_CASE("a library refuses token ids and classes of positions that are out of range, at any place") {
+  emit::TempFolder folder;
+  const emit::BuildOptions options = with_cache(folder);
+  std::string error;
+  emit::Built built;
+  auto net = support::load("tags", "net Tags {\n  input words: i32[5]\n  output tag = words -> Embedding(11, 4) -> Dense(3) -> Softmax\n}\n"
+                                   "train { loss = categorical_crossentropy(tag, label) }\n", 4);
+  REQUIRE_MESSAGE(emit::build_library(net->unit, options, folder.file("lib"), built, error), error);
+  REQUIRE(emit::write_file(folder.file("app.cpp"), R"cpp(
+#include <climits>
+#include <cstdio>
+#include <cstring>
+#include <tags.h>
+static int wrong = 0;
+static void check(bool good, const char* what, int value, int place) { if (!good) wrong = printf("not so: %s, %d at %d\n", what, value, place); }
+int main() {
+  tags::Options options;
+  options.training = true;
+  tags::Tags net(options);
+  check(net.initialise(1), "fresh weights", 0, 0);
+  for (int place = 0; place < 5; ++place)
+    for (int value : {INT_MIN, -1, 0, 2, 3, 10, 11, INT_MAX}) {
+      int v[5] = {0, 1, 2, 1, 0};
+      v[place] = value;
+      const bool token = value >= 0 && value < 11, tag = value >= 0 && value < 3;
+      check(net.set_sample(3, v) == token, "set_sample", value, place);
+      check(token || strstr(net.error().c_str(), "is not one of 0 to 10"), "its message", value, place);
+      check(net.set_target(3, v) == tag, "set_target", value, place);
+      check(tag || strstr(net.error().c_str(), "is not one of the 3 classes"), "its message", value, place);
+      check((net.predict(v) != nullptr) == token, "predict", value, place);
+    }
+  int v[5] = {};
+  for (int index : {-1, 4, INT_MAX}) check(!net.set_sample(index, v) && !net.set_target(index, v), "no such place in the batch", index, 0);
+  check(!net.set_sample(0, nullptr) && !net.set_target(0, nullptr), "nothing given", 0, 0);
+  return wrong != 0;
+}
+)cpp", error));
+  const std::string lib = folder.file("lib");
+  REQUIRE_MESSAGE(emit::run_process({options.toolchain.cxx, "-std=c++11", folder.file("app.cpp"), "-I" + lib + "/include", lib + "/lib/libtags.a", "-lpthread", "-o",
+                                     folder.file("app")}, error), error);
+  CHECK_MESSAGE(emit::run_process({folder.file("app")}, error), error);
+}
+
 TEST_CASE("objects and the list of their symbols") {
   emit::TempFolder folder;
   auto net = support::load("tiny", support::kTinyNet, 4);

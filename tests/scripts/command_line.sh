@@ -79,6 +79,9 @@ for how in "a.net -o nowhere/p" "a.net -o x/" "a.net --emit ir -o x" "a.net --em
   [ "$how" != "${how%-MD*}" ] && mkdir -p p.d
   refuse 1 "" "$NETC" $how --timings  # which would be printed after the first stage
 done
+echo "module main;" >source.d && cp source.d mine
+refuse 1 "is no list of what source depends on" "$NETC" a.net -o source -MD
+cmp -s source.d mine && [ ! -e source ] || fail "-MD replaced a file that it did not write"
 echo "mine" >x/README.md && cp x/README.md mine
 for kind in library cpp; do refuse 1 "was not made by netc" "$NETC" a.net --emit $kind -o x; done
 cmp -s x/README.md mine || fail "README.md was replaced"
