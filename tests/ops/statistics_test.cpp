@@ -1,4 +1,5 @@
-// How exact means are where values lie far from 0 and close to each other: then a mean's error, divided by the standard deviation, is that of all results.
+// What would lose digits for all results: means of values that lie far from 0 and close to each other, whose error is divided by the standard deviation; and what
+// a probability near 1 leaves to the others.
 #include <doctest/doctest.h>
 
 #include <Halide.h>
@@ -17,41 +18,53 @@ namespace {
 constexpr double kFar = 1000, kHalfUnit = kFar * 0x1p-24;  // half a unit in the last place, or more
 constexpr int kChannels = 8, kPositions = 512;
 
-/// x[position][channel] near kFar, and the result of an operator of it alone (mean 0 and variance 1, scale 1 and shift 0 for its other operands).
+struct Operand { Type type; std::vector<float> data; };
+
+/// Result 0 of an operator of one sample, in float32, unscheduled, by Halide.
+std::vector<float> lowered(const char* op, const Attrs& attrs, const std::vector<Operand>& operands, size_t elements) {
+  Graph g;
+  std::vector<ValueId> in;
+  for (const Operand& o : operands) {
+    Variable v;
+    v.name = "operand" + std::to_string(in.size());
+    v.role = o.type.batched ? Role::input : Role::weight;
+    in.push_back(g.add_variable(v, o.type));
+  }
+  g.add_nodes_results(ops::registry().ops.at(op), in, attrs);
+  LowerContext ctx{g.nodes[0], g, {}, Halide::Expr(1), {}};
+  const auto dims = [](const Type& t) {   // innermost first, then the batch
+    std::vector<int> d(t.dims.rbegin(), t.dims.rend());
+    if (t.batched) d.push_back(1);
+    return d;
+  };
+  for (const Operand& o : operands) {
+    Halide::Buffer<float> data(const_cast<float*>(o.data.data()), dims(o.type));
+    Halide::Func f("operand");
+    const std::vector<Halide::Var> v(static_cast<size_t>(data.dimensions()));
+    const Halide::Expr element = data(std::vector<Halide::Expr>(v.begin(), v.end()));
+    f(v) = o.type.dtype == DType::i32 ? Halide::cast<int>(element) : element;
+    ctx.in.push_back(f);
+  }
+  const Lowered l = g.nodes[0].op->lower(ctx);
+  for (Halide::Func h : l.helpers) h.compute_root();
+  std::vector<float> y(elements);
+  Halide::Func result = l.funcs[0];
+  Halide::Buffer<float> out(y.data(), dims(g.type(g.nodes[0].results[0])));
+  result.realize(out);
+  return y;
+}
+
+/// x[position][channel] near kFar, and the result of an operator of it and vectors of equal numbers.
 struct Run {
   std::vector<float> x, y;
 
-  Run(const char* op, const Attrs& attrs, std::vector<float> others, bool per_channel) : x(kPositions * kChannels), y(per_channel ? kChannels : x.size()) {
+  Run(const char* op, const Attrs& attrs, const std::vector<float>& others, bool per_channel) : x(kPositions * kChannels) {
     std::mt19937 random(3);
     std::normal_distribution<float> noise(0, 0.02f);
     for (float& v : x) v = static_cast<float>(kFar) + noise(random);
-    Graph g;
-    const Type image{DType::f32, true, {kPositions, kChannels}}, vector{DType::f32, false, {kChannels}};
-    std::vector<ValueId> in;
-    for (size_t i = 0; i <= others.size(); ++i) {
-      Variable v;
-      v.name = "operand" + std::to_string(i);
-      v.role = i == 0 ? Role::input : Role::weight;
-      in.push_back(g.add_variable(v, i == 0 ? image : vector));
-    }
-    g.add_nodes_results(ops::registry().ops.at(op), in, attrs);
-    LowerContext ctx{g.nodes[0], g, {}, Halide::Expr(1), {}};
-    const Halide::Var c("c"), p("p"), n("n");
-    Halide::Buffer<float> data(x.data(), kChannels, kPositions, 1);
-    Halide::Func f("x");
-    f(c, p, n) = data(c, p, n);
-    ctx.in.push_back(f);
-    ctx.extents = {Halide::Expr(kChannels), Halide::Expr(kPositions), Halide::Expr(1)};
-    for (float value : others) {
-      Halide::Func constant("constant");
-      constant(c) = value;
-      ctx.in.push_back(constant);
-    }
-    const Lowered l = g.nodes[0].op->lower(ctx);
-    for (Halide::Func h : l.helpers) h.compute_root();
-    Halide::Func result = l.funcs[0];
-    Halide::Buffer<float> out = per_channel ? Halide::Buffer<float>(y.data(), kChannels) : Halide::Buffer<float>(y.data(), kChannels, kPositions, 1);
-    result.realize(out);
+    std::vector<Operand> operands{{{DType::f32, true, {kPositions, kChannels}}, x}};
+    for (float value : others) operands.push_back({{DType::f32, false, {kChannels}}, std::vector<float>(kChannels, value)});
+    y = lowered(op, attrs, operands, per_channel ? kChannels : x.size());
   }
 };
 
@@ -84,4 +97,35 @@ TEST_CASE("the mean of a batch is rounded once") {
 TEST_CASE("rows that are nearly constant keep their digits when they are normalised") {
   CHECK(worst(Run("group_norm", {{"eps", 1e-8}, {"groups", int64_t{1}}}, {1.0f, 0.0f}, false), kPositions * kChannels, 1e-8) <= kBound);
   CHECK(worst(Run("layer_norm", {{"eps", 1e-8}}, {1.0f, 0.0f}, false), kChannels, 1e-8) <= kBound);
+}
+
+// A row whose first class is `gap` ahead: the others have a share of about 4 exp(-gap), of which 1 - p would keep no digit from a gap of 17 on.
+TEST_CASE("a class that is nearly certain leaves the others' share, to the last digits") {
+  constexpr double kBound = 2e-6;
+  for (const float gap : {0.5f, 5.0f, 12.0f, 20.0f, 45.0f, 80.0f}) {
+    CAPTURE(gap);
+    const std::vector<float> x{3 + gap, 3, 2.5f, 2, 3};
+    double others = 0;
+    for (size_t i = 1; i < x.size(); ++i) others += std::exp(static_cast<double>(x[i]) - static_cast<double>(x[0]));
+    const double log_p = -std::log1p(others), left = others / (1 + others), p = 1 / (1 + others);
+    const Type row{DType::f32, true, {5}}, one{DType::f32, true, {}}, index{DType::i32, true, {}};
+    const auto near = [&](double got, double want) { return std::abs(got - want) <= kBound * std::abs(want); };
+    const std::vector<float> y = lowered("log_softmax", {}, {{row, x}}, 5);
+    CHECK(near(y[0], log_p));
+    for (size_t i = 1; i < 5; ++i) CHECK(near(y[i], static_cast<double>(x[i]) - static_cast<double>(x[0]) + log_p));
+    const std::vector<float> dx = lowered("log_softmax_grad", {}, {{row, {1, 0, 0, 0, 0}}, {row, y}}, 5);
+    CHECK(near(dx[0], left));
+    const Attrs plain = {{"smoothing", 0.0}};
+    CHECK(near(lowered("softmax_crossentropy", plain, {{row, x}, {index, {0}}}, 1)[0], -log_p));
+    const std::vector<float> d = lowered("softmax_crossentropy_grad", plain, {{row, x}, {index, {0}}, {one, {1}}}, 5);
+    CHECK(near(d[0], -left));
+    for (size_t i = 1; i < 5; ++i) CHECK(near(d[i], p * std::exp(static_cast<double>(x[i]) - static_cast<double>(x[0]))));
+  }
+}
+
+TEST_CASE("rows with several largest elements, and with none that is a number") {
+  const Type row{DType::f32, true, {3}};
+  const std::vector<float> y = lowered("log_softmax", {}, {{row, {7, 7, 7}}}, 3);
+  for (float v : y) CHECK(v == doctest::Approx(-std::log(3.0)).epsilon(1e-6));
+  for (float v : lowered("log_softmax", {}, {{row, {1, NAN, 2}}}, 3)) CHECK(std::isnan(v));
 }
