@@ -77,6 +77,7 @@ struct Applier {
   int64_t extent_of_result() const;
   void ingest();
   void by_row(const Var& row);
+  int lanes_of(const Func& f) const;
   void run();
 };
 

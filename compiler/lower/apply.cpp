@@ -1,5 +1,6 @@
 #include "compiler/lower/apply.h"
 
+#include <bit>
 #include <stdexcept>
 
 #include "compiler/lower/applier.h"
@@ -72,13 +73,16 @@ bool Applier::is_suffix(Func f, const std::vector<std::string>& names) {
   return true;
 }
 
+// Vectors of doubles are a power of two wide: Halide cuts a masked store into the machine's vectors, and fails where one number is left over.
+int Applier::lanes_of(const Func& f) const { return f.type().bits() == 64 ? static_cast<int>(std::bit_floor(static_cast<unsigned>(s.vector))) : s.vector; }
+
 // Lanes along the result where it has the operand's innermost dim, else along the row, whose partial results are joined at the end.
 void Applier::fold(Func f, VarOrRVar level) {
   if (!f.has_update_definition()) return;
   const auto args = f.args();
   const auto r = f.rvars(0);
   if (!args.empty() && args[0].name() == "c" && f.dimensions() > 1 && extent_of_result() > 1) {
-    f.vectorize(args[0], s.vector, TailStrategy::GuardWithIf).update().reorder(inner_to_reduction(f, {args[0]})).vectorize(args[0], s.vector, TailStrategy::GuardWithIf);
+    f.vectorize(args[0], lanes_of(f), TailStrategy::GuardWithIf).update().reorder(inner_to_reduction(f, {args[0]})).vectorize(args[0], lanes_of(f), TailStrategy::GuardWithIf);
     return;
   }
   Expr value = f.update_value();
@@ -101,7 +105,7 @@ Func Applier::lanes_along_row(Func f, RVar row) {
   const auto r = f.rvars(0);
   RVar ro("ro"), ri("ri");
   Var lane("lane");
-  f.update().split(row, ro, ri, s.vector);
+  f.update().split(row, ro, ri, lanes_of(f));
   Func part = f.update().rfactor(ri, lane);
   std::vector<VarOrRVar> order = {lane, ro};
   for (size_t i = row.name() == r[0].name() ? 1 : 2; i < r.size(); ++i) order.push_back(r[i]);
@@ -240,12 +244,13 @@ void Applier::reduce() {
   auto r = b.anchor.r;
   auto a = acc.args();
   int rd = r.dimensions();
+  const int lanes = lanes_of(acc);
   for (Func h : b.anchor.helpers) h.compute_root();
   acc.compute_root();
   if (rd < 2) {
     if (!a.empty() && s.vector > 1) {
-      acc.vectorize(a[0], s.vector, TailStrategy::GuardWithIf);
-      acc.update().reorder(a[0], r[0]).vectorize(a[0], s.vector, TailStrategy::GuardWithIf);
+      acc.vectorize(a[0], lanes, TailStrategy::GuardWithIf);
+      acc.update().reorder(a[0], r[0]).vectorize(a[0], lanes, TailStrategy::GuardWithIf);
     }
     return;
   }
@@ -260,13 +265,13 @@ void Applier::reduce() {
   acc.update().split(r[slices_dim], yo_r, yi_r, rows_per_task);
   if (lanes_in_result) {
     Func part = acc.update().rfactor(yo_r, t);
-    part.compute_root().parallel(t).vectorize(a[0], s.vector, TailStrategy::GuardWithIf);
+    part.compute_root().parallel(t).vectorize(a[0], lanes, TailStrategy::GuardWithIf);
     std::vector<VarOrRVar> inner(a.begin(), a.end());  // all sums of a task grow together, as the operand is read once from end to end
     for (int d = 0; d < rd; ++d) inner.push_back(d == slices_dim ? VarOrRVar(yi_r) : VarOrRVar(r[d]));
     inner.push_back(t);
-    part.update().reorder(inner).parallel(t).vectorize(a[0], s.vector, TailStrategy::GuardWithIf);
-    acc.vectorize(a[0], s.vector, TailStrategy::GuardWithIf);
-    acc.update().vectorize(a[0], s.vector, TailStrategy::GuardWithIf);
+    part.update().reorder(inner).parallel(t).vectorize(a[0], lanes, TailStrategy::GuardWithIf);
+    acc.vectorize(a[0], lanes, TailStrategy::GuardWithIf);
+    acc.update().vectorize(a[0], lanes, TailStrategy::GuardWithIf);
     return;
   }
   if (slices_dim == 0) {  // a vector of one dim and the batch: tasks only
@@ -277,7 +282,7 @@ void Applier::reduce() {
   }
   const bool planes = slices_dim == 2 && rd == 3 && std::all_of(k.inputs.begin(), k.inputs.end(), [&](int i) { return p.buffers[i].planar || !p.buffers[i].type.batched; });
   if (planes) acc.update().fuse(r[0], r[1], plane);
-  acc.update().split(planes ? plane : RVar(r[0]), xo_r, xi_r, s.vector * num("sums"));
+  acc.update().split(planes ? plane : RVar(r[0]), xo_r, xi_r, lanes * num("sums"));
   Func part = acc.update().rfactor({{yo_r, t}, {xi_r, l}});
   Func store = part.in(acc);
   std::vector<Var> order = {l};
@@ -314,8 +319,10 @@ void Applier::by_row(const Var& row) {
     std::vector<Var> planes = f.args();
     const Var x = planes[1];
     std::swap(planes[0], planes[1]);
-    f.compute_at(b.out, row).reorder_storage(planes).vectorize(x, s.vector, TailStrategy::GuardWithIf);
-    f.update().reorder(inner_to_reduction(f, {x})).vectorize(x, s.vector, TailStrategy::GuardWithIf);
+    f.compute_at(b.out, row).reorder_storage(planes).update().reorder(inner_to_reduction(f, {x}));
+    if (s.vector == 1) continue;
+    f.vectorize(x, s.vector, TailStrategy::GuardWithIf);
+    f.update().vectorize(x, s.vector, TailStrategy::GuardWithIf);
   }
 }
 

@@ -40,8 +40,9 @@ OpDef add() {
   return d;
 }
 
+// One operation: of a - (b + c) LLVM would make a - b - c, which need not be 0 where a is b + c; a norm that follows makes one of it.
 OpDef sub() {
-  OpDef d = binary("sub", "y = a - b.", 1, [](const Expr& a, const Expr& b) { return a - b; }, [](double a, double b) { return a - b; });
+  OpDef d = binary("sub", "y = a - b.", 1, [](const Expr& a, const Expr& b) { return exact::sub(a, b); }, [](double a, double b) { return a - b; });
   d.gradient = [](const GradContext& g) {
     std::vector<ValueId> r(2, kNone);
     if (g.wanted[0]) r[0] = reduce_to(g, g.grads_out[0], g.graph.type(g.in(0)));

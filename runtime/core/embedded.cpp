@@ -72,6 +72,9 @@ Status Embedded::load(const char* path) noexcept {
 Status Embedded::save(const char* path) noexcept {
   if (!path) return fail(Status::argument, "no path was given");
   if (!ready_) return fail(Status::state, "there are no weights to save: load or initialise them first");
+  for (size_t i = 0; i < info().variables.size(); ++i)
+    if (const float* v = model_->variable(i); v && info().variables[i].role != VarRole::slot && not_finite(v, info().variables[i].elements()) > 0)
+      return fail(Status::state, "%s: not written: the weights of '%s' are not finite, as a training that diverges makes them", path, info().variables[i].name);
   try {
     if (auto saved = save_weights(*model_, path, of_data_); !saved && file_ && file_->changed()) return not_run();
     else if (!saved) return fail(Status::file, "%s", saved.error().c_str());
@@ -112,6 +115,8 @@ Status Embedded::set_sample(size_t port, int index, const void* sample, int heig
     return fail(Status::argument, "number %d of the sample, at place %zu, is not one of 0 to %lld", static_cast<const int32_t*>(sample)[bad], bad,
                 static_cast<long long>(in.below - 1));
   }
+  if (in.dtype == DType::f32 && not_finite(sample, static_cast<size_t>(in.rank == 3 ? int64_t{height} * width * in.dims[2] : static_cast<int64_t>(in.elements()))) > 0)
+    return fail(Status::argument, "the sample has numbers that are not finite");
   char* to = static_cast<char*>(model_->input(port)) + info().ingested[port].bytes() * static_cast<size_t>(index);
   model_->ingest(port, sample, height, width, in.rank == 3 ? static_cast<int>(in.dims[2]) : 0, to);
   return Status::ok;
@@ -134,6 +139,7 @@ Status Embedded::set_target(size_t port, int index, const void* values) noexcept
     return fail(Status::argument, "class %d of the target, at place %zu, is not one of the %lld classes", static_cast<const int32_t*>(values)[bad], bad,
                 static_cast<long long>(below));
   }
+  if (info().labels[port].dtype == DType::f32 && not_finite(values, n) > 0) return fail(Status::argument, "the target has numbers that are not finite");
   std::memcpy(static_cast<char*>(model_->labels(port)) + bytes * static_cast<size_t>(index), values, bytes);
   return Status::ok;
 }
@@ -148,8 +154,13 @@ Status Embedded::infer(int count, const float** out) noexcept {
   *out = nullptr;
   if (!in_range(count)) return fail(Status::argument, "%d samples do not fit: 1 to %d", count, max_batch_);
   if (!ready_) return fail(Status::state, "there are no weights: load them first");
-  *out = model_->infer(count);
-  return *out ? Status::ok : not_run();
+  const float* result = model_->infer(count);
+  if (!result) return not_run();
+  for (size_t p = 0; p < info().outputs.size(); ++p)
+    if (not_finite(model_->output(p), info().outputs[p].elements() * static_cast<size_t>(count)) > 0)
+      return fail(Status::failed, "the net's answer is not finite numbers: its weights are broken, or the sample's values far outside those it was trained on");
+  *out = result;
+  return Status::ok;
 }
 
 Status Embedded::evaluate(int count, float* loss) noexcept {

@@ -143,19 +143,6 @@ struct Match { size_t variable; const TensorView* tensor; };
 /// "base." is the layer base.
 std::string layer_of(std::string_view prefix) { return std::string(prefix.substr(0, prefix.size() - 1)); }
 
-/// How many of the tensor's values are infinite or no numbers. It is run over whole files, so it is for vectors.
-__attribute__((optimize("O3"))) size_t not_finite(const TensorView& t) {
-  const auto* bits = reinterpret_cast<const uint32_t*>(t.data);
-  size_t total = 0;
-  for (size_t at = 0; at < t.elements; at += 1 << 20) {
-    const size_t end = std::min(t.elements, at + (1 << 20));
-    uint32_t n = 0;
-    for (size_t i = at; i < end; ++i) n += (bits[i] & 0x7f800000u) == 0x7f800000u;
-    total += n;
-  }
-  return total;
-}
-
 std::string json_text(const nlohmann::json& j) { return j.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace); }
 
 /// "-D width=64 -D depth=18": what the file's program was compiled with and this one not; "" when nothing differs, or the file does not say.
@@ -195,7 +182,7 @@ tl::expected<std::vector<Match>, std::string> match(const ModelInfo& info, const
     if (t == nullptr) problem(fmt::format("{} {} is missing", wanted, shape_text(shape_of(v))));
     else if (t->shape != shape_of(v)) problem(fmt::format("{} is {}, the network needs {}", wanted, shape_text(t->shape), shape_text(shape_of(v))));
     else if (t->data == nullptr) problem(fmt::format("{} is of {}, and of F32, F16, BF16 and F64 only numbers are read", wanted, t->dtype));
-    else if (const size_t n = not_finite(*t)) broken.push_back(fmt::format("{} has {} of {}", wanted, n, t->elements));
+    else if (const size_t n = not_finite(t->data, t->elements)) broken.push_back(fmt::format("{} has {} of {}", wanted, n, t->elements));
     else matches.push_back({i, t});
   }
   if (wrong == 0 && broken.empty()) return matches;
@@ -319,6 +306,19 @@ bool in_order(const ModelInfo& info, const std::vector<std::string>& classes) {
   for (size_t i = 0; i < std::min(classes.size(), info.classes.size()); ++i)
     if (nfc(classes[i]) != nfc(info.classes[i])) return false;
   return true;
+}
+
+// It is run over whole files, so it is for vectors.
+__attribute__((optimize("O3"))) size_t not_finite(const void* values, size_t count) {
+  const auto* bits = static_cast<const uint32_t*>(values);
+  size_t total = 0;
+  for (size_t at = 0; at < count; at += 1 << 20) {
+    const size_t end = std::min(count, at + (1 << 20));
+    uint32_t n = 0;
+    for (size_t i = at; i < end; ++i) n += (bits[i] & 0x7f800000u) == 0x7f800000u;
+    total += n;
+  }
+  return total;
 }
 
 tl::expected<void, std::string> save_weights(Model& model, const std::string& path, const std::map<std::string, std::string>& more, bool durable) {

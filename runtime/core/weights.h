@@ -43,6 +43,9 @@ tl::expected<std::vector<std::string>, std::string> classes_of(const ModelInfo& 
 /// Whether each class has the place that the net gives it, where both name them.
 bool in_order(const ModelInfo& info, const std::vector<std::string>& classes);
 
+/// How many of `count` floats are infinite or no numbers.
+size_t not_finite(const void* values, size_t count);
+
 /// Writes every weight and state, not the optimiser's slots. Metadata: the net, the program, the source's hash, hyperparameters, classes, outputs, and `more`.
 tl::expected<void, std::string> save_weights(Model& model, const std::string& path, const std::map<std::string, std::string>& more = {}, bool durable = true);
 

@@ -30,6 +30,7 @@ constexpr const char* kApplication = R"cpp(
 #include <unistd.h>
 
 #include <atomic>
+#include <cmath>
 #include <string>
 #include <thread>
 #include <vector>
@@ -119,6 +120,25 @@ int main(int, char** argv) {
     photo::Photo moved(std::move(inference));
     require(!inference && moved.predict(image.data(), 50, 40)[1] == b, "a moved instance");
     require(!moved.load("/nowhere/x.safetensors") && moved.error().find("/nowhere/x.safetensors") != std::string::npos, "a missing file is named");
+  }
+
+  {  // Numbers that are none are refused, and never answered or kept.
+    tiny::Options options;
+    options.training = true;
+    tiny::Tiny net(options);
+    require(net.initialise(1), "fresh weights");
+    float sample[12] = {1, 2, 3}, bad[12] = {}, loss = 0;
+    for (float v : {NAN, INFINITY, -INFINITY}) {
+      bad[7] = v;
+      require(!net.set_sample(0, bad) && net.error().find("not finite") != std::string::npos, "a sample that is not finite is refused");
+      require(!net.predict(bad), "and gets no answer");
+      require(!net.train_step(1, v, loss) && net.error().find("learning rate") != std::string::npos, "a rate that is not finite is refused");
+    }
+    require(net.set_sample(0, sample) && net.set_label(0, 1) && net.predict(sample), "an answer");
+    for (int i = 0; i < 4; ++i) net.set_sample(0, sample), net.train_step(1, 3e38f, loss);
+    require(!net.predict(sample) && net.error().find("not finite") != std::string::npos, "broken weights give no answer");
+    const std::string path = std::string(argv[4]) + ".broken";
+    require(!net.save(path.c_str()) && net.error().find("not written") != std::string::npos && access(path.c_str(), F_OK) != 0, "and are not written");
   }
 
   pthread_barrier_t barrier;
@@ -225,7 +245,7 @@ TEST_CASE("a library refuses token ids and classes of positions that are out of 
   std::string error;
   emit::Built built;
   auto net = support::load("tags", "net Tags {\n  input words: i32[5]\n  output tag = words -> Embedding(11, 4) -> Dense(3) -> Softmax\n}\n"
-                                   "train { loss = categorical_crossentropy(tag, label) }\n", 4);
+                                   "train { loss = categorical_crossentropy(tag, label)  optimizer = sgd }\n", 4);
   REQUIRE_MESSAGE(emit::build_library(net->unit, options, folder.file("lib"), built, error), error);
   REQUIRE(emit::write_file(folder.file("app.cpp"), R"cpp(
 #include <climits>

@@ -127,6 +127,13 @@ TEST_CASE("what comes from memory is asked for ahead: weights of a sample alone 
   CHECK(count(loops(grad, "taps_planes"), "prefetch\\(") == 2);
 }
 
+TEST_CASE("the difference of equal numbers is 0, however they were computed") {
+  Net n;
+  const auto a = n.variable("a", Role::input, true, {24}), b = n.variable("b", Role::input, true, {24});
+  n.out(n.op("sub", {a, n.op("add", {a, b})}));
+  CHECK(count(loops(n, "map"), "strict_sub") > 0);
+}
+
 // Two bodies, one for full tasks and one for the last, may be rounded otherwise by LLVM: then what a sample gives depends on its place in the batch.
 TEST_CASE("tasks of samples have one body, whatever the batch") {
   Net rows, map;
