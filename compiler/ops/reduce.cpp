@@ -145,12 +145,13 @@ OpDef reduce_variance() {
   OpDef d = reduction("reduce_variance", "Biased variance of each sample over the dims `axes`, whose extents become 1: mean (x - mean x)^2.", 4, variance_of);
   d.lower = [](const LowerContext& ctx) {
     const Fold f = fold_over(ctx.in_type(0), axes_of(ctx.node));
-    Func total = f.sum_of(ctx.in[0], "reduce_variance_mean"), sum("reduce_variance_sum"), y("reduce_variance");
-    const Expr apart = ctx.in[0](f.at) - cast<float>(total(f.result) * Expr(1 / f.count));
+    Func total = f.sum_of(ctx.in[0], "reduce_variance_total"), mean("reduce_variance_mean"), sum("reduce_variance_sum"), y("reduce_variance");
+    mean(f.result) = cast<float>(total(f.result) * Expr(1 / f.count));
+    const Expr apart = ctx.in[0](f.at) - mean(f.result);
     sum(f.result) = 0.0f;
     sum(f.result) += apart * apart;
     y(f.result) = sum(f.result) * lit(1 / f.count);
-    return Lowered{{y}, sum, f.r, {}, {total}};
+    return Lowered{{y}, sum, f.r, {}, {total, mean}};
   };
   d.gradient = [](const GradContext& g) {  // the mean's own share is zero
     const Attrs axes = {{"axes", axes_of(g.n())}};

@@ -54,7 +54,7 @@ done
 expect 0 "" "$NETC" flowers.net --emit cpp -o source
 
 printf 'flower,leaf_length,place,size\niris,1,2,0\n' >short.csv
-expect 1 "csv:short.csv: has 1 columns for the net's input leaf (leaf_length)" ./flowers train --data short.csv --out none
+expect 1 "csv:short.csv: has 1 column for the net's input leaf (leaf_length)" ./flowers train --data short.csv --out none
 expect 1 "csv:short.csv" ./flowers train --data csv:short.csv --out none
 expect 1 "gives one image" ./flowers train --data synthetic:digits --out none
 touch photo.png

@@ -42,8 +42,8 @@ TEST_CASE("a run's report is well-formed and needs nothing else") {
   reset();
   for (const bool two : {false, true}) {
     const TempFolder folder;
-    make_pictures(folder.path("train"), two ? std::vector<std::string>{"a&b", "c\xff"} : std::vector<std::string>{"apple", "<b>", "cherry"}, 20, 1);
-    make_pictures(folder.path("valid"), two ? std::vector<std::string>{"a&b", "c\xff"} : std::vector<std::string>{"apple", "<b>", "cherry"}, 7, 2);
+    make_pictures(folder.path("train"), two ? std::vector<std::string>{"a&b", "c\xc3\xbf"} : std::vector<std::string>{"apple", "<b>", "cherry"}, 20, 1);
+    make_pictures(folder.path("valid"), two ? std::vector<std::string>{"a&b", "c\xc3\xbf"} : std::vector<std::string>{"apple", "<b>", "cherry"}, 7, 2);
     REQUIRE(
         run({"train", "--data", folder.path("train"), "--valid", folder.path("valid"), "--out", folder.path("run"), "--epochs", "3", "--quiet"}, two).code ==
         0);
