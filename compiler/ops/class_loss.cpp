@@ -110,7 +110,7 @@ struct RefLabelRow {
 };
 LabelRows label_rows(const LowerContext& ctx, const Coordinates& v) {
   const Expr label = label_at(ctx, v);
-  const SoftmaxRows s = softmax_rows(ctx, 0, [&](const Expr& c, const Expr&, const Expr&, const Expr& e) { return select(c == label, 0.0f, e); });
+  const SoftmaxRows s = softmax_rows(ctx, 0, [&](const Expr& c, const Expr& e) { return select(c == label, 0.0f, e); });
   return {s, exact::exp_of_negative(ctx.in[0](v.with(label)) - s.maximum(v.row)), s.sum(v.row)};
 }
 

@@ -17,9 +17,9 @@ SoftmaxRows softmax_rows(const LowerContext& ctx, int operand, const SoftmaxTerm
   const Expr x = ctx.in[operand](at);
   s.maximum(row) = exact::lowest();
   s.maximum(row) = max(s.maximum(row), x);
-  s.sum(row) = 0.0f;
-  const Expr e = exact::exp_of_negative(x - s.maximum(row));
-  s.sum(row) += term ? term(s.r, x, s.maximum(row), e) : e;
+  const Expr e = exact::exp_of_negative(x - s.maximum(row)), added = term ? term(s.r, e) : e;
+  s.sum(row) = cast(added.type(), 0);
+  s.sum(row) += added;
   return s;
 }
 
@@ -124,22 +124,16 @@ OpDef softmax_grad() {
                   [](const auto& dy, const auto& y) { return dy * y; }, [](const auto& dy, const auto& y, const auto& sum) { return y * (dy - sum); });
 }
 
-// Of the sum, the largest elements' terms are 1 each. They are counted, and the others' summed: log(1 + what is left) keeps its digits where one is nearly certain.
+// The sum is in double: where one class is nearly certain its term is 1, and log(1 + what the others add) keeps their digits. All of it is one fold: where x is computed
+// again for each, loops need not agree on which element is the largest.
 OpDef log_softmax() {
   OpDef d = forward("log_softmax", "y[c] = x[c] - max x - log(sum_i exp(x[i] - max x)) over the last dimension.");
   d.lower = [](const LowerContext& ctx) {
-    std::vector<Var> v = vars_of(ctx.in_type(0));
-    const std::vector<Var> row(v.begin() + 1, v.end());
-    SoftmaxRows s = softmax_rows(ctx, 0, [](const Expr&, const Expr& x, const Expr& maximum, const Expr& e) {
-      return select(exact::less(x, maximum), e, exact::sub(x, maximum));   // 0, or NaN
-    });
-    Exprs at = exprs(v);
-    at[0] = s.r;
-    Func largest("softmax_largest"), y("log_softmax");
-    largest(row) = 0.0f;
-    largest(row) += select(exact::less(ctx.in[0](at), s.maximum(row)), 0.0f, 1.0f);
-    y(v) = exact::sub(exact::sub(ctx.in[0](v), s.maximum(row)), exact::log1p(exact::add(s.sum(row), exact::sub(largest(row), 1.0f))));
-    return Lowered{{y}, s.sum, s.r, {}, {s.maximum, s.sum, largest}};
+    const std::vector<Var> v = vars_of(ctx.in_type(0)), row(v.begin() + 1, v.end());
+    SoftmaxRows s = softmax_rows(ctx, 0, [](const Expr&, const Expr& e) { return cast<double>(e); });
+    Func y("log_softmax");
+    y(v) = exact::sub(exact::sub(ctx.in[0](v), s.maximum(row)), exact::log1p(cast<float>(s.sum(row) - Expr(1.0))));
+    return Lowered{{y}, s.sum, s.r, {}, {s.maximum, s.sum}};
   };
   d.reference = [](const Node&, const Graph&, const Tensors& in, int64_t) { return Tensors{RefTensor{in[0].dims, ref_log_softmax(in[0])}}; };
   return d;

@@ -11,8 +11,8 @@ struct SoftmaxRows {
   RDom r;             // over the row
   Func maximum, sum;  // both over all coordinates but the first
 };
-/// `term`: what an element x at index c of its row adds to the sum in place of e = exp(x - maximum); null: that.
-using SoftmaxTerm = std::function<Expr(const Expr& c, const Expr& x, const Expr& maximum, const Expr& e)>;
+/// `term`: what the element at index c of its row adds to the sum in place of e = exp(x - maximum), of any type; null: that.
+using SoftmaxTerm = std::function<Expr(const Expr& c, const Expr& e)>;
 SoftmaxRows softmax_rows(const LowerContext& ctx, int operand, const SoftmaxTerm& term = {});
 
 /// Row-wise softmax of a reference tensor whose last dim is the row.
