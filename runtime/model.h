@@ -33,6 +33,9 @@ struct VarInfo {
 /// the whole name. The file is `path`, absolute; where there is none, `written`, as the source has it.
 struct InitialWeights { const char* prefix; const char* path; const char* written; };
 
+/// What the values of an output mean. scores: about 0, and their softmax or sigmoid is the probabilities.
+enum class Means : uint8_t { values, probabilities, scores };
+
 /// One sample's shape; -1 is an extent known only per sample (images of any size: the model resizes them itself, see Model::ingest).
 struct PortInfo {
   const char* name;
@@ -40,7 +43,10 @@ struct PortInfo {
   int rank;
   int64_t dims[8];
   int64_t below = 0;                  // integers that the net takes as numbers of rows, 0 to below - 1; 0: any
+  double least = -1e300, most = 1e300;  // of f32 labels: what the losses that take them are made for
   bool stretched = true;              // a place in an image stays at its share of height and width; false: images are cut, or bars are put beside them
+  Means means = Means::values;        // of an output
+  bool classes = false;               // a row of the output answers with a class
   bool sized() const { for (int i = 0; i < rank; ++i) if (dims[i] < 0) return false; return true; }
   size_t elements() const { size_t e = 1; for (int i = 0; i < rank; ++i) e *= dims[i] < 0 ? 0 : static_cast<size_t>(dims[i]); return e; }
   size_t bytes() const { return elements() * size_of(dtype); }   // of one sample; 0 unless sized()
@@ -98,6 +104,8 @@ struct ModelInfo {
   std::span<const AugmentInfo> augment;
   double macs;                                   // of one sample's forward pass
   const TableColumns* columns = nullptr;         // as NamedInfo has it from the weights: what tables are read by
+  /// Whether there is anything that a weights file would have to give.
+  bool has_weights() const { for (const VarInfo& v : variables) if (v.role != VarRole::slot) return true; return false; }
   const PortInfo& input() const { return inputs.front(); }
   const PortInfo& output() const { return outputs.front(); }
 };
@@ -130,6 +138,14 @@ inline size_t first_outside(const void* values, size_t n, int64_t below) {
   const auto* v = static_cast<const int32_t*>(values);
   for (size_t i = 0; i < n && below > 0; ++i)
     if (v[i] < 0 || v[i] >= below) return i;
+  return n;
+}
+/// The first of the f32 label's `n` values that lies outside its limits by more than rounding; n: none does.
+inline size_t first_beyond(const PortInfo& label, const void* values, size_t n) {
+  constexpr double kRounding = 1e-5;   // of what another net gave as probabilities
+  const auto* v = static_cast<const float*>(values);
+  for (size_t i = 0; i < n && label.dtype == DType::f32; ++i)
+    if (v[i] < label.least - kRounding || v[i] > label.most + kRounding) return i;
   return n;
 }
 

@@ -17,9 +17,9 @@ std::string dims_text(const ir::Type& t) {
   return "{" + s + "}";
 }
 
-std::string port(const std::string& name, const ir::Type& t, int64_t below = 0, bool stretched = true) {
-  const std::string more = !stretched ? fmt::format(", {}, false", below) : below > 0 ? fmt::format(", {}", below) : "";
-  return fmt::format("{{{}, {}, {}, {}{}}}", quoted(name), dtype_literal(t.dtype), t.rank(), dims_text(t), more);
+/// `more`: rt::PortInfo's further fields, ", .below = 10".
+std::string port(const std::string& name, const ir::Type& t, const std::string& more = "") {
+  return fmt::format("{{.name = {}, .dtype = {}, .rank = {}, .dims = {}{}}}", quoted(name), dtype_literal(t.dtype), t.rank(), dims_text(t), more);
 }
 
 /// What integers of `v` must stay below where they choose rows of weights, so that all these have the row; 0: they do nothing of the kind.
@@ -133,6 +133,43 @@ std::string loss_text(const sema::Model& m) {
 
 }  // namespace
 
+std::string input_row(const ir::Graph& g, const Port& p) {
+  const int64_t below = below_of(g, p.name);
+  return port(p.name, p.type, (below > 0 ? fmt::format(", .below = {}", below) : "") + (stretched(g, p.name) ? "" : ", .stretched = false"));
+}
+
+/// What all terms that take the label want of its values.
+std::string label_row(const sema::TrainConfig& train, const Port& p) {
+  double least = -ir::kUnbounded, most = ir::kUnbounded;
+  for (const sema::LossTerm& t : train.losses)
+    if (t.label == p.name) least = std::max(least, t.loss->least), most = std::min(most, t.loss->most);
+  return port(p.name, p.type, (least > -ir::kUnbounded ? fmt::format(", .least = {}", literal(least)) : "") +
+                                  (most < ir::kUnbounded ? fmt::format(", .most = {}", literal(most)) : ""));
+}
+
+/// Of an output, as the loss that takes it has it; where none does, as the operator that made it.
+std::string output_row(const sema::Model& m, const Port& p) {
+  using ir::Meaning;
+  Meaning means = Meaning::any;
+  bool compared = false, classes = false;
+  for (const sema::LossTerm& t : m.train.losses) {
+    if (t.output != p.name || !t.loss->expects) continue;
+    means = t.loss->expects(t.args), compared = true;
+    classes |= t.loss->label_type(p.type).dtype == ir::DType::i32;
+  }
+  for (const ir::Output& o : m.graph.outputs) {
+    if (o.name != p.name || compared) continue;
+    const auto made_by = [&](ir::ValueId v) { return v == ir::kNone || m.graph.values[v].def == ir::kNone ? nullptr : &m.graph.nodes[m.graph.values[v].def]; };
+    const ir::Node* n = made_by(o.value);
+    while (n && n->op->kind == ir::Kind::view) n = made_by(n->inputs[0]);
+    if (n) means = n->op->meaning;
+    classes = means == Meaning::distribution || (means == Meaning::probability && p.type.elements() == 1);
+  }
+  const bool scores = means == Meaning::scores, probabilities = means == Meaning::distribution || means == Meaning::probability;
+  return port(p.name, p.type, std::string(scores ? ", .means = rt::Means::scores" : probabilities ? ", .means = rt::Means::probabilities" : "") +
+                                  (classes ? ", .classes = true" : ""));
+}
+
 std::string info_tables(const Unit& u) {
   const sema::Model& m = *u.model;
   const Variables variables = variables_of(u);
@@ -142,9 +179,9 @@ std::string info_tables(const Unit& u) {
       hypers("rt::KeyValue", "kHyperparameters"), classes("const char*", "kClasses"), metrics("const char*", "kMetrics"),
       callbacks("rt::CallbackInfo", "kCallbacks"), augment("rt::AugmentInfo", "kAugment"), initial("rt::InitialWeights", "kInitialWeights");
   const bool trains = u.train != nullptr;
-  for (const Port& p : inputs_of(u)) inputs.row(port(p.name, p.type, below_of(m.graph, p.name), stretched(m.graph, p.name))), ingested.row(port(p.name, p.stored));
-  for (const Port& p : outputs_of(u)) outputs.row(port(p.name, p.type));
-  for (const Port& p : labels_of(u)) labels.row(port(p.name, p.type));
+  for (const Port& p : inputs_of(u)) inputs.row(input_row(m.graph, p)), ingested.row(port(p.name, p.stored));
+  for (const Port& p : outputs_of(u)) outputs.row(output_row(m, p));
+  for (const Port& p : labels_of(u)) labels.row(label_row(m.train, p));
   if (trains)
     for (const sema::LossTerm& t : m.train.losses) losses.row(loss_row(u, t));
   const std::map<std::string, double> kept = momentums(m.graph);

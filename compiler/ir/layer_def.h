@@ -31,11 +31,13 @@ enum class ArgType : uint8_t {
 /// What an axis is called: the last dim of a sample, the one before, the one before that.
 inline constexpr const char* kAxisWords[] = {"channel", "width", "height"};
 
+inline constexpr double kUnbounded = 1e300;   // beyond any number that is meant
+
 struct ArgDef {
   std::string name;
   ArgType type = ArgType::number;
   std::optional<ArgValue> fallback;           // none: required
-  double min = -1e300, max = 1e300;           // inclusive
+  double min = -kUnbounded, max = kUnbounded; // inclusive
   std::vector<std::string> choices;
   std::string doc;
 };
@@ -84,6 +86,8 @@ struct LossDef {
   std::vector<ArgDef> args;
   /// The label's type for this output type: class indices i32[...], one for each row of the last dim, or f32 values of the output's own type.
   std::function<Type(const Type& output)> label_type;
+  /// What f32 labels must lie between.
+  double least = -kUnbounded, most = kUnbounded;
   /// False when the loss cannot be taken of this output: what is wrong, with its shape, and what to do about it. Null: of any.
   std::function<bool(const Graph&, ValueId output, const std::vector<ArgValue>& args, std::string& error, std::string& help)> check;
   /// What the output's values must mean for the loss to make sense. Null: anything.

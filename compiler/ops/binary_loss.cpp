@@ -92,7 +92,8 @@ struct Questions {
 LossDef binary(const char* name, const char* doc) {
   LossDef l;
   l.name = name;
-  l.doc = fmt::format("{} An output f32[1] has class 0 or 1 as its label; any other has targets of its own type, each 0 or 1.", doc);
+  l.doc = fmt::format("{} An output f32[1] has class 0 or 1 as its label; any other has targets of its own type, each from 0 to 1.", doc);
+  l.least = 0, l.most = 1;
   l.label_type = [](const Type& output) { return one(output) ? Type{DType::i32, true, {}} : output; };
   l.check = [name](const Graph& g, ValueId output, const std::vector<ArgValue>&, std::string& error, std::string& help) {
     return check_output(g, output, name, 0, error, help);

@@ -143,13 +143,14 @@ void add_pointwise_loss(Registry& r) {
     for (const Pointwise& p : pointwise_losses()) v.push_back(forward(p)), v.push_back(backward(p));
     return v;
   }();
+  const auto between = [](double least, double most, LossDef l) { return l.least = least, l.most = most, l; };
   static const LossDef losses[] = {
       mean_of("mse", "squared_error", "Mean squared error: the mean of (y - label)^2."), mean_of("mae", "absolute_error", "Mean absolute error: the mean of |y - label|."),
       mean_of("huber", "huber", "Squared for small errors, absolute for large ones: the mean of d^2 / 2 where d = |y - label| <= delta, else delta * (d - delta / 2).",
               {{"delta", ArgType::number, ArgValue{1.0}, 1e-6, 1e6, {}, "the error from which it grows evenly"}}),
-      mean_of("poisson", "poisson", "Of rates and counts: the mean of y - label * log(y + 1e-7)."),
-      mean_of("kl_divergence", "kl_divergence",
-              "Of distributions over the last dim: sum_c label[c] * log(label[c] / y[c]), both clipped to [1e-7, 1], the mean over rows and batch.", {}, true)};
+      between(0, kUnbounded, mean_of("poisson", "poisson", "Of rates and counts, which are 0 or more: the mean of y - label * log(y + 1e-7).")),
+      between(0, 1, mean_of("kl_divergence", "kl_divergence",
+                            "Of distributions over the last dim: sum_c label[c] * log(label[c] / y[c]), both clipped to [1e-7, 1], the mean over rows and batch.", {}, true))};
   for (const OpDef& op : ops) r.ops.ops.push_back(&op);
   for (const LossDef& l : losses) r.losses.push_back(&l);
 }

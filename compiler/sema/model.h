@@ -35,7 +35,7 @@ struct TrainConfig {
   std::vector<ir::ArgValue> optimizer_args;
   double lr = 1e-3;
   int64_t batch = 32, epochs = 1, seed = 1;
-  std::vector<std::string> metrics;            // as the runtime reads them: "top2", "precision@0.4", "kind:accuracy" of a named output; "scores"
+  std::vector<std::string> metrics;            // as the runtime reads them: "top2", "precision@0.4", "kind:accuracy" of a named output
   std::vector<Callback> callbacks;
 };
 

@@ -158,10 +158,6 @@ void Elaborator::train(const ast::Section& s, const EnvPtr& env, Model& model) {
   for (const auto& [key, f] : {std::pair{"metrics", &Elaborator::metric}, std::pair{"callbacks", &Elaborator::callback}})
     for (const ast::Entry& e : s.entries)
       if (e.key == key) each(*e.value, f);
-  for (const LossTerm& term : t.losses) {
-    const std::string first = model.graph.outputs.empty() ? "" : model.graph.outputs.front().name;
-    if (term.loss->expects && term.loss->expects(term.args) == ir::Meaning::scores) t.metrics.push_back((term.output == first ? "" : term.output + ":") + "scores");
-  }
   if (!seen.count("loss")) fail(DiagId::missing_key, s.span, "train", "a loss").help.push_back("write: loss = categorical_crossentropy(OUTPUT, label)");
   if (!seen.count("optimizer")) fail(DiagId::missing_key, s.span, "train", "an optimizer").help.push_back("write: optimizer = adam(lr = 1e-3)");
 }

@@ -27,12 +27,16 @@ int fail(const ModelInfo& info, const std::string& message) {
 }
 
 bool load_for_inference(const ModelInfo& info, CreateFn create, const std::string& weights, int batch, int threads, Loaded& out) {
-  auto file = open_weights(info, weights);
-  if (!file) return fail(info, file.error()), false;
-  out.file = std::move(*file);
+  const bool without = weights.empty() && !info.has_weights();
+  if (!without) {
+    auto file = open_weights(info, weights);
+    if (!file) return fail(info, file.error()), false;
+    out.file = std::move(*file);
+  }
   std::string error;
   out.model = create({.threads = threads, .max_batch = batch, .training = false, .own_weights = false}, error);
   if (!out.model) return fail(info, error), false;
+  if (without) return true;
   if (auto loaded = load_weights(*out.model, *out.file, true); !loaded) return fail(info, loaded.error()), false;
   auto classes = classes_of(info, *out.file);
   if (!classes) return fail(info, classes.error()), false;
@@ -85,17 +89,18 @@ int run(int argc, char** argv, const ModelInfo& info, CreateFn create) {
   add_train(*train_app, train_options);
 
   const std::string weights_help = info.weights.empty() ? "a safetensors file" : "a safetensors file, instead of the weights inside this program";
+  const bool needed = info.weights.empty() && info.has_weights();
   EvalOptions eval_options;
   CLI::App* eval = app.add_subcommand("eval", "loss, metrics and confusion matrix on labelled data");
   eval->add_option("--data", eval_options.data, "as for train; default: the model's own test data")->type_name("SPEC");
-  eval->add_option("--weights", eval_options.weights, weights_help)->required(info.weights.empty())->type_name("FILE");
+  eval->add_option("--weights", eval_options.weights, weights_help)->required(needed)->type_name("FILE");
   eval->add_option("--batch", eval_options.batch, "samples at a time")->check(CLI::Range(1, 65536));
   eval->add_option("--threads", eval_options.threads, "default: as many as the machine has cores")->check(CLI::Range(1, 1024));
   eval->add_flag("--json", eval_options.json, "as JSON");
 
   PredictOptions predict_options;
   CLI::App* predict = app.add_subcommand("predict", "what the net answers for images or rows: class and probability, or its outputs");
-  predict->add_option("--weights", predict_options.weights, weights_help)->required(info.weights.empty())->type_name("FILE");
+  predict->add_option("--weights", predict_options.weights, weights_help)->required(needed)->type_name("FILE");
   predict->add_option("IMAGE", predict_options.images, "image files, folders, - for a list or an image on stdin, tables (FILE.csv), or a SPEC")->required()->type_name("");
   predict->add_option("--top", predict_options.top, "the K most likely classes")->check(CLI::Range(1, 1000000))->type_name("K");
   predict->add_option("--threads", predict_options.threads, "default: as many as the machine has cores")->check(CLI::Range(1, 1024));

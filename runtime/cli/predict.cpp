@@ -34,11 +34,13 @@ std::vector<Answer> best_of(const Metrics& metrics, const float* row, int classe
   return all;
 }
 
-/// The output that classes are read from: the one that is compared with them; of a net that was compiled without its losses the first, when it is a row.
+/// The output that classes are read from: the one that is compared with them; of a net that was compiled without its losses the first row that answers with them.
 int class_output(const ModelInfo& info) {
   const auto c = classified(info);
   if (c) return static_cast<int>(c->output);
-  return info.losses.empty() && info.output().rank == 1 ? 0 : -1;
+  for (size_t o = 0; o < info.outputs.size() && info.losses.empty(); ++o)
+    if (info.outputs[o].classes && info.outputs[o].rank == 1) return static_cast<int>(o);
+  return -1;
 }
 
 /// Collects samples into batches, runs them, and says what the net answered.

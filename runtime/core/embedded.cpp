@@ -23,6 +23,7 @@ std::unique_ptr<Embedded> Embedded::open(const ModelInfo& info, CreateFn create,
     if (!e->model_) return nullptr;
     e->max_batch_ = max_batch > 0 ? max_batch : e->info().max_batch;
     e->training_ = training;
+    e->ready_ = !info.has_weights();
     e->seed_ = static_cast<uint32_t>(e->info().seed);
     if (!info.weights.empty() && e->take(open_weights(info, "")) != Status::ok) {
       error = e->error_;
@@ -140,6 +141,9 @@ Status Embedded::set_target(size_t port, int index, const void* values) noexcept
                 static_cast<long long>(below));
   }
   if (info().labels[port].dtype == DType::f32 && not_finite(values, n) > 0) return fail(Status::argument, "the target has numbers that are not finite");
+  if (const size_t bad = first_beyond(info().labels[port], values, n); bad < n)
+    return fail(Status::argument, "%g of the target, at place %zu, is not a value that its loss takes (from %g to %g)", static_cast<double>(static_cast<const float*>(values)[bad]),
+                bad, info().labels[port].least, std::min<double>(info().labels[port].most, INFINITY));
   std::memcpy(static_cast<char*>(model_->labels(port)) + bytes * static_cast<size_t>(index), values, bytes);
   return Status::ok;
 }

@@ -257,8 +257,10 @@ class Reader {
         }
         if (!good) {
           const bool comma = t_.separator() != ',' && text.find(',') != std::string_view::npos;
+          double wide = 0;
+          const char* wanted = port.dtype != DType::f32 ? "integer in range" : cell_number(value, wide) && std::isfinite(wide) ? "number that float32 holds" : "number";
           return tl::make_unexpected(fmt::format("{}:{}: '{}' in column {} is no {}, which the net's {} takes{}", path_, t_.line(r), text.substr(0, 40),
-                                                 t_.names()[c], port.dtype == DType::f32 ? "number" : "integer in range", port.name,
+                                                 t_.names()[c], wanted, port.name,
                                                  comma ? "; its fractions are parted by commas: write them with a point, as 0.5" : ""));
         }
         at += size_of(port.dtype);

@@ -67,6 +67,17 @@ Result check_range(const PortInfo& port, const char* what, const void* values, i
                                          port.name, below - 1));
 }
 
+/// A label's numbers are what its losses are made for.
+Result check_label(const ModelInfo& info, size_t index, const void* values, const std::string& name) {
+  const PortInfo& port = info.labels[index];
+  if (const size_t bad = first_beyond(port, values, port.elements()); bad < port.elements()) {
+    const float v = static_cast<const float*>(values)[bad];
+    return tl::make_unexpected(fmt::format("{}{} at place {} of the net's label {} is not {}, as its loss needs", prefix(name), v, bad, port.name,
+                                           port.most < 1e300 ? fmt::format("from {} to {}", port.least, port.most) : fmt::format("{} or more", port.least)));
+  }
+  return check_range(port, "label", values, indices_below(info, index), name);
+}
+
 }  // namespace
 
 Result ingest_field(const Model& model, size_t index, const Field& field, const std::string& name, void* out) try {
@@ -96,7 +107,7 @@ Result put_label(const ModelInfo& info, size_t index, const Field& field, const 
   const PortInfo& port = info.labels[index];
   if (!field.image()) {
     Result copied = copy(port, "label", field, name, out);
-    return copied ? check_range(port, "label", out, indices_below(info, index), name) : copied;
+    return copied ? check_label(info, index, out, name) : copied;
   }
   const bool planes = port.sized() && (port.rank == 2 ? field.channels == 1 : port.rank == 3 && port.dims[2] == field.channels);
   if (!planes) {
@@ -108,7 +119,7 @@ Result put_label(const ModelInfo& info, size_t index, const Field& field, const 
     case DType::f32: nearest(port, field, static_cast<float*>(out)); break;
     default: nearest(port, field, static_cast<int32_t*>(out)); break;
   }
-  return check_range(port, "label", out, indices_below(info, index), name);
+  return check_label(info, index, out, name);
 }
 
 }  // namespace netc::rt

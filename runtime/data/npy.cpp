@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <filesystem>
+#include <set>
 
 #include "runtime/core/files.h"
 #include "runtime/counted.h"
@@ -39,6 +40,10 @@ class Reader {
     }
     rows->rows = part_of(static_cast<size_t>(samples_), split);
     rows->about = fmt::format("{} of {}", counted(rows->rows.size(), "sample"), counted(info_.inputs.size() + info_.labels.size(), "array"));
+    std::vector<std::string> left;
+    for (const auto& [name, bytes] : files_)
+      if (!used_.contains(name)) left.push_back(name);
+    if (!left.empty()) rows->about += fmt::format(", {} not used ({})", left.size(), fmt::join(left, ", "));
     return rows;
   }
 
@@ -87,6 +92,7 @@ class Reader {
       return failed(fmt::format("has no array {}{}; it has {}", port.name, *other && port.name != std::string_view(other) ? fmt::format(", nor {}", other) : "",
                                 names.empty() ? "none" : fmt::format("{}", fmt::join(names, ", "))));
     }
+    used_.insert(file->first);
     const std::string name = fmt::format("{} {}", path_, file->first);
     const auto array = parse_npy(file->second, name);
     if (!array) return tl::make_unexpected(array.error());
@@ -199,6 +205,7 @@ class Reader {
   const std::string& path_;
   const ModelInfo& info_;
   std::map<std::string, std::vector<uint8_t>> files_;   // by array name
+  std::set<std::string> used_;                          // of them
   int64_t samples_ = -1;
 };
 

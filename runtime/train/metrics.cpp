@@ -108,15 +108,13 @@ const Metrics::Named Metrics::kKinds[] = {
     {"f1", Kind::f1},             {"auc", Kind::auc},       {"auc_pr", Kind::auc_pr},                   {"perplexity", Kind::perplexity}, {"mae", Kind::mae},
     {"mse", Kind::mse},           {"rmse", Kind::rmse},     {"r2", Kind::r2}};
 
-Metrics::Metrics(const PortInfo& output, const PortInfo& label, std::span<const char* const> names) : classes_(classes_of(output, label)) {
+Metrics::Metrics(const PortInfo& output, const PortInfo& label, std::span<const char* const> names) : classes_(classes_of(output, label)), scores_(output.means == Means::scores) {
   const bool values = label.dtype == DType::f32 && label.rank == output.rank && std::equal(label.dims, label.dims + label.rank, output.dims);
   outputs_ = classifies() ? static_cast<int>(output.dims[output.rank - 1]) : 1;
   rows_ = classifies() ? static_cast<int64_t>(label.elements()) : values ? static_cast<int64_t>(output.elements()) : 0;
   if (classifies()) add_measure("accuracy");
-  for (const std::string_view name : names) {
-    if (name == "scores") scores_ = true;
-    else if (name != "accuracy") add_measure(name);
-  }
+  for (const std::string_view name : names)
+    if (name != "accuracy") add_measure(name);
   reset();
 }
 

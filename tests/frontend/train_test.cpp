@@ -35,8 +35,8 @@ TEST_CASE("metrics are named as the runtime reads them") {
         Names{"precision@0.4", "recall", "auc"});
   CHECK(trained("output y = h -> Dense(2)", "loss = mse(y, label)\n metrics = [mae, rmse, r2(y)]").train.metrics == Names{"mae", "rmse", "r2"});
   CHECK(trained("output y = h -> Dense(3)\n output z = h -> Tanh", "loss = categorical_crossentropy(y, label, from_logits = true)\n metrics = [top(y, 2), perplexity(y)]")
-            .train.metrics == Names{"top2", "perplexity", "scores"});
-  CHECK(trained("output y = h -> Dense(1)", "loss = hinge(y, label)").train.metrics == Names{"scores"});
+            .train.metrics == Names{"top2", "perplexity"});
+  CHECK(trained("output y = h -> Dense(1)", "loss = hinge(y, label)").train.metrics.empty());
 }
 
 TEST_CASE("labels are class indices, or values of the output's type") {

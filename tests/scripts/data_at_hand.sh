@@ -105,4 +105,32 @@ at tokens
 expect 0 "" "$NETC" words.net -o words
 expect 0 "" ./words train --data good.csv --out read --quiet
 expect 1 "10 at place 1 of the net's input text is not one of 0 to 9" ./words train --data bad.csv --out none
+
+at "values that a loss is made for"
+printf 'net Marks {\n  input x: f32[2]\n  output y = x -> Dense(2) -> Sigmoid\n  output n = x -> Dense(1) -> Softplus\n}\n' >marks.net
+printf 'train { loss = binary_crossentropy(y, seen) + poisson(n, count)  optimizer = sgd(lr = 0.1)  batch = 2  epochs = 1 }\n' >>marks.net
+expect 0 "" "$NETC" marks.net -o marks
+table() { printf 'x_1,x_2,seen_1,seen_2,count\n1,2,0,1,3\n2,1,%s,0,%s\n' "$1" "$2" >marks.csv; }
+table 0.25 0 && expect 0 "" ./marks train --data marks.csv --out marked --quiet
+for bad in 2 -1 1.5; do table $bad 0 && expect 1 "$bad at place 0 of the net's label seen is not from 0 to 1, as its loss needs" ./marks train --data marks.csv --out none; done
+table 0 -1 && expect 1 "-1 at place 0 of the net's label count is not 0 or more, as its loss needs" ./marks train --data marks.csv --out none
+table 1e300 0 && expect 1 "'1e300' in column seen_1 is no number that float32 holds" ./marks train --data marks.csv --out none
+
+at "nothing to load"
+printf 'net Sum {\n  input x: f32[2]\n  output y = x + x\n}\n' >sum.net
+expect 0 "" "$NETC" sum.net -o sum
+printf 'x_1,x_2\n1,2\n' >sum.csv
+expect 0 "2 4" ./sum predict sum.csv
+
+at "classes of a program without training"
+printf 'net Logits {\n  input x: f32[2]\n  output y = x -> Dense(2)\n}\n' >plain.net
+{ cat plain.net; printf 'train { loss = categorical_crossentropy(y, label, from_logits = true)  optimizer = sgd(lr = 0.1)  batch = 2  epochs = 1 }\n'; } >logits.net
+printf 'x_1,x_2,label\n1,2,0\n9,4,1\n' >logits.csv
+expect 0 "" "$NETC" logits.net -o logits
+expect 0 "" "$NETC" logits.net -o logits_only --inference-only
+expect 0 "" "$NETC" plain.net -o plain
+expect 0 "" ./logits train --data logits.csv --out logits_run --quiet
+for p in logits logits_only; do ./$p predict --weights logits_run/last.safetensors logits.csv >$p.txt || fail "$p does not predict"; done
+cmp -s logits.txt logits_only.txt || fail "probabilities of scores, without training: $(cat logits_only.txt)"
+./plain predict --weights logits_run/last.safetensors logits.csv | grep -q ': -\?[0-9.]* -\?[0-9.]*$' || fail "values that are no classes"
 echo "data: ok"

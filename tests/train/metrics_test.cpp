@@ -18,6 +18,11 @@ PortInfo port(DType type, std::vector<int64_t> dims) {
   return p;
 }
 PortInfo output(std::vector<int64_t> dims) { return port(DType::f32, std::move(dims)); }
+PortInfo scores_of(std::vector<int64_t> dims) {
+  PortInfo p = output(std::move(dims));
+  p.means = Means::scores;
+  return p;
+}
 PortInfo classes(std::vector<int64_t> dims = {}) { return port(DType::i32, std::move(dims)); }
 
 double value(const Metrics& m, const std::string& name) {
@@ -120,10 +125,7 @@ TEST_CASE("answers of yes and no: by class index, by targets, from scores") {
     const bool answer = a.p[i] > 0.4f;
     right += answer == (a.truth[i] == 1), yes += answer, truths += a.truth[i], both += answer && a.truth[i];
   }
-  Metrics of_class(output({1}), classes(), n), of_targets(output({4}), output({4}), n), of_scores(output({1}), classes(), [] {
-    static const Names all = {"binary_accuracy@0.4", "precision@0.4", "recall@0.4", "f1@0.4", "auc", "auc_pr", "scores"};
-    return std::span<const char* const>(all);
-  }());
+  Metrics of_class(output({1}), classes(), n), of_targets(output({4}), output({4}), n), of_scores(scores_of({1}), classes(), n);
   std::vector<float> scores;
   for (float p : a.p) scores.push_back(std::log(p / (1 - p)));
   of_class.add(a.p.data(), a.truth.data(), 4000, 0);
