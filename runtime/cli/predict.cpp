@@ -201,17 +201,34 @@ bool open_sources(const ModelInfo& info, const Loaded& l, const std::vector<std:
   return true;
 }
 
+bool takes_images(const PortInfo& p) { return image_channels(p) > 0 && p.rank >= 2; }
+
+/// Why image files are no input of the net, and what is.
+std::string no_images_text(const ModelInfo& info) {
+  for (const PortInfo& p : info.inputs) {
+    if (takes_images(p)) continue;
+    if (p.rank == 3 && (p.dims[0] == 1 || p.dims[0] == 3) && (p.dtype == DType::u8 || p.dtype == DType::f32))
+      return fmt::format("the input {} is {}, and images come with their channels last: declare it as {}[{}, {}, {}], or give arrays (npy:FILE)", p.name, type_text(p),
+                         p.dtype == DType::u8 ? "u8" : "f32", p.dims[1] < 0 ? "*" : fmt::format("{}", p.dims[1]), p.dims[2] < 0 ? "*" : fmt::format("{}", p.dims[2]), p.dims[0]);
+  }
+  const bool some = std::any_of(info.inputs.begin(), info.inputs.end(), takes_images);
+  if (!some) return "the net takes no images; give a table (FILE.csv) or other data (KIND:...)";
+  const PortInfo& other = *std::find_if_not(info.inputs.begin(), info.inputs.end(), takes_images);
+  return fmt::format("the net takes more than images: its input {} is {}; give an array of each input in one file (npy:FILE.npz)", other.name, type_text(other));
+}
+
 }  // namespace
 
 int run_predict(const ModelInfo& info, CreateFn create, const PredictOptions& o) {
   const size_t ports = info.inputs.size();
   bool all_good = true;
   std::vector<uint8_t> piped;
+  const bool images = std::all_of(info.inputs.begin(), info.inputs.end(), takes_images);
+  const auto is_spec = [](const std::string& a) { return !spec_of(a).empty(); };
+  if (!images && !std::all_of(o.images.begin(), o.images.end(), is_spec)) return fail(info, no_images_text(info));
   const std::vector<std::string> files = files_of(info, o.images, piped, all_good);
-  const bool images = std::all_of(info.inputs.begin(), info.inputs.end(), [](const PortInfo& p) { return image_channels(p) > 0 && p.rank >= 2; });
-  const bool specs = std::any_of(o.images.begin(), o.images.end(), [](const std::string& a) { return !spec_of(a).empty(); });
+  const bool specs = std::any_of(o.images.begin(), o.images.end(), is_spec);
   if (files.empty() && !specs) return all_good ? fail(info, "no images given") : 1;
-  if (!files.empty() && !images) return fail(info, "the net takes no images; give a table (FILE.csv) or other data (KIND:...)");
   if (files.size() % ports != 0) return fail(info, fmt::format("the net takes {} at a time, but {} given", counted(ports, "image"), are(files.size())));
   const size_t most = specs ? kMostTogether : files.size() / ports;
   const int batch = std::min<int>({kMostTogether, info.max_batch, static_cast<int>(std::min<size_t>(most, kMostTogether))});

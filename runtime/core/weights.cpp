@@ -182,7 +182,7 @@ tl::expected<std::vector<Match>, std::string> match(const ModelInfo& info, const
     if (t == nullptr) problem(fmt::format("{} {} is missing", wanted, shape_text(shape_of(v))));
     else if (t->shape != shape_of(v)) problem(fmt::format("{} is {}, the network needs {}", wanted, shape_text(t->shape), shape_text(shape_of(v))));
     else if (t->data == nullptr) problem(fmt::format("{} is of {}, and of F32, F16, BF16 and F64 only numbers are read", wanted, t->dtype));
-    else if (const size_t n = not_finite(t->data, t->elements)) broken.push_back(fmt::format("{} has {} of {}", wanted, n, t->elements));
+    else if (const size_t n = not_finite(t->data, t->elements)) broken.push_back(fmt::format("{} has {} of {}{}", wanted, n, t->elements, t->dtype == "F64" ? " as float32" : ""));
     else matches.push_back({i, t});
   }
   if (wrong == 0 && broken.empty()) return matches;
