@@ -35,6 +35,7 @@ foreach(folder ${folders})
   target_compile_definitions(test_${name} PRIVATE NETC_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
   add_test(NAME ${name} COMMAND test_${name} WORKING_DIRECTORY ${PROJECT_SOURCE_DIR})
 endforeach()
+add_test(NAME format COMMAND ${PROJECT_SOURCE_DIR}/scripts/format --check WORKING_DIRECTORY ${PROJECT_SOURCE_DIR})
 # Random networks: as many as there is time for, others each day.
 file(GLOB sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tests/random/*.cpp)
 list(FILTER sources EXCLUDE REGEX "_test\\.cpp$")

@@ -15,8 +15,9 @@ namespace {
 double quota_in(const std::string& folder) {
   double quota = 0, period = 0;
   std::ifstream v2(folder + "/cpu.max"), v1(folder + "/cpu.cfs_quota_us"), v1_period(folder + "/cpu.cfs_period_us");
-  const bool given = static_cast<bool>(v2) ? static_cast<bool>(v2 >> quota >> period) : static_cast<bool>(v1 >> quota) && static_cast<bool>(v1_period >> period);
-  return given && quota > 0 && period > 0 ? quota / period : 0;   // "max" is no number, -1 is none
+  const bool given = static_cast<bool>(v2) ? static_cast<bool>(v2 >> quota >> period)
+                                           : static_cast<bool>(v1 >> quota) && static_cast<bool>(v1_period >> period);
+  return given && quota > 0 && period > 0 ? quota / period : 0;  // "max" is no number, -1 is none
 }
 
 /// Of the group and those above it. A container sees its own group as the root, whatever `group` says.
@@ -35,12 +36,13 @@ double least_quota(const std::string& root, std::string group) {
 double cpu_quota(const std::string& membership, const std::string& root) {
   double least = 0;
   std::istringstream lines(membership);
-  for (std::string line; std::getline(lines, line);) {   // "0::/a/b"; version 1: "4:cpu,cpuacct:/a/b"
+  for (std::string line; std::getline(lines, line);) {  // "0::/a/b"; version 1: "4:cpu,cpuacct:/a/b"
     const size_t first = line.find(':'), second = first == std::string::npos ? first : line.find(':', first + 1);
     if (second == std::string::npos) continue;
     const std::string controllers = line.substr(first + 1, second - first - 1), group = line.substr(second + 1);
     if (!controllers.empty() && ("," + controllers + ",").find(",cpu,") == std::string::npos) continue;
-    for (const std::string& folder : {root + (controllers.empty() ? "" : "/" + controllers), root + (controllers.empty() ? "/unified" : "/cpu")}) {
+    for (const std::string& folder :
+         {root + (controllers.empty() ? "" : "/" + controllers), root + (controllers.empty() ? "/unified" : "/cpu")}) {
       const double quota = least_quota(folder, group);
       if (quota > 0) least = least > 0 ? std::min(least, quota) : quota;
     }

@@ -1,4 +1,5 @@
-// Threads, scratch memory and the functions that compiled kernels call by Halide's names. There is no Halide runtime in a product: this is all of it.
+// Threads, scratch memory and the functions that compiled kernels call by Halide's names. There is no Halide runtime in
+// a product: this is all of it.
 #include "runtime/kernel_support.h"
 
 #include <sys/mman.h>
@@ -23,9 +24,9 @@ namespace {
 using Task = int (*)(void*, int, uint8_t*);
 
 constexpr size_t kNoBlock = SIZE_MAX;
-constexpr size_t kHeader = 64;          // before each scratch block
+constexpr size_t kHeader = 64;  // before each scratch block
 constexpr int64_t kMostTasks = 0xffffff;
-constexpr int kSpins = 4000;            // about 20 us: the next kernel of a step comes sooner than a sleeping thread wakes
+constexpr int kSpins = 4000;  // about 20 us: the next kernel of a step comes sooner than a sleeping thread wakes
 
 inline void relax() {
 #if defined(__x86_64__)
@@ -33,11 +34,22 @@ inline void relax() {
 #endif
 }
 
-// Blocks lie one after another. A kernel may free one while later ones live: its bytes return when all after it are free too.
-struct Scratch { uint8_t* base = nullptr; size_t size = 0, top = 0, last = kNoBlock; };
+// Blocks lie one after another. A kernel may free one while later ones live: its bytes return when all after it are
+// free too.
+struct Scratch {
+  uint8_t* base = nullptr;
+  size_t size = 0, top = 0, last = kNoBlock;
+};
 /// A parallel loop of a kernel: its body for one task, the first task, how many.
-struct Loop { Task body; int min, size; uint8_t* closure; };
-struct ScratchBlock { size_t before; bool freed; };  // where the block before it begins
+struct Loop {
+  Task body;
+  int min, size;
+  uint8_t* closure;
+};
+struct ScratchBlock {
+  size_t before;
+  bool freed;
+};  // where the block before it begins
 
 class Pool final : public Context {
  public:
@@ -47,7 +59,10 @@ class Pool final : public Context {
     ranges_ = std::make_unique<Range[]>(threads);
     size_t each = (scratch + 4095) / 4096 * 4096;
     memory_ = allocate_aligned(each * threads + 64);
-    if (!memory_) { error = "out of memory for the kernels' scratch space"; return false; }
+    if (!memory_) {
+      error = "out of memory for the kernels' scratch space";
+      return false;
+    }
     for (int t = 0; t < threads; ++t) scratch_[t] = {static_cast<uint8_t*>(memory_.get()) + each * t, each, 0};
     try {
       for (int t = 1; t < threads; ++t) workers_.emplace_back([this, t] { work(t); });
@@ -69,10 +84,11 @@ class Pool final : public Context {
 
   void fail(const char* message) { std::snprintf(error_, sizeof error_, "%s", message); }
 
-  // A job is a number of tasks. Each thread has an equal range of them and takes one by one from its front; so the thread that wrote a part of a tensor is most
-  // often the one that reads it in the next kernel, with its own caches. A thread without tasks takes from the back of others' ranges. Who asks takes tasks too,
-  // and waits only for tasks that a worker has begun: a worker that the system keeps from running delays nobody. What belongs to a job is written before it opens,
-  // and stays until its last task is done.
+  // A job is a number of tasks. Each thread has an equal range of them and takes one by one from its front; so the
+  // thread that wrote a part of a tensor is most often the one that reads it in the next kernel, with its own caches. A
+  // thread without tasks takes from the back of others' ranges. Who asks takes tasks too, and waits only for tasks that
+  // a worker has begun: a worker that the system keeps from running delays nobody. What belongs to a job is written
+  // before it opens, and stays until its last task is done.
   int parallel(Task f, int min, int size, uint8_t* closure) {
     if (waiting_ && inside_ != this) return join({f, min, size, closure});
     return run({f, min, size, closure});
@@ -93,18 +109,24 @@ class Pool final : public Context {
       for (int i = min; i < min + size && !failed; ++i) failed = f(this, i, closure);
       return failed;
     }
-    task_ = f; closure_ = closure; min_ = min; size_ = size;
+    task_ = f;
+    closure_ = closure;
+    min_ = min;
+    size_ = size;
     failed_.store(0, std::memory_order_relaxed);
     done_.store(0, std::memory_order_relaxed);
     const uint32_t job = generation_.load(std::memory_order_relaxed) + 1;
     for (int t = 0; t < threads_; ++t)
-      ranges_[t].open.store(range(job, static_cast<int64_t>(size) * t / threads_, static_cast<int64_t>(size) * (t + 1) / threads_), std::memory_order_release);
+      ranges_[t].open.store(
+          range(job, static_cast<int64_t>(size) * t / threads_, static_cast<int64_t>(size) * (t + 1) / threads_),
+          std::memory_order_release);
     generation_.store(job, std::memory_order_seq_cst);
     if (sleepers_.load(std::memory_order_seq_cst) > 0) generation_.notify_all();
     inside_ = this;
     run_tasks(job, 0);
     inside_ = nullptr;
-    for (int spins = 0; done_.load(std::memory_order_acquire) != size; ++spins) spins < kSpins ? relax() : std::this_thread::yield();
+    for (int spins = 0; done_.load(std::memory_order_acquire) != size; ++spins)
+      spins < kSpins ? relax() : std::this_thread::yield();
     return failed_.load();
   }
 
@@ -145,21 +167,25 @@ class Pool final : public Context {
     --left_;
     return kernel.run(kernel.of);
   }
-  // Kernels in step: each is called by the first loop of the one before, whose closure lives as long; the last one's loop runs all of them.
+  // Kernels in step: each is called by the first loop of the one before, whose closure lives as long; the last one's
+  // loop runs all of them.
   int join(const Loop& loop) {
     loops_[joined_++] = loop;
     if (left_ > 0) return next_kernel();
     waiting_ = nullptr;
     bool even = true;
     for (size_t i = 1; i < joined_; ++i) even = even && loops_[i].size == loops_[0].size;
-    if (even) return run({[](void* pool, int task, uint8_t*) { return static_cast<Pool*>(pool)->task_of_all(task); }, 0, loop.size, nullptr});
+    if (even)
+      return run({[](void* pool, int task, uint8_t*) { return static_cast<Pool*>(pool)->task_of_all(task); }, 0,
+                  loop.size, nullptr});
     int failed = 0;
     for (size_t i = 0; i < joined_ && !failed; ++i) failed = run(loops_[i]);
     return failed;
   }
   int task_of_all(int task) {
     int failed = 0;
-    for (size_t i = 0; i < joined_ && !failed; ++i) failed = loops_[i].body(this, loops_[i].min + task, loops_[i].closure);
+    for (size_t i = 0; i < joined_ && !failed; ++i)
+      failed = loops_[i].body(this, loops_[i].min + task, loops_[i].closure);
     return failed;
   }
 
@@ -193,7 +219,10 @@ class Pool final : public Context {
     for (;;) {
       int spins = 0;
       while (generation_.load(std::memory_order_acquire) == seen) {
-        if (++spins < kSpins) { relax(); continue; }
+        if (++spins < kSpins) {
+          relax();
+          continue;
+        }
         sleepers_.fetch_add(1, std::memory_order_seq_cst);
         generation_.wait(seen);
         sleepers_.fetch_sub(1, std::memory_order_seq_cst);
@@ -207,7 +236,9 @@ class Pool final : public Context {
   static thread_local Pool* owner_;   // the pool this thread works for
   static thread_local Pool* inside_;  // the pool whose parallel loop this thread is in: nested loops run serially
   static thread_local int slot_;
-  struct alignas(64) Range { std::atomic<uint64_t> open{0}; };
+  struct alignas(64) Range {
+    std::atomic<uint64_t> open{0};
+  };
   int threads_ = 1;
   std::unique_ptr<Range[]> ranges_;  // of tasks that nobody has taken, one for each thread
   std::vector<std::thread> workers_;
@@ -243,29 +274,35 @@ std::unique_ptr<Context> Context::create(int threads, size_t scratch_per_thread,
   return pool;
 }
 
-void AlignedFree::operator()(void* p) const { if (p) munmap(p, bytes); }
+void AlignedFree::operator()(void* p) const {
+  if (p) munmap(p, bytes);
+}
 
 AlignedMemory allocate_aligned(size_t bytes) {
   if (bytes == 0) bytes = 1;
   size_t page = bytes >= 4 * kHugePage ? kHugePage : kPage;
   size_t size = (bytes + page - 1) / page * page;
   if (size < bytes) return AlignedMemory(nullptr, AlignedFree{0});
-  void* p = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);  // the kernel hands out zeroed pages
+  // the kernel hands out zeroed pages
+  void* p = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (p == MAP_FAILED) return AlignedMemory(nullptr, AlignedFree{0});
   if (page == kHugePage) madvise(p, size, MADV_HUGEPAGE);
   return AlignedMemory(p, AlignedFree{size});
 }
 
 void drop_pages(const void* p, size_t bytes) {
-  const uintptr_t begin = (reinterpret_cast<uintptr_t>(p) + kPage - 1) / kPage * kPage, end = (reinterpret_cast<uintptr_t>(p) + bytes) / kPage * kPage;
+  const uintptr_t begin = (reinterpret_cast<uintptr_t>(p) + kPage - 1) / kPage * kPage,
+                  end = (reinterpret_cast<uintptr_t>(p) + bytes) / kPage * kPage;
   if (end <= begin) return;
-  madvise(reinterpret_cast<void*>(begin), end - begin, MADV_NOHUGEPAGE);  // else reading a neighbour brings back two megabytes around it
+  // else reading a neighbour brings back two megabytes around it
+  madvise(reinterpret_cast<void*>(begin), end - begin, MADV_NOHUGEPAGE);
   madvise(reinterpret_cast<void*>(begin), end - begin, MADV_DONTNEED);
 }
 
 }  // namespace netc::rt
 
-// Halide's names. `context` is the instance's Context, or null for serial use outside an instance (the data loader's threads).
+// Halide's names. `context` is the instance's Context, or null for serial use outside an instance (the data loader's
+// threads).
 extern "C" {
 
 void* halide_malloc(void* context, size_t bytes) {
@@ -281,7 +318,8 @@ void halide_free(void* context, void* ptr) {
 }
 
 int halide_do_par_for(void* context, int (*f)(void*, int, uint8_t*), int min, int size, uint8_t* closure) {
-  if (context) return static_cast<netc::rt::Pool*>(static_cast<netc::rt::Context*>(context))->parallel(f, min, size, closure);
+  if (context)
+    return static_cast<netc::rt::Pool*>(static_cast<netc::rt::Context*>(context))->parallel(f, min, size, closure);
   int failed = 0;
   for (int i = min; i < min + size && !failed; ++i) failed = f(context, i, closure);
   return failed;

@@ -20,7 +20,7 @@ inline std::string nearest(const std::string& name, const std::vector<std::strin
   for (const std::string& other : known) {
     if (other == name || other.size() > kLongest) continue;
     const bool begins = name.starts_with(other) || other.starts_with(name);
-    if (name.size() < 3 && other.size() != name.size() && !begins) continue;   // In is not Min
+    if (name.size() < 3 && other.size() != name.size() && !begins) continue;  // In is not Min
     if (std::max(name.size(), other.size()) - std::min(name.size(), other.size()) >= best_distance) continue;
     for (size_t i = 0; i <= name.size(); ++i) d[i][0] = static_cast<uint8_t>(i);
     for (size_t j = 0; j <= other.size(); ++j) d[0][j] = static_cast<uint8_t>(j);
@@ -28,14 +28,17 @@ inline std::string nearest(const std::string& name, const std::vector<std::strin
       for (size_t j = 1; j <= other.size(); ++j) {
         const bool same = lower(name[i - 1]) == lower(other[j - 1]);
         int least = std::min({d[i - 1][j] + 1, d[i][j - 1] + 1, d[i - 1][j - 1] + (same ? 0 : 1)});
-        if (i > 1 && j > 1 && lower(name[i - 1]) == lower(other[j - 2]) && lower(name[i - 2]) == lower(other[j - 1])) least = std::min(least, d[i - 2][j - 2] + 1);
+        if (i > 1 && j > 1 && lower(name[i - 1]) == lower(other[j - 2]) && lower(name[i - 2]) == lower(other[j - 1]))
+          least = std::min(least, d[i - 2][j - 2] + 1);
         d[i][j] = static_cast<uint8_t>(least);
       }
     if (d[name.size()][other.size()] < best_distance) best_distance = d[name.size()][other.size()], best = other;
   }
   // A word that begins like another: "kernel_size" for kernel, "Flat" for Flatten.
   for (const std::string& other : known)
-    if (best.empty() && std::min(name.size(), other.size()) >= 3 && (name.rfind(other, 0) == 0 || other.rfind(name, 0) == 0) && other != name) best = other;
+    if (best.empty() && std::min(name.size(), other.size()) >= 3 &&
+        (name.rfind(other, 0) == 0 || other.rfind(name, 0) == 0) && other != name)
+      best = other;
   return best;
 }
 

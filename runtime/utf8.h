@@ -14,7 +14,8 @@ inline size_t utf8_length(std::string_view text, size_t at) {
   for (size_t k = 1; k < n; ++k)
     if ((byte(at + k) & 0xC0) != 0x80) return 0;
   const unsigned char d = n > 1 ? byte(at + 1) : 0;
-  const bool overlong = (c == 0xE0 && d < 0xA0) || (c == 0xF0 && d < 0x90), beyond = (c == 0xED && d >= 0xA0) || (c == 0xF4 && d >= 0x90);
+  const bool overlong = (c == 0xE0 && d < 0xA0) || (c == 0xF0 && d < 0x90),
+             beyond = (c == 0xED && d >= 0xA0) || (c == 0xF4 && d >= 0x90);
   return overlong || beyond ? 0 : n;
 }
 

@@ -9,19 +9,25 @@
 namespace netc {
 namespace {
 
-struct Row { const char* name; Severity severity; const char* text; };
+struct Row {
+  const char* name;
+  Severity severity;
+  const char* text;
+};
 constexpr Row kRows[] = {
 #define DIAG(id, severity, text) {#id, Severity::severity, text},
 #include "compiler/base/diagnostics.def"
 #undef DIAG
 };
 
-constexpr size_t kShown = 160;   // bytes of a source line
+constexpr size_t kShown = 160;  // bytes of a source line
 
 const Row& row(DiagId id) { return kRows[static_cast<size_t>(id)]; }
 
 /// Two of one key are one: a block applied twice reports its errors once.
-std::string key_of(DiagId id, Span span, const std::string& message) { return fmt::format("{} {} {} {}", static_cast<int>(id), span.begin, span.end, message); }
+std::string key_of(DiagId id, Span span, const std::string& message) {
+  return fmt::format("{} {} {} {}", static_cast<int>(id), span.begin, span.end, message);
+}
 
 const char* word(Severity s) { return s == Severity::error ? "error" : "warning"; }
 
@@ -51,12 +57,18 @@ Diagnostic& Diagnostics::add(DiagId id, Span span, std::string message) {
 
 std::vector<Diagnostic> Diagnostics::shown() const {
   std::vector<Diagnostic> out = all_;
-  std::stable_sort(out.begin(), out.end(), [](const Diagnostic& a, const Diagnostic& b) { return a.span.begin < b.span.begin; });
+  std::stable_sort(out.begin(), out.end(),
+                   [](const Diagnostic& a, const Diagnostic& b) { return a.span.begin < b.span.begin; });
   const size_t more = static_cast<size_t>(errors_ + warnings_) - all_.size();
   if (more == 0) return out;
   const std::string what = fmt::format("{} more {}", more, more == 1 ? "is" : "are");
-  out.push_back({DiagId::more_messages, has_errors() ? Severity::error : Severity::warning, out.back().span,
-                 fmt::vformat(text_of(DiagId::more_messages), fmt::make_format_args(what)), {}, {}, {}});
+  out.push_back({DiagId::more_messages,
+                 has_errors() ? Severity::error : Severity::warning,
+                 out.back().span,
+                 fmt::vformat(text_of(DiagId::more_messages), fmt::make_format_args(what)),
+                 {},
+                 {},
+                 {}});
   return out;
 }
 
@@ -85,26 +97,32 @@ void Diagnostics::warnings_are_errors() {
 
 void Diagnostics::drop(DiagId id) {
   std::erase_if(all_, [&](const Diagnostic& d) { return d.id == id && d.severity == Severity::warning; });
-  warnings_ = static_cast<int>(std::count_if(all_.begin(), all_.end(), [](const Diagnostic& d) { return d.severity == Severity::warning; }));
+  warnings_ = static_cast<int>(
+      std::count_if(all_.begin(), all_.end(), [](const Diagnostic& d) { return d.severity == Severity::warning; }));
   known_.clear();
   for (size_t i = 0; i < all_.size(); ++i) known_[key_of(all_[i].id, all_[i].span, all_[i].message)] = i;
 }
 
 std::string Diagnostics::render(bool color) const {
   std::string out;
-  const auto paint = [&](const char* code, const std::string& text) { return color ? fmt::format("\x1b[{}m{}\x1b[0m", code, text) : text; };
+  const auto paint = [&](const char* code, const std::string& text) {
+    return color ? fmt::format("\x1b[{}m{}\x1b[0m", code, text) : text;
+  };
   for (const Diagnostic& d : shown()) {
     const SourceFile& file = file_of(d.span);
     const SourceFile::Place at = file.place(d.span.begin);
-    const std::string severity = paint(d.severity == Severity::error ? "1;31" : "1;35", fmt::format("{}:", word(d.severity)));
+    const std::string severity =
+        paint(d.severity == Severity::error ? "1;31" : "1;35", fmt::format("{}:", word(d.severity)));
     out += fmt::format("{}:{}:{}: {} {} [{}]\n", file.path(), at.line, at.column, severity, d.message, id_name(d.id));
     const std::string_view line = file.line(at.line);
-    const bool readable = d.id != DiagId::bad_encoding || d.span.begin > file.base();   // bytes of UTF-16 say nothing
+    const bool readable = d.id != DiagId::bad_encoding || d.span.begin > file.base();  // bytes of UTF-16 say nothing
     if (!line.empty() && readable) {
-      // Of a long line, what is around the place. Only what a terminal shows as one cell moves the carets; bytes of one UTF-8 character count once.
+      // Of a long line, what is around the place. Only what a terminal shows as one cell moves the carets; bytes of one
+      // UTF-8 character count once.
       std::string shown, under;
       size_t carets = 0;
-      const size_t begin = at.column - 1, end = std::max<size_t>(begin + 1, begin + (d.span.end - std::min(d.span.begin, d.span.end)));
+      const size_t begin = at.column - 1,
+                   end = std::max<size_t>(begin + 1, begin + (d.span.end - std::min(d.span.begin, d.span.end)));
       size_t from = line.size() > kShown && begin > kShown / 2 ? begin - kShown / 2 : 0;
       const size_t to = std::min(std::max(line.size(), begin + 1), from + kShown);
       while (from > 0 && from < line.size() && (static_cast<unsigned char>(line[from]) & 0xC0) == 0x80) ++from;
@@ -116,7 +134,8 @@ std::string Diagnostics::render(bool color) const {
         else if (i < end) ++carets;
       }
       if (to < line.size()) shown += "...";
-      out += fmt::format("{:>5} | {}\n      | {}{}", at.line, shown, under, paint("1;32", std::string(std::max<size_t>(carets, 1), '^')));
+      out += fmt::format("{:>5} | {}\n      | {}{}", at.line, shown, under,
+                         paint("1;32", std::string(std::max<size_t>(carets, 1), '^')));
       out += d.beside.empty() ? "\n" : fmt::format(" {}\n", d.beside);
     }
     for (const auto& [span, text] : d.notes) {
@@ -140,12 +159,23 @@ std::string Diagnostics::render_json() const {
       const SourceFile::Place p = other.place(span.begin);
       notes.push_back({{"file", other.path()}, {"line", p.line}, {"column", p.column}, {"message", text}});
     }
-    list.push_back({{"id", id_name(d.id)}, {"severity", word(d.severity)}, {"file", file.path()}, {"line", a.line}, {"column", a.column},
-                    {"end_line", b.line}, {"end_column", b.column}, {"message", d.message}, {"beside", d.beside}, {"help", d.help}, {"notes", notes}});
+    list.push_back({{"id", id_name(d.id)},
+                    {"severity", word(d.severity)},
+                    {"file", file.path()},
+                    {"line", a.line},
+                    {"column", a.column},
+                    {"end_line", b.line},
+                    {"end_column", b.column},
+                    {"message", d.message},
+                    {"beside", d.beside},
+                    {"help", d.help},
+                    {"notes", notes}});
   }
   return list.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
 }
 
-std::string nearest_name(const std::string& name, const std::vector<std::string>& known) { return rt::nearest(name, known); }
+std::string nearest_name(const std::string& name, const std::vector<std::string>& known) {
+  return rt::nearest(name, known);
+}
 
 }  // namespace netc

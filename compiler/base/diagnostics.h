@@ -1,4 +1,5 @@
-// Diagnostics: errors and warnings with a place, shapes and a remedy. One table of ids (diagnostics.def); each id has a golden test.
+// Diagnostics: errors and warnings with a place, shapes and a remedy. One table of ids (diagnostics.def); each id has a
+// golden test.
 #pragma once
 #include <cstdint>
 #include <memory>
@@ -20,18 +21,18 @@ enum class DiagId : uint16_t {
 #undef DIAG
 };
 
-const char* id_name(DiagId);        // "unknown_layer"
+const char* id_name(DiagId);  // "unknown_layer"
 Severity severity_of(DiagId);
-const char* text_of(DiagId);        // the wording, an fmt format string
+const char* text_of(DiagId);  // the wording, an fmt format string
 
 struct Diagnostic {
   DiagId id;
   Severity severity;
   Span span;
   std::string message;
-  std::string beside;                                       // printed after the carets: "input comes from MaxPool at line 9"
+  std::string beside;  // printed after the carets: "input comes from MaxPool at line 9"
   std::vector<std::string> help;
-  std::vector<std::pair<Span, std::string>> notes;          // the chain through blocks and loop iterations
+  std::vector<std::pair<Span, std::string>> notes;  // the chain through blocks and loop iterations
 };
 
 class Diagnostics {
@@ -61,17 +62,17 @@ class Diagnostics {
   /// "line 9"; "blocks.net:9" where the span is in another file than `from`.
   std::string place_text(Span, Span from) const;
   const std::vector<std::unique_ptr<SourceFile>>& further_files() const { return further_; }
-  std::string render(bool color) const;                     // sorted by place, as design: line, caret range, help
+  std::string render(bool color) const;  // sorted by place, as design: line, caret range, help
   std::string render_json() const;
 
  private:
   Diagnostic& add(DiagId id, Span span, std::string message);
-  std::vector<Diagnostic> shown() const;                     // sorted by place; at the end how many there are beside them
+  std::vector<Diagnostic> shown() const;  // sorted by place; at the end how many there are beside them
   const SourceFile* file_;
   std::vector<std::unique_ptr<SourceFile>> further_;
   std::vector<Diagnostic> all_;
-  std::unordered_map<std::string, size_t> known_;            // what was reported, to its place in all_
-  Diagnostic beyond_;                                        // where what is not kept is written
+  std::unordered_map<std::string, size_t> known_;  // what was reported, to its place in all_
+  Diagnostic beyond_;                              // where what is not kept is written
   int errors_ = 0, warnings_ = 0;
 };
 

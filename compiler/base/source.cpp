@@ -11,7 +11,10 @@
 
 namespace netc {
 
-SourceFile::SourceFile(std::string path, std::string text, uint32_t base) : path_(std::move(path)), text_(std::move(text)), base_(base) {
+SourceFile::SourceFile(std::string path, std::string text, uint32_t base)
+    : path_(std::move(path)),
+      text_(std::move(text)),
+      base_(base) {
   starts_.push_back(0);
   for (size_t i = 0; i < text_.size(); ++i)
     if (text_[i] == '\n') starts_.push_back(static_cast<uint32_t>(i + 1));
@@ -33,10 +36,14 @@ std::string_view SourceFile::line(int number) const {
 
 bool read_text(const std::string& path, uint64_t limit, std::string& text, std::string& error) {
   std::error_code ec;
-  if (std::filesystem::is_directory(path, ec)) return error = fmt::format("{} is a folder, not a .net file", path), false;
+  if (std::filesystem::is_directory(path, ec))
+    return error = fmt::format("{} is a folder, not a .net file", path), false;
   const uintmax_t bytes = std::filesystem::file_size(path, ec);
   if (ec) return error = fmt::format("cannot read {}: {}", path, ec.message()), false;
-  if (bytes > limit) return error = fmt::format("{} has {} bytes; a model has at most {}, with all its files", path, grouped(static_cast<int64_t>(bytes)), grouped(kLargestSource)), false;
+  if (bytes > limit)
+    return error = fmt::format("{} has {} bytes; a model has at most {}, with all its files", path,
+                               grouped(static_cast<int64_t>(bytes)), grouped(kLargestSource)),
+           false;
   std::ifstream in(path, std::ios::binary);
   text.assign(std::istreambuf_iterator<char>(in), {});
   if (!in && !in.eof()) return error = fmt::format("cannot read {}", path), false;

@@ -20,7 +20,8 @@
 namespace netc {
 namespace {
 
-// Tables of fixed size, which a signal handler can read whatever the other threads do: what finds no place in them is only not swept.
+// Tables of fixed size, which a signal handler can read whatever the other threads do: what finds no place in them is
+// only not swept.
 constexpr int kPaths = 256, kChildren = 256, kDeepest = 16;
 constexpr int kPatience = 1000;  // milliseconds for what should be a matter of microseconds
 struct Path {
@@ -147,7 +148,8 @@ Child::~Child() {
 
 void default_signals() {
   for (const int number : {SIGABRT, SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGINT, SIGTERM, SIGHUP})
-    if (struct sigaction now{}; sigaction(number, nullptr, &now) == 0 && now.sa_handler != SIG_IGN) signal(number, SIG_DFL);
+    if (struct sigaction now{}; sigaction(number, nullptr, &now) == 0 && now.sa_handler != SIG_IGN)
+      signal(number, SIG_DFL);
   sigset_t none;
   sigemptyset(&none), pthread_sigmask(SIG_SETMASK, &none, nullptr);
 }

@@ -1,4 +1,5 @@
-// Temporary files and folders, and the processes that write to them: they go away even where the program ends before its time.
+// Temporary files and folders, and the processes that write to them: they go away even where the program ends before
+// its time.
 #pragma once
 #include <sys/types.h>
 
@@ -30,7 +31,8 @@ class Temporary {
 /// A child process that leads a group, from its start to its end; an interrupted program ends the group.
 class Child {
  public:
-  /// Runs `start`, which starts one and gives its id, or 0. All signals are blocked meanwhile; a child must not inherit that.
+  /// Runs `start`, which starts one and gives its id, or 0. All signals are blocked meanwhile; a child must not inherit
+  /// that.
   explicit Child(const std::function<pid_t()>& start);
   ~Child();
   Child(const Child&) = delete;
@@ -45,7 +47,8 @@ class Child {
 /// In a child process that goes on in this program's code: its signals are nobody's to handle, and none is blocked.
 void default_signals();
 
-/// Stops all other threads for good, ends the children and removes the temporary files; the caller ends the program. For signal handlers that block all signals.
+/// Stops all other threads for good, ends the children and removes the temporary files; the caller ends the program.
+/// For signal handlers that block all signals.
 void sweep_temporaries();
 
 }  // namespace netc

@@ -13,11 +13,16 @@ using rt::utf8_length;
 uint32_t code_point(std::string_view text, size_t at);
 
 /// Why a text cannot be read as UTF-8: what it seems to be, the first byte that says so, and what to do.
-struct Encoding { std::string name; size_t at = 0; std::string help; };
+struct Encoding {
+  std::string name;
+  size_t at = 0;
+  std::string help;
+};
 /// False when `text` is UTF-8 without zero bytes; else `guess` says what it may be.
 bool not_utf8(std::string_view text, Encoding& guess);
 
-/// A line for a terminal: tabs, control characters, marks of direction and bytes that are no character are each one visible cell or none, whatever they would do.
+/// A line for a terminal: tabs, control characters, marks of direction and bytes that are no character are each one
+/// visible cell or none, whatever they would do.
 std::string printable(std::string_view text);
 
 }  // namespace netc

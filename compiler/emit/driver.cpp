@@ -1,4 +1,5 @@
-// The driver's text: tables, one struct per plan (plan_code.cpp), and the class that owns the memory and implements rt::Model.
+// The driver's text: tables, one struct per plan (plan_code.cpp), and the class that owns the memory and implements
+// rt::Model.
 #include "compiler/emit/driver.h"
 
 #include <algorithm>
@@ -14,7 +15,8 @@ namespace {
 using schedule::Buffer;
 using schedule::Plan;
 
-constexpr const char* kHead = R"cpp(// $net$ as C++: written by netc $version$ from $source$. Compiling the source again replaces this file.
+constexpr const char* kHead =
+    R"code(// $net$ as C++: written by netc $version$ from $source$. Compiling the source again replaces this file.
 //
 // A step reads from top to bottom in Training::forward, backward, update and Inference::prepare, forward, loss: one kernel a line, with the shapes beside it.
 #include <math.h>
@@ -53,9 +55,9 @@ $memory_labels$  float lr = 0;
   }
 };
 
-)cpp";
+)code";
 
-constexpr const char* kClass = R"cpp(
+constexpr const char* kClass = R"code(
 /// One instance of $net$.
 class Network final : public rt::Model {
  public:
@@ -180,7 +182,7 @@ std::unique_ptr<rt::Model> $id$_create(const rt::CreateOptions& options, std::st
   if (!network->create(options, error)) return nullptr;
   return network;
 }
-)cpp";
+)code";
 
 /// A function that ingests input `port`: a call of each of its kernels for an image of any size.
 std::string ingest_one(const Unit& u, size_t port, const std::string& name) {
@@ -188,13 +190,15 @@ std::string ingest_one(const Unit& u, size_t port, const std::string& name) {
   const std::vector<schedule::Ingest>& ingests = p.inputs[port].ingests;
   const Buffer& in = p.buffers[static_cast<size_t>(p.kernels[static_cast<size_t>(ingests[0].kernel)].inputs[0])];
   const int64_t channels = in.type.dims[2];
-  std::string s = fmt::format("  static void {}(const void* sample, int height, int width, int channels, void* out) {{\n", name);
+  std::string s =
+      fmt::format("  static void {}(const void* sample, int height, int width, int channels, void* out) {{\n", name);
   std::string fits = fmt::format("height >= 1 && width >= 1 && channels == {}", channels);
   if (in.type.dims[0] != ir::kAnyExtent) fits += fmt::format(" && height == {}", in.type.dims[0]);
   if (in.type.dims[1] != ir::kAnyExtent) fits += fmt::format(" && width == {}", in.type.dims[1]);
   s += fmt::format("    if (!({})) {{\n      memset(out, 0, kSampleBytes[{}]);\n      return;\n    }}\n", fits, port);
   s += fmt::format("    rt::Tensor image{};\n", ingests.size() == 1 ? ", ingested" : "");
-  s += fmt::format("    image.set({}, {{{{{}, 1}}, {{width, {}}}, {{height, {} * width}}}});\n", element_literal(in.type.dtype), channels, channels, channels);
+  s += fmt::format("    image.set({}, {{{{{}, 1}}, {{width, {}}}, {{height, {} * width}}}});\n",
+                   element_literal(in.type.dtype), channels, channels, channels);
   s += "    image.place(sample);\n";
   for (size_t i = 0; i < ingests.size(); ++i) {
     const Buffer& out = p.buffers[static_cast<size_t>(ingests[i].buffer)];
@@ -202,12 +206,17 @@ std::string ingest_one(const Unit& u, size_t port, const std::string& name) {
     std::string extents;
     std::vector<schedule::StoredDim> dims = stored_dims(out);
     dims.resize(out.type.dims.size());  // a sample's
-    for (const schedule::StoredDim& d : dims) extents += fmt::format("{}{{{}, {}}}", extents.empty() ? "" : ", ", d.extent, d.stride);
+    for (const schedule::StoredDim& d : dims)
+      extents += fmt::format("{}{{{}, {}}}", extents.empty() ? "" : ", ", d.extent, d.stride);
     if (ingests.size() > 1) s += fmt::format("    rt::Tensor {};\n", to);
-    const std::string place = out.sample_at == 0 ? "out" : fmt::format("static_cast<char*>(out) + {}", out.sample_at * size_of(out.type.dtype));
-    s += fmt::format("    {0}.set({1}, {{{2}}});\n    {0}.place({3});\n", to, element_literal(out.type.dtype), extents, place);
+    const std::string place =
+        out.sample_at == 0 ? "out"
+                           : fmt::format("static_cast<char*>(out) + {}", out.sample_at * size_of(out.type.dtype));
+    s += fmt::format("    {0}.set({1}, {{{2}}});\n    {0}.place({3});\n", to, element_literal(out.type.dtype), extents,
+                     place);
     const auto kernel = static_cast<size_t>(ingests[i].kernel);
-    s += fmt::format("    {}(nullptr, &image, &{});  // {}\n", kernel_symbols(u, p)[kernel], to, p.kernels[kernel].comment);
+    s += fmt::format("    {}(nullptr, &image, &{});  // {}\n", kernel_symbols(u, p)[kernel], to,
+                     p.kernels[kernel].comment);
   }
   return s + "  }\n";
 }
@@ -221,7 +230,10 @@ std::string ingest_text(const Unit& u) {
     members += ingest_one(u, i, name);
     cases += fmt::format("    if (port == {}) return {}(sample, height, width, channels, out);\n", i, name);
   }
-  return members + "  void ingest(size_t port, const void* sample, int height, int width, int channels, void* out) const override {\n" + cases +
+  return members +
+         "  void ingest(size_t port, const void* sample, int height, int width, int channels, void* out) const "
+         "override {\n" +
+         cases +
          fmt::format("    if (port < {}) memcpy(out, sample, kSampleBytes[port]);\n  }}\n", u.infer->inputs.size());
 }
 
@@ -236,12 +248,15 @@ std::string run_kernel_text(const Unit& u) {
         const ir::Type &type = inputs[i].type, &made = p.buffers[static_cast<size_t>(one.buffer)].type;
         auto extent = [&](size_t d) { return type.dims[d] == ir::kAnyExtent ? made.dims[d] : type.dims[d]; };
         const int64_t bytes = extent(0) * extent(1) * type.dims[2] * size_of(type.dtype);
-        s += fmt::format("    if (index == {}) {{  // {}: reads whatever the input's buffer holds\n", first + static_cast<size_t>(one.kernel),
-                         p.kernels[static_cast<size_t>(one.kernel)].name);
+        s += fmt::format("    if (index == {}) {{  // {}: reads whatever the input's buffer holds\n",
+                         first + static_cast<size_t>(one.kernel), p.kernels[static_cast<size_t>(one.kernel)].name);
         s += fmt::format(
-            "      char* to = static_cast<char*>(inputs_[{0}].get());\n      if (kSampleBytes[{0}] * static_cast<size_t>(max_batch_) < {1}) return;\n", i, bytes);
+            "      char* to = static_cast<char*>(inputs_[{0}].get());\n      if (kSampleBytes[{0}] * "
+            "static_cast<size_t>(max_batch_) < {1}) return;\n",
+            i, bytes);
         s += fmt::format(
-            "      for (int i = 0; i < repeats * batch; ++i) ingest({0}, to, {1}, {2}, {3}, to + kSampleBytes[{0}] * static_cast<size_t>(i % max_batch_));\n"
+            "      for (int i = 0; i < repeats * batch; ++i) ingest({0}, to, {1}, {2}, {3}, to + kSampleBytes[{0}] * "
+            "static_cast<size_t>(i % max_batch_));\n"
             "      return;\n    }}\n",
             i, extent(0), extent(1), type.dims[2]);
       }
@@ -252,9 +267,12 @@ std::string run_kernel_text(const Unit& u) {
     s += fmt::format("    if (index < {}) {{\n      if (!training_) return;\n      train_.set_batch(batch);\n", train);
     s += "      for (int i = 0; i < repeats; ++i) train_.run_kernel(index);\n      return;\n    }\n";
   }
-  const std::string slice = std::to_string(u.infer->slice), run = fmt::format("inference_.run_kernel({});\n", train ? fmt::format("index - {}", train) : "index");
+  const std::string slice = std::to_string(u.infer->slice),
+                    run =
+                        fmt::format("inference_.run_kernel({});\n", train ? fmt::format("index - {}", train) : "index");
   if (u.infer->slice == 0) return s + "    inference_.set_batch(batch);\n    for (int i = 0; i < repeats; ++i) " + run;
-  s += "    for (int i = 0; i < repeats; ++i)\n      for (int left = batch; left > 0; left -= " + slice + ") {  // in slices, as forward() does\n";
+  s += "    for (int i = 0; i < repeats; ++i)\n      for (int left = batch; left > 0; left -= " + slice +
+       ") {  // in slices, as forward() does\n";
   s += "        inference_.set_batch(std::min(left, " + slice + "));\n        " + run + "      }\n";
   return s;
 }
@@ -271,25 +289,29 @@ std::string outputs_text(const char* plan, const Plan& p) {
 /// Takes the loss's terms out of a plan's tensors.
 std::string terms_text(const char* plan, const Plan& p) {
   std::string s;
-  for (size_t i = 0; i < p.term_buffers.size(); ++i) s += fmt::format("    terms_[{}] = number({}.{});\n", i, plan, tensor_of(p, p.term_buffers[i]));
+  for (size_t i = 0; i < p.term_buffers.size(); ++i)
+    s += fmt::format("    terms_[{}] = number({}.{});\n", i, plan, tensor_of(p, p.term_buffers[i]));
   return s;
 }
 
 std::string evaluate_text(const Unit& u) {
   const Plan& p = *u.infer;
   if (p.loss_buffer < 0) return "    return NAN;  // compiled without a loss\n";
-  return "    if (!begin(batch)) return NAN;\n    inference_.forward();\n    inference_.loss();\n" + terms_text("inference_", p) +
+  return "    if (!begin(batch)) return NAN;\n    inference_.forward();\n    inference_.loss();\n" +
+         terms_text("inference_", p) +
          fmt::format("    finish(inference_.failed, {{{}}});\n", outputs_text("inference_", p)) +
          fmt::format("    return inference_.failed ? NAN : number(inference_.{});\n", tensor_of(p, p.loss_buffer));
 }
 
 std::string train_step_text(const Unit& u) {
   if (!u.train) return "    return NAN;  // compiled for inference only\n";
-  return "    if (!training_ || !can_run(batch)) return NAN;\n    m_.lr = lr;\n    m_.seed = seed;\n    m_.step = step;\n    prepared_ = false;\n"
-         "    train_.failed = false;\n    train_.set_batch(batch);\n    train_.forward();\n    train_.backward();\n    train_.update();\n" +
+  return "    if (!training_ || !can_run(batch)) return NAN;\n    m_.lr = lr;\n    m_.seed = seed;\n    m_.step = "
+         "step;\n    prepared_ = false;\n"
+         "    train_.failed = false;\n    train_.set_batch(batch);\n    train_.forward();\n    train_.backward();\n    "
+         "train_.update();\n" +
          terms_text("train_", *u.train) +
-         fmt::format("    finish(train_.failed, {{{}}});\n    return train_.failed ? NAN : number(train_.{});\n", outputs_text("train_", *u.train),
-                     tensor_of(*u.train, u.train->loss_buffer));
+         fmt::format("    finish(train_.failed, {{{}}});\n    return train_.failed ? NAN : number(train_.{});\n",
+                     outputs_text("train_", *u.train), tensor_of(*u.train, u.train->loss_buffer));
 }
 
 /// "16, 4": bytes of one sample of each port.
@@ -305,20 +327,29 @@ std::string driver_source(const Unit& u) {
   const Variables variables = variables_of(u);
   const bool trains = u.train != nullptr;
   const std::string id = prefix_of(u);
-  const size_t weights = static_cast<size_t>(std::count_if(variables.rows.begin(), variables.rows.end(), [](const VariableRow& r) { return r.variable->role != ir::Role::slot; }));
+  const size_t weights =
+      static_cast<size_t>(std::count_if(variables.rows.begin(), variables.rows.end(),
+                                        [](const VariableRow& r) { return r.variable->role != ir::Role::slot; }));
   std::string tables = info_tables(u) + "\n";
   if (variables.rows.empty()) tables = "constexpr rt::VarInfo kVariables[1] = {};\n" + tables;
   std::string offsets;
-  for (size_t i = 0; i < variables.rows.size(); ++i) offsets += fmt::format("{}{}", i % 16 == 0 ? (i ? ",\n    " : "\n    ") : ", ", variables.rows[i].offset);
-  tables += fmt::format("/// Of each variable in its block, bytes.\nconstexpr int64_t kOffsets[] = {{{}}};\n", offsets.empty() ? "0" : offsets);
+  for (size_t i = 0; i < variables.rows.size(); ++i)
+    offsets += fmt::format("{}{}", i % 16 == 0 ? (i ? ",\n    " : "\n    ") : ", ", variables.rows[i].offset);
+  tables += fmt::format("/// Of each variable in its block, bytes.\nconstexpr int64_t kOffsets[] = {{{}}};\n",
+                        offsets.empty() ? "0" : offsets);
   if (trains) tables += constant_tables(u, *u.train);
   tables += constant_tables(u, *u.infer);
 
   const std::vector<Port> inputs = inputs_of(u), labels = labels_of(u);
   const size_t terms = u.infer->term_buffers.size();
-  auto with_labels = [&](const char* text) { return labels.empty() ? std::string() : fill(text, {{"n", std::to_string(labels.size())}}); };
+  auto with_labels = [&](const char* text) {
+    return labels.empty() ? std::string() : fill(text, {{"n", std::to_string(labels.size())}});
+  };
   const std::string training_check = trains ? "    training_ = options.training;\n"
-                                            : fmt::format("    if (options.training) {{\n      error = \"{} was compiled for inference only\";\n      return false;\n    }}\n", id);
+                                            : fmt::format(
+                                                  "    if (options.training) {{\n      error = \"{} was compiled for "
+                                                  "inference only\";\n      return false;\n    }}\n",
+                                                  id);
   const std::string declarations = (trains ? kernel_declarations(u, *u.train) : "") + kernel_declarations(u, *u.infer);
 
   std::string source = u.model->source_path;
@@ -329,9 +360,12 @@ std::string driver_source(const Unit& u) {
       {"tables", tables},
       {"training_check", training_check},
       {"arena",
-       trains ? "training_ ? std::max(train_.plan(max_batch_), inference_.plan(max_batch_)) : inference_.plan(max_batch_)" : "inference_.plan(max_batch_)"},
-      {"allocate_slots",
-       trains ? "    if (training_) {\n      slots_ = rt::allocate_aligned(kInfo.memory.slots);\n      enough = enough && slots_;\n    }\n" : ""},
+       trains
+           ? "training_ ? std::max(train_.plan(max_batch_), inference_.plan(max_batch_)) : inference_.plan(max_batch_)"
+           : "inference_.plan(max_batch_)"},
+      {"allocate_slots", trains ? "    if (training_) {\n      slots_ = rt::allocate_aligned(kInfo.memory.slots);\n    "
+                                  "  enough = enough && slots_;\n    }\n"
+                                : ""},
       {"connect", (trains ? fmt::format(reconnect, "train_") : "") + fmt::format(reconnect, "inference_")},
       {"ingest", ingest_text(u)},
       {"infer_outputs", outputs_text("inference_", *u.infer)},
@@ -344,35 +378,43 @@ std::string driver_source(const Unit& u) {
       {"inputs", std::to_string(inputs.size())},
       {"outputs", std::to_string(u.infer->output_buffers.size())},
       {"sample_bytes", bytes_text(inputs)},
-      {"label_bytes", labels.empty() ? "" : fmt::format("  static constexpr size_t kLabelBytes[] = {{{}}};\n", bytes_text(labels))},
+      {"label_bytes",
+       labels.empty() ? "" : fmt::format("  static constexpr size_t kLabelBytes[] = {{{}}};\n", bytes_text(labels))},
       {"memory_labels", with_labels("  const void* labels[$n$] = {};\n")},
-      {"allocate_labels",
-       with_labels("    for (size_t i = 0; i < $n$; ++i) {\n      labels_[i] = rt::allocate_aligned(kLabelBytes[i] * static_cast<size_t>(max_batch_));\n"
-                   "      enough = enough && labels_[i];\n    }\n")},
+      {"allocate_labels", with_labels("    for (size_t i = 0; i < $n$; ++i) {\n      labels_[i] = "
+                                      "rt::allocate_aligned(kLabelBytes[i] * static_cast<size_t>(max_batch_));\n"
+                                      "      enough = enough && labels_[i];\n    }\n")},
       {"labels_of_port", labels.empty() ? "nullptr" : with_labels("port < $n$ ? labels_[port].get() : nullptr")},
-      {"use_labels", with_labels("    for (size_t i = 0; i < $n$; ++i) m_.labels[i] = i < labels.size() && labels[i] ? labels[i] : labels_[i].get();\n")},
+      {"use_labels", with_labels("    for (size_t i = 0; i < $n$; ++i) m_.labels[i] = i < labels.size() && labels[i] ? "
+                                 "labels[i] : labels_[i].get();\n")},
       {"own_labels", with_labels(", labels_[$n$]")},
       {"loss_of", terms == 0 ? "NAN" : fmt::format("term < {} ? terms_[term] : NAN", terms)},
       {"own_terms", terms == 0 ? "" : fmt::format("  float terms_[{}] = {{}};\n", terms)},
-      {"number",
-       u.infer->loss_buffer < 0 ? "" : "  static float number(const rt::Tensor& scalar) { return reinterpret_cast<const float*>(scalar.host)[0]; }\n"},
+      {"number", u.infer->loss_buffer < 0 ? ""
+                                          : "  static float number(const rt::Tensor& scalar) { return "
+                                            "reinterpret_cast<const float*>(scalar.host)[0]; }\n"},
       {"variables", std::to_string(variables.rows.size())},
       {"variable_slots", std::to_string(std::max<size_t>(1, variables.rows.size()))},
       {"weights", std::to_string(weights)},
-      {"weights_inside", u.weights.empty() ? "" : fmt::format("extern const char {}_weights[];  // a safetensors file\n", identifier(u.name))},
+      {"weights_inside",
+       u.weights.empty() ? ""
+                         : fmt::format("extern const char {}_weights[];  // a safetensors file\n", identifier(u.name))},
       {"max_batch", std::to_string(u.infer->max_batch)},
       {"version", u.version},
       {"source", source},
       {"net", u.model->net},
       {"id", id},
   };
-  std::string s = fill(kHead, values) + (trains ? plan_code(u, *u.train, variables) + "\n" : "") + plan_code(u, *u.infer, variables) + fill(kClass, values);
-  if (u.with_main && u.variant.empty()) s += fill("\nint main(int argc, char** argv) { return rt::program_main(argc, argv, kInfo, $id$_create); }\n", values);
+  std::string s = fill(kHead, values) + (trains ? plan_code(u, *u.train, variables) + "\n" : "") +
+                  plan_code(u, *u.infer, variables) + fill(kClass, values);
+  if (u.with_main && u.variant.empty())
+    s += fill("\nint main(int argc, char** argv) { return rt::program_main(argc, argv, kInfo, $id$_create); }\n",
+              values);
   return s;
 }
 
 std::string chooser_source(const Unit& u) {
-  constexpr const char* kText = R"cpp(// $net$ for several processors: written by netc $version$.
+  constexpr const char* kText = R"code(// $net$ for several processors: written by netc $version$.
 #include <iterator>
 
 #include "runtime/core/processor.h"
@@ -400,17 +442,23 @@ const Variant& chosen() {
 
 const rt::ModelInfo& $id$_info() { return chosen().info(); }
 std::unique_ptr<rt::Model> $id$_create(const rt::CreateOptions& options, std::string& error) { return chosen().create(options, error); }
-)cpp";
+)code";
   std::string declarations, variants;
   for (const Unit* v : all_of(u)) {
     const std::string id = prefix_of(*v);
-    declarations += fmt::format("const rt::ModelInfo& {0}_info();\n"
-                                "std::unique_ptr<rt::Model> {0}_create(const rt::CreateOptions& options, std::string& error);\n", id);
+    declarations += fmt::format(
+        "const rt::ModelInfo& {0}_info();\n"
+        "std::unique_ptr<rt::Model> {0}_create(const rt::CreateOptions& options, std::string& error);\n",
+        id);
     variants += fmt::format("{0}{{&{1}_info, &{1}_create}}", variants.empty() ? "" : ", ", id);
   }
-  const std::vector<std::pair<std::string, std::string>> values = {
-      {"net", u.model->net}, {"version", u.version}, {"id", identifier(u.name)}, {"declarations", declarations}, {"variants", variants}};
-  const std::string main = fill("\nint main(int argc, char** argv) { return rt::program_main(argc, argv, $id$_info(), $id$_create); }\n", values);
+  const std::vector<std::pair<std::string, std::string>> values = {{"net", u.model->net},
+                                                                   {"version", u.version},
+                                                                   {"id", identifier(u.name)},
+                                                                   {"declarations", declarations},
+                                                                   {"variants", variants}};
+  const std::string main = fill(
+      "\nint main(int argc, char** argv) { return rt::program_main(argc, argv, $id$_info(), $id$_create); }\n", values);
   return fill(kText, values) + (u.with_main ? main : "");
 }
 

@@ -8,11 +8,13 @@
 
 namespace netc::emit {
 
-/// The whole source text. Declares the kernels by the names of kernel_symbols() and `extern "C" const size_t NAME_scratch_bytes`; the link defines them all
-/// (names_assembly). Defines NAME_info() and NAME_create(), and main() when the unit asks for it.
+/// The whole source text. Declares the kernels by the names of kernel_symbols() and `extern "C" const size_t
+/// NAME_scratch_bytes`; the link defines them all (names_assembly). Defines NAME_info() and NAME_create(), and main()
+/// when the unit asks for it.
 std::string driver_source(const Unit&);
 
-/// Of a unit with others for other processors: NAME_info() and NAME_create() of the first that runs, and main(). Their drivers have the variants' names.
+/// Of a unit with others for other processors: NAME_info() and NAME_create() of the first that runs, and main(). Their
+/// drivers have the variants' names.
 std::string chooser_source(const Unit&);
 
 /// "lenet5_train_conv1_bias_relu" for each kernel of the plan, in its order.
@@ -21,7 +23,8 @@ std::vector<std::string> kernel_symbols(const Unit&, const schedule::Plan&);
 /// The static tables behind info(): text of the namespace-scope definitions, ending in `kInfo`.
 std::string info_tables(const Unit&);
 
-/// The definition of `struct Training` or `struct Inference`: a plan's tensors, where they lie, and its steps as functions.
+/// The definition of `struct Training` or `struct Inference`: a plan's tensors, where they lie, and its steps as
+/// functions.
 std::string plan_code(const Unit&, const schedule::Plan&, const Variables&);
 
 /// `extern "C"` declarations of a plan's kernels.

@@ -1,5 +1,5 @@
-// The library: one relocatable object of driver, kernels and the runtime's core, whose only global symbols are the C functions; so two such libraries link into
-// one application, whatever they share. And the folder of objects.
+// The library: one relocatable object of driver, kernels and the runtime's core, whose only global symbols are the C
+// functions; so two such libraries link into one application, whatever they share. And the folder of objects.
 #include <filesystem>
 
 #include <fmt/format.h>
@@ -22,24 +22,27 @@ bool check_folder(const std::string& out, std::string& error) {
   return false;
 }
 
-bool archive(const BuildOptions& options, const TempFolder& temp, const std::vector<std::string>& files, const std::vector<std::string>& symbols, const std::string& id,
-             std::string& error) {
+bool archive(const BuildOptions& options, const TempFolder& temp, const std::vector<std::string>& files,
+             const std::vector<std::string>& symbols, const std::string& id, std::string& error) {
   const std::string all = temp.file("all.o"), hidden = temp.file(id + ".o"), list = temp.file("symbols.txt");
   std::string text;
   for (const std::string& s : symbols) text += s + "\n";
   if (!write_file(list, text, error)) return false;
-  // Templates' groups become plain sections: their symbols turn local, and a group that the application shares would be thrown away under them.
+  // Templates' groups become plain sections: their symbols turn local, and a group that the application shares would be
+  // thrown away under them.
   std::vector<std::string> command = split_words(options.toolchain.cxx);
   command.insert(command.end(), {"-r", "-nostdlib", "-Wl,--force-group-allocation", "-o", all});
   command.insert(command.end(), files.begin(), files.end());
   command.push_back(options.toolchain.library_dir + "/libnetc_runtime_core.a");
-  return run_process(command, error) && run_process({"objcopy", "--strip-debug", "--keep-global-symbols=" + list, all, hidden}, error) &&
+  return run_process(command, error) &&
+         run_process({"objcopy", "--strip-debug", "--keep-global-symbols=" + list, all, hidden}, error) &&
          run_process({"ar", "rcs", temp.file("lib.a"), hidden}, error);
 }
 
 }  // namespace
 
-bool build_library(const Unit& unit, const BuildOptions& options, const std::string& out, Built& built, std::string& error) {
+bool build_library(const Unit& unit, const BuildOptions& options, const std::string& out, Built& built,
+                   std::string& error) {
   for (const char* tool : {"objcopy", "ar"})
     if (find_executable(tool).empty()) {
       error = fmt::format("there is no {} on PATH; install binutils", tool);
@@ -67,19 +70,25 @@ bool build_library(const Unit& unit, const BuildOptions& options, const std::str
   }
   if (!read_whole(temp.file("lib.a"), bytes, error)) return false;
   built.product_bytes = static_cast<int64_t>(bytes.size());
-  return replace_file(out + "/include/" + id + "_c.h", text.c_header, error) && replace_file(out + "/include/" + id + ".h", text.cpp_header, error) &&
-         replace_file(out + "/lib/lib" + id + ".a", bytes, error) && replace_file(fmt::format("{0}/lib/cmake/{1}/{1}Config.cmake", out, id), text.cmake, error) &&
+  return replace_file(out + "/include/" + id + "_c.h", text.c_header, error) &&
+         replace_file(out + "/include/" + id + ".h", text.cpp_header, error) &&
+         replace_file(out + "/lib/lib" + id + ".a", bytes, error) &&
+         replace_file(fmt::format("{0}/lib/cmake/{1}/{1}Config.cmake", out, id), text.cmake, error) &&
          replace_file(out + "/README.md", text.readme, error);
 }
 
-bool build_objects(const Unit& unit, const BuildOptions& options, const std::string& out, Built& built, std::string& error) {
+bool build_objects(const Unit& unit, const BuildOptions& options, const std::string& out, Built& built,
+                   std::string& error) {
   TempFolder temp;
   if (!check_folder(out, error) || !temp.ok(error) || !compile_all(unit, options, {}, temp, built, error)) return false;
-  std::string list = "# object, the driver's name of the kernel, what it computes. int SYMBOL(void* context, halide_buffer_t* in..., halide_buffer_t* out...)\n";
+  std::string list =
+      "# object, the driver's name of the kernel, what it computes. int SYMBOL(void* context, halide_buffer_t* in..., "
+      "halide_buffer_t* out...)\n";
   auto add = [&](const schedule::Plan* p, const std::vector<lower::Object>& objects) {
     if (!p) return;
     const std::vector<std::string> names = kernel_symbols(unit, *p);
-    for (size_t k = 0; k < names.size(); ++k) list += fmt::format("{}.o {} {}\n", objects[k].symbol, names[k], p->kernels[k].comment);
+    for (size_t k = 0; k < names.size(); ++k)
+      list += fmt::format("{}.o {} {}\n", objects[k].symbol, names[k], p->kernels[k].comment);
   };
   add(unit.train, built.train);
   add(unit.infer, built.infer);

@@ -8,12 +8,13 @@
 
 namespace netc::emit {
 
-/// What the templates of library_text.cpp take in: `values` by name. A net with one input has set_sample and predict, one with a single label set_label or
-/// set_target; others have a function for each port, set_NAME, and nets of several outputs get_NAME.
+/// What the templates of library_text.cpp take in: `values` by name. A net with one input has set_sample and predict,
+/// one with a single label set_label or set_target; others have a function for each port, set_NAME, and nets of several
+/// outputs get_NAME.
 struct PortText {
   std::vector<std::pair<std::string, std::string>> values;
-  std::vector<std::string> symbols, label_symbols;   // the C functions; those of labels are for training
-  std::vector<std::string> constants;                // of the C++ class
+  std::vector<std::string> symbols, label_symbols;  // the C functions; those of labels are for training
+  std::vector<std::string> constants;               // of the C++ class
 };
 /// `id`: the library's name as an identifier.
 PortText port_text(const Unit&, const std::string& id);

@@ -13,7 +13,8 @@ namespace {
 constexpr const char* kFunctions[] = {"create", "destroy", "error", "load", "save", "infer", "class_name"};
 constexpr const char* kTrainingFunctions[] = {"initialise", "evaluate", "train_step"};
 
-constexpr const char* kCHeader = R"txt(/* $net$ as a C library: written by netc $version$. C99 and later; see $id$.h for C++.
+constexpr const char* kCHeader =
+    R"txt(/* $net$ as a C library: written by netc $version$. C99 and later; see $id$.h for C++.
  *
  * An instance holds one network: weights, memory, threads. Instances are independent; one instance is used by one thread at a time. After $id$_create nothing is
  * allocated, but while weights are loaded or saved. Functions return 0, or an error code and a message ($id$_error). */
@@ -78,7 +79,8 @@ int $id$_evaluate($id$_network*, int count, float* loss);
 int $id$_train_step($id$_network*, int count, float lr, float* loss);
 )txt";
 
-constexpr const char* kCppHeader = R"txt(// $net$ as a C++ library: written by netc $version$. C++11 and later; all of it is inline over the C functions of $id$_c.h.
+constexpr const char* kCppHeader =
+    R"txt(// $net$ as a C++ library: written by netc $version$. C++11 and later; all of it is inline over the C functions of $id$_c.h.
 //
 //   $id$::$class$ net;
 //   if (!net.load("best.safetensors")) return fail(net.error());
@@ -201,12 +203,14 @@ $training$
 }  // extern "C"
 )txt";
 
-constexpr const char* kGlueTraining = R"txt(int $id$_initialise(void* p, uint64_t seed) { return p ? code(of(p)->initialise(seed)) : kNoInstance; }
+constexpr const char* kGlueTraining =
+    R"txt(int $id$_initialise(void* p, uint64_t seed) { return p ? code(of(p)->initialise(seed)) : kNoInstance; }
 int $id$_evaluate(void* p, int count, float* loss) { return p ? code(of(p)->evaluate(count, loss)) : kNoInstance; }
 int $id$_train_step(void* p, int count, float lr, float* loss) { return p ? code(of(p)->train_step(count, lr, loss)) : kNoInstance; }
 $glue_labels$)txt";
 
-constexpr const char* kCMake = R"txt(# find_package($id$ CONFIG) gives $id$::$id$. Paths are relative to this file: the folder can be moved.
+constexpr const char* kCMake =
+    R"txt(# find_package($id$ CONFIG) gives $id$::$id$. Paths are relative to this file: the folder can be moved.
 include(CMakeFindDependencyMacro)
 set(THREADS_PREFER_PTHREAD_FLAG ON)
 find_dependency(Threads)
@@ -265,10 +269,20 @@ LibraryText library_text(const Unit& u, const Memory& m) {
   const ir::Type output = outputs_of(u)[0].type;
   std::vector<std::pair<std::string, std::string>> values = ports.values;
   values.insert(values.end(),
-                {{"id", id}, {"ID", upper_case(id)}, {"net", u.model->net}, {"version", u.version}, {"class", class_of(u, id, ports)},
-                 {"outputs", std::to_string(output.elements())}, {"output", shape_for_user(output)}, {"max_batch", std::to_string(u.infer->max_batch)},
-                 {"infer_bytes", grouped(inference_bytes(m, 0))}, {"scratch", grouped(m.scratch_per_thread)}, {"weights", grouped(m.weights)},
-                 {"train_bytes", trains ? fmt::format("; {} + T x {} for training", grouped(training_bytes(m, 0)), grouped(m.scratch_per_thread)) : ""}});
+                {{"id", id},
+                 {"ID", upper_case(id)},
+                 {"net", u.model->net},
+                 {"version", u.version},
+                 {"class", class_of(u, id, ports)},
+                 {"outputs", std::to_string(output.elements())},
+                 {"output", shape_for_user(output)},
+                 {"max_batch", std::to_string(u.infer->max_batch)},
+                 {"infer_bytes", grouped(inference_bytes(m, 0))},
+                 {"scratch", grouped(m.scratch_per_thread)},
+                 {"weights", grouped(m.weights)},
+                 {"train_bytes", trains ? fmt::format("; {} + T x {} for training", grouped(training_bytes(m, 0)),
+                                                      grouped(m.scratch_per_thread))
+                                        : ""}});
   auto with = [&](const char* text, const char* training) {
     auto all = values;
     all.emplace_back("training", trains ? fill(training, values) : "");

@@ -9,7 +9,7 @@ namespace netc::emit {
 
 struct LibraryText {
   std::string c_header, cpp_header, glue, cmake, readme;
-  std::vector<std::string> symbols;   // what applications call: the archive's only global symbols
+  std::vector<std::string> symbols;  // what applications call: the archive's only global symbols
 };
 /// `memory` with the kernels' scratch: the README states the exact bytes.
 LibraryText library_text(const Unit&, const Memory& memory);

@@ -1,4 +1,5 @@
-// One plan as a C++ struct: a descriptor for each tensor, its place in memory, and the kernels' calls grouped into steps.
+// One plan as a C++ struct: a descriptor for each tensor, its place in memory, and the kernels' calls grouped into
+// steps.
 #include <algorithm>
 #include <functional>
 #include <map>
@@ -22,7 +23,9 @@ constexpr int64_t kDropped = 64 << 10;  // bytes of a variable that is worth a c
 
 bool is_train(const Unit& u, const Plan& p) { return &p == u.train; }
 
-std::string constants_name(const Unit& u, const Plan& p, int32_t variable) { return fmt::format("k{}Constant{}", is_train(u, p) ? "Train" : "Infer", variable); }
+std::string constants_name(const Unit& u, const Plan& p, int32_t variable) {
+  return fmt::format("k{}Constant{}", is_train(u, p) ? "Train" : "Infer", variable);
+}
 
 class Writer {
  public:
@@ -37,7 +40,8 @@ class Writer {
 
   std::string run() {
     const bool train = is_train(u_, p_);
-    s_ = fmt::format("/// {}: {}; tensors take {} bytes of the arena at batch {}.\n", train ? "One training step" : "Inference, and the loss for evaluation",
+    s_ = fmt::format("/// {}: {}; tensors take {} bytes of the arena at batch {}.\n",
+                     train ? "One training step" : "Inference, and the loss for evaluation",
                      counted(static_cast<int64_t>(p_.kernels.size()), "kernel"), grouped(p_.arena_bytes), p_.max_batch);
     s_ += fmt::format("struct {} {{\n", train ? "Training" : "Inference");
     s_ += "  void* context = nullptr;  // the instance's rt::Context: threads and scratch memory\n";
@@ -75,7 +79,11 @@ class Writer {
 
   void members() {
     each([&](const Buffer& b, const std::string& name) {
-      s_ += fmt::format("  {:<40} // {}{}; {}\n", fmt::format("rt::Tensor {};", name), to_string(b.type), b.planar ? " in planes" : b.block > 0 ? " in blocks" : "", where(b));
+      s_ += fmt::format("  {:<40} // {}{}; {}\n", fmt::format("rt::Tensor {};", name), to_string(b.type),
+                        b.planar      ? " in planes"
+                        : b.block > 0 ? " in blocks"
+                                      : "",
+                        where(b));
     });
   }
 
@@ -83,7 +91,8 @@ class Writer {
     s_ += "\n  /// Extents and strides in elements, innermost first, the batch last.\n  void describe() {\n";
     each([&](const Buffer& b, const std::string& name) {
       std::string extents;
-      for (const schedule::StoredDim& d : stored_dims(b)) extents += fmt::format("{}{{{}, {}}}", extents.empty() ? "" : ", ", d.extent, d.stride);
+      for (const schedule::StoredDim& d : stored_dims(b))
+        extents += fmt::format("{}{{{}, {}}}", extents.empty() ? "" : ", ", d.extent, d.stride);
       line(fmt::format("{}.set({}, {{{}}});", name, element_literal(b.type.dtype), extents));
     });
     s_ += "  }\n";
@@ -99,30 +108,42 @@ class Writer {
     s_ += "  static constexpr rt::ArenaBlock kBlocks[] = {";
     for (size_t i = 0; i < p_.blocks.size(); ++i) {
       const rt::ArenaBlock& b = p_.blocks[i];
-      s_ += fmt::format("{}{{{}, {}, {}, {}{}}},", i % 6 == 0 ? "\n      " : " ", b.fixed, b.of_sample, b.first, b.last, p_.slice > 0 ? b.whole ? ", true" : ", false" : "");
+      s_ += fmt::format("{}{{{}, {}, {}, {}{}}},", i % 6 == 0 ? "\n      " : " ", b.fixed, b.of_sample, b.first, b.last,
+                        p_.slice > 0 ? b.whole ? ", true" : ", false" : "");
     }
-    s_ += fmt::format("\n  }};\n  int64_t at[{0}] = {{}};  // where each begins\n  /// Plans the arena for batches up to `max_batch`; the bytes it takes.\n"
-                      "  size_t plan(int max_batch) {{ return static_cast<size_t>(rt::place_blocks(kBlocks, max_batch, {1}, at)); }}\n", p_.blocks.size(), p_.slice);
+    s_ += fmt::format(
+        "\n  }};\n  int64_t at[{0}] = {{}};  // where each begins\n  /// Plans the arena for batches up to "
+        "`max_batch`; the bytes it takes.\n"
+        "  size_t plan(int max_batch) {{ return static_cast<size_t>(rt::place_blocks(kBlocks, max_batch, {1}, at)); "
+        "}}\n",
+        p_.blocks.size(), p_.slice);
   }
 
   std::string input_place(const Buffer& b) const {
     const std::string all = fmt::format("m.inputs[{}]", index_of(inputs_, p_, b.variable));
-    return b.sample_at == 0 ? all : fmt::format("static_cast<const char*>({}) + {}", all, b.sample_at * size_of(b.type.dtype));
+    return b.sample_at == 0
+               ? all
+               : fmt::format("static_cast<const char*>({}) + {}", all, b.sample_at * size_of(b.type.dtype));
   }
 
   void place() {
-    s_ += "\n  /// Where each tensor lies. place_data: those of the batch, which the caller may exchange between steps.\n  void place(const Memory& m) {\n";
+    s_ +=
+        "\n  /// Where each tensor lies. place_data: those of the batch, which the caller may exchange between "
+        "steps.\n  void place(const Memory& m) {\n";
     each([&](const Buffer& b, const std::string& name) {
       if (b.storage == Storage::arena) line(fmt::format("{}.place(m.arena + at[{}]);", name, b.arena_block));
       if (b.storage == Storage::constant) line(fmt::format("{}.place({});", name, constants_name(u_, p_, b.variable)));
-      if (b.storage == Storage::scalar) line(fmt::format("{}.place(&m.{});", name, p_.graph->variables[b.variable].name));
-      if (b.storage == Storage::variable) line(fmt::format("{}.place(m.variables[{}]);", name, variables_.find(p_.graph->variables[b.variable].name)));
+      if (b.storage == Storage::scalar)
+        line(fmt::format("{}.place(&m.{});", name, p_.graph->variables[b.variable].name));
+      if (b.storage == Storage::variable)
+        line(fmt::format("{}.place(m.variables[{}]);", name, variables_.find(p_.graph->variables[b.variable].name)));
     });
     line("place_data(m);");
     s_ += "  }\n  void place_data(const Memory& m) {\n";
     each([&](const Buffer& b, const std::string& name) {
       if (b.storage == Storage::input) line(fmt::format("{}.place({});", name, input_place(b)));
-      if (b.storage == Storage::label) line(fmt::format("{}.place(m.labels[{}]);", name, index_of(labels_, p_, b.variable)));
+      if (b.storage == Storage::label)
+        line(fmt::format("{}.place(m.labels[{}]);", name, index_of(labels_, p_, b.variable)));
     });
     s_ += "  }\n";
   }
@@ -145,9 +166,14 @@ class Writer {
 
   void call_line(size_t k, Phase usual) {
     const Kernel& kernel = p_.kernels[k];
-    const std::string comment = (kernel.phase == usual ? "" : std::string(to_string(kernel.phase)) + ": ") + kernel.comment, text = call(k);
+    const std::string comment =
+                          (kernel.phase == usual ? "" : std::string(to_string(kernel.phase)) + ": ") + kernel.comment,
+                      text = call(k);
     if (text.size() + comment.size() + 9 <= 160) line(text + "  // " + comment);
-    else { line("// " + comment); line(text); }
+    else {
+      line("// " + comment);
+      line(text);
+    }
   }
 
   void function(const char* name, const char* doc, const std::vector<size_t>& kernels, Phase usual) {
@@ -158,7 +184,8 @@ class Writer {
       const bool follows = i > 0 && p_.kernels[kernels[i - 1]].with_next;
       if (kernel.with_next || follows) {
         if (!follows) line("check(rt::in_step(context,");
-        line(fmt::format("    [&] {{ return {}; }}{}  // {}", invoke(k), kernel.with_next ? "," : "));", kernel.comment));
+        line(fmt::format("    [&] {{ return {}; }}{}  // {}", invoke(k), kernel.with_next ? "," : "));",
+                         kernel.comment));
         continue;
       }
       call_line(k, usual);
@@ -166,28 +193,36 @@ class Writer {
     s_ += "  }\n";
   }
 
-  // The prepare phase. Variables that the net's outputs do not read afterwards are forgotten one by one, so that they and what is made of them are never all in
-  // memory. A loss that reads them has them from their file again.
+  // The prepare phase. Variables that the net's outputs do not read afterwards are forgotten one by one, so that they
+  // and what is made of them are never all in memory. A loss that reads them has them from their file again.
   void prepare_once(const std::vector<size_t>& kernels) {
     std::map<int32_t, size_t> last;  // the kernel that reads a variable last
     for (const size_t k : kernels)
       for (int b : p_.kernels[k].inputs)
-        if (const Buffer& in = p_.buffers[static_cast<size_t>(b)]; in.storage == Storage::variable) last[in.variable] = k;
+        if (const Buffer& in = p_.buffers[static_cast<size_t>(b)]; in.storage == Storage::variable)
+          last[in.variable] = k;
     for (const Kernel& k : p_.kernels)
       if (k.phase == Phase::forward)
-        for (int b : k.inputs) last.erase(p_.buffers[static_cast<size_t>(b)].storage == Storage::variable ? p_.buffers[static_cast<size_t>(b)].variable : -1);
-    s_ += "\n  /// What depends on the weights alone: once after they change. What forward() does not read is forgotten.\n  void prepare(const Memory& m) {\n";
+        for (int b : k.inputs)
+          last.erase(p_.buffers[static_cast<size_t>(b)].storage == Storage::variable
+                         ? p_.buffers[static_cast<size_t>(b)].variable
+                         : -1);
+    s_ +=
+        "\n  /// What depends on the weights alone: once after they change. What forward() does not read is "
+        "forgotten.\n  void prepare(const Memory& m) {\n";
     for (const size_t k : kernels) {
       call_line(k, Phase::prepare);
       for (const auto& [variable, reader] : last) {
         const int64_t bytes = p_.graph->type(p_.graph->variables[variable].value).bytes();
-        if (reader == k && bytes >= kDropped) line(fmt::format("m.drop({}, {});", variables_.find(p_.graph->variables[variable].name), bytes));
+        if (reader == k && bytes >= kDropped)
+          line(fmt::format("m.drop({}, {});", variables_.find(p_.graph->variables[variable].name), bytes));
       }
     }
     s_ += kernels.empty() ? "    (void)m;\n  }\n" : "  }\n";
   }
 
-  // The plan's order is kept: a step ends after its last kernel, and what the plan puts between (running statistics) runs there too.
+  // The plan's order is kept: a step ends after its last kernel, and what the plan puts between (running statistics)
+  // runs there too.
   void steps(bool train) {
     std::vector<size_t> order, prepare, first, second, third;
     for (size_t k = 0; k < p_.kernels.size(); ++k) {
@@ -207,7 +242,8 @@ class Writer {
     size_t backward = std::max(forward, end_of(train ? Phase::backward : Phase::loss));
     while (backward > 0 && p_.kernels[order[backward - 1]].with_next) ++backward;  // kernels in step stay together
     first.assign(order.begin(), order.begin() + static_cast<std::ptrdiff_t>(forward));
-    second.assign(order.begin() + static_cast<std::ptrdiff_t>(forward), order.begin() + static_cast<std::ptrdiff_t>(backward));
+    second.assign(order.begin() + static_cast<std::ptrdiff_t>(forward),
+                  order.begin() + static_cast<std::ptrdiff_t>(backward));
     third.assign(order.begin() + static_cast<std::ptrdiff_t>(backward), order.end());
     if (train) {
       function("forward", "The net's outputs and the loss.", first, Phase::forward);
@@ -230,9 +266,15 @@ class Writer {
       on += fmt::format("      {}.host += {} * n;\n", name, b.sample_bytes());
       back += fmt::format("    {}.host -= {} * all;\n", name, b.sample_bytes());
     });
-    s_ += "\n  /// The net's outputs, some samples at a time: what they take stays in the caches.\n  void forward() {\n    const int64_t all = batch;\n";
-    s_ += fmt::format("    for (int64_t first = 0; first < all; first += {}) {{\n      const int64_t n = all - first < {} ? all - first : {};\n", p_.slice, p_.slice, p_.slice);
-    s_ += "      set_batch(static_cast<int>(n));\n      forward_slice();\n" + on + "    }\n" + back + "    set_batch(static_cast<int>(all));\n  }\n";
+    s_ +=
+        "\n  /// The net's outputs, some samples at a time: what they take stays in the caches.\n  void forward() {\n  "
+        "  const int64_t all = batch;\n";
+    s_ += fmt::format(
+        "    for (int64_t first = 0; first < all; first += {}) {{\n      const int64_t n = all - first < {} ? all - "
+        "first : {};\n",
+        p_.slice, p_.slice, p_.slice);
+    s_ += "      set_batch(static_cast<int>(n));\n      forward_slice();\n" + on + "    }\n" + back +
+          "    set_batch(static_cast<int>(all));\n  }\n";
   }
 
   void run_kernel() {
@@ -262,8 +304,9 @@ std::vector<std::string> tensor_names(const Plan& p) {
   for (const std::vector<int>& outputs : {p.output_buffers, p.term_buffers, {p.loss_buffer}})
     for (int b : outputs)
       if (b >= 0) wanted[static_cast<size_t>(b)] = true;
-  std::set<std::string> used = {"context", "batch", "failed", "describe", "place", "place_data", "plan", "at", "kBlocks", "max_batch", "set_batch",
-                                "check", "prepare", "forward", "backward", "update", "run_kernel", "m", "n"};
+  std::set<std::string> used = {"context",  "batch",   "failed",     "describe",  "place", "place_data", "plan",
+                                "at",       "kBlocks", "max_batch",  "set_batch", "check", "prepare",    "forward",
+                                "backward", "update",  "run_kernel", "m",         "n"};
   used.insert({"forward_slice", "all", "first", "loss", "index", "code", "rt", "Memory", "Training", "Inference"});
   std::vector<std::string> names(p.buffers.size());
   for (size_t b = 0; b < p.buffers.size(); ++b) {
@@ -271,7 +314,8 @@ std::vector<std::string> tensor_names(const Plan& p) {
     if (!wanted[b]) continue;
     std::string name = buffer.name;
     if (buffer.storage == Storage::variable && buffer.name != p.graph->variables[buffer.variable].name) {
-      const bool written = std::any_of(p.graph->updates.begin(), p.graph->updates.end(), [&](const ir::Update& update) { return update.value == buffer.value; });
+      const bool written = std::any_of(p.graph->updates.begin(), p.graph->updates.end(),
+                                       [&](const ir::Update& update) { return update.value == buffer.value; });
       if (written) name = "new_" + p.graph->variables[buffer.variable].name;
     }
     names[b] = unique_identifier(name, used);
@@ -281,7 +325,8 @@ std::vector<std::string> tensor_names(const Plan& p) {
 
 std::vector<std::string> kernel_symbols(const Unit& u, const Plan& p) {
   std::vector<std::string> symbols;
-  for (const Kernel& k : p.kernels) symbols.push_back(fmt::format("{}_{}_{}", prefix_of(u), is_train(u, p) ? "train" : "infer", k.name));
+  for (const Kernel& k : p.kernels)
+    symbols.push_back(fmt::format("{}_{}_{}", prefix_of(u), is_train(u, p) ? "train" : "infer", k.name));
   return symbols;
 }
 
@@ -304,7 +349,10 @@ std::string constant_tables(const Unit& u, const Plan& p) {
   for (int32_t c : constants) {
     const ir::Variable& v = p.graph->variables[c];
     const ir::DType t = p.graph->type(v.value).dtype;
-    const char* type = t == ir::DType::f32 ? "float" : t == ir::DType::u8 ? "uint8_t" : t == ir::DType::i32 ? "int32_t" : "uint32_t";
+    const char* type = t == ir::DType::f32   ? "float"
+                       : t == ir::DType::u8  ? "uint8_t"
+                       : t == ir::DType::i32 ? "int32_t"
+                                             : "uint32_t";
     s += fmt::format("alignas(64) const {} {}[] = {{", type, constants_name(u, p, c));
     for (size_t i = 0; i < v.literal.size(); ++i) {
       s += i % 12 == 0 ? "\n    " : " ";

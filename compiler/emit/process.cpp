@@ -69,7 +69,8 @@ bool run_process(const std::vector<std::string>& args, std::string& error) {
   int status = 0;
   while (waitpid(child.pid(), &status, 0) < 0 && errno == EINTR) {}
   if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return true;
-  if (WIFSIGNALED(status)) error = fmt::format("{} was killed by signal {} ({})", name, WTERMSIG(status), strsignal(WTERMSIG(status)));
+  if (WIFSIGNALED(status))
+    error = fmt::format("{} was killed by signal {} ({})", name, WTERMSIG(status), strsignal(WTERMSIG(status)));
   else error = fmt::format("{} failed (exit code {})", name, WEXITSTATUS(status));
   if (!said.empty()) error += ":\n" + said;
   return false;

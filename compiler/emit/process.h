@@ -8,8 +8,8 @@
 
 namespace netc::emit {
 
-/// Runs `args` (args[0] is looked up on PATH, no shell) and waits. False when it cannot start or fails; `error` then holds the command's name and what it printed.
-/// Thread-safe.
+/// Runs `args` (args[0] is looked up on PATH, no shell) and waits. False when it cannot start or fails; `error` then
+/// holds the command's name and what it printed. Thread-safe.
 bool run_process(const std::vector<std::string>& args, std::string& error);
 
 /// The full path of an executable on PATH (or `name` itself when it holds a slash), or "".

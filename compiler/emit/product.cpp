@@ -35,18 +35,27 @@ bool find_toolchain(Toolchain& out, std::string& error) {
   }
   std::error_code ec;
   const fs::path self = fs::read_symlink("/proc/self/exe", ec), prefix = self.parent_path().parent_path();
-  struct Place { fs::path library, include; };
-  for (const Place& p : {Place{prefix / "lib" / "netc", prefix / "include" / "netc"}, Place{prefix / "lib", NETC_SOURCE_DIR}}) {
-    if (!fs::exists(p.library / "libnetc_runtime.a", ec) || !fs::exists(p.library / "libnetc_runtime_core.a", ec) || !fs::exists(p.include / "runtime" / "model.h", ec)) continue;
+  struct Place {
+    fs::path library, include;
+  };
+  for (const Place& p :
+       {Place{prefix / "lib" / "netc", prefix / "include" / "netc"}, Place{prefix / "lib", NETC_SOURCE_DIR}}) {
+    if (!fs::exists(p.library / "libnetc_runtime.a", ec) || !fs::exists(p.library / "libnetc_runtime_core.a", ec) ||
+        !fs::exists(p.include / "runtime" / "model.h", ec))
+      continue;
     out.library_dir = p.library;
     out.include_dir = p.include;
     return true;
   }
-  error = fmt::format("netc's runtime is not where it belongs ({}/lib/netc/libnetc_runtime.a and {}/include/netc/runtime): install netc again", prefix.string(), prefix.string());
+  error = fmt::format(
+      "netc's runtime is not where it belongs ({}/lib/netc/libnetc_runtime.a and {}/include/netc/runtime): install "
+      "netc again",
+      prefix.string(), prefix.string());
   return false;
 }
 
-bool build_program(const Unit& unit, const BuildOptions& options, const std::string& out, Built& built, std::string& error) {
+bool build_program(const Unit& unit, const BuildOptions& options, const std::string& out, Built& built,
+                   std::string& error) {
   std::error_code ec;
   const fs::path folder = fs::path(out).parent_path();
   if (fs::is_directory(out, ec)) {
@@ -71,7 +80,8 @@ bool build_program(const Unit& unit, const BuildOptions& options, const std::str
   command.insert(command.end(), {"-o", linked.path()});
   command.insert(command.end(), files.begin(), files.end());
   command.push_back(options.toolchain.library_dir + "/libnetc_runtime.a");
-  for (const char* flag : {"-lturbojpeg", "-lpng", "-lz", "-lpthread", "-Wl,--gc-sections", "-s"}) command.push_back(flag);
+  for (const char* flag : {"-lturbojpeg", "-lpng", "-lz", "-lpthread", "-Wl,--gc-sections", "-s"})
+    command.push_back(flag);
   if (!run_process(command, error)) {
     error = "linking the program: " + error;
     return false;

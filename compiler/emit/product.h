@@ -1,4 +1,5 @@
-// From a unit to what the user asked for: a program, a library, or C++ source. Kernels and the driver compile at the same time; outputs are replaced atomically.
+// From a unit to what the user asked for: a program, a library, or C++ source. Kernels and the driver compile at the
+// same time; outputs are replaced atomically.
 #pragma once
 #include <string>
 #include <utility>
@@ -11,9 +12,9 @@ namespace netc::emit {
 
 /// Where the pieces of a product are, relative to this executable: the build tree or an installed prefix.
 struct Toolchain {
-  std::string cxx;             // the host's C++ compiler: $CXX, else c++ or g++ on PATH
-  std::string include_dir;     // holds runtime/model.h
-  std::string library_dir;     // holds libnetc_runtime.a and libnetc_runtime_core.a
+  std::string cxx;          // the host's C++ compiler: $CXX, else c++ or g++ on PATH
+  std::string include_dir;  // holds runtime/model.h
+  std::string library_dir;  // holds libnetc_runtime.a and libnetc_runtime_core.a
 };
 /// False with the remedy in `error` when a piece is missing.
 bool find_toolchain(Toolchain& out, std::string& error);
@@ -28,9 +29,9 @@ struct BuildOptions {
 struct Built {
   std::vector<lower::Object> train, infer;
   Memory memory;
-  int64_t product_bytes = 0;   // of the program or the archive
+  int64_t product_bytes = 0;  // of the program or the archive
   int kernels = 0, from_cache = 0;
-  std::vector<Built> also;     // of the units for other processors
+  std::vector<Built> also;  // of the units for other processors
 };
 
 /// An executable with every command. `out` is a path.

@@ -19,16 +19,19 @@ std::string dims_text(const ir::Type& t) {
 
 /// `more`: rt::PortInfo's further fields, ", .below = 10".
 std::string port(const std::string& name, const ir::Type& t, const std::string& more = "") {
-  return fmt::format("{{.name = {}, .dtype = {}, .rank = {}, .dims = {}{}}}", quoted(name), dtype_literal(t.dtype), t.rank(), dims_text(t), more);
+  return fmt::format("{{.name = {}, .dtype = {}, .rank = {}, .dims = {}{}}}", quoted(name), dtype_literal(t.dtype),
+                     t.rank(), dims_text(t), more);
 }
 
-/// What integers of `v` must stay below where they choose rows of weights, so that all these have the row; 0: they do nothing of the kind.
+/// What integers of `v` must stay below where they choose rows of weights, so that all these have the row; 0: they do
+/// nothing of the kind.
 int64_t below_of(const ir::Graph& g, ir::ValueId v) {
   int64_t least = 0;
   for (const ir::Node& n : g.nodes) {
     if (n.inputs.empty() || n.inputs[0] != v || g.type(v).dtype != ir::DType::i32) continue;
-    const bool view = n.op->kind == ir::Kind::view, rows = n.op->kind == ir::Kind::gather && n.inputs.size() == 2 && !g.type(n.inputs[1]).batched &&
-                                                           g.values[n.inputs[1]].def == ir::kNone && g.type(n.inputs[1]).rank() == 2;
+    const bool view = n.op->kind == ir::Kind::view,
+               rows = n.op->kind == ir::Kind::gather && n.inputs.size() == 2 && !g.type(n.inputs[1]).batched &&
+                      g.values[n.inputs[1]].def == ir::kNone && g.type(n.inputs[1]).rank() == 2;
     const int64_t below = view ? below_of(g, n.results[0]) : rows ? g.type(n.inputs[1]).dims[0] : 0;
     if (below > 0 && (least == 0 || below < least)) least = below;
   }
@@ -40,7 +43,8 @@ int64_t below_of(const ir::Graph& g, const std::string& input) {
   return 0;
 }
 
-/// Whether what fits an input's images to the net keeps all of them, and nothing else: `aspect` of such an operator says how, without one it stretches.
+/// Whether what fits an input's images to the net keeps all of them, and nothing else: `aspect` of such an operator
+/// says how, without one it stretches.
 bool stretched(const ir::Graph& g, const std::string& input) {
   for (const ir::Node& n : g.nodes) {
     if (!n.attrs.has("aspect") || n.attrs.s("aspect") == "stretch") continue;
@@ -56,14 +60,17 @@ class Table {
  public:
   Table(std::string type, std::string name) : type_(std::move(type)), name_(std::move(name)) {}
   void row(const std::string& text) { rows_ += "    " + text + ",\n"; }
-  std::string definition() const { return rows_.empty() ? "" : fmt::format("constexpr {} {}[] = {{\n{}}};\n", type_, name_, rows_); }
+  std::string definition() const {
+    return rows_.empty() ? "" : fmt::format("constexpr {} {}[] = {{\n{}}};\n", type_, name_, rows_);
+  }
   std::string use() const { return rows_.empty() ? "{}" : name_; }
 
  private:
   std::string type_, name_, rows_;
 };
 
-/// The share of each running average's value that a training step keeps, over all places where it is renewed, by its name.
+/// The share of each running average's value that a training step keeps, over all places where it is renewed, by its
+/// name.
 std::map<std::string, double> momentums(const ir::Graph& g) {
   std::map<std::string, double> all;
   for (const ir::Update& u : g.updates) {
@@ -85,8 +92,10 @@ std::string variable_row(const VariableRow& r, const std::map<std::string, doubl
   const char* role = v.role == ir::Role::slot ? "slot" : v.role == ir::Role::state ? "state" : "weight";
   const auto known = momentums.find(v.name);
   const double momentum = known == momentums.end() ? 0 : known->second;
-  return fmt::format("{{{}, rt::VarRole::{}, {}, {}, {}, {{{}, {}, {}, {}, {}}}, {}, {}{}}}", quoted(v.name), role, v.trainable, r.type.rank(), dims_text(r.type),
-                     quoted(v.init.kind), literal(v.init.a), literal(v.init.b), v.init.fan_in, v.init.fan_out, literal(v.l1), literal(v.l2), momentum > 0 ? ", " + literal(momentum) : "");
+  return fmt::format("{{{}, rt::VarRole::{}, {}, {}, {}, {{{}, {}, {}, {}, {}}}, {}, {}{}}}", quoted(v.name), role,
+                     v.trainable, r.type.rank(), dims_text(r.type), quoted(v.init.kind), literal(v.init.a),
+                     literal(v.init.b), v.init.fan_in, v.init.fan_out, literal(v.l1), literal(v.l2),
+                     momentum > 0 ? ", " + literal(momentum) : "");
 }
 
 /// The program is run from anywhere: the path is absolute.
@@ -99,8 +108,8 @@ std::string initial_row(const sema::InitialWeights& w) {
 void kernel_rows(Table& t, const schedule::Plan& p, bool train) {
   for (const schedule::Kernel& k : p.kernels) {
     const char* phase = !train && k.phase == schedule::Phase::forward ? "infer" : to_string(k.phase);
-    t.row(fmt::format("{{{}, {}, {}, {}, {}, {}, {}}}", quoted(k.name), quoted(phase), literal(k.flops), literal(k.bytes), quoted(k.strategy.text()),
-                      literal(k.fixed_flops), literal(k.fixed_bytes)));
+    t.row(fmt::format("{{{}, {}, {}, {}, {}, {}, {}}}", quoted(k.name), quoted(phase), literal(k.flops),
+                      literal(k.bytes), quoted(k.strategy.text()), literal(k.fixed_flops), literal(k.fixed_bytes)));
   }
 }
 
@@ -118,8 +127,11 @@ int place_of(const std::vector<Port>& ports, const std::string& name) {
 std::string loss_row(const Unit& u, const sema::LossTerm& t) {
   const int input = place_of(inputs_of(u), t.label), output = place_of(outputs_of(u), t.label);
   const char* kind = input >= 0 ? "input" : output >= 0 ? "output" : "label";
-  return fmt::format("{{{}, {}, {}, rt::TargetKind::{}, {}}}", quoted(t.loss->name), literal(t.weight), place_of(outputs_of(u), t.output), kind,
-                     input >= 0 ? input : output >= 0 ? output : place_of(labels_of(u), t.label));
+  return fmt::format("{{{}, {}, {}, rt::TargetKind::{}, {}}}", quoted(t.loss->name), literal(t.weight),
+                     place_of(outputs_of(u), t.output), kind,
+                     input >= 0    ? input
+                     : output >= 0 ? output
+                                   : place_of(labels_of(u), t.label));
 }
 
 /// The loss for people: a single term's name, or the sum as the source has it.
@@ -127,7 +139,8 @@ std::string loss_text(const sema::Model& m) {
   if (m.train.losses.size() == 1) return m.train.losses[0].loss->name;
   std::string s;
   for (const sema::LossTerm& t : m.train.losses)
-    s += fmt::format("{}{}{}({}, {})", s.empty() ? "" : " + ", t.weight == 1 ? "" : fmt::format("{:g} * ", t.weight), t.loss->name, t.output, t.label);
+    s += fmt::format("{}{}{}({}, {})", s.empty() ? "" : " + ", t.weight == 1 ? "" : fmt::format("{:g} * ", t.weight),
+                     t.loss->name, t.output, t.label);
   return s;
 }
 
@@ -135,7 +148,9 @@ std::string loss_text(const sema::Model& m) {
 
 std::string input_row(const ir::Graph& g, const Port& p) {
   const int64_t below = below_of(g, p.name);
-  return port(p.name, p.type, (below > 0 ? fmt::format(", .below = {}", below) : "") + (stretched(g, p.name) ? "" : ", .stretched = false"));
+  return port(
+      p.name, p.type,
+      (below > 0 ? fmt::format(", .below = {}", below) : "") + (stretched(g, p.name) ? "" : ", .stretched = false"));
 }
 
 /// What all terms that take the label want of its values.
@@ -143,8 +158,9 @@ std::string label_row(const sema::TrainConfig& train, const Port& p) {
   double least = -ir::kUnbounded, most = ir::kUnbounded;
   for (const sema::LossTerm& t : train.losses)
     if (t.label == p.name) least = std::max(least, t.loss->least), most = std::min(most, t.loss->most);
-  return port(p.name, p.type, (least > -ir::kUnbounded ? fmt::format(", .least = {}", literal(least)) : "") +
-                                  (most < ir::kUnbounded ? fmt::format(", .most = {}", literal(most)) : ""));
+  return port(p.name, p.type,
+              (least > -ir::kUnbounded ? fmt::format(", .least = {}", literal(least)) : "") +
+                  (most < ir::kUnbounded ? fmt::format(", .most = {}", literal(most)) : ""));
 }
 
 /// Of an output, as the loss that takes it has it; where none does, as the operator that made it.
@@ -159,25 +175,33 @@ std::string output_row(const sema::Model& m, const Port& p) {
   }
   for (const ir::Output& o : m.graph.outputs) {
     if (o.name != p.name || compared) continue;
-    const auto made_by = [&](ir::ValueId v) { return v == ir::kNone || m.graph.values[v].def == ir::kNone ? nullptr : &m.graph.nodes[m.graph.values[v].def]; };
+    const auto made_by = [&](ir::ValueId v) {
+      return v == ir::kNone || m.graph.values[v].def == ir::kNone ? nullptr : &m.graph.nodes[m.graph.values[v].def];
+    };
     const ir::Node* n = made_by(o.value);
     while (n && n->op->kind == ir::Kind::view) n = made_by(n->inputs[0]);
     if (n) means = n->op->meaning;
     classes = means == Meaning::distribution || (means == Meaning::probability && p.type.elements() == 1);
   }
-  const bool scores = means == Meaning::scores, probabilities = means == Meaning::distribution || means == Meaning::probability;
-  return port(p.name, p.type, std::string(scores ? ", .means = rt::Means::scores" : probabilities ? ", .means = rt::Means::probabilities" : "") +
-                                  (classes ? ", .classes = true" : ""));
+  const bool scores = means == Meaning::scores,
+             probabilities = means == Meaning::distribution || means == Meaning::probability;
+  return port(p.name, p.type,
+              std::string(scores          ? ", .means = rt::Means::scores"
+                          : probabilities ? ", .means = rt::Means::probabilities"
+                                          : "") +
+                  (classes ? ", .classes = true" : ""));
 }
 
 std::string info_tables(const Unit& u) {
   const sema::Model& m = *u.model;
   const Variables variables = variables_of(u);
   const Memory memory = memory_of(u, 0);
-  Table inputs("rt::PortInfo", "kInputs"), ingested("rt::PortInfo", "kIngested"), outputs("rt::PortInfo", "kOutputs"), labels("rt::PortInfo", "kLabels"),
-      losses("rt::LossInfo", "kLosses"), vars("rt::VarInfo", "kVariables"), layers("rt::LayerInfo", "kLayers"), kernels("rt::KernelInfo", "kKernels"),
-      hypers("rt::KeyValue", "kHyperparameters"), classes("const char*", "kClasses"), metrics("const char*", "kMetrics"),
-      callbacks("rt::CallbackInfo", "kCallbacks"), augment("rt::AugmentInfo", "kAugment"), initial("rt::InitialWeights", "kInitialWeights");
+  Table inputs("rt::PortInfo", "kInputs"), ingested("rt::PortInfo", "kIngested"), outputs("rt::PortInfo", "kOutputs"),
+      labels("rt::PortInfo", "kLabels"), losses("rt::LossInfo", "kLosses"), vars("rt::VarInfo", "kVariables"),
+      layers("rt::LayerInfo", "kLayers"), kernels("rt::KernelInfo", "kKernels"),
+      hypers("rt::KeyValue", "kHyperparameters"), classes("const char*", "kClasses"),
+      metrics("const char*", "kMetrics"), callbacks("rt::CallbackInfo", "kCallbacks"),
+      augment("rt::AugmentInfo", "kAugment"), initial("rt::InitialWeights", "kInitialWeights");
   const bool trains = u.train != nullptr;
   for (const Port& p : inputs_of(u)) inputs.row(input_row(m.graph, p)), ingested.row(port(p.name, p.stored));
   for (const Port& p : outputs_of(u)) outputs.row(output_row(m, p));
@@ -188,20 +212,24 @@ std::string info_tables(const Unit& u) {
   for (const VariableRow& r : variables.rows) vars.row(variable_row(r, kept));
   for (const sema::InitialWeights& w : m.initial_weights) initial.row(initial_row(w));
   for (const LayerRow& l : layers_of(m)) {
-    layers.row(fmt::format("{{{}, {}, {}, {}, {}, {}}}", quoted(l.name), quoted(l.text), quoted(l.output_shape), l.trainable + l.fixed, l.macs, l.line));
+    layers.row(fmt::format("{{{}, {}, {}, {}, {}, {}}}", quoted(l.name), quoted(l.text), quoted(l.output_shape),
+                           l.trainable + l.fixed, l.macs, l.line));
   }
   if (u.train) kernel_rows(kernels, *u.train, true);
   kernel_rows(kernels, *u.infer, false);
-  for (const sema::Hyperparameter& h : m.hyperparameters) hypers.row(fmt::format("{{{}, {}}}", quoted(h.name), quoted(h.value)));
+  for (const sema::Hyperparameter& h : m.hyperparameters)
+    hypers.row(fmt::format("{{{}, {}}}", quoted(h.name), quoted(h.value)));
   for (const std::string& c : m.classes) classes.row(quoted(c));
   for (const std::string& s : m.train.metrics) metrics.row(quoted(s));
   for (const sema::Callback& c : m.train.callbacks) {
-    callbacks.row(fmt::format("{{{}, {}, {}, {}, {}}}", quoted(c.kind), quoted(c.monitor), literal(c.value), c.patience, quoted(c.path)));
+    callbacks.row(fmt::format("{{{}, {}, {}, {}, {}}}", quoted(c.kind), quoted(c.monitor), literal(c.value), c.patience,
+                              quoted(c.path)));
   }
   for (const sema::Augment& a : m.data.augment) augment.row(augment_row(a));
 
   std::string s;
-  for (const Table* t : {&inputs, &ingested, &outputs, &labels, &losses, &vars, &initial, &layers, &kernels, &hypers, &classes, &metrics, &callbacks, &augment})
+  for (const Table* t : {&inputs, &ingested, &outputs, &labels, &losses, &vars, &initial, &layers, &kernels, &hypers,
+                         &classes, &metrics, &callbacks, &augment})
     s += t->definition();
   auto field = [&](const char* name, const std::string& value) { s += fmt::format("    .{} = {},\n", name, value); };
   s += "const rt::ModelInfo kInfo{\n";
@@ -225,8 +253,10 @@ std::string info_tables(const Unit& u) {
   if (!u.weights.empty()) field("weights", fmt::format("{{{}_weights, {}}}", identifier(u.name), u.weights.size()));
   field("layers", layers.use());
   field("kernels", kernels.use());
-  field("memory", fmt::format("{{.weights = {}, .slots = {}, .train_arena = {}, .infer_arena = {}, .data_buffers = {}, .scratch_per_thread = {}_scratch_bytes}}",
-                              memory.weights, memory.slots, memory.train_arena, memory.infer_arena, memory.data, prefix_of(u)));
+  field("memory",
+        fmt::format("{{.weights = {}, .slots = {}, .train_arena = {}, .infer_arena = {}, .data_buffers = {}, "
+                    ".scratch_per_thread = {}_scratch_bytes}}",
+                    memory.weights, memory.slots, memory.train_arena, memory.infer_arena, memory.data, prefix_of(u)));
   field("max_batch", std::to_string(u.infer->max_batch));
   field("has_training", trains ? "true" : "false");
   field("loss", quoted(trains ? loss_text(m) : ""));

@@ -56,8 +56,10 @@ std::string unique_identifier(const std::string& name, std::set<std::string>& us
 std::string quoted(const std::string& s) {
   std::string r = "\"";
   for (unsigned char c : s) {
-    if (c == '"' || c == '\\') { r += '\\'; r += static_cast<char>(c); }
-    else if (c == '\n') r += "\\n";
+    if (c == '"' || c == '\\') {
+      r += '\\';
+      r += static_cast<char>(c);
+    } else if (c == '\n') r += "\\n";
     else if (c < 32 || c == 127 || c == '?') r += fmt::format("\\{:03o}", c);
     else r += static_cast<char>(c);
   }

@@ -11,7 +11,8 @@
 
 namespace netc::emit {
 
-/// Letters, digits and underscores only, not starting with a digit, no word, macro or global name of C and C++: "stage1.conv.weight" -> "stage1_conv_weight".
+/// Letters, digits and underscores only, not starting with a digit, no word, macro or global name of C and C++:
+/// "stage1.conv.weight" -> "stage1_conv_weight".
 std::string identifier(const std::string& name);
 /// identifier(name), made unique among `used` by a number, and added to it.
 std::string unique_identifier(const std::string& name, std::set<std::string>& used);

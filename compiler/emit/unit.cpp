@@ -35,7 +35,8 @@ Variables variables_of(const Unit& u) {
   const ir::Graph& g = variables_graph(u);
   auto take = [&](bool slots, int64_t& bytes) {
     for (const ir::Variable& variable : g.variables) {
-      const bool wanted = slots ? variable.role == ir::Role::slot : variable.role == ir::Role::weight || variable.role == ir::Role::state;
+      const bool wanted = slots ? variable.role == ir::Role::slot
+                                : variable.role == ir::Role::weight || variable.role == ir::Role::state;
       if (!wanted) continue;
       v.rows.push_back({&variable, g.type(variable.value), bytes});
       bytes += aligned(g.type(variable.value).bytes());
@@ -63,12 +64,14 @@ std::vector<LayerRow> layers_of(const sema::Model& m) {
     for (const std::string& name : layer.variables) {
       const int32_t i = g.find_variable(name);
       if (i == ir::kNone) continue;
-      (g.variables[i].role == ir::Role::weight && g.variables[i].trainable ? r.trainable : r.fixed) += g.type(g.variables[i].value).elements();
+      (g.variables[i].role == ir::Role::weight && g.variables[i].trainable ? r.trainable : r.fixed) +=
+          g.type(g.variables[i].value).elements();
     }
     rows.push_back(r);
   }
   for (const ir::Node& n : g.nodes)
-    if (n.layer != ir::kNone && n.op->cost) rows[static_cast<size_t>(n.layer)].macs += static_cast<int64_t>(n.op->cost(n, g).macs);
+    if (n.layer != ir::kNone && n.op->cost)
+      rows[static_cast<size_t>(n.layer)].macs += static_cast<int64_t>(n.op->cost(n, g).macs);
   return rows;
 }
 
@@ -83,7 +86,8 @@ namespace {
 
 bool is_read(const schedule::Plan& p, int32_t variable) {
   return std::any_of(p.kernels.begin(), p.kernels.end(), [&](const schedule::Kernel& k) {
-    return std::any_of(k.inputs.begin(), k.inputs.end(), [&](int b) { return p.buffers[static_cast<size_t>(b)].variable == variable; });
+    return std::any_of(k.inputs.begin(), k.inputs.end(),
+                       [&](int b) { return p.buffers[static_cast<size_t>(b)].variable == variable; });
   });
 }
 
@@ -119,7 +123,8 @@ std::vector<Port> labels_of(const Unit& u) {
   std::vector<Port> ports;
   if (!u.train) return ports;
   for (const ir::Variable& v : u.train->graph->variables)
-    if (v.role == ir::Role::label) ports.push_back({v.name, u.train->graph->type(v.value), u.train->graph->type(v.value)});
+    if (v.role == ir::Role::label)
+      ports.push_back({v.name, u.train->graph->type(v.value), u.train->graph->type(v.value)});
   return ports;
 }
 
@@ -145,7 +150,9 @@ Memory memory_of(const Unit& u, int64_t scratch) {
 int64_t training_bytes(const Memory& m, int threads) {
   return m.weights + m.slots + std::max(m.train_arena, m.infer_arena) + m.data + m.scratch_per_thread * threads;
 }
-int64_t inference_bytes(const Memory& m, int threads) { return m.weights + m.infer_arena + m.data + m.scratch_per_thread * threads; }
+int64_t inference_bytes(const Memory& m, int threads) {
+  return m.weights + m.infer_arena + m.data + m.scratch_per_thread * threads;
+}
 
 namespace {
 
@@ -154,10 +161,14 @@ bool loads_alike(const schedule::Plan& a, const schedule::Plan& b) {
   if (a.inputs.size() != b.inputs.size()) return false;
   for (size_t i = 0; i < a.inputs.size(); ++i) {
     const auto &x = a.inputs[i].ingests, &y = b.inputs[i].ingests;
-    if (a.graph->variables[a.inputs[i].variable].name != b.graph->variables[b.inputs[i].variable].name || x.size() != y.size()) return false;
+    if (a.graph->variables[a.inputs[i].variable].name != b.graph->variables[b.inputs[i].variable].name ||
+        x.size() != y.size())
+      return false;
     for (size_t k = 0; k < x.size(); ++k) {
-      const schedule::Kernel &p = a.kernels[static_cast<size_t>(x[k].kernel)], &q = b.kernels[static_cast<size_t>(y[k].kernel)];
-      if (!a.buffers[static_cast<size_t>(x[k].buffer)].stored_as(b.buffers[static_cast<size_t>(y[k].buffer)])) return false;
+      const schedule::Kernel &p = a.kernels[static_cast<size_t>(x[k].kernel)],
+                             &q = b.kernels[static_cast<size_t>(y[k].kernel)];
+      if (!a.buffers[static_cast<size_t>(x[k].buffer)].stored_as(b.buffers[static_cast<size_t>(y[k].buffer)]))
+        return false;
       if (schedule::content_of(a, p) != schedule::content_of(b, q)) return false;
     }
   }
@@ -172,16 +183,18 @@ std::string unsupported(const Unit& u) {
   const std::vector<Port> inputs = inputs_of(u);
   for (const Port& out : outputs_of(u)) {
     if (out.type.batched && !out.type.has_any_extent() && out.type.dtype == ir::DType::f32) continue;
-    return fmt::format("the output {} of net {} is {}{}; a compiled network's output is f32 of a known shape, for each sample", out.name, u.model->net,
-                       shape_for_user(out.type), out.type.batched ? "" : " for the whole batch");
+    return fmt::format(
+        "the output {} of net {} is {}{}; a compiled network's output is f32 of a known shape, for each sample",
+        out.name, u.model->net, shape_for_user(out.type), out.type.batched ? "" : " for the whole batch");
   }
   for (size_t i = 0; i < inputs.size(); ++i) {
     if (inputs[i].stored.has_any_extent()) {
-      return fmt::format("net {} takes {} {} but does not resize it; begin with Resize(height, width)", u.model->net, inputs[i].name,
-                         shape_for_user(inputs[i].type));
+      return fmt::format("net {} takes {} {} but does not resize it; begin with Resize(height, width)", u.model->net,
+                         inputs[i].name, shape_for_user(inputs[i].type));
     }
   }
-  if (u.train && !loads_alike(*u.train, *u.infer)) return "the training and the inference form of the net load data differently";
+  if (u.train && !loads_alike(*u.train, *u.infer))
+    return "the training and the inference form of the net load data differently";
   return "";
 }
 

@@ -21,7 +21,9 @@ class Attrs {
   double f(const std::string& name) const { return std::get<double>(map_.at(name)); }
   bool b(const std::string& name) const { return std::get<bool>(map_.at(name)); }
   const std::string& s(const std::string& name) const { return std::get<std::string>(map_.at(name)); }
-  const std::vector<int64_t>& ints(const std::string& name) const { return std::get<std::vector<int64_t>>(map_.at(name)); }
+  const std::vector<int64_t>& ints(const std::string& name) const {
+    return std::get<std::vector<int64_t>>(map_.at(name));
+  }
   auto begin() const { return map_.begin(); }
   auto end() const { return map_.end(); }
   bool empty() const { return map_.empty(); }

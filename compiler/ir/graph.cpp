@@ -19,7 +19,8 @@ ValueId Graph::add_variable(Variable v, Type type) {
   return id;
 }
 
-std::vector<ValueId> Graph::add_nodes_results(const OpDef& op, std::vector<ValueId> inputs, Attrs attrs, int32_t layer, std::string name) {
+std::vector<ValueId> Graph::add_nodes_results(const OpDef& op, std::vector<ValueId> inputs, Attrs attrs, int32_t layer,
+                                              std::string name) {
   std::vector<Type> in, out;
   for (ValueId v : inputs) in.push_back(values[v].type);
   std::string error;

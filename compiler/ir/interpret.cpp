@@ -16,10 +16,12 @@ RefTensor zeros(const Type& t, int64_t batch) {
 }  // namespace
 
 std::vector<RefTensor> interpret(const Graph& g, const std::map<std::string, RefTensor>& variables, int64_t batch) {
-  return interpret(g, variables, batch, [&](const Node& n, const std::vector<RefTensor>& in) { return n.op->reference(n, g, in, batch); });
+  return interpret(g, variables, batch,
+                   [&](const Node& n, const std::vector<RefTensor>& in) { return n.op->reference(n, g, in, batch); });
 }
 
-std::vector<RefTensor> interpret(const Graph& g, const std::map<std::string, RefTensor>& variables, int64_t batch, const Evaluate& evaluate) {
+std::vector<RefTensor> interpret(const Graph& g, const std::map<std::string, RefTensor>& variables, int64_t batch,
+                                 const Evaluate& evaluate) {
   std::vector<RefTensor> values(g.values.size());
   for (const Variable& v : g.variables) {
     const auto given = variables.find(v.name);

@@ -25,9 +25,17 @@ class Reader {
     if (error.empty()) error = message;
     return false;
   }
-  void skip() { while (at_ < s_.size() && (s_[at_] == ' ' || s_[at_] == '\t')) ++at_; }
-  bool at_end() { skip(); return at_ >= s_.size(); }
-  bool peek(char c) { skip(); return at_ < s_.size() && s_[at_] == c; }
+  void skip() {
+    while (at_ < s_.size() && (s_[at_] == ' ' || s_[at_] == '\t')) ++at_;
+  }
+  bool at_end() {
+    skip();
+    return at_ >= s_.size();
+  }
+  bool peek(char c) {
+    skip();
+    return at_ < s_.size() && s_[at_] == c;
+  }
   bool accept(char c) {
     if (!error.empty() || !peek(c)) return false;
     ++at_;
@@ -37,7 +45,8 @@ class Reader {
   std::string word() {
     skip();
     const size_t from = at_;
-    while (at_ < s_.size() && (std::isalnum(static_cast<unsigned char>(s_[at_])) || s_[at_] == '_' || s_[at_] == '.')) ++at_;
+    while (at_ < s_.size() && (std::isalnum(static_cast<unsigned char>(s_[at_])) || s_[at_] == '_' || s_[at_] == '.'))
+      ++at_;
     if (from == at_) fail(fmt::format("expected a word at column {}", at_ + 1));
     return s_.substr(from, at_ - from);
   }
@@ -60,7 +69,9 @@ class Reader {
   Attr number() {
     skip();
     const size_t from = at_;
-    while (at_ < s_.size() && (std::isalnum(static_cast<unsigned char>(s_[at_])) || s_[at_] == '-' || s_[at_] == '+' || s_[at_] == '.')) ++at_;
+    while (at_ < s_.size() &&
+           (std::isalnum(static_cast<unsigned char>(s_[at_])) || s_[at_] == '-' || s_[at_] == '+' || s_[at_] == '.'))
+      ++at_;
     const std::string t = s_.substr(from, at_ - from);
     char* end = nullptr;
     errno = 0;
@@ -74,7 +85,8 @@ class Reader {
     fail(fmt::format("expected a number at column {}", from + 1));
     return int64_t{0};
   }
-  int64_t integer(int64_t low = std::numeric_limits<int64_t>::min(), int64_t high = std::numeric_limits<int64_t>::max()) {
+  int64_t integer(int64_t low = std::numeric_limits<int64_t>::min(),
+                  int64_t high = std::numeric_limits<int64_t>::max()) {
     const size_t from = at_;
     const Attr a = number();
     const int64_t* i = std::get_if<int64_t>(&a);
@@ -115,7 +127,10 @@ class Reader {
     const std::string name = word();
     bool known = false;
     for (DType d : {DType::f32, DType::u8, DType::i32, DType::u32, DType::bf16}) {
-      if (to_string(d) == name) { t.dtype = d; known = true; }
+      if (to_string(d) == name) {
+        t.dtype = d;
+        known = true;
+      }
     }
     if (!known) fail(fmt::format("unknown element type '{}'", name));
     list('[', ']', [&] {
@@ -211,22 +226,31 @@ class Parser {
     v.value = define(r, value);
     while (r.error.empty() && !r.at_end()) {
       const std::string key = r.word();
-      if (key == "trainable") { v.trainable = true; continue; }
+      if (key == "trainable") {
+        v.trainable = true;
+        continue;
+      }
       r.expect('=');
       if (key == "role") v.role = role(r);
       else if (key == "init") {
         v.init.kind = r.string();
-        r.expect('('); v.init.a = r.real();
-        r.expect(','); v.init.b = r.real();
-        r.expect(','); v.init.fan_in = r.integer();
-        r.expect(','); v.init.fan_out = r.integer();
+        r.expect('(');
+        v.init.a = r.real();
+        r.expect(',');
+        v.init.b = r.real();
+        r.expect(',');
+        v.init.fan_in = r.integer();
+        r.expect(',');
+        v.init.fan_out = r.integer();
         r.expect(')');
       } else if (key == "l1") v.l1 = r.real();
       else if (key == "l2") v.l2 = r.real();
       else if (key == "constraint") {
         v.constraint.kind = r.string();
-        r.expect('('); v.constraint.limit = r.real();
-        r.expect(','); v.constraint.dim = r.integer();
+        r.expect('(');
+        v.constraint.limit = r.real();
+        r.expect(',');
+        v.constraint.dim = r.integer();
         r.expect(')');
       } else if (key == "of") v.of = r.string();
       else if (key == "literal") r.list('[', ']', [&] { v.literal.push_back(static_cast<float>(r.real())); });
@@ -302,7 +326,8 @@ class Parser {
       ++next;
     }
     for (const Node& n : g_.nodes) {
-      if (n.layer != kNone && n.layer >= static_cast<int32_t>(g_.layers.size())) return fmt::format("there is no layer {}", n.layer);
+      if (n.layer != kNone && n.layer >= static_cast<int32_t>(g_.layers.size()))
+        return fmt::format("there is no layer {}", n.layer);
     }
     return "";
   }

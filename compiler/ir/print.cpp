@@ -1,4 +1,5 @@
-// Prints a graph as text that parse() reads back to the same graph. A value is "%id", its name follows quoted where it is defined.
+// Prints a graph as text that parse() reads back to the same graph. A value is "%id", its name follows quoted where it
+// is defined.
 #include "compiler/ir/print.h"
 
 #include <fmt/format.h>
@@ -51,7 +52,8 @@ std::string variable_text(const Graph& g, const Variable& v) {
   s += fmt::format(" init={}({}, {}, {}, {})", quoted(i.kind), real(i.a), real(i.b), i.fan_in, i.fan_out);
   if (v.l1 != 0) s += " l1=" + real(v.l1);
   if (v.l2 != 0) s += " l2=" + real(v.l2);
-  if (!v.constraint.kind.empty()) s += fmt::format(" constraint={}({}, {})", quoted(v.constraint.kind), real(v.constraint.limit), v.constraint.dim);
+  if (!v.constraint.kind.empty())
+    s += fmt::format(" constraint={}({}, {})", quoted(v.constraint.kind), real(v.constraint.limit), v.constraint.dim);
   if (!v.of.empty()) s += " of=" + quoted(v.of);
   if (!v.literal.empty()) {
     s += " literal=[";

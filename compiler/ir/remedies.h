@@ -6,7 +6,8 @@
 
 namespace netc::ops {
 
-/// Of a tensor that is to be f32 of known extents and, unless `rank` is 0, of so many dimensions: "put Rescale(1/255) before it"; "" of one that is f32.
+/// Of a tensor that is to be f32 of known extents and, unless `rank` is 0, of so many dimensions: "put Rescale(1/255)
+/// before it"; "" of one that is f32.
 std::string type_remedy(const ir::Type&, int rank = 0);
 
 }  // namespace netc::ops

@@ -27,7 +27,8 @@ namespace {
 std::string text(const Type& t, bool batch) {
   std::string s = to_string(t.dtype) + "[";
   if (batch) s += t.dims.empty() ? "N" : "N, ";
-  for (size_t i = 0; i < t.dims.size(); ++i) s += (i ? ", " : "") + (t.dims[i] == kAnyExtent ? std::string("*") : std::to_string(t.dims[i]));
+  for (size_t i = 0; i < t.dims.size(); ++i)
+    s += (i ? ", " : "") + (t.dims[i] == kAnyExtent ? std::string("*") : std::to_string(t.dims[i]));
   return s + "]";
 }
 }  // namespace

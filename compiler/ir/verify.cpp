@@ -24,7 +24,9 @@ class Verifier {
 
  private:
   template <class... Args>
-  void error(fmt::format_string<Args...> text, Args&&... args) { errors_.push_back(fmt::format(text, std::forward<Args>(args)...)); }
+  void error(fmt::format_string<Args...> text, Args&&... args) {
+    errors_.push_back(fmt::format(text, std::forward<Args>(args)...));
+  }
   bool is_value(ValueId v) const { return v >= 0 && v < static_cast<ValueId>(g_.values.size()); }
   bool is_gone(ValueId v) const { return g_.values[v].def == kNone && g_.values[v].variable == kNone; }
   bool is_layer(int32_t l) const { return l >= 0 && l < static_cast<int32_t>(g_.layers.size()); }
@@ -56,23 +58,29 @@ class Verifier {
     std::set<std::string> names;
     for (int32_t i = 0; i < static_cast<int32_t>(g_.variables.size()); ++i) {
       const Variable& v = g_.variables[i];
-      if (v.name.empty() || !names.insert(v.name).second) error("variable {}: the name {} is empty or taken", i, quoted(v.name));
+      if (v.name.empty() || !names.insert(v.name).second)
+        error("variable {}: the name {} is empty or taken", i, quoted(v.name));
       if (!is_value(v.value) || g_.values[v.value].def != kNone || g_.values[v.value].variable != i) {
         error("variable {} has no value of its own", quoted(v.name));
         continue;
       }
       const Type& t = g_.type(v.value);
       const bool data = v.role == Role::input || v.role == Role::label;
-      if (t.batched && !data) error("variable {} is a {} and may not be batched, but is {}", quoted(v.name), to_string(v.role), to_string(t));
-      if (t.has_any_extent() && v.role != Role::input) error("variable {} must have known extents, but is {}", quoted(v.name), to_string(t));
-      if (v.trainable && v.role != Role::weight) error("variable {} is trainable but a {}", quoted(v.name), to_string(v.role));
+      if (t.batched && !data)
+        error("variable {} is a {} and may not be batched, but is {}", quoted(v.name), to_string(v.role), to_string(t));
+      if (t.has_any_extent() && v.role != Role::input)
+        error("variable {} must have known extents, but is {}", quoted(v.name), to_string(t));
+      if (v.trainable && v.role != Role::weight)
+        error("variable {} is trainable but a {}", quoted(v.name), to_string(v.role));
       if (v.role == Role::scalar && t.rank() != 0) error("scalar {} has type {}", quoted(v.name), to_string(t));
       const size_t literal = v.role == Role::constant && !t.has_any_extent() ? static_cast<size_t>(t.elements()) : 0;
-      if (v.literal.size() != literal) error("variable {} of type {} has {} literal elements", quoted(v.name), to_string(t), v.literal.size());
+      if (v.literal.size() != literal)
+        error("variable {} of type {} has {} literal elements", quoted(v.name), to_string(t), v.literal.size());
       if (v.role != Role::slot) continue;
       const int32_t of = g_.find_variable(v.of);
       if (of == kNone) error("slot {} belongs to {}, which is not there", quoted(v.name), quoted(v.of));
-      else if (is_value(g_.variables[of].value) && g_.type(g_.variables[of].value) != t) error("slot {} and its weight differ in type", quoted(v.name));
+      else if (is_value(g_.variables[of].value) && g_.type(g_.variables[of].value) != t)
+        error("slot {} and its weight differ in type", quoted(v.name));
     }
   }
 
@@ -82,7 +90,8 @@ class Verifier {
     const std::string me = fmt::format("node {} ({})", id, n.op->name);
     bool ok = true;
     if (!n.op->takes(n.inputs.size())) {
-      error("{} has {} inputs, not {}", me, n.inputs.size(), n.op->inputs < 0 ? "one or more" : std::to_string(n.op->inputs));
+      error("{} has {} inputs, not {}", me, n.inputs.size(),
+            n.op->inputs < 0 ? "one or more" : std::to_string(n.op->inputs));
       ok = false;
     }
     if (static_cast<int>(n.results.size()) != n.op->results) {
@@ -118,10 +127,12 @@ class Verifier {
     } catch (const std::exception&) {
       return error("{} lacks an attribute or has one of another type: {}", me, to_string(n.attrs));
     }
-    if (out.size() != n.results.size()) return error("{}'s shape rule gives {} types for {} results", me, out.size(), n.results.size());
+    if (out.size() != n.results.size())
+      return error("{}'s shape rule gives {} types for {} results", me, out.size(), n.results.size());
     for (size_t i = 0; i < out.size(); ++i) {
       const Type& t = g_.type(n.results[i]);
-      if (t != out[i]) error("{}'s result {} is {}, but its shape rule says {}", me, i, to_string(t), to_string(out[i]));
+      if (t != out[i])
+        error("{}'s result {} is {}, but its shape rule says {}", me, i, to_string(t), to_string(out[i]));
     }
   }
 
@@ -129,7 +140,8 @@ class Verifier {
     std::set<std::string> names;
     for (const Output& o : g_.outputs) {
       if (!is_value(o.value)) error("output {} is %{}, which is not there", quoted(o.name), o.value);
-      else if (is_gone(o.value)) error("output {} is %{}, which belongs to no variable and no node", quoted(o.name), o.value);
+      else if (is_gone(o.value))
+        error("output {} is %{}, which belongs to no variable and no node", quoted(o.name), o.value);
       if (!names.insert(o.name).second) error("output {} is there twice", quoted(o.name));
     }
     std::set<int32_t> updated;
@@ -139,16 +151,19 @@ class Verifier {
         continue;
       }
       const Variable& v = g_.variables[u.variable];
-      if (is_gone(u.value)) error("the update of {} is %{}, which belongs to no variable and no node", quoted(v.name), u.value);
+      if (is_gone(u.value))
+        error("the update of {} is %{}, which belongs to no variable and no node", quoted(v.name), u.value);
       if (!updated.insert(u.variable).second) error("variable {} is updated twice", quoted(v.name));
       if (is_value(v.value) && g_.type(v.value) != g_.type(u.value)) {
-        error("variable {} is {}, but its update is {}", quoted(v.name), to_string(g_.type(v.value)), to_string(g_.type(u.value)));
+        error("variable {} is {}, but its update is {}", quoted(v.name), to_string(g_.type(v.value)),
+              to_string(g_.type(u.value)));
       }
       const bool lasting = v.role == Role::weight || v.role == Role::state || v.role == Role::slot;
       if (!lasting) error("variable {} is a {} and has an update", quoted(v.name), to_string(v.role));
     }
     for (const Layer& l : g_.layers) {
-      if (l.output != kNone && !is_value(l.output)) error("layer {}'s output is %{}, which is not there", quoted(l.name), l.output);
+      if (l.output != kNone && !is_value(l.output))
+        error("layer {}'s output is %{}, which is not there", quoted(l.name), l.output);
     }
   }
 

@@ -1,9 +1,10 @@
-// Carries out the strategies of schedule/strategy.cpp, which says in words what their loops are for: apply_product.cpp matrix products, apply_conv.cpp
-// convolutions, apply.cpp everything else.
+// Carries out the strategies of schedule/strategy.cpp, which says in words what their loops are for: apply_product.cpp
+// matrix products, apply_conv.cpp convolutions, apply.cpp everything else.
 //
-// Two rules of Halide shape the code. A reduction keeps its accumulators in registers only if its Func has constant size and is computed inside the loop over
-// tiles; so a contraction is always a Func of its own (`acc`), computed at a tile of the output. And what is split must stay inside its bounds: fixed extents are
-// tiled by shifting the last tile inwards, except where the kernel overwrites an operand (`last`, and once.h checks it), and the batch by a guard.
+// Two rules of Halide shape the code. A reduction keeps its accumulators in registers only if its Func has constant
+// size and is computed inside the loop over tiles; so a contraction is always a Func of its own (`acc`), computed at a
+// tile of the output. And what is split must stay inside its bounds: fixed extents are tiled by shifting the last tile
+// inwards, except where the kernel overwrites an operand (`last`, and once.h checks it), and the batch by a guard.
 #pragma once
 #include <algorithm>
 #include <optional>
@@ -29,7 +30,8 @@ struct Applier {
   Built& b;
   const schedule::Strategy& s = k.strategy;
   const Buffer& out = p.buffers[k.outputs[0]];
-  const TailStrategy last = overwrites_operand(p, k) ? TailStrategy::GuardWithIf : TailStrategy::ShiftInwards;  // of a dim whose extent tiles need not divide
+  /// of a dim whose extent tiles need not divide
+  const TailStrategy last = overwrites_operand(p, k) ? TailStrategy::GuardWithIf : TailStrategy::ShiftInwards;
   Var xo{"xo"}, xi{"xi"}, co{"co"}, ci{"ci"}, yo{"yo"}, yi{"yi"}, no{"no"}, ni{"ni"}, task{"task"}, t{"t"}, l{"l"};
 
   int num(const char* key, int64_t fallback = 1) const { return static_cast<int>(s.get(key, fallback)); }

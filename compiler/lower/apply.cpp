@@ -8,8 +8,8 @@
 
 namespace netc::lower {
 
-// Splits the outermost image dim and the batch into tasks and runs them on all threads. Returns the loop inside which one task lies.
-// `outer`: out's loop over rows, already the last but the batch; empty when the type has no such dim.
+// Splits the outermost image dim and the batch into tasks and runs them on all threads. Returns the loop inside which
+// one task lies. `outer`: out's loop over rows, already the last but the batch; empty when the type has no such dim.
 VarOrRVar Applier::tasks(Stage st, std::optional<Var> rows, TailStrategy tail) {
   bool batched = out.type.batched;
   if (rows && num("task_rows", extent(out.type.rank() - 1)) < extent(out.type.rank() - 1)) {
@@ -22,18 +22,23 @@ VarOrRVar Applier::tasks(Stage st, std::optional<Var> rows, TailStrategy tail) {
   return tasks_of_samples(st);
 }
 
-// One body for all tasks: Halide would give the last, of fewer samples, one of its own, whose sums LLVM may round otherwise; then a sample's result would depend
-// on its place in the batch.
+// One body for all tasks: Halide would give the last, of fewer samples, one of its own, whose sums LLVM may round
+// otherwise; then a sample's result would depend on its place in the batch.
 VarOrRVar Applier::tasks_of_samples(Stage st) {
-  st.split(n(), no, ni, num("task_samples"), TailStrategy::GuardWithIf).parallel(no).partition(no, Halide::Partition::Never).partition(ni, Halide::Partition::Never);
+  st.split(n(), no, ni, num("task_samples"), TailStrategy::GuardWithIf)
+      .parallel(no)
+      .partition(no, Halide::Partition::Never)
+      .partition(ni, Halide::Partition::Never);
   return ni;
 }
 
-// Per-sample folds. A fold over rows is computed for the row that reads it; one of another shape (a group of channels) for the sample.
+// Per-sample folds. A fold over rows is computed for the row that reads it; one of another shape (a group of channels)
+// for the sample.
 void Applier::rows() {
   const int rank = out.type.rank();
   std::vector<Func> folds = b.anchor.helpers;
-  const bool listed = std::any_of(folds.begin(), folds.end(), [&](Func f) { return f.name() == b.anchor.anchor.name(); });
+  const bool listed =
+      std::any_of(folds.begin(), folds.end(), [&](Func f) { return f.name() == b.anchor.anchor.name(); });
   if (!listed && b.anchor.anchor.defined() && b.anchor.anchor.has_update_definition()) folds.push_back(b.anchor.anchor);
   const std::vector<std::string> names = coordinate_names();
   bool by_row = rank >= 2;  // every fold is known inside one slice of the outermost dim
@@ -73,16 +78,23 @@ bool Applier::is_suffix(Func f, const std::vector<std::string>& names) {
   return true;
 }
 
-// Vectors of doubles are a power of two wide: Halide cuts a masked store into the machine's vectors, and fails where one number is left over.
-int Applier::lanes_of(const Func& f) const { return f.type().bits() == 64 ? static_cast<int>(std::bit_floor(static_cast<unsigned>(s.vector))) : s.vector; }
+// Vectors of doubles are a power of two wide: Halide cuts a masked store into the machine's vectors, and fails where
+// one number is left over.
+int Applier::lanes_of(const Func& f) const {
+  return f.type().bits() == 64 ? static_cast<int>(std::bit_floor(static_cast<unsigned>(s.vector))) : s.vector;
+}
 
-// Lanes along the result where it has the operand's innermost dim, else along the row, whose partial results are joined at the end.
+// Lanes along the result where it has the operand's innermost dim, else along the row, whose partial results are joined
+// at the end.
 void Applier::fold(Func f, VarOrRVar level) {
   if (!f.has_update_definition()) return;
   const auto args = f.args();
   const auto r = f.rvars(0);
   if (!args.empty() && args[0].name() == "c" && f.dimensions() > 1 && extent_of_result() > 1) {
-    f.vectorize(args[0], lanes_of(f), TailStrategy::GuardWithIf).update().reorder(inner_to_reduction(f, {args[0]})).vectorize(args[0], lanes_of(f), TailStrategy::GuardWithIf);
+    f.vectorize(args[0], lanes_of(f), TailStrategy::GuardWithIf)
+        .update()
+        .reorder(inner_to_reduction(f, {args[0]}))
+        .vectorize(args[0], lanes_of(f), TailStrategy::GuardWithIf);
     return;
   }
   Expr value = f.update_value();
@@ -125,7 +137,10 @@ void Applier::map() {
     if (inner == outer && !out.type.batched) {  // one long row: tasks are pieces of it
       int64_t piece = (extent(0) + 15) / 16;
       piece = (piece + s.vector - 1) / s.vector * s.vector;
-      if (extent(0) > 65536) st.split(b.vars[0], yo, yi, static_cast<int>(piece), TailStrategy::GuardWithIf).parallel(yo).vectorize(yi, s.vector, tail);
+      if (extent(0) > 65536)
+        st.split(b.vars[0], yo, yi, static_cast<int>(piece), TailStrategy::GuardWithIf)
+            .parallel(yo)
+            .vectorize(yi, s.vector, tail);
       else st.vectorize(b.vars[0], s.vector, extent(0) % s.vector ? tail : TailStrategy::GuardWithIf);
       return;
     }
@@ -137,7 +152,8 @@ void Applier::map() {
   if (out.planar) {
     level = tasks_of_samples(st);
   } else {
-    // Conditions on coordinates make Halide cut loops in parts whose sums LLVM may round otherwise: no two tasks compute the same row.
+    // Conditions on coordinates make Halide cut loops in parts whose sums LLVM may round otherwise: no two tasks
+    // compute the same row.
     level = tasks(st, rows, b.anchor.padded.empty() ? TailStrategy::GuardWithIf : tail);
   }
   if (b.has_anchor) stage_padding(b.out, level);
@@ -168,11 +184,13 @@ void Applier::stage_padding(Func at, VarOrRVar level, bool planes) {
   }
 }
 
-// A copy whose first two dims change places: square tiles of it, so that the lines of memory that its vectors are gathered from are read once.
+// A copy whose first two dims change places: square tiles of it, so that the lines of memory that its vectors are
+// gathered from are read once.
 void Applier::transpose(Func copy) {
   const auto a = copy.args();
   Var x("tx"), y("ty"), in_x("txi"), in_y("tyi");
-  copy.split(a[0], x, in_x, s.vector, TailStrategy::GuardWithIf).split(a[1], y, in_y, s.vector, TailStrategy::GuardWithIf);
+  copy.split(a[0], x, in_x, s.vector, TailStrategy::GuardWithIf)
+      .split(a[1], y, in_y, s.vector, TailStrategy::GuardWithIf);
   std::vector<VarOrRVar> loops = {in_x, in_y, x, y};
   loops.insert(loops.end(), a.begin() + 2, a.end());
   copy.reorder(loops).vectorize(in_x).align_storage(a[0], s.vector);
@@ -186,8 +204,8 @@ std::vector<VarOrRVar> Applier::inner_to_reduction(Func f, std::vector<Var> tile
   return order;
 }
 
-// What a tile in registers adds up: lanes along its first dim. Weights in pairs: each lane adds two products at a time, all lanes of the tile at once, which is
-// the shape in which Halide knows the instruction.
+// What a tile in registers adds up: lanes along its first dim. Weights in pairs: each lane adds two products at a time,
+// all lanes of the tile at once, which is the shape in which Halide knows the instruction.
 Stage Applier::accumulate(Func f, std::vector<Var> tile) {
   Stage st = f.update();
   std::vector<VarOrRVar> order = inner_to_reduction(f, tile);
@@ -214,7 +232,8 @@ void Applier::fetch_operands(Func f) {
   const std::vector<ir::ValueId>& of_anchor = p.graph->nodes[k.anchor].inputs;
   std::vector<std::string> operands;
   for (size_t i = 0; i < k.inputs.size(); ++i)
-    if (p.buffers[k.inputs[i]].type.dims == out.type.dims && std::find(of_anchor.begin(), of_anchor.end(), k.input_values[i]) == of_anchor.end())
+    if (p.buffers[k.inputs[i]].type.dims == out.type.dims &&
+        std::find(of_anchor.begin(), of_anchor.end(), k.input_values[i]) == of_anchor.end())
       operands.push_back(b.params[i].name());
   if (!operands.empty()) b.passes.push_back(std::make_unique<FetchOperands>(f.name(), std::move(operands)));
 }
@@ -237,8 +256,9 @@ void Applier::blocks() {
   stage_padding(b.out, Var::outermost());
 }
 
-// Folds over leading dims: slices of the batch, where it has samples for all tasks, or of the outermost fixed dim are tasks, whose sums are added in order. A task of
-// samples reads them from end to end, and they are those which its thread wrote. Lanes go along the result, else along a row of the operand, or its plane.
+// Folds over leading dims: slices of the batch, where it has samples for all tasks, or of the outermost fixed dim are
+// tasks, whose sums are added in order. A task of samples reads them from end to end, and they are those which its
+// thread wrote. Lanes go along the result, else along a row of the operand, or its plane.
 void Applier::reduce() {
   Func acc = b.anchor.anchor;
   auto r = b.anchor.r;
@@ -266,7 +286,8 @@ void Applier::reduce() {
   if (lanes_in_result) {
     Func part = acc.update().rfactor(yo_r, t);
     part.compute_root().parallel(t).vectorize(a[0], lanes, TailStrategy::GuardWithIf);
-    std::vector<VarOrRVar> inner(a.begin(), a.end());  // all sums of a task grow together, as the operand is read once from end to end
+    // all sums of a task grow together, as the operand is read once from end to end
+    std::vector<VarOrRVar> inner(a.begin(), a.end());
     for (int d = 0; d < rd; ++d) inner.push_back(d == slices_dim ? VarOrRVar(yi_r) : VarOrRVar(r[d]));
     inner.push_back(t);
     part.update().reorder(inner).parallel(t).vectorize(a[0], lanes, TailStrategy::GuardWithIf);
@@ -280,7 +301,9 @@ void Applier::reduce() {
     part.update().parallel(t);
     return;
   }
-  const bool planes = slices_dim == 2 && rd == 3 && std::all_of(k.inputs.begin(), k.inputs.end(), [&](int i) { return p.buffers[i].planar || !p.buffers[i].type.batched; });
+  const bool planes = slices_dim == 2 && rd == 3 && std::all_of(k.inputs.begin(), k.inputs.end(), [&](int i) {
+                        return p.buffers[i].planar || !p.buffers[i].type.batched;
+                      });
   if (planes) acc.update().fuse(r[0], r[1], plane);
   acc.update().split(planes ? plane : RVar(r[0]), xo_r, xi_r, lanes * num("sums"));
   Func part = acc.update().rfactor({{yo_r, t}, {xi_r, l}});
@@ -308,7 +331,9 @@ void Applier::ingest() {
   if (out.planar) st.reorder({b.vars[1], b.vars[2], b.vars[0]});
   st.vectorize(b.vars[1], s.vector, TailStrategy::ShiftInwards);
   // An image that has the size already is copied.
-  if (b.params[0].dimensions() >= 3) st.specialize(b.params[0].dim(1).extent() == static_cast<int>(extent(1)) && b.params[0].dim(2).extent() == static_cast<int>(extent(2)));
+  if (b.params[0].dimensions() >= 3)
+    st.specialize(b.params[0].dim(1).extent() == static_cast<int>(extent(1)) &&
+                  b.params[0].dim(2).extent() == static_cast<int>(extent(2)));
   for (Func h : b.anchor.helpers) h.compute_root();
   if (!b.anchor.by_row.empty()) by_row(b.vars[2]);
 }
@@ -354,13 +379,15 @@ void Applier::run() {
   else throw std::logic_error("there are no loops called " + s.name);
   if (s.name == "window") {
     for (Func h : b.anchor.helpers) h.compute_root();
-    if (!b.anchor.by_row.empty()) by_row(!out.planar && num("task_rows", static_cast<int>(extent(2))) < extent(2) ? yi : b.vars[2]);
+    if (!b.anchor.by_row.empty())
+      by_row(!out.planar && num("task_rows", static_cast<int>(extent(2))) < extent(2) ? yi : b.vars[2]);
   }
 }
 
 void apply(const schedule::Plan& p, const schedule::Kernel& k, Built& b) {
   Applier{p, k, b}.run();
-  if (const std::string why = visits_twice(p, k, b); !why.empty()) throw std::logic_error("loops visit elements twice that the kernel overwrites: " + why);
+  if (const std::string why = visits_twice(p, k, b); !why.empty())
+    throw std::logic_error("loops visit elements twice that the kernel overwrites: " + why);
 }
 
 }  // namespace netc::lower

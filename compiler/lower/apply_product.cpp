@@ -8,11 +8,16 @@ void Applier::gemm() {
   Var u = b.vars[0], batch = b.vars[1];
   const int lanes_1 = num("vector_1", s.vector);
   const auto tile = [&](Stage st, int rows, int lanes, int vectors, bool parallel) {
-    st.split(u, co, ci, lanes * vectors, TailStrategy::ShiftInwards).split(batch, no, ni, rows, TailStrategy::ShiftInwards).reorder({ci, ni, co, no}).vectorize(ci, lanes);
+    st.split(u, co, ci, lanes * vectors, TailStrategy::ShiftInwards)
+        .split(batch, no, ni, rows, TailStrategy::ShiftInwards)
+        .reorder({ci, ni, co, no})
+        .vectorize(ci, lanes);
     st.fuse(co, no, task).unroll(ni);
     if (parallel) st.parallel(task);
   };
-  if (num("rows") > 1) tile(o.specialize(b.many.defined() ? b.many : b.batch >= num("rows")), num("rows"), s.vector, num("vectors"), num("tasks"));
+  if (num("rows") > 1)
+    tile(o.specialize(b.many.defined() ? b.many : b.batch >= num("rows")), num("rows"), s.vector, num("vectors"),
+         num("tasks"));
   tile(Stage(o), 1, lanes_1, num("vectors_1"), num("tasks_1"));
   stage_padding(o, task);
   const auto sums = [&](Func acc, RVar k, int lanes) {
@@ -24,13 +29,16 @@ void Applier::gemm() {
   if (b.many.defined()) sums(b.few.anchor, b.few.r[0], lanes_1);
 }
 
-// Each task streams its slice of K once for a block of samples, and keeps a block of the slice in cache for all of them; the slices' sums are added in order.
-// Many samples: a tile's weights are copied side by side, since whole rows lie between them in memory. Few: whole rows of the weights, one after another.
+// Each task streams its slice of K once for a block of samples, and keeps a block of the slice in cache for all of
+// them; the slices' sums are added in order. Many samples: a tile's weights are copied side by side, since whole rows
+// lie between them in memory. Few: whole rows of the weights, one after another.
 void Applier::gemm_stream() {
   Func o = b.out;
   Var u = b.vars[0], batch = b.vars[1];
   const auto samples = [&](Stage st, int n) {
-    st.split(batch, no, ni, n, TailStrategy::ShiftInwards).vectorize(u, s.vector, TailStrategy::ShiftInwards).reorder({u, ni, no});
+    st.split(batch, no, ni, n, TailStrategy::ShiftInwards)
+        .vectorize(u, s.vector, TailStrategy::ShiftInwards)
+        .reorder({u, ni, no});
   };
   samples(o.specialize(b.many && b.batch >= 32), 32);
   samples(o.specialize(b.many), num("many"));
@@ -49,9 +57,16 @@ void Applier::stream(Func acc, RVar r, int rows, int vectors, int slices) {
   Func part = acc.update().rfactor(ko, chunk);
   part.update().split(ki, kb, kk, num("block_k"));
   Func reg = part.update().rfactor(kb, block);
-  const int panels = rows > 1 ? num("panels") : 1, tiles = static_cast<int>(w.dims[1]) / (s.vector * vectors * panels);  // of a panel
-  part.update().split(au, co, pu, s.vector * vectors, TailStrategy::GuardWithIf).split(co, panel, co, tiles, TailStrategy::GuardWithIf)
-      .split(an, yo, pn, rows, TailStrategy::GuardWithIf).reorder({pu, pn, yo, co, kb, panel, chunk}).vectorize(pu, s.vector).fuse(panel, chunk, task).parallel(task);
+  // of a panel
+  const int panels = rows > 1 ? num("panels") : 1, tiles = static_cast<int>(w.dims[1]) / (s.vector * vectors * panels);
+  part.update()
+      .split(au, co, pu, s.vector * vectors, TailStrategy::GuardWithIf)
+      .split(co, panel, co, tiles, TailStrategy::GuardWithIf)
+      .split(an, yo, pn, rows, TailStrategy::GuardWithIf)
+      .reorder({pu, pn, yo, co, kb, panel, chunk})
+      .vectorize(pu, s.vector)
+      .fuse(panel, chunk, task)
+      .parallel(task);
   acc.compute_at(o, no).vectorize(au, s.vector, TailStrategy::GuardWithIf);
   acc.update().reorder(au, an, ko).vectorize(au, s.vector, TailStrategy::GuardWithIf);
   part.compute_at(o, no).parallel(chunk).vectorize(au, s.vector, TailStrategy::GuardWithIf);
@@ -67,7 +82,8 @@ void Applier::stream(Func acc, RVar r, int rows, int vectors, int slices) {
       samples.compute_at(part, kb).vectorize(samples.args()[0], s.vector, TailStrategy::GuardWithIf);
     }
     const int64_t block = num("block_k"), row = w.dims[1];
-    const FetchAhead::Panel columns = panels > 1 ? FetchAhead::Panel{row / panels, block, row, block * row} : FetchAhead::Panel{block * row};
+    const FetchAhead::Panel columns =
+        panels > 1 ? FetchAhead::Panel{row / panels, block, row, block * row} : FetchAhead::Panel{block * row};
     fetch_ahead(reg, 1, columns, {{".kk", block}, {".yo", 32 / rows}, {".co", tiles}});
   } else {
     reg.update().reorder(au, an, kk).vectorize(au, s.vector);
@@ -85,8 +101,13 @@ void Applier::dot() {
   Func part = acc.update().rfactor(ri, lane);
   int tile_k = num("tile"), rows = num("rows");
   auto tile = [&](Stage st, int rows_here) {
-    st.split(kv, kt, ci, tile_k).split(kt, kto, kti, num("task_tiles"), TailStrategy::GuardWithIf).split(batch, no, ni, rows_here, TailStrategy::ShiftInwards)
-        .reorder({ci, ni, no, kti, kto}).unroll(ci).unroll(ni).parallel(kto);
+    st.split(kv, kt, ci, tile_k)
+        .split(kt, kto, kti, num("task_tiles"), TailStrategy::GuardWithIf)
+        .split(batch, no, ni, rows_here, TailStrategy::ShiftInwards)
+        .reorder({ci, ni, no, kti, kto})
+        .unroll(ci)
+        .unroll(ni)
+        .parallel(kto);
   };
   Stage wide = o.specialize(b.batch >= rows);
   tile(wide, rows);
@@ -104,20 +125,27 @@ void Applier::outer() {
   Func acc = b.anchor.anchor, o = b.out;
   Var u = b.vars[0], kv = b.vars[1], kt("kt"), kto("kto"), kti("kti");
   auto au = acc.args()[0], ak = acc.args()[1];
-  o.split(u, co, ci, s.vector * num("vectors")).split(kv, kt, yi, num("rows")).split(kt, kto, kti, num("task_tiles")).reorder({ci, yi, co, kti, kto})
-      .vectorize(ci, s.vector).unroll(yi).parallel(kto);
+  o.split(u, co, ci, s.vector * num("vectors"))
+      .split(kv, kt, yi, num("rows"))
+      .split(kt, kto, kti, num("task_tiles"))
+      .reorder({ci, yi, co, kti, kto})
+      .vectorize(ci, s.vector)
+      .unroll(yi)
+      .parallel(kto);
   fetch_operands(acc);
   acc.compute_at(o, co).vectorize(au, s.vector).unroll(au).unroll(ak);
   acc.update().reorder(inner_to_reduction(acc, {au, ak})).vectorize(au, s.vector).unroll(au).unroll(ak);
 }
 
-// A matrix product for each sample. With more than two dims the outer ones (attention's heads) and samples are tasks, else panels of columns: all rows go through
-// a panel of the second operand while it is in cache. A transposed copy of an operand is made once for the kernel, or once for each task where it is a sample's.
+// A matrix product for each sample. With more than two dims the outer ones (attention's heads) and samples are tasks,
+// else panels of columns: all rows go through a panel of the second operand while it is in cache. A transposed copy of
+// an operand is made once for the kernel, or once for each task where it is a sample's.
 void Applier::tokens() {
   Func acc = b.anchor.anchor, o = b.out;
   Var c = b.vars[0], x = b.vars[1];
   Stage st(o);
-  st.split(c, co, ci, s.vector * num("vectors"), TailStrategy::ShiftInwards).split(x, xo, xi, num("rows"), TailStrategy::ShiftInwards);
+  st.split(c, co, ci, s.vector * num("vectors"), TailStrategy::ShiftInwards)
+      .split(x, xo, xi, num("rows"), TailStrategy::ShiftInwards);
   std::vector<VarOrRVar> order = {ci, xi, xo, co};
   for (size_t d = 2; d < b.vars.size(); ++d) order.push_back(b.vars[d]);
   st.reorder(order).vectorize(ci, s.vector).unroll(xi);
@@ -135,34 +163,64 @@ void Applier::tokens() {
   fetch_operands(acc);
 }
 
-// Blocks of all a sample's rows are added once; then each task multiplies them with its panels of the weights, one product after another, and adds the products.
+// Blocks of all a sample's rows are added once; then each task multiplies them with its panels of the weights, one
+// product after another, and adds the products.
 void Applier::strassen() {
   Func sums = b.anchor.anchor, o = b.out, blocks = b.anchor.helpers[0], products = b.anchor.helpers[1];
   Var c = b.vars[0], x = b.vars[1], half("half"), lane("lane"), qo("qo"), qi("qi");
-  const int rows = num("rows"), pairs = static_cast<int>((extent(1) + 1) / 2), held = (pairs + rows - 1) / rows * rows, panel = s.vector * num("vectors");
-  Stage(o).split(c, co, ci, 2 * panel).split(ci, half, ci, panel).split(ci, ci, lane, s.vector).split(x, xo, xi, 2, TailStrategy::GuardWithIf)
-      .reorder({lane, xi, half, ci, xo, co, n()}).vectorize(lane).unroll(xi).unroll(half).parallel(co);
+  const int rows = num("rows"), pairs = static_cast<int>((extent(1) + 1) / 2), held = (pairs + rows - 1) / rows * rows,
+            panel = s.vector * num("vectors");
+  Stage(o)
+      .split(c, co, ci, 2 * panel)
+      .split(ci, half, ci, panel)
+      .split(ci, ci, lane, s.vector)
+      .split(x, xo, xi, 2, TailStrategy::GuardWithIf)
+      .reorder({lane, xi, half, ci, xo, co, n()})
+      .vectorize(lane)
+      .unroll(xi)
+      .unroll(half)
+      .parallel(co);
   const auto v = blocks.args();  // c, q, e, n
-  blocks.compute_at(o, n()).bound_storage(v[1], held).split(v[0], co, ci, s.vector, TailStrategy::GuardWithIf).split(v[1], qo, qi, num("task_pairs"), TailStrategy::GuardWithIf)
-      .reorder({ci, v[2], co, qi, qo, v[3]}).vectorize(ci).unroll(v[2]).parallel(qo);
+  blocks.compute_at(o, n())
+      .bound_storage(v[1], held)
+      .split(v[0], co, ci, s.vector, TailStrategy::GuardWithIf)
+      .split(v[1], qo, qi, num("task_pairs"), TailStrategy::GuardWithIf)
+      .reorder({ci, v[2], co, qi, qo, v[3]})
+      .vectorize(ci)
+      .unroll(v[2])
+      .parallel(qo);
   multiply_transformed(products, sums, blocks, co, rows, held);
 }
 
-// Tasks are heads, whose keys, transposed, and values are copied. For a tile of rows: scores, in registers tile by tile; their folds; then the product.
+// Tasks are heads, whose keys, transposed, and values are copied. For a tile of rows: scores, in registers tile by
+// tile; their folds; then the product.
 void Applier::attention() {
   Func acc = b.anchor.anchor, o = b.out, keys = b.anchor.padded[0], values = b.anchor.padded[1];
-  Func sums = b.anchor.helpers[0], scores = b.anchor.helpers[1], maximum = b.anchor.helpers[2], share = b.anchor.helpers[3], total = b.anchor.helpers[4];
+  Func sums = b.anchor.helpers[0], scores = b.anchor.helpers[1], maximum = b.anchor.helpers[2],
+       share = b.anchor.helpers[3], total = b.anchor.helpers[4];
   Var c = b.vars[0], x = b.vars[1], head("head"), so("so"), si("si");
   const int heads = static_cast<int>(p.graph->nodes[k.anchor].attrs.i("heads"));
-  Stage(o).split(c, head, c, static_cast<int>(extent(0) / heads)).split(c, co, ci, s.vector * num("vectors")).split(x, xo, xi, num("rows"), TailStrategy::ShiftInwards)
-      .reorder({ci, xi, co, xo, head, n()}).vectorize(ci, s.vector).unroll(xi).fuse(head, n(), task).parallel(task);
+  Stage(o)
+      .split(c, head, c, static_cast<int>(extent(0) / heads))
+      .split(c, co, ci, s.vector * num("vectors"))
+      .split(x, xo, xi, num("rows"), TailStrategy::ShiftInwards)
+      .reorder({ci, xi, co, xo, head, n()})
+      .vectorize(ci, s.vector)
+      .unroll(xi)
+      .fuse(head, n(), task)
+      .parallel(task);
   keys.compute_at(o, task);
   transpose(keys);
   values.compute_at(o, task).vectorize(values.args()[0], s.vector);
   const auto a = acc.args(), w = sums.args(), q = scores.args(), e = share.args();
   acc.compute_at(o, co).vectorize(a[0], s.vector).unroll(a[0]).unroll(a[1]);
   accumulate(acc, {a[0], a[1]});
-  scores.compute_at(o, xo).split(q[0], so, si, s.vector * num("score_vectors"), TailStrategy::ShiftInwards).reorder({si, q[1], so, q[2]}).vectorize(si, s.vector).unroll(si).unroll(q[1]);
+  scores.compute_at(o, xo)
+      .split(q[0], so, si, s.vector * num("score_vectors"), TailStrategy::ShiftInwards)
+      .reorder({si, q[1], so, q[2]})
+      .vectorize(si, s.vector)
+      .unroll(si)
+      .unroll(q[1]);
   sums.compute_at(scores, so).vectorize(w[0], s.vector).unroll(w[0]).unroll(w[1]);
   accumulate(sums, {w[0], w[1]});
   share.compute_at(o, xo).vectorize(e[0], s.vector);

@@ -95,9 +95,12 @@ class Builder {
   }
   bool is_ingest() const { return k_.anchor != ir::kNone && g_.nodes[k_.anchor].op->kind == Kind::ingest; }
 
-  bool stored(ValueId v) const { return std::find(k_.input_values.begin(), k_.input_values.end(), v) != k_.input_values.end(); }
+  bool stored(ValueId v) const {
+    return std::find(k_.input_values.begin(), k_.input_values.end(), v) != k_.input_values.end();
+  }
 
-  // An operand of lower rank reads the leading (innermost) coordinates; one whose extent is 1 where the result's is not has one element there.
+  // An operand of lower rank reads the leading (innermost) coordinates; one whose extent is 1 where the result's is not
+  // has one element there.
   static Expr broadcast(const Func& f, const ir::Type& from, const ir::Type& to, const std::vector<Expr>& at) {
     std::vector<Expr> args(at.begin(), at.begin() + f.dimensions());
     for (int d = 0; d < from.rank(); ++d)
@@ -107,13 +110,18 @@ class Builder {
 
   void add_node(ir::NodeId id) {
     const ir::Node& node = g_.nodes[id];
-    ir::LowerContext ctx{.node = node, .graph = g_, .in = {}, .batch = b_.batch.defined() ? b_.batch : Expr(1), .extents = extents_};
+    ir::LowerContext ctx{.node = node,
+                         .graph = g_,
+                         .in = {},
+                         .batch = b_.batch.defined() ? b_.batch : Expr(1),
+                         .extents = extents_};
     if (id == k_.anchor) tell_loops(ctx);
     for (ValueId v : node.inputs) ctx.in.push_back(value_.at(v));
     if (node.op->kind == Kind::elementwise) {
       std::vector<Var> vars = make_vars(g_.type(node.results[0]));
       std::vector<Expr> at(vars.begin(), vars.end()), ins;
-      for (size_t i = 0; i < ctx.in.size(); ++i) ins.push_back(broadcast(ctx.in[i], g_.type(node.inputs[i]), g_.type(node.results[0]), at));
+      for (size_t i = 0; i < ctx.in.size(); ++i)
+        ins.push_back(broadcast(ctx.in[i], g_.type(node.inputs[i]), g_.type(node.results[0]), at));
       std::vector<Expr> results = node.op->scalar(ctx, ins, at);
       const std::string name = "op_" + node.op->name;  // Halide tells calls apart by name, and has an abs of its own
       if (results.size() == 1) {
@@ -174,7 +182,8 @@ class Builder {
     b_.out = Func("out");
     if (tuple_.defined()) {
       std::vector<Expr> parts;
-      for (size_t i = 0; i < last.results.size(); ++i) parts.push_back(Halide::FuncRef(tuple_(at))[static_cast<int>(i)]);
+      for (size_t i = 0; i < last.results.size(); ++i)
+        parts.push_back(Halide::FuncRef(tuple_(at))[static_cast<int>(i)]);
       b_.out(b_.vars) = Halide::Tuple(parts);
     } else if (k_.output_values.size() > 1) {
       std::vector<Expr> parts;
@@ -189,12 +198,15 @@ class Builder {
       const schedule::Buffer& buffer = p_.buffers[k_.outputs[i]];
       const auto stored = stored_dims(buffer);
       for (int d = 0; d < static_cast<int>(b_.vars.size()); ++d) {
-        if (i > 0) {}  // the same extents as the first's, by Halide's rule
-        else if (buffer.type.batched && d == buffer.type.rank()) buffers[i].dim(d).set_min(0);
+        if (i > 0) {
+        }  // the same extents as the first's, by Halide's rule
+        else if (buffer.type.batched && d == buffer.type.rank())
+          buffers[i].dim(d).set_min(0);
         else buffers[i].dim(d).set_bounds(0, static_cast<int>(stored[d].extent));
         if (stored[d].stride <= 0x7fffffff) buffers[i].dim(d).set_stride(static_cast<int>(stored[d].stride));
       }
-      if (!b_.batch.defined() && buffer.type.batched && !is_ingest()) b_.batch = buffers[i].dim(buffer.type.rank()).extent();
+      if (!b_.batch.defined() && buffer.type.batched && !is_ingest())
+        b_.batch = buffers[i].dim(buffer.type.rank()).extent();
     }
   }
 

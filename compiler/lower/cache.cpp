@@ -38,7 +38,8 @@ struct Header {
 };
 
 uint64_t checksum_of(Header h, std::string_view object) {
-  h.checksum = llvm::xxh3_64bits(llvm::ArrayRef<uint8_t>(reinterpret_cast<const uint8_t*>(object.data()), object.size()));
+  h.checksum =
+      llvm::xxh3_64bits(llvm::ArrayRef<uint8_t>(reinterpret_cast<const uint8_t*>(object.data()), object.size()));
   return llvm::xxh3_64bits(llvm::ArrayRef<uint8_t>(reinterpret_cast<const uint8_t*>(&h), sizeof h));
 }
 
@@ -61,12 +62,16 @@ uint64_t hash_of_this_compiler() {
   return hash;
 }
 
-std::string path_of(const std::string& dir, const std::string& key) { return dir + "/kernels/" + key.substr(0, 2) + "/" + key; }
+std::string path_of(const std::string& dir, const std::string& key) {
+  return dir + "/kernels/" + key.substr(0, 2) + "/" + key;
+}
 
 }  // namespace
 
 std::string content_key(const schedule::Plan& p, const schedule::Kernel& k, const schedule::Machine& m) {
-  const std::string text = fmt::format("{:x}\n{}\n{}\n{}\n{}", hash_of_this_compiler(), m.halide_target, k.strategy.text(), overwrites_operand(p, k) ? "overwrites" : "", content_of(p, k));
+  const std::string text =
+      fmt::format("{:x}\n{}\n{}\n{}\n{}", hash_of_this_compiler(), m.halide_target, k.strategy.text(),
+                  overwrites_operand(p, k) ? "overwrites" : "", content_of(p, k));
   auto digest = llvm::SHA256::hash(llvm::ArrayRef<uint8_t>(reinterpret_cast<const uint8_t*>(text.data()), text.size()));
   std::string key;
   for (int i = 0; i < 16; ++i) key += fmt::format("{:02x}", digest[i]);
@@ -80,7 +85,9 @@ bool load_cached(const std::string& dir, const std::string& key, int max_batch, 
   if (!read_own_file(path_of(dir, key), kLargestEntry, bytes) || bytes.size() <= sizeof h) return false;
   std::memcpy(&h, bytes.data(), sizeof h);
   const std::string_view object = std::string_view(bytes).substr(sizeof h);
-  if (std::memcmp(h.magic, kMagic, sizeof kMagic) != 0 || std::string_view(h.key, kKeyBytes) != key || h.object_bytes != object.size()) return false;
+  if (std::memcmp(h.magic, kMagic, sizeof kMagic) != 0 || std::string_view(h.key, kKeyBytes) != key ||
+      h.object_bytes != object.size())
+    return false;
   if (checksum_of(h, object) != h.checksum || h.scratch < 0) return false;
   if (h.scratch_batch != 0 && h.scratch_batch != max_batch) return false;
   out.object = object;

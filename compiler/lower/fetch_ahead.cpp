@@ -9,14 +9,17 @@ namespace {
 using namespace Halide::Internal;
 using Halide::Expr;
 
-bool ends_with(const std::string& s, const std::string& end) { return s.size() >= end.size() && s.compare(s.size() - end.size(), end.size(), end) == 0; }
+bool ends_with(const std::string& s, const std::string& end) {
+  return s.size() >= end.size() && s.compare(s.size() - end.size(), end.size(), end) == 0;
+}
 
 using Lets = std::vector<std::pair<std::string, Expr>>;
 
 constexpr size_t kMostFetches = 64;  // of one tile
 
 Stmt fetch(const std::string& buffer, const Halide::Type& of, const Expr& element) {
-  return Evaluate::make(Call::make(of, Call::prefetch, {Variable::make(Halide::Handle(), buffer), element, 1, 1}, Call::Intrinsic));
+  return Evaluate::make(
+      Call::make(of, Call::prefetch, {Variable::make(Halide::Handle(), buffer), element, 1, 1}, Call::Intrinsic));
 }
 
 // Reads of a buffer, in a statement that may define names and loop.
@@ -47,7 +50,8 @@ struct Reads : IRVisitor {
   Halide::Type type;  // of an element
 };
 
-// The address, in elements, of what a loop's body reads first, without the names that are defined in the body and around it.
+// The address, in elements, of what a loop's body reads first, without the names that are defined in the body and
+// around it.
 struct FirstRead : Reads {
   using Reads::Reads, Reads::visit;
   void visit(const Load* op) override {
@@ -76,11 +80,13 @@ struct AllReads : Reads {
     if (found.size() >= kMostFetches) return;
     if (loop == loops.size()) {
       const Expr plain = simplify(without_names(at));
-      if (std::none_of(found.begin(), found.end(), [&](const Expr& f) { return equal(f, plain); })) found.push_back(plain);
+      if (std::none_of(found.begin(), found.end(), [&](const Expr& f) { return equal(f, plain); }))
+        found.push_back(plain);
       return;
     }
     const auto extent = as_const_int(loops[loop]->extent);
-    for (int64_t i = 0; i < extent.value_or(1); ++i) add(substitute(loops[loop]->name, loops[loop]->min + static_cast<int>(i), at), loop + 1);
+    for (int64_t i = 0; i < extent.value_or(1); ++i)
+      add(substitute(loops[loop]->name, loops[loop]->min + static_cast<int>(i), at), loop + 1);
   }
   std::vector<Expr> found;
 };
@@ -94,7 +100,8 @@ Stmt FetchOperands::visit(const Block* op) {
   for (const std::string& operand : operands_) {
     AllReads reads(operand);
     op->rest.accept(&reads);
-    for (auto at = reads.found.rbegin(); at != reads.found.rend(); ++at) s = Block::make(fetch(operand, reads.type, *at), s);
+    for (auto at = reads.found.rbegin(); at != reads.found.rend(); ++at)
+      s = Block::make(fetch(operand, reads.type, *at), s);
   }
   return s;
 }
@@ -124,7 +131,8 @@ Stmt FetchAhead::visit(const For* op) {
   Expr done = 0;  // steps over the panel
   int64_t steps = 1;
   for (const Round& round : rounds_) {
-    const auto loop = std::find_if(loops.rbegin(), loops.rend(), [&](const For* f) { return ends_with(f->name, round.loop); });
+    const auto loop =
+        std::find_if(loops.rbegin(), loops.rend(), [&](const For* f) { return ends_with(f->name, round.loop); });
     if (loop == loops.rend()) continue;
     base = substitute((*loop)->name, 0, base);
     done = done + Expr(Variable::make(Halide::Int(32), (*loop)->name)) * static_cast<int>(steps);
@@ -135,7 +143,8 @@ Stmt FetchAhead::visit(const For* op) {
   Expr next = done * static_cast<int>(all / shared) / static_cast<int>(steps / shared);
   if (panel_.pieces > 1) next = next / piece * static_cast<int>(panel_.pitch) + next % piece;
   const Expr at = simplify(base + static_cast<int>(panel_.next) + next);
-  return For::make(op->name, op->min, op->extent, op->for_type, op->partition_policy, op->device_api, Block::make(fetch(weights_, type, at), op->body));
+  return For::make(op->name, op->min, op->extent, op->for_type, op->partition_policy, op->device_api,
+                   Block::make(fetch(weights_, type, at), op->body));
 }
 
 }  // namespace netc::lower

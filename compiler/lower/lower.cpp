@@ -44,11 +44,14 @@ std::string read_file(const std::string& path) {
   return {std::istreambuf_iterator<char>(f), {}};
 }
 
-void compile(const schedule::Plan& p, const schedule::Kernel& k, const schedule::Machine& m, const Options& options, const std::string& stem, Object& o) {
+void compile(const schedule::Plan& p, const schedule::Kernel& k, const schedule::Machine& m, const Options& options,
+             const std::string& stem, Object& o) {
   Built b = build(p, k);
   apply(p, k, b);
   Halide::Target target(m.halide_target);
-  for (auto f : {Halide::Target::NoAsserts, Halide::Target::NoBoundsQuery, Halide::Target::NoRuntime, Halide::Target::UserContext}) target.set_feature(f);
+  for (auto f : {Halide::Target::NoAsserts, Halide::Target::NoBoundsQuery, Halide::Target::NoRuntime,
+                 Halide::Target::UserContext})
+    target.set_feature(f);
   std::vector<Halide::Argument> args(b.params.begin(), b.params.end());
   Halide::Pipeline pipeline(b.out);
   for (const auto& pass : b.passes) pipeline.add_custom_lowering_pass(pass.get(), nullptr);
@@ -75,7 +78,8 @@ void compile(const schedule::Plan& p, const schedule::Kernel& k, const schedule:
 
 const char* kernel_in_work() { return in_work; }
 
-bool lower_all(const schedule::Plan& p, const schedule::Machine& m, const Options& options, std::vector<Object>& objects, std::string& error) {
+bool lower_all(const schedule::Plan& p, const schedule::Machine& m, const Options& options,
+               std::vector<Object>& objects, std::string& error) {
   const int n = static_cast<int>(p.kernels.size());
   objects.assign(n, {});
   std::map<std::string, int> first;  // key -> the kernel that is compiled for all equal ones
@@ -94,7 +98,10 @@ bool lower_all(const schedule::Plan& p, const schedule::Machine& m, const Option
   static Reporter reporter;
   Halide::set_custom_compile_time_error_reporter(&reporter);
   const Temporary temp = todo.empty() ? Temporary("") : Temporary(Temporary::Folder());
-  if (!todo.empty() && temp.path().empty()) { error = "cannot make a folder for temporary files; set TMPDIR to a writable one"; return false; }
+  if (!todo.empty() && temp.path().empty()) {
+    error = "cannot make a folder for temporary files; set TMPDIR to a writable one";
+    return false;
+  }
 
   std::atomic<int> next{0};
   std::mutex mutex;
@@ -108,28 +115,28 @@ bool lower_all(const schedule::Plan& p, const schedule::Machine& m, const Option
     if (options.skip_failures) return;
     std::lock_guard lock(mutex);
     if (error.empty())
-      error = fmt::format("internal error: kernel {} ({}): {}; please report it with the model", p.kernels[i].name, p.kernels[i].strategy.text(),
-                          cause.empty() ? "the code generator gives no cause" : cause);
+      error = fmt::format("internal error: kernel {} ({}): {}; please report it with the model", p.kernels[i].name,
+                          p.kernels[i].strategy.text(), cause.empty() ? "the code generator gives no cause" : cause);
     next = static_cast<int>(todo.size());
   };
   if (!todo.empty()) step(0);
   auto work = [&] {
     for (int t; (t = next++) < static_cast<int>(todo.size());) {
       int i = todo[t];
-      std::snprintf(in_work, sizeof in_work, "%s (%s)", p.kernels[i].name.c_str(), p.kernels[i].strategy.text().c_str());
+      std::snprintf(in_work, sizeof in_work, "%s (%s)", p.kernels[i].name.c_str(),
+                    p.kernels[i].strategy.text().c_str());
       try {
         compile(p, p.kernels[i], m, options, temp.path() + "/" + std::to_string(i), objects[i]);
         if (objects[i].object.empty()) {
           std::lock_guard lock(mutex);
-          if (error.empty()) error = fmt::format("no object file was written for kernel {} (is the disk full?)", p.kernels[i].name);
+          if (error.empty())
+            error = fmt::format("no object file was written for kernel {} (is the disk full?)", p.kernels[i].name);
           next = static_cast<int>(todo.size());
           continue;
         }
         store_cached(options.cache_dir, keys[i], objects[i]);
         step(1);
-      } catch (const std::exception& e) {
-        failed(i, one_line(e.what()));
-      } catch (...) {
+      } catch (const std::exception& e) { failed(i, one_line(e.what())); } catch (...) {
         failed(i, "");
       }
       in_work[0] = 0;
@@ -138,7 +145,8 @@ bool lower_all(const schedule::Plan& p, const schedule::Machine& m, const Option
   {
     std::vector<std::jthread> threads;
     try {
-      for (int t = 1; t < std::min<int>(options.threads, static_cast<int>(todo.size())); ++t) threads.emplace_back(work);
+      for (int t = 1; t < std::min<int>(options.threads, static_cast<int>(todo.size())); ++t)
+        threads.emplace_back(work);
     } catch (const std::system_error&) {  // no more threads to be had: these do it all
     }
     work();

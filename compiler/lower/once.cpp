@@ -28,7 +28,8 @@ std::string check(const std::vector<Split>& splits, Extents known) {
       const auto factor = Halide::Internal::as_const_int(s.factor);
       const int64_t extent = known[s.old_var], by = factor ? *factor : 0;
       const bool divides = by == 1 || (by > 0 && extent > 0 && extent % by == 0);
-      if (!divides && !is_guarded(s.tail)) return fmt::format("{} of {} is split by {} without a guard", s.old_var, extent, by);
+      if (!divides && !is_guarded(s.tail))
+        return fmt::format("{} of {} is split by {} without a guard", s.old_var, extent, by);
       known[s.inner] = by;
       known[s.outer] = by > 0 ? (extent + by - 1) / by : 0;
     }

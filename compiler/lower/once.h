@@ -1,4 +1,5 @@
-// A kernel that overwrites what it reads must visit each element once: a second visit would read what the first one wrote.
+// A kernel that overwrites what it reads must visit each element once: a second visit would read what the first one
+// wrote.
 #pragma once
 #include <string>
 
@@ -6,7 +7,8 @@
 
 namespace netc::lower {
 
-/// "", or why the loops chosen for b.out may visit an element of a kernel that overwrites an operand (schedule::overwrites_operand) more than once.
+/// "", or why the loops chosen for b.out may visit an element of a kernel that overwrites an operand
+/// (schedule::overwrites_operand) more than once.
 std::string visits_twice(const schedule::Plan&, const schedule::Kernel&, const Built& b);
 
 }  // namespace netc::lower

@@ -18,7 +18,8 @@ class Bound : public IRVisitor {
  private:
   using IRVisitor::visit;
 
-  // One nest of allocations after the other: what the kernel holds while its tasks run on the same thread, and what one of these holds.
+  // One nest of allocations after the other: what the kernel holds while its tasks run on the same thread, and what one
+  // of these holds.
   void visit(const Allocate* op) override {
     int64_t bytes = op->type.bytes();
     for (const Halide::Expr& e : op->extents) {
@@ -37,7 +38,8 @@ class Bound : public IRVisitor {
     IRVisitor::visit(op);
   }
   void visit(const For* op) override {
-    const Interval first = find_constant_bounds(op->min, scope_), last = find_constant_bounds(op->min + op->extent - 1, scope_);
+    const Interval first = find_constant_bounds(op->min, scope_),
+                   last = find_constant_bounds(op->min + op->extent - 1, scope_);
     const ScopedBinding<Interval> bound(scope_, op->name, Interval(first.min, last.max));
     IRVisitor::visit(op);
   }
@@ -71,7 +73,8 @@ std::vector<int64_t> largest(const schedule::Plan& p, const schedule::Buffer& b)
 
 Stmt ScratchPass::mutate(const Stmt& s) {
   Extents extents;
-  for (size_t i = 0; i < k_.inputs.size(); ++i) extents[b_.params[i].name() + ".buffer"] = largest(p_, p_.buffers[k_.inputs[i]]);
+  for (size_t i = 0; i < k_.inputs.size(); ++i)
+    extents[b_.params[i].name() + ".buffer"] = largest(p_, p_.buffers[k_.inputs[i]]);
   const auto out = b_.out.output_buffers();
   for (size_t i = 0; i < out.size(); ++i) extents[out[i].name() + ".buffer"] = largest(p_, p_.buffers[k_.outputs[i]]);
   Bound bound(std::move(extents));

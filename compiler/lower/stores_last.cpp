@@ -39,7 +39,8 @@ Stmt StoresLast::visit(const Block* op) {
       for (const LetStmt* let; (let = s.as<LetStmt>()); s = let->body) names.push_back({let->name, let->value});
       const Store* store = s.as<Store>();
       names.push_back({unique_name("result"), store->value});
-      stores.push_back(Store::make(store->name, Variable::make(store->value.type(), names.back().first), store->index, store->param, store->predicate, store->alignment));
+      stores.push_back(Store::make(store->name, Variable::make(store->value.type(), names.back().first), store->index,
+                                   store->param, store->predicate, store->alignment));
     }
     Stmt body = Block::make(stores);
     for (auto n = names.rbegin(); n != names.rend(); ++n) body = LetStmt::make(n->first, n->second, body);

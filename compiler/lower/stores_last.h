@@ -1,5 +1,5 @@
-// Kernels with several results that overwrite operands: all results of a point are computed before any is stored. Each is a function of the old contents, and code
-// for the second would else read what the first has written.
+// Kernels with several results that overwrite operands: all results of a point are computed before any is stored. Each
+// is a function of the old contents, and code for the second would else read what the first has written.
 #pragma once
 #include <Halide.h>
 

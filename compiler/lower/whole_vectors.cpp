@@ -22,7 +22,9 @@ struct EveryNth {
         moved = true;
         const Ramp* ramp = load->index.as<Ramp>();
         const Expr index = Ramp::make(simplify(ramp->base - first), ramp->stride, ramp->lanes);
-        return Shuffle::make_slice(Load::make(load->type, load->name, index, load->image, load->param, load->predicate, ModulusRemainder{stride, 0}), first, stride, lanes);
+        return Shuffle::make_slice(Load::make(load->type, load->name, index, load->image, load->param, load->predicate,
+                                              ModulusRemainder{stride, 0}),
+                                   first, stride, lanes);
       }
     return Shuffle::make_slice(e, 0, stride, lanes);
   }
@@ -36,9 +38,11 @@ struct EveryNth {
   // Of the first element of a load of whole vectors, from a multiple of `stride` on.
   int place(const Load* load) const {
     const Ramp* ramp = load->index.as<Ramp>();
-    if (!ramp || !is_const_one(ramp->stride) || !is_const_one(load->predicate) || !ramp->base.type().is_scalar()) return 0;
+    if (!ramp || !is_const_one(ramp->stride) || !is_const_one(load->predicate) || !ramp->base.type().is_scalar())
+      return 0;
     const ModulusRemainder at = modulus_remainder(ramp->base);
-    const int first = at.modulus % stride == 0 ? static_cast<int>(mod_imp(at.remainder, static_cast<int64_t>(stride))) : 0;
+    const int first =
+        at.modulus % stride == 0 ? static_cast<int>(mod_imp(at.remainder, static_cast<int64_t>(stride))) : 0;
     return first + stride * (lanes - 1) < ramp->lanes ? first : 0;
   }
 };
@@ -46,7 +50,8 @@ struct EveryNth {
 }  // namespace
 
 Expr WholeVectors::visit(const Shuffle* op) {
-  if (op->vectors.size() != 1 || !op->is_slice() || op->slice_begin() != 0 || op->slice_stride() < 2) return IRMutator::visit(op);
+  if (op->vectors.size() != 1 || !op->is_slice() || op->slice_begin() != 0 || op->slice_stride() < 2)
+    return IRMutator::visit(op);
   EveryNth elements{op->slice_stride(), op->type.lanes()};
   const Expr taken = elements.of(op->vectors[0]);
   return elements.moved ? taken : IRMutator::visit(op);

@@ -22,7 +22,8 @@ std::function<std::vector<ValueId>(const GradContext&)> both(A a, B b) {
 }
 ValueId same(const GradContext&, ValueId dy) { return dy; }
 
-OpDef binary(const char* name, const char* doc, double flops, Expr (*f)(const Expr&, const Expr&), double (*ref)(double, double)) {
+OpDef binary(const char* name, const char* doc, double flops, Expr (*f)(const Expr&, const Expr&),
+             double (*ref)(double, double)) {
   OpDef d;
   d.name = name;
   d.doc = doc;
@@ -30,62 +31,82 @@ OpDef binary(const char* name, const char* doc, double flops, Expr (*f)(const Ex
   d.shape = broadcasting();
   d.cost = per_element(flops);
   d.scalar = [f](const LowerContext&, const Exprs& in, const Exprs&) { return Exprs{f(in[0], in[1])}; };
-  d.reference = pointwise([ref](const Node&, const Graph&, const std::vector<double>& v, int64_t) { return std::vector<double>{ref(v[0], v[1])}; });
+  d.reference = pointwise([ref](const Node&, const Graph&, const std::vector<double>& v, int64_t) {
+    return std::vector<double>{ref(v[0], v[1])};
+  });
   return d;
 }
 
 OpDef add() {
-  OpDef d = binary("add", "y = a + b.", 1, [](const Expr& a, const Expr& b) { return a + b; }, [](double a, double b) { return a + b; });
+  OpDef d = binary(
+      "add", "y = a + b.", 1, [](const Expr& a, const Expr& b) { return a + b; },
+      [](double a, double b) { return a + b; });
   d.gradient = both(same, same);
   return d;
 }
 
-// One operation: of a - (b + c) LLVM would make a - b - c, which need not be 0 where a is b + c; a norm that follows makes one of it.
+// One operation: of a - (b + c) LLVM would make a - b - c, which need not be 0 where a is b + c; a norm that follows
+// makes one of it.
 OpDef sub() {
-  OpDef d = binary("sub", "y = a - b.", 1, [](const Expr& a, const Expr& b) { return exact::sub(a, b); }, [](double a, double b) { return a - b; });
+  OpDef d = binary(
+      "sub", "y = a - b.", 1, [](const Expr& a, const Expr& b) { return exact::sub(a, b); },
+      [](double a, double b) { return a - b; });
   d.gradient = [](const GradContext& g) {
     std::vector<ValueId> r(2, kNone);
     if (g.wanted[0]) r[0] = reduce_to(g, g.grads_out[0], g.graph.type(g.in(0)));
-    if (g.wanted[1]) r[1] = scaled(g, reduce_to(g, g.grads_out[0], g.graph.type(g.in(1))), -1);  // the factor last: it is the smaller tensor
+    // the factor last: it is the smaller tensor
+    if (g.wanted[1]) r[1] = scaled(g, reduce_to(g, g.grads_out[0], g.graph.type(g.in(1))), -1);
     return r;
   };
   return d;
 }
 
 OpDef mul() {
-  OpDef d = binary("mul", "y = a * b.", 1, [](const Expr& a, const Expr& b) { return a * b; }, [](double a, double b) { return a * b; });
+  OpDef d = binary(
+      "mul", "y = a * b.", 1, [](const Expr& a, const Expr& b) { return a * b; },
+      [](double a, double b) { return a * b; });
   d.gradient = both([](const GradContext& g, ValueId dy) { return times(g, dy, g.in(1)); },
                     [](const GradContext& g, ValueId dy) { return times(g, dy, g.in(0)); });
   return d;
 }
 
 OpDef div() {
-  OpDef d = binary("div", "y = a / b.", 4, [](const Expr& a, const Expr& b) { return a / b; }, [](double a, double b) { return a / b; });
-  d.gradient = both([](const GradContext& g, ValueId dy) { return g.emit("div", {dy, g.in(1)}); },
-                    [](const GradContext& g, ValueId dy) { return scaled(g, times(g, dy, g.emit("div", {g.out(), g.in(1)})), -1); });
+  OpDef d = binary(
+      "div", "y = a / b.", 4, [](const Expr& a, const Expr& b) { return a / b; },
+      [](double a, double b) { return a / b; });
+  d.gradient = both(
+      [](const GradContext& g, ValueId dy) { return g.emit("div", {dy, g.in(1)}); },
+      [](const GradContext& g, ValueId dy) { return scaled(g, times(g, dy, g.emit("div", {g.out(), g.in(1)})), -1); });
   return d;
 }
 
 /// Where the operands are equal, the gradient is the first's.
 OpDef minimum() {
-  OpDef d = binary("minimum", "y = min(a, b); NaN where either is.", 1, [](const Expr& a, const Expr& b) { return exact::smallest(a, b); },
-                   [](double a, double b) { return std::isnan(a) || a < b ? a : b; });
-  d.gradient = both([](const GradContext& g, ValueId dy) { return times(g, dy, g.emit("less_equal", {g.in(0), g.in(1)})); },
-                    [](const GradContext& g, ValueId dy) { return times(g, dy, g.emit("less", {g.in(1), g.in(0)})); });
+  OpDef d = binary(
+      "minimum", "y = min(a, b); NaN where either is.", 1,
+      [](const Expr& a, const Expr& b) { return exact::smallest(a, b); },
+      [](double a, double b) { return std::isnan(a) || a < b ? a : b; });
+  d.gradient =
+      both([](const GradContext& g, ValueId dy) { return times(g, dy, g.emit("less_equal", {g.in(0), g.in(1)})); },
+           [](const GradContext& g, ValueId dy) { return times(g, dy, g.emit("less", {g.in(1), g.in(0)})); });
   return d;
 }
 
 OpDef maximum() {
-  OpDef d = binary("maximum", "y = max(a, b); NaN where either is.", 1, [](const Expr& a, const Expr& b) { return exact::largest(a, b); },
-                   [](double a, double b) { return std::isnan(a) || a > b ? a : b; });
-  d.gradient = both([](const GradContext& g, ValueId dy) { return times(g, dy, g.emit("less_equal", {g.in(1), g.in(0)})); },
-                    [](const GradContext& g, ValueId dy) { return times(g, dy, g.emit("less", {g.in(0), g.in(1)})); });
+  OpDef d = binary(
+      "maximum", "y = max(a, b); NaN where either is.", 1,
+      [](const Expr& a, const Expr& b) { return exact::largest(a, b); },
+      [](double a, double b) { return std::isnan(a) || a > b ? a : b; });
+  d.gradient =
+      both([](const GradContext& g, ValueId dy) { return times(g, dy, g.emit("less_equal", {g.in(1), g.in(0)})); },
+           [](const GradContext& g, ValueId dy) { return times(g, dy, g.emit("less", {g.in(0), g.in(1)})); });
   return d;
 }
 
 OpDef pow_op() {
-  OpDef d = binary("pow", "y = a^b; a may be negative where b is an integer.", 30, [](const Expr& a, const Expr& b) { return exact::pow(a, b); },
-                   [](double a, double b) { return std::pow(a, b); });
+  OpDef d = binary(
+      "pow", "y = a^b; a may be negative where b is an integer.", 30,
+      [](const Expr& a, const Expr& b) { return exact::pow(a, b); }, [](double a, double b) { return std::pow(a, b); });
   d.gradient = both(
       [](const GradContext& g, ValueId dy) {
         const ValueId lower = g.emit("rescale", {g.in(1)}, {{"scale", 1.0}, {"offset", -1.0}});
@@ -99,10 +120,14 @@ OpDef pow_op() {
 }
 
 OpDef less(bool or_equal) {
-  OpDef d = or_equal ? binary("less_equal", "y = 1 where a <= b, else 0.", 1, [](const Expr& a, const Expr& b) { return select(a <= b, 1.0f, 0.0f); },
-                              [](double a, double b) { return a <= b ? 1.0 : 0.0; })
-                     : binary("less", "y = 1 where a < b, else 0.", 1, [](const Expr& a, const Expr& b) { return select(a < b, 1.0f, 0.0f); },
-                              [](double a, double b) { return a < b ? 1.0 : 0.0; });
+  OpDef d = or_equal ? binary(
+                           "less_equal", "y = 1 where a <= b, else 0.", 1,
+                           [](const Expr& a, const Expr& b) { return select(a <= b, 1.0f, 0.0f); },
+                           [](double a, double b) { return a <= b ? 1.0 : 0.0; })
+                     : binary(
+                           "less", "y = 1 where a < b, else 0.", 1,
+                           [](const Expr& a, const Expr& b) { return select(a < b, 1.0f, 0.0f); },
+                           [](double a, double b) { return a < b ? 1.0 : 0.0; });
   d.no_gradient = "it is zero wherever there is one";
   return d;
 }
@@ -114,9 +139,15 @@ OpDef scale() {
   d.in_place = true;
   d.shape = same_type();
   d.cost = per_element(1);
-  d.scalar = [](const LowerContext& ctx, const Exprs& in, const Exprs&) { return Exprs{in[0] * lit(ctx.node.attrs.f("factor"))}; };
-  d.reference = pointwise([](const Node& n, const Graph&, const std::vector<double>& v, int64_t) { return std::vector<double>{v[0] * n.attrs.f("factor")}; });
-  d.gradient = [](const GradContext& g) { return std::vector<ValueId>{scaled(g, g.grads_out[0], g.n().attrs.f("factor"))}; };
+  d.scalar = [](const LowerContext& ctx, const Exprs& in, const Exprs&) {
+    return Exprs{in[0] * lit(ctx.node.attrs.f("factor"))};
+  };
+  d.reference = pointwise([](const Node& n, const Graph&, const std::vector<double>& v, int64_t) {
+    return std::vector<double>{v[0] * n.attrs.f("factor")};
+  });
+  d.gradient = [](const GradContext& g) {
+    return std::vector<ValueId>{scaled(g, g.grads_out[0], g.n().attrs.f("factor"))};
+  };
   return d;
 }
 
@@ -137,7 +168,9 @@ OpDef expand() {
   };
   d.scalar = [](const LowerContext&, const Exprs& in, const Exprs&) { return Exprs{in[0]}; };
   d.reference = pointwise([](const Node&, const Graph&, const std::vector<double>& v, int64_t) { return v; });
-  d.gradient = [](const GradContext& g) { return std::vector<ValueId>{reduce_to(g, g.grads_out[0], g.graph.type(g.in(0)))}; };
+  d.gradient = [](const GradContext& g) {
+    return std::vector<ValueId>{reduce_to(g, g.grads_out[0], g.graph.type(g.in(0)))};
+  };
   return d;
 }
 
@@ -149,7 +182,9 @@ OpDef constant_fill() {
   d.shape = same_type();
   d.cost = per_element(0);
   d.scalar = [](const LowerContext& ctx, const Exprs&, const Exprs&) { return Exprs{lit(ctx.node.attrs.f("value"))}; };
-  d.reference = pointwise([](const Node& n, const Graph&, const std::vector<double>&, int64_t) { return std::vector<double>{n.attrs.f("value")}; });
+  d.reference = pointwise([](const Node& n, const Graph&, const std::vector<double>&, int64_t) {
+    return std::vector<double>{n.attrs.f("value")};
+  });
   return d;
 }
 
@@ -205,15 +240,19 @@ constexpr int kMany = 64;  // operands of one min or max
 }  // namespace
 
 void add_arithmetic(Registry& r) {
-  static const OpDef ops[] = {add(), sub(), mul(), div(), minimum(), maximum(), pow_op(), less(false), less(true), scale(), expand(), constant_fill(), copy()};
+  static const OpDef ops[] = {add(),       sub(),      mul(),   div(),    minimum(),       maximum(), pow_op(),
+                              less(false), less(true), scale(), expand(), constant_fill(), copy()};
   static const FunctionDef functions[] = {
       elementwise_function("+", "a + b", 2, 2, op_of_two("add")),
       elementwise_function("-", "a - b", 2, 2, op_of_two("sub")),
       elementwise_function("*", "a * b", 2, 2, op_of_two("mul")),
       elementwise_function("/", "a / b", 2, 2, op_of_two("div")),
       elementwise_function("^", "a to the power b; a may be negative where b is an integer", 2, 2, write_pow),
-      elementwise_function("neg", "-x", 1, 1, [](const Writer& w, const std::vector<ValueId>& a) { return w("scale", {a[0]}, {{"factor", -1.0}}); }),
-      elementwise_function("pow", "pow(a, b): a to the power b; a may be negative where b is an integer", 2, 2, write_pow),
+      elementwise_function(
+          "neg", "-x", 1, 1,
+          [](const Writer& w, const std::vector<ValueId>& a) { return w("scale", {a[0]}, {{"factor", -1.0}}); }),
+      elementwise_function("pow", "pow(a, b): a to the power b; a may be negative where b is an integer", 2, 2,
+                           write_pow),
       elementwise_function("min", "min(a, b, ...): the smallest", 2, kMany, folded("minimum")),
       elementwise_function("max", "max(a, b, ...): the largest", 2, kMany, folded("maximum"))};
   for (const OpDef& op : ops) r.ops.ops.push_back(&op);

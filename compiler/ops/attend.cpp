@@ -1,6 +1,7 @@
-// Attention in one kernel: the scores of a tile of rows, their softmax, and what it weighs follow one another in a core's cache, and heads are read and written where
-// they lie in the sequence. Without it each head's scores, T x S of them, are written and read again three times. (Dao et al.: FlashAttention, 2022, goes further
-// and takes the scores of a row in pieces; here a row of them is whole.)
+// Attention in one kernel: the scores of a tile of rows, their softmax, and what it weighs follow one another in a
+// core's cache, and heads are read and written where they lie in the sequence. Without it each head's scores, T x S of
+// them, are written and read again three times. (Dao et al.: FlashAttention, 2022, goes further and takes the scores of
+// a row in pieces; here a row of them is whole.)
 #include "compiler/ops/attend.h"
 
 #include "compiler/ops/exact.h"
@@ -11,7 +12,10 @@ namespace {
 struct Extents {
   int heads, rows, places, key, value;  // `places` are attended to; `key` and `value` channels of a head
   Extents(const Attrs& a, const Type& q, const Type& k, const Type& v)
-      : heads(static_cast<int>(a.i("heads"))), rows(static_cast<int>(q.dims[0])), places(static_cast<int>(k.dims[0])), key(static_cast<int>(q.dims[1]) / heads),
+      : heads(static_cast<int>(a.i("heads"))),
+        rows(static_cast<int>(q.dims[0])),
+        places(static_cast<int>(k.dims[0])),
+        key(static_cast<int>(q.dims[1]) / heads),
         value(static_cast<int>(v.dims[1]) / heads) {}
 };
 
@@ -22,8 +26,8 @@ Lowered lower_attend(const LowerContext& ctx) {
   const bool causal = ctx.node.attrs.b("causal");
   const int padded = (x.places + ctx.row_multiple - 1) / ctx.row_multiple * ctx.row_multiple;
   Var c("c"), d("d"), e("e"), s("s"), t("t"), h("h"), n("n");
-  Func keys("transposed"), values("values"), sums("attend_sums"), scores("attend_scores"), maximum("attend_maximum"), share("attend_share"), total("attend_total"),
-      weighed("attend_weighed"), y("attend");
+  Func keys("transposed"), values("values"), sums("attend_sums"), scores("attend_scores"), maximum("attend_maximum"),
+      share("attend_share"), total("attend_total"), weighed("attend_weighed"), y("attend");
   keys(s, d, h, n) = ctx.in[1](h * x.key + d, min(s, x.places - 1), n);
   values(e, s, h, n) = ctx.in[2](h * x.value + e, s, n);
   RDom channel(0, x.key, "d"), place(0, padded, "s"), seen(0, x.places, "r");
@@ -55,13 +59,16 @@ Tensors reference_attend(const Node& node, const Graph& g, const Tensors& in, in
         for (int64_t s = 0; s < seen; ++s) {
           share[static_cast<size_t>(s)] = 0;
           for (int64_t d = 0; d < x.key; ++d)
-            share[static_cast<size_t>(s)] += in[0].data[((n * x.rows + t) * x.heads + h) * x.key + d] * in[1].data[((n * x.places + s) * x.heads + h) * x.key + d];
+            share[static_cast<size_t>(s)] += in[0].data[((n * x.rows + t) * x.heads + h) * x.key + d] *
+                                             in[1].data[((n * x.places + s) * x.heads + h) * x.key + d];
           top = std::max(top, share[static_cast<size_t>(s)]);
         }
-        for (int64_t s = 0; s < seen; ++s) total += share[static_cast<size_t>(s)] = std::exp(share[static_cast<size_t>(s)] - top);
+        for (int64_t s = 0; s < seen; ++s)
+          total += share[static_cast<size_t>(s)] = std::exp(share[static_cast<size_t>(s)] - top);
         for (int64_t s = 0; s < seen; ++s)
           for (int64_t e = 0; e < x.value; ++e)
-            y.data[((n * x.rows + t) * x.heads + h) * x.value + e] += share[static_cast<size_t>(s)] / total * in[2].data[((n * x.places + s) * x.heads + h) * x.value + e];
+            y.data[((n * x.rows + t) * x.heads + h) * x.value + e] +=
+                share[static_cast<size_t>(s)] / total * in[2].data[((n * x.places + s) * x.heads + h) * x.value + e];
       }
   return {y};
 }
@@ -69,16 +76,20 @@ Tensors reference_attend(const Node& node, const Graph& g, const Tensors& in, in
 OpDef attend() {
   OpDef d;
   d.name = "attend";
-  d.doc = "Attention of all heads: y[t, h * E + e] = sum_s softmax_s(q[t, h * D ...] . k[s, h * D ...]) * v[s, h * E + e]; `causal`: over s <= t alone.";
+  d.doc =
+      "Attention of all heads: y[t, h * E + e] = sum_s softmax_s(q[t, h * D ...] . k[s, h * D ...]) * v[s, h * E + e]; "
+      "`causal`: over s <= t alone.";
   d.kind = Kind::contraction;
   d.attends = true;
   d.inputs = 3;
   d.no_gradient = "it is put in after gradients are";
   d.shape = [](Types in, const Attrs& a, std::vector<Type>& out, std::string& error) {
     const int64_t heads = a.i("heads");
-    if (!sequence(in[0]) || !sequence(in[1]) || !sequence(in[2]) || in[0].dims[1] != in[1].dims[1] || in[1].dims[0] != in[2].dims[0] || heads < 1 ||
-        in[0].dims[1] % heads != 0 || in[2].dims[1] % heads != 0 || (a.b("causal") && in[0].dims[0] != in[1].dims[0])) {
-      error = fmt::format("attend needs f32[N, T, H * D], f32[N, S, H * D] and f32[N, S, H * E] with H = {}, not {}", heads, list_types(in));
+    if (!sequence(in[0]) || !sequence(in[1]) || !sequence(in[2]) || in[0].dims[1] != in[1].dims[1] ||
+        in[1].dims[0] != in[2].dims[0] || heads < 1 || in[0].dims[1] % heads != 0 || in[2].dims[1] % heads != 0 ||
+        (a.b("causal") && in[0].dims[0] != in[1].dims[0])) {
+      error = fmt::format("attend needs f32[N, T, H * D], f32[N, S, H * D] and f32[N, S, H * E] with H = {}, not {}",
+                          heads, list_types(in));
       return false;
     }
     out = {f32({in[0].dims[0], in[2].dims[1]}, true)};
@@ -100,7 +111,10 @@ const OpDef& attend_op() {
 }
 
 /// What attention was built of, from its end.
-struct Parts { ValueId q = kNone, k = kNone, v = kNone; bool causal = false; };
+struct Parts {
+  ValueId q = kNone, k = kNone, v = kNone;
+  bool causal = false;
+};
 
 class Matcher {
  public:
@@ -116,7 +130,8 @@ class Matcher {
     const Node* asked = made_by("batch_matmul", scores);
     if (!asked || asked->attrs.b("transpose_a") || !asked->attrs.b("transpose_b")) return std::nullopt;
     const int64_t heads = g_.type(merge.inputs[0]).dims[0];
-    p.q = split_from(asked->inputs[0], heads), p.k = split_from(asked->inputs[1], heads), p.v = split_from(product->inputs[1], heads);
+    p.q = split_from(asked->inputs[0], heads), p.k = split_from(asked->inputs[1], heads),
+    p.v = split_from(product->inputs[1], heads);
     if (p.q == kNone || p.k == kNone || p.v == kNone) return std::nullopt;
     return p;
   }
@@ -133,15 +148,17 @@ class Matcher {
   }
   ValueId split_from(ValueId v, int64_t heads) const {
     const NodeId def = g_.values[v].def;
-    const bool split = def != kNone && g_.nodes[def].op->name == "split_heads" && g_.nodes[def].attrs.i("heads") == heads;
+    const bool split =
+        def != kNone && g_.nodes[def].op->name == "split_heads" && g_.nodes[def].attrs.i("heads") == heads;
     return split ? g_.nodes[def].inputs[0] : kNone;
   }
 
   const Graph& g_;
 };
 
-constexpr double kMostScores = 32 << 10;   // of a tile of rows, and
-constexpr double kMostOperands = 128 << 10;  // elements of a head's keys and values, so that they stay in a core's cache
+constexpr double kMostScores = 32 << 10;  // of a tile of rows, and
+constexpr double kMostOperands =
+    128 << 10;  // elements of a head's keys and values, so that they stay in a core's cache
 
 }  // namespace
 
@@ -154,7 +171,9 @@ Form attend_form() {
     const Type &y = g.type(n.results[0]), &k = g.type(p->k);
     const int64_t heads = g.type(n.inputs[0]).dims[0], value = y.dims[1] / heads, places = k.dims[0];
     if (value % target.lanes != 0 || places < target.lanes) return std::nullopt;
-    if (static_cast<double>(12 * places) > kMostScores || static_cast<double>(places * (k.dims[1] / heads + value)) > kMostOperands) return std::nullopt;
+    if (static_cast<double>(12 * places) > kMostScores ||
+        static_cast<double>(places * (k.dims[1] / heads + value)) > kMostOperands)
+      return std::nullopt;
     return static_cast<double>(y.elements());  // what merge_heads moves: less than it alone
   };
   f.rewrite = [](Graph& g, NodeId id, const Target&) {

@@ -1,5 +1,6 @@
-// Attention (Vaswani et al. 2017): the operators that sort a sequence into heads and hide positions, and the layer, a product of matrices on each side of a
-// softmax. Hidden scores become a large negative number: their probability is exactly 0, and a row with everything hidden stays finite.
+// Attention (Vaswani et al. 2017): the operators that sort a sequence into heads and hide positions, and the layer, a
+// product of matrices on each side of a softmax. Hidden scores become a large negative number: their probability is
+// exactly 0, and a row with everything hidden stays finite.
 #include "compiler/ops/attend.h"
 
 namespace netc::ops {
@@ -7,7 +8,9 @@ namespace {
 
 constexpr double kHidden = -1e9;
 
-bool tensor(const Type& t, int rank) { return t.dtype == DType::f32 && t.batched && t.rank() == rank && !t.has_any_extent(); }
+bool tensor(const Type& t, int rank) {
+  return t.dtype == DType::f32 && t.batched && t.rank() == rank && !t.has_any_extent();
+}
 
 OpDef split_heads() {
   OpDef d;
@@ -94,7 +97,9 @@ OpDef causal_mask() {
     out = {in[0]};
     return true;
   };
-  d.scalar = [](const LowerContext& ctx, const Exprs& in, const Exprs& at) { return Exprs{select(at[0] <= at[1], in[0], lit(ctx.node.attrs.f("value")))}; };
+  d.scalar = [](const LowerContext& ctx, const Exprs& in, const Exprs& at) {
+    return Exprs{select(at[0] <= at[1], in[0], lit(ctx.node.attrs.f("value")))};
+  };
   d.reference = [](const Node& n, const Graph& g, const Tensors& in, int64_t) {
     RefTensor y = in[0];
     const Type& type = g.type(n.results[0]);
@@ -103,7 +108,9 @@ OpDef causal_mask() {
       if (i % S > i / S % T) y.data[i] = n.attrs.f("value");
     return Tensors{y};
   };
-  d.gradient = [](const GradContext& g) { return std::vector<ValueId>{g.emit("causal_mask", {g.grads_out[0]}, {{"value", 0.0}})}; };
+  d.gradient = [](const GradContext& g) {
+    return std::vector<ValueId>{g.emit("causal_mask", {g.grads_out[0]}, {{"value", 0.0}})};
+  };
   return d;
 }
 
@@ -116,7 +123,9 @@ bool masks(const Type& mask, const Type& scores) {
 OpDef mask_scores() {
   OpDef d;
   d.name = "mask_scores";
-  d.doc = "Hides what a mask says: y[h, t, s] = x[h, t, s] where mask[s] (or mask[t, s]) is 1 (from 0.5 on), else `value`. Operands x, mask.";
+  d.doc =
+      "Hides what a mask says: y[h, t, s] = x[h, t, s] where mask[s] (or mask[t, s]) is 1 (from 0.5 on), else `value`. "
+      "Operands x, mask.";
   d.kind = Kind::gather;
   d.inputs = 2;
   d.cost = per_element(1);
@@ -146,7 +155,8 @@ OpDef mask_scores() {
     return Tensors{y};
   };
   d.gradient = [](const GradContext& g) {
-    return std::vector<ValueId>{g.wanted[0] ? g.emit("mask_scores", {g.grads_out[0], g.in(1)}, {{"value", 0.0}}) : kNone, kNone};
+    return std::vector<ValueId>{
+        g.wanted[0] ? g.emit("mask_scores", {g.grads_out[0], g.in(1)}, {{"value", 0.0}}) : kNone, kNone};
   };
   return d;
 }
@@ -155,7 +165,8 @@ OpDef mask_scores() {
 ValueId project(LayerBuilder& b, ValueId x, const std::string& name, int64_t size) {
   const int64_t in = b.graph().type(x).dims.back();
   const Initializer init = weight_init(b, in, size);
-  const ValueId w = b.variable((name + ".weight").c_str(), f32({in, size}, false), init, Role::weight, b.f("l1"), b.f("l2"));
+  const ValueId w =
+      b.variable((name + ".weight").c_str(), f32({in, size}, false), init, Role::weight, b.f("l1"), b.f("l2"));
   const ValueId y = b.emit("matmul", {x, w});
   return b.b("bias") ? b.emit("bias_add", {y, b.variable((name + ".bias").c_str(), f32({size}, false), {})}) : y;
 }
@@ -165,20 +176,26 @@ bool check_operands(LayerBuilder& b, const std::string& me) {
   if (!check_sequence(b, me)) return false;
   const Type query = b.in_type(0), key = b.in_type(b.in().size() > 1 ? 1 : 0);
   const auto wrong = [&](const std::string& message, const std::string& help) { return b.error(message, help), false; };
-  if (b.in().size() > 3) return wrong(fmt::format("{} has {} operands, but takes a query, a key and a mask at most", me, b.in().size()), "");
+  if (b.in().size() > 3)
+    return wrong(fmt::format("{} has {} operands, but takes a query, a key and a mask at most", me, b.in().size()), "");
   if (!tensor(key, 2)) {
-    return wrong(fmt::format("{} attends to a sequence f32[S, D], but its second operand is {}", me, shape_for_user(key)),
-                 "the operands are the query, the sequence that it attends to, and the mask");
+    return wrong(
+        fmt::format("{} attends to a sequence f32[S, D], but its second operand is {}", me, shape_for_user(key)),
+        "the operands are the query, the sequence that it attends to, and the mask");
   }
   if (b.in().size() > 2) {
     const Type mask = b.in_type(2);
     if (!masks(mask, f32({1, query.dims[0], key.dims[0]}, true))) {
-      return wrong(fmt::format("{} needs a mask of [{}] or [{}, {}], but it is {}", me, key.dims[0], query.dims[0], key.dims[0], shape_for_user(mask)),
-                   "a mask has one number for each position attended to, or for each pair (position, attended to); 0 hides it");
+      return wrong(
+          fmt::format("{} needs a mask of [{}] or [{}, {}], but it is {}", me, key.dims[0], query.dims[0], key.dims[0],
+                      shape_for_user(mask)),
+          "a mask has one number for each position attended to, or for each pair (position, attended to); 0 hides it");
     }
   }
   if (b.b("causal") && query.dims[0] != key.dims[0]) {
-    return wrong(fmt::format("{} cannot be causal between sequences of different lengths, {} and {}", me, query.dims[0], key.dims[0]), "leave causal away");
+    return wrong(fmt::format("{} cannot be causal between sequences of different lengths, {} and {}", me, query.dims[0],
+                             key.dims[0]),
+                 "leave causal away");
   }
   if (b.i("key_dim") == 0 && query.dims[1] % b.i("heads") != 0) {
     return wrong(fmt::format("{} cannot share the {} channels of {} evenly", me, query.dims[1], shape_for_user(query)),
@@ -190,9 +207,12 @@ bool check_operands(LayerBuilder& b, const std::string& me) {
 LayerDef layer_def() {
   LayerDef l;
   l.name = "MultiHeadAttention";
-  l.doc = "Attention with several heads (Vaswani et al. 2017), of a sequence f32[T, D] to itself or to a second one, z, given as an operand; a mask after it "
-          "hides positions of z where it is 0 (below 0.5). y = [head_1, ..., head_heads] * out.weight + out.bias with "
-          "head_i = softmax(Q_i K_i' / sqrt(key_dim)) V_i, Q = x * query.weight + query.bias, K = z * key.weight + key.bias, V = z * value.weight + value.bias";
+  l.doc =
+      "Attention with several heads (Vaswani et al. 2017), of a sequence f32[T, D] to itself or to a second one, z, "
+      "given as an operand; a mask after it "
+      "hides positions of z where it is 0 (below 0.5). y = [head_1, ..., head_heads] * out.weight + out.bias with "
+      "head_i = softmax(Q_i K_i' / sqrt(key_dim)) V_i, Q = x * query.weight + query.bias, K = z * key.weight + "
+      "key.bias, V = z * value.weight + value.bias";
   l.section = "Sequences";
   l.weight_prefix = "attention";
   l.tensor_inputs = -1;
@@ -200,7 +220,13 @@ LayerDef layer_def() {
             {"key_dim", ArgType::integer, ArgValue{int64_t{0}}, 0, 1e6, {}, "channels of one head; 0: D / heads"},
             {"bias", ArgType::boolean, ArgValue{true}, 0, 1, {}, "adds trained biases"},
             {"causal", ArgType::boolean, ArgValue{false}, 0, 1, {}, "no position attends to a later one"},
-            {"dropout", ArgType::number, ArgValue{0.0}, 0, 0.999999, {}, "probability that a position's share is dropped in training"}};
+            {"dropout",
+             ArgType::number,
+             ArgValue{0.0},
+             0,
+             0.999999,
+             {},
+             "probability that a position's share is dropped in training"}};
   add_weight_args(l.args);
   l.build = [](LayerBuilder& b) -> ValueId {
     const int64_t heads = b.i("heads");
@@ -208,8 +234,11 @@ LayerDef layer_def() {
     const int64_t D = b.in_type(0).dims[1], size = b.i("key_dim") == 0 ? D / heads : b.i("key_dim");
     const ValueId x = b.in()[0], z = b.in().size() > 1 ? b.in()[1] : x;
     const auto split = [&](ValueId v) { return b.emit("split_heads", {v}, {{"heads", heads}}); };
-    const auto product = [&](ValueId l, ValueId r, bool turned) { return b.emit("batch_matmul", {l, r}, {{"transpose_a", false}, {"transpose_b", turned}}); };
-    const ValueId query = split(b.emit("scale", {project(b, x, "query", heads * size)}, {{"factor", 1 / std::sqrt(static_cast<double>(size))}}));
+    const auto product = [&](ValueId l, ValueId r, bool turned) {
+      return b.emit("batch_matmul", {l, r}, {{"transpose_a", false}, {"transpose_b", turned}});
+    };
+    const ValueId query = split(b.emit("scale", {project(b, x, "query", heads * size)},
+                                       {{"factor", 1 / std::sqrt(static_cast<double>(size))}}));
     const ValueId key = split(project(b, z, "key", heads * size)), value = split(project(b, z, "value", heads * size));
     ValueId scores = product(query, key, true);
     if (b.b("causal")) scores = b.emit("causal_mask", {scores}, {{"value", kHidden}});

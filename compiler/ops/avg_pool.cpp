@@ -1,4 +1,5 @@
-// Average pooling over windows (pixels outside the image count if they are padding that is said to) and over the whole image.
+// Average pooling over windows (pixels outside the image count if they are padding that is said to) and over the whole
+// image.
 #include "compiler/ops/pool.h"
 
 namespace netc::ops {
@@ -10,7 +11,8 @@ Expr pixels(const PoolGeometry& g, const Type& t, const Expr& x, const Expr& y) 
   if (all) return lit(g.kh * g.kw);
   const int h = static_cast<int>(t.dims[0]), w = static_cast<int>(t.dims[1]);
   const Expr x0 = x * g.sw - g.left, y0 = y * g.sh - g.top;
-  if (g.counts_padding()) return cast<float>((min(x0 + g.kw, w + g.counted_right) - x0) * (min(y0 + g.kh, h + g.counted_bottom) - y0));
+  if (g.counts_padding())
+    return cast<float>((min(x0 + g.kw, w + g.counted_right) - x0) * (min(y0 + g.kh, h + g.counted_bottom) - y0));
   return cast<float>((min(x0 + g.kw, w) - max(x0, 0)) * (min(y0 + g.kh, h) - max(y0, 0)));
 }
 
@@ -35,8 +37,10 @@ std::vector<double> ref_pixels(PoolGeometry g, std::vector<int64_t> x, const Ref
 OpDef avg_pool() {
   OpDef d;
   d.name = "avg_pool";
-  d.doc = "Mean of each window, per channel, over the pixels that lie in the image; with counted_bottom and counted_right also in its "
-          "padding, whose values are 0.";
+  d.doc =
+      "Mean of each window, per channel, over the pixels that lie in the image; with counted_bottom and counted_right "
+      "also in its "
+      "padding, whose values are 0.";
   d.kind = Kind::window;
   d.overlapping = pools_overlap;
   d.windows = pool_windows;
@@ -128,7 +132,8 @@ OpDef avg_pool_grad() {
       for (int b = 0; b < g.covering_w(); ++b) {
         const Expr oy = (y + g.top) / g.sh - a, ox = (x + g.left) / g.sw - b;
         const Expr cy = clamp(oy, 0, oh - 1), cx = clamp(ox, 0, ow - 1);
-        const Expr in = oy >= 0 && oy < oh && ox >= 0 && ox < ow && y + g.top - oy * g.sh < g.kh && x + g.left - ox * g.sw < g.kw;
+        const Expr in =
+            oy >= 0 && oy < oh && ox >= 0 && ox < ow && y + g.top - oy * g.sh < g.kh && x + g.left - ox * g.sw < g.kw;
         const Expr v = select(in, ctx.in[0](c, cx, cy, n) / pixels(g, ctx.out_type(), cx, cy), 0.0f);
         sum = sum.defined() ? sum + v : v;
       }
@@ -165,7 +170,7 @@ OpDef mean_spatial() {
     Var c("c"), n("n");
     Func sum("mean_spatial_sum"), y("mean_spatial");
     RDom r(0, static_cast<int>(t.dims[1]), 0, static_cast<int>(t.dims[0]), "r");
-    sum(c, n) = cast<double>(0);   // of thousands of pixels about the same, float32 would lose three digits
+    sum(c, n) = cast<double>(0);  // of thousands of pixels about the same, float32 would lose three digits
     sum(c, n) += cast<double>(ctx.in[0](c, r.x, r.y, n));
     y(c, n) = cast<float>(sum(c, n) * Expr(1.0 / static_cast<double>(spatial(t))));
     return Lowered{{y}, sum, r, {}, {}};
@@ -173,12 +178,14 @@ OpDef mean_spatial() {
   d.reference = [](const Node& n, const Graph& g, const Tensors& in, int64_t batch) {
     RefTensor y = ref_zeros(g.type(n.results[0]), batch);
     const int64_t C = in[0].dims[3], pixels = in[0].dims[1] * in[0].dims[2];
-    for (int64_t i = 0; i < static_cast<int64_t>(in[0].data.size()); ++i) y.data[i / (pixels * C) * C + i % C] += in[0].data[i] / static_cast<double>(pixels);
+    for (int64_t i = 0; i < static_cast<int64_t>(in[0].data.size()); ++i)
+      y.data[i / (pixels * C) * C + i % C] += in[0].data[i] / static_cast<double>(pixels);
     return Tensors{y};
   };
   d.gradient = [](const GradContext& g) {
     const Type x = g.graph.type(g.in(0));
-    return std::vector<ValueId>{g.emit("mean_spatial_grad", {g.grads_out[0]}, {{"in_h", x.dims[0]}, {"in_w", x.dims[1]}})};
+    return std::vector<ValueId>{
+        g.emit("mean_spatial_grad", {g.grads_out[0]}, {{"in_h", x.dims[0]}, {"in_w", x.dims[1]}})};
   };
   return d;
 }
@@ -207,7 +214,8 @@ OpDef mean_spatial_grad() {
   d.reference = [](const Node& n, const Graph& g, const Tensors& in, int64_t batch) {
     RefTensor dx = ref_zeros(g.type(n.results[0]), batch);
     const int64_t C = dx.dims[3], pixels = dx.dims[1] * dx.dims[2];
-    for (int64_t i = 0; i < static_cast<int64_t>(dx.data.size()); ++i) dx.data[i] = in[0].data[i / (pixels * C) * C + i % C] / static_cast<double>(pixels);
+    for (int64_t i = 0; i < static_cast<int64_t>(dx.data.size()); ++i)
+      dx.data[i] = in[0].data[i / (pixels * C) * C + i % C] / static_cast<double>(pixels);
     return Tensors{dx};
   };
   return d;
@@ -231,7 +239,9 @@ LayerDef global_layer() {
 void add_avg_pool(Registry& r) {
   static const OpDef ops[] = {avg_pool(), avg_pool_grad(), mean_spatial(), mean_spatial_grad()};
   static const LayerDef layers[] = {
-      pool_layer("AvgPool", "avg_pool", "Average pooling. y[oy, ox, c] = mean over the window of x[oy*stride + ky, ox*stride + kx, c]", true), global_layer()};
+      pool_layer("AvgPool", "avg_pool",
+                 "Average pooling. y[oy, ox, c] = mean over the window of x[oy*stride + ky, ox*stride + kx, c]", true),
+      global_layer()};
   for (const OpDef& op : ops) r.ops.ops.push_back(&op);
   for (const LayerDef& l : layers) r.layers.push_back(&l);
 }

@@ -1,4 +1,5 @@
-// The product of two tensors of one batch, matrix by matrix: what attention is made of. Its gradients are products of the same kind.
+// The product of two tensors of one batch, matrix by matrix: what attention is made of. Its gradients are products of
+// the same kind.
 #include "compiler/ops/support.h"
 
 namespace netc::ops {
@@ -30,8 +31,10 @@ Exprs element(const std::vector<Var>& v, const Expr& row, const Expr& column, bo
 OpDef batch_matmul() {
   OpDef d;
   d.name = "batch_matmul";
-  d.doc = "Matrix product of two batched tensors: y[..., m, p] = sum_k a[..., m, k] * b[..., k, p]; `transpose_a` and `transpose_b` say that an operand "
-          "holds its matrices transposed.";
+  d.doc =
+      "Matrix product of two batched tensors: y[..., m, p] = sum_k a[..., m, k] * b[..., k, p]; `transpose_a` and "
+      "`transpose_b` say that an operand "
+      "holds its matrices transposed.";
   d.kind = Kind::contraction;
   d.inputs = 2;
   d.shape = [](Types in, const Attrs& attrs, std::vector<Type>& out, std::string& error) {
@@ -45,14 +48,16 @@ OpDef batch_matmul() {
       out[0].dims[r - 2] = e.m, out[0].dims[r - 1] = e.p;
     }
     if (!fits) {
-      error = fmt::format("batch_matmul needs f32[N, ..., {}] and f32[N, ..., {}], not {}", transposed(attrs, 0) ? "K, M" : "M, K",
-                          transposed(attrs, 1) ? "P, K" : "K, P", list_types(in));
+      error =
+          fmt::format("batch_matmul needs f32[N, ..., {}] and f32[N, ..., {}], not {}",
+                      transposed(attrs, 0) ? "K, M" : "M, K", transposed(attrs, 1) ? "P, K" : "K, P", list_types(in));
     }
     return fits;
   };
   d.cost = [](const Node& n, const Graph& g) {
     const Type& y = g.type(n.results[0]);
-    const double macs = static_cast<double>(y.elements()) * static_cast<double>(Extents(g.type(n.inputs[0]), g.type(n.inputs[1]), n.attrs).k);
+    const double macs = static_cast<double>(y.elements()) *
+                        static_cast<double>(Extents(g.type(n.inputs[0]), g.type(n.inputs[1]), n.attrs).k);
     return Cost{macs, 2 * macs};
   };
   d.lower = [](const LowerContext& ctx) {
@@ -80,15 +85,18 @@ OpDef batch_matmul() {
       for (int64_t m = 0; m < e.m; ++m)
         for (int64_t p = 0; p < e.p; ++p)
           for (int64_t k = 0; k < e.k; ++k)
-            y.data[(i * e.m + m) * e.p + p] +=
-                in[0].data[i * e.m * e.k + (ta ? k * e.m + m : m * e.k + k)] * in[1].data[i * e.k * e.p + (tb ? p * e.k + k : k * e.p + p)];
+            y.data[(i * e.m + m) * e.p + p] += in[0].data[i * e.m * e.k + (ta ? k * e.m + m : m * e.k + k)] *
+                                               in[1].data[i * e.k * e.p + (tb ? p * e.k + k : k * e.p + p)];
     return Tensors{y};
   };
   d.gradient = [](const GradContext& g) {
     const bool ta = transposed(g.n().attrs, 0), tb = transposed(g.n().attrs, 1);
     const ValueId a = g.in(0), b = g.in(1), dy = g.grads_out[0];
-    const auto product = [&](ValueId l, ValueId r, bool tl, bool tr) { return g.emit("batch_matmul", {l, r}, {{"transpose_a", tl}, {"transpose_b", tr}}); };
-    std::vector<ValueId> r(2, kNone);  // with A, B the matrices as multiplied: dA = dy B', dB = A' dy; transposed where the operand is
+    const auto product = [&](ValueId l, ValueId r, bool tl, bool tr) {
+      return g.emit("batch_matmul", {l, r}, {{"transpose_a", tl}, {"transpose_b", tr}});
+    };
+    // with A, B the matrices as multiplied: dA = dy B', dB = A' dy; transposed where the operand is
+    std::vector<ValueId> r(2, kNone);
     if (g.wanted[0]) r[0] = ta ? product(b, dy, tb, true) : product(dy, b, false, !tb);
     if (g.wanted[1]) r[1] = tb ? product(dy, a, true, ta) : product(a, dy, !ta, false);
     return r;
@@ -99,23 +107,34 @@ OpDef batch_matmul() {
 LayerDef layer_def() {
   LayerDef l;
   l.name = "MatMul";
-  l.doc = "Matrix product with a second tensor, over the last two dimensions, for each of the leading ones. y[..., m, p] = sum_k a[..., m, k] * b[..., k, p]";
+  l.doc =
+      "Matrix product with a second tensor, over the last two dimensions, for each of the leading ones. y[..., m, p] = "
+      "sum_k a[..., m, k] * b[..., k, p]";
   l.section = "Merging";
   l.weight_prefix = "matmul";
   l.tensor_inputs = 2;
-  l.args = {{"transpose", ArgType::choice, ArgValue{std::string("none")}, -1e300, 1e300, {"none", "first", "second", "both"},
+  l.args = {{"transpose",
+             ArgType::choice,
+             ArgValue{std::string("none")},
+             -1e300,
+             1e300,
+             {"none", "first", "second", "both"},
              "operands whose matrices are transposed before"}};
   l.build = [](LayerBuilder& b) -> ValueId {
     if (!check_operand(b, "MatMul")) return kNone;
     const std::string transpose = b.s("transpose");
-    const Attrs attrs = {{"transpose_a", transpose == "first" || transpose == "both"}, {"transpose_b", transpose == "second" || transpose == "both"}};
+    const Attrs attrs = {{"transpose_a", transpose == "first" || transpose == "both"},
+                         {"transpose_b", transpose == "second" || transpose == "both"}};
     const Type types[] = {b.in_type(0), b.in_type(1)};
     std::vector<Type> out;
     std::string error;
-    if (b.ops().at("batch_matmul").shape(types, attrs, out, error)) return b.emit("batch_matmul", {b.in()[0], b.in()[1]}, attrs);
+    if (b.ops().at("batch_matmul").shape(types, attrs, out, error))
+      return b.emit("batch_matmul", {b.in()[0], b.in()[1]}, attrs);
     const bool first = attrs.b("transpose_a"), second = attrs.b("transpose_b");
-    return b.error(fmt::format("MatMul needs matrices f32[..., {}] and f32[..., {}] with the same leading extents, but its operands are {} and {}",
-                               first ? "k, m" : "m, k", second ? "p, k" : "k, p", shape_for_user(types[0]), shape_for_user(types[1])),
+    return b.error(fmt::format("MatMul needs matrices f32[..., {}] and f32[..., {}] with the same leading extents, but "
+                               "its operands are {} and {}",
+                               first ? "k, m" : "m, k", second ? "p, k" : "k, p", shape_for_user(types[0]),
+                               shape_for_user(types[1])),
                    "transpose = first, second or both swaps the last two dimensions of an operand");
   };
   return l;

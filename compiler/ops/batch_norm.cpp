@@ -1,5 +1,6 @@
-// Batch normalisation (Ioffe and Szegedy 2015): the statistics of a batch, their running averages, and the affine map. Its gradients are in
-// batch_norm_gradients.cpp. Training: mean, variance = those of the batch; inference: the running ones, and the map folds into weights.
+// Batch normalisation (Ioffe and Szegedy 2015): the statistics of a batch, their running averages, and the affine map.
+// Its gradients are in batch_norm_gradients.cpp. Training: mean, variance = those of the batch; inference: the running
+// ones, and the map folds into weights.
 #include "compiler/ops/norm.h"
 
 namespace netc::ops {
@@ -27,7 +28,9 @@ Lowered mean_over(const LowerContext& ctx, const char* name, const std::function
 OpDef batch_mean() {
   OpDef d;
   d.name = "batch_mean";
-  d.doc = "Mean of each channel over the batch and the image: m[c] = sum x[..., c] / M. In inference it is the running mean, the second operand.";
+  d.doc =
+      "Mean of each channel over the batch and the image: m[c] = sum x[..., c] / M. In inference it is the running "
+      "mean, the second operand.";
   d.kind = Kind::reduction;
   d.inputs = 2;
   d.cost = per_input_element(0, 1);
@@ -39,8 +42,11 @@ OpDef batch_mean() {
     out = {in[1]};
     return true;
   };
-  // In double: a mean's error, divided by the standard deviation, is that of all the channel, which may be nearly constant and far from 0.
-  d.lower = [](const LowerContext& ctx) { return mean_over(ctx, "batch_mean", [](Expr x, Var) { return cast<double>(x); }); };
+  // In double: a mean's error, divided by the standard deviation, is that of all the channel, which may be nearly
+  // constant and far from 0.
+  d.lower = [](const LowerContext& ctx) {
+    return mean_over(ctx, "batch_mean", [](Expr x, Var) { return cast<double>(x); });
+  };
   d.reference = [](const Node& n, const Graph& g, const Tensors& in, int64_t batch) {
     RefTensor y = ref_zeros(g.type(n.results[0]), batch);
     const size_t C = y.data.size();
@@ -58,7 +64,9 @@ OpDef batch_mean() {
 OpDef batch_variance() {
   OpDef d;
   d.name = "batch_variance";
-  d.doc = "Biased variance of each channel: v[c] = sum (x[..., c] - mean[c])^2 / M. In inference it is the running variance, the third operand.";
+  d.doc =
+      "Biased variance of each channel: v[c] = sum (x[..., c] - mean[c])^2 / M. In inference it is the running "
+      "variance, the third operand.";
   d.kind = Kind::reduction;
   d.inputs = 3;
   d.cost = per_input_element(0, 3);
@@ -71,7 +79,10 @@ OpDef batch_variance() {
     return true;
   };
   d.lower = [](const LowerContext& ctx) {
-    return mean_over(ctx, "batch_variance", [&](Expr x, Var c) { const Expr dev = x - ctx.in[1](c); return dev * dev; });
+    return mean_over(ctx, "batch_variance", [&](Expr x, Var c) {
+      const Expr dev = x - ctx.in[1](c);
+      return dev * dev;
+    });
   };
   d.reference = [](const Node& n, const Graph& g, const Tensors& in, int64_t batch) {
     RefTensor y = ref_zeros(g.type(n.results[0]), batch);
@@ -120,14 +131,17 @@ OpDef normalize() {
   d.reference = pointwise([](const Node& n, const Graph&, const std::vector<double>& v, int64_t) {
     return std::vector<double>{(v[0] - v[1]) / std::sqrt(v[2] + n.attrs.f("eps")) * v[3] + v[4]};
   });
-  // Where mean and variance are the batch's own, all three paths to x are one op, normalize_data_grad; else each path apart.
+  // Where mean and variance are the batch's own, all three paths to x are one op, normalize_data_grad; else each path
+  // apart.
   d.gradient = [](const GradContext& g) {
     const ValueId dy = g.grads_out[0], x = g.in(0), mean = g.in(1), var = g.in(2), gamma = g.in(3);
     const Attrs eps = {{"eps", g.n().attrs.f("eps")}};
-    auto def = [&](ValueId v) -> const Node* { return g.graph.values[v].def == kNone ? nullptr : &g.graph.nodes[g.graph.values[v].def]; };
+    auto def = [&](ValueId v) -> const Node* {
+      return g.graph.values[v].def == kNone ? nullptr : &g.graph.nodes[g.graph.values[v].def];
+    };
     const Node *md = def(mean), *vd = def(var);
-    const bool own = md && vd && md->op->name == "batch_mean" && md->inputs[0] == x && vd->op->name == "batch_variance" && vd->inputs[0] == x &&
-                     vd->inputs[1] == mean;
+    const bool own = md && vd && md->op->name == "batch_mean" && md->inputs[0] == x &&
+                     vd->op->name == "batch_variance" && vd->inputs[0] == x && vd->inputs[1] == mean;
     const std::vector<bool> w = g.wanted;
     std::vector<ValueId> r(5, kNone);
     ValueId dbeta = kNone, dgamma = kNone;
@@ -168,9 +182,13 @@ OpDef channelwise(const char* name, const char* doc, int inputs, double flops) {
 }
 
 OpDef normalize_scale() {
-  OpDef d = channelwise("normalize_scale", "gamma[c] / sqrt(var[c] + eps): the slope of normalize, for folding. Operands var, gamma.", 2, 3);
+  OpDef d =
+      channelwise("normalize_scale",
+                  "gamma[c] / sqrt(var[c] + eps): the slope of normalize, for folding. Operands var, gamma.", 2, 3);
   d.no_gradient = "it appears in inference graphs only";
-  d.scalar = [](const LowerContext& ctx, const Exprs& in, const Exprs&) { return Exprs{in[1] / sqrt(in[0] + lit(ctx.node.attrs.f("eps")))}; };
+  d.scalar = [](const LowerContext& ctx, const Exprs& in, const Exprs&) {
+    return Exprs{in[1] / sqrt(in[0] + lit(ctx.node.attrs.f("eps")))};
+  };
   d.reference = pointwise([](const Node& n, const Graph&, const std::vector<double>& v, int64_t) {
     return std::vector<double>{v[1] / std::sqrt(v[0] + n.attrs.f("eps"))};
   });
@@ -178,10 +196,14 @@ OpDef normalize_scale() {
 }
 
 OpDef normalize_shift() {
-  OpDef d = channelwise("normalize_shift", "beta[c] - mean[c] * scale[c]: the offset of normalize, for folding. Operands mean, scale, beta.", 3, 2);
+  OpDef d = channelwise(
+      "normalize_shift",
+      "beta[c] - mean[c] * scale[c]: the offset of normalize, for folding. Operands mean, scale, beta.", 3, 2);
   d.no_gradient = "it appears in inference graphs only";
   d.scalar = [](const LowerContext&, const Exprs& in, const Exprs&) { return Exprs{in[2] - in[0] * in[1]}; };
-  d.reference = pointwise([](const Node&, const Graph&, const std::vector<double>& v, int64_t) { return std::vector<double>{v[2] - v[0] * v[1]}; });
+  d.reference = pointwise([](const Node&, const Graph&, const std::vector<double>& v, int64_t) {
+    return std::vector<double>{v[2] - v[0] * v[1]};
+  });
   return d;
 }
 
@@ -204,12 +226,25 @@ OpDef running_update() {
 LayerDef layer_def() {
   LayerDef l;
   l.name = "BatchNorm";
-  l.doc = "Batch normalisation. y = (x - mean[c]) / sqrt(variance[c] + epsilon) * gamma[c] + beta[c]; with the batch's statistics in training and "
-          "their running averages in inference";
+  l.doc =
+      "Batch normalisation. y = (x - mean[c]) / sqrt(variance[c] + epsilon) * gamma[c] + beta[c]; with the batch's "
+      "statistics in training and "
+      "their running averages in inference";
   l.section = "Normalisation";
   l.weight_prefix = "norm";
-  l.args = {{"epsilon", ArgType::number, ArgValue{1e-3}, 1e-12, 1, {}, "added to the variance; 1e-3 is Keras's, PyTorch's is 1e-5"},
-            {"momentum", ArgType::number, ArgValue{0.99}, 0, 0.999999, {},
+  l.args = {{"epsilon",
+             ArgType::number,
+             ArgValue{1e-3},
+             1e-12,
+             1,
+             {},
+             "added to the variance; 1e-3 is Keras's, PyTorch's is 1e-5"},
+            {"momentum",
+             ArgType::number,
+             ArgValue{0.99},
+             0,
+             0.999999,
+             {},
              "share of the old running average kept in a step; 0.99 is Keras's, PyTorch's momentum 0.1 is 0.9 here"},
             {"center", ArgType::boolean, ArgValue{true}, 0, 1, {}, "adds a trained beta"},
             {"scale", ArgType::boolean, ArgValue{true}, 0, 1, {}, "multiplies by a trained gamma"}};
@@ -228,7 +263,8 @@ LayerDef layer_def() {
     const ValueId y = b.emit("normalize", {in, mean, variance, gamma, beta}, {{"eps", b.f("epsilon")}});
     const Attrs momentum = {{"momentum", b.f("momentum")}};
     b.update(running_mean, [&](ValueId running) { return b.emit("running_update", {running, mean}, momentum); });
-    b.update(running_variance, [&](ValueId running) { return b.emit("running_update", {running, variance}, momentum); });
+    b.update(running_variance,
+             [&](ValueId running) { return b.emit("running_update", {running, variance}, momentum); });
     return y;
   };
   return l;
@@ -237,7 +273,8 @@ LayerDef layer_def() {
 }  // namespace
 
 void add_batch_norm(Registry& r) {
-  static const OpDef ops[] = {batch_mean(), batch_variance(), normalize(), normalize_scale(), normalize_shift(), running_update()};
+  static const OpDef ops[] = {batch_mean(),      batch_variance(),  normalize(),
+                              normalize_scale(), normalize_shift(), running_update()};
   static const LayerDef layer = layer_def();
   for (const OpDef& op : ops) r.ops.ops.push_back(&op);
   r.layers.push_back(&layer);

@@ -1,5 +1,7 @@
-// Gradients of batch normalisation. With M = N*H*W values per channel, xhat = (x - mean) / sqrt(var + eps), s = gamma / sqrt(var + eps):
-//   dbeta = sum dy,  dgamma = sum dy * xhat,  dx = s * (dy - dbeta / M - xhat * dgamma / M)   when mean and var are x's own.
+// Gradients of batch normalisation. With M = N*H*W values per channel, xhat = (x - mean) / sqrt(var + eps), s = gamma /
+// sqrt(var + eps):
+//   dbeta = sum dy,  dgamma = sum dy * xhat,  dx = s * (dy - dbeta / M - xhat * dgamma / M)   when mean and var are x's
+//   own.
 #include "compiler/ops/support.h"
 
 namespace netc::ops {
@@ -9,8 +11,12 @@ Expr inv_std(const LowerContext& ctx, const Expr& var) { return 1.0f / sqrt(var 
 double inv_std(const Node& n, double var) { return 1 / std::sqrt(var + n.attrs.f("eps")); }
 
 /// Operand `x` is the image; M its values per channel.
-Expr count(const LowerContext& ctx, int x) { return cast<float>(ctx.batch * static_cast<int>(spatial(ctx.in_type(x)))); }
-double count(const Node& n, const Graph& g, int x, int64_t batch) { return static_cast<double>(batch * spatial(g.type(n.inputs[x]))); }
+Expr count(const LowerContext& ctx, int x) {
+  return cast<float>(ctx.batch * static_cast<int>(spatial(ctx.in_type(x))));
+}
+double count(const Node& n, const Graph& g, int x, int64_t batch) {
+  return static_cast<double>(batch * spatial(g.type(n.inputs[x])));
+}
 
 /// Elementwise over the image `like` (an operand's index); the others are that type or f32[C].
 OpDef over_image(const char* name, const char* doc, int inputs, int like, double flops) {
@@ -66,7 +72,8 @@ OpDef gamma_grad() {
   d.reference = [](const Node& n, const Graph& g, const Tensors& in, int64_t batch) {
     RefTensor y = ref_zeros(g.type(n.results[0]), batch);
     const size_t C = y.data.size();
-    for (size_t i = 0; i < in[0].data.size(); ++i) y.data[i % C] += in[0].data[i] * (in[1].data[i] - in[2].data[i % C]) * inv_std(n, in[3].data[i % C]);
+    for (size_t i = 0; i < in[0].data.size(); ++i)
+      y.data[i % C] += in[0].data[i] * (in[1].data[i] - in[2].data[i % C]) * inv_std(n, in[3].data[i % C]);
     return Tensors{y};
   };
   return d;
@@ -74,8 +81,10 @@ OpDef gamma_grad() {
 
 OpDef data_grad() {
   OpDef d = over_image("normalize_data_grad",
-                       "Gradient of batch normalisation in x, through the statistics too: gamma/sqrt(var+eps) * (dy - dbeta/M - xhat*dgamma/M). "
-                       "Operands dy, x, mean, var, gamma, dgamma, dbeta.", 7, 0, 8);
+                       "Gradient of batch normalisation in x, through the statistics too: gamma/sqrt(var+eps) * (dy - "
+                       "dbeta/M - xhat*dgamma/M). "
+                       "Operands dy, x, mean, var, gamma, dgamma, dbeta.",
+                       7, 0, 8);
   d.scalar = [](const LowerContext& ctx, const Exprs& in, const Exprs&) {
     const Expr inv = inv_std(ctx, in[3]), m = 1.0f / count(ctx, 1);
     return Exprs{in[4] * inv * (in[0] - in[6] * m - (in[1] - in[2]) * (inv * in[5] * m))};
@@ -88,9 +97,13 @@ OpDef data_grad() {
 }
 
 OpDef direct_grad() {
-  OpDef d = over_image("normalize_direct_grad",
-                       "Gradient of normalize in x with the statistics held: dy * gamma / sqrt(var + eps). Operands dy, var, gamma.", 3, 0, 3);
-  d.scalar = [](const LowerContext& ctx, const Exprs& in, const Exprs&) { return Exprs{in[0] * (in[2] * inv_std(ctx, in[1]))}; };
+  OpDef d = over_image(
+      "normalize_direct_grad",
+      "Gradient of normalize in x with the statistics held: dy * gamma / sqrt(var + eps). Operands dy, var, gamma.", 3,
+      0, 3);
+  d.scalar = [](const LowerContext& ctx, const Exprs& in, const Exprs&) {
+    return Exprs{in[0] * (in[2] * inv_std(ctx, in[1]))};
+  };
   d.reference = pointwise([](const Node& n, const Graph&, const std::vector<double>& v, int64_t) {
     return std::vector<double>{v[0] * v[2] * inv_std(n, v[1])};
   });
@@ -98,8 +111,12 @@ OpDef direct_grad() {
 }
 
 OpDef mean_grad() {
-  OpDef d = over_image("normalize_mean_grad", "Gradient of normalize in its mean: -gamma / sqrt(var + eps) * dbeta. Operands var, gamma, dbeta.", 3, 0, 3);
-  d.scalar = [](const LowerContext& ctx, const Exprs& in, const Exprs&) { return Exprs{-in[1] * inv_std(ctx, in[0]) * in[2]}; };
+  OpDef d = over_image(
+      "normalize_mean_grad",
+      "Gradient of normalize in its mean: -gamma / sqrt(var + eps) * dbeta. Operands var, gamma, dbeta.", 3, 0, 3);
+  d.scalar = [](const LowerContext& ctx, const Exprs& in, const Exprs&) {
+    return Exprs{-in[1] * inv_std(ctx, in[0]) * in[2]};
+  };
   d.reference = pointwise([](const Node& n, const Graph&, const std::vector<double>& v, int64_t) {
     return std::vector<double>{-v[1] * inv_std(n, v[0]) * v[2]};
   });
@@ -107,9 +124,13 @@ OpDef mean_grad() {
 }
 
 OpDef variance_grad() {
-  OpDef d = over_image("normalize_variance_grad",
-                       "Gradient of normalize in its variance: -gamma * dgamma / (2 (var + eps)). Operands var, gamma, dgamma.", 3, 0, 4);
-  d.scalar = [](const LowerContext& ctx, const Exprs& in, const Exprs&) { return Exprs{-0.5f * in[1] * in[2] / (in[0] + lit(ctx.node.attrs.f("eps")))}; };
+  OpDef d = over_image(
+      "normalize_variance_grad",
+      "Gradient of normalize in its variance: -gamma * dgamma / (2 (var + eps)). Operands var, gamma, dgamma.", 3, 0,
+      4);
+  d.scalar = [](const LowerContext& ctx, const Exprs& in, const Exprs&) {
+    return Exprs{-0.5f * in[1] * in[2] / (in[0] + lit(ctx.node.attrs.f("eps")))};
+  };
   d.reference = pointwise([](const Node& n, const Graph&, const std::vector<double>& v, int64_t) {
     return std::vector<double>{-0.5 * v[1] * v[2] / (v[0] + n.attrs.f("eps"))};
   });
@@ -117,7 +138,8 @@ OpDef variance_grad() {
 }
 
 OpDef batch_mean_grad() {
-  OpDef d = over_image("batch_mean_grad", "Gradient of batch_mean: dm[c] / M everywhere. Operands dm, x (its shape only).", 2, 1, 1);
+  OpDef d = over_image("batch_mean_grad",
+                       "Gradient of batch_mean: dm[c] / M everywhere. Operands dm, x (its shape only).", 2, 1, 1);
   d.scalar = [](const LowerContext& ctx, const Exprs& in, const Exprs&) { return Exprs{in[0] / count(ctx, 1)}; };
   d.reference = pointwise([](const Node& n, const Graph& g, const std::vector<double>& v, int64_t batch) {
     return std::vector<double>{v[0] / count(n, g, 1, batch)};
@@ -126,8 +148,12 @@ OpDef batch_mean_grad() {
 }
 
 OpDef batch_variance_grad() {
-  OpDef d = over_image("batch_variance_grad", "Gradient of batch_variance in x: dv[c] * 2 * (x - mean[c]) / M. Operands dv, x, mean.", 3, 1, 4);
-  d.scalar = [](const LowerContext& ctx, const Exprs& in, const Exprs&) { return Exprs{in[0] * 2.0f * (in[1] - in[2]) / count(ctx, 1)}; };
+  OpDef d =
+      over_image("batch_variance_grad",
+                 "Gradient of batch_variance in x: dv[c] * 2 * (x - mean[c]) / M. Operands dv, x, mean.", 3, 1, 4);
+  d.scalar = [](const LowerContext& ctx, const Exprs& in, const Exprs&) {
+    return Exprs{in[0] * 2.0f * (in[1] - in[2]) / count(ctx, 1)};
+  };
   d.reference = pointwise([](const Node& n, const Graph& g, const std::vector<double>& v, int64_t batch) {
     return std::vector<double>{v[0] * 2 * (v[1] - v[2]) / count(n, g, 1, batch)};
   });
@@ -137,7 +163,8 @@ OpDef batch_variance_grad() {
 }  // namespace
 
 void add_batch_norm_gradients(Registry& r) {
-  static const OpDef ops[] = {gamma_grad(), data_grad(), direct_grad(), mean_grad(), variance_grad(), batch_mean_grad(), batch_variance_grad()};
+  static const OpDef ops[] = {gamma_grad(),    data_grad(),       direct_grad(),        mean_grad(),
+                              variance_grad(), batch_mean_grad(), batch_variance_grad()};
   for (const OpDef& op : ops) r.ops.ops.push_back(&op);
 }
 

@@ -48,7 +48,9 @@ OpDef bias_add() {
     return true;
   };
   d.scalar = [](const LowerContext&, const Exprs& in, const Exprs&) { return Exprs{in[0] + in[1]}; };
-  d.reference = pointwise([](const Node&, const Graph&, const std::vector<double>& v, int64_t) { return std::vector<double>{v[0] + v[1]}; });
+  d.reference = pointwise([](const Node&, const Graph&, const std::vector<double>& v, int64_t) {
+    return std::vector<double>{v[0] + v[1]};
+  });
   d.affine = [](Graph& g, NodeId n, ValueId& scale, ValueId& shift) {
     scale = kNone;  // 1
     shift = g.nodes[n].inputs[1];
@@ -67,7 +69,9 @@ OpDef sum_to_channel() {
   d.kind = Kind::reduction;
   d.no_gradient = kNoSecond;
   d.cost = per_input_element(0, 1);
-  d.shape = [](Types in, const Attrs&, std::vector<Type>& out, std::string& error) { return sum_shape(in[0], 1, out, error, "sum_to_channel"); };
+  d.shape = [](Types in, const Attrs&, std::vector<Type>& out, std::string& error) {
+    return sum_shape(in[0], 1, out, error, "sum_to_channel");
+  };
   d.lower = [](const LowerContext& ctx) { return sum_leading(ctx, 1, "sum_to_channel"); };
   d.reference = ref_sum;
   return d;
@@ -76,14 +80,18 @@ OpDef sum_to_channel() {
 OpDef sum_to() {
   OpDef d;
   d.name = "sum_to";
-  d.doc = "Sum over the batch and the leading dimensions; the last `rank` stay. The gradient of an operand that was broadcast.";
+  d.doc =
+      "Sum over the batch and the leading dimensions; the last `rank` stay. The gradient of an operand that was "
+      "broadcast.";
   d.kind = Kind::reduction;
   d.no_gradient = kNoSecond;
   d.cost = per_input_element(0, 1);
   d.shape = [](Types in, const Attrs& a, std::vector<Type>& out, std::string& error) {
     return sum_shape(in[0], static_cast<int>(a.i("rank")), out, error, "sum_to");
   };
-  d.lower = [](const LowerContext& ctx) { return sum_leading(ctx, static_cast<int>(ctx.node.attrs.i("rank")), "sum_to"); };
+  d.lower = [](const LowerContext& ctx) {
+    return sum_leading(ctx, static_cast<int>(ctx.node.attrs.i("rank")), "sum_to");
+  };
   d.reference = ref_sum;
   return d;
 }

@@ -1,5 +1,6 @@
-// Losses over classes: cross-entropy, focal, hinge. The last dim holds the classes and every other coordinate is a case of its own (a token, a pixel), with one
-// class index as its label. After a softmax the loss is taken from its operand: log-sum-exp needs no clipping, and the gradient is softmax - target.
+// Losses over classes: cross-entropy, focal, hinge. The last dim holds the classes and every other coordinate is a case
+// of its own (a token, a pixel), with one class index as its label. After a softmax the loss is taken from its operand:
+// log-sum-exp needs no clipping, and the gradient is softmax - target.
 #include "compiler/ops/exact.h"
 #include "compiler/ops/loss.h"
 #include "compiler/ops/softmax.h"
@@ -18,7 +19,9 @@ ShapeRule class_shape(const std::string& me, bool gradient) {
     bool ok = x.dtype == DType::f32 && x.batched && x.rank() >= 1 && !x.has_any_extent() && in[1] == each;
     each.dtype = DType::f32;
     if (gradient) ok = ok && in[2] == each;
-    if (!ok) error = fmt::format("{} needs f32[N, ..., C] and i32[N, ...]{}, not {}", me, gradient ? " and f32[N, ...]" : "", list_types(in));
+    if (!ok)
+      error = fmt::format("{} needs f32[N, ..., C] and i32[N, ...]{}, not {}", me, gradient ? " and f32[N, ...]" : "",
+                          list_types(in));
     out = {gradient ? x : each};
     return ok;
   };
@@ -54,9 +57,14 @@ double target(const Node& n, const Tensors& in, size_t i) {
   return (i % classes(in) == label_at(in, i / classes(in)) ? 1 - s : 0) + s / static_cast<double>(classes(in));
 }
 
-/// -sum_c target[c] * f(c), where f is log(p) or the logit: the label's term, and where targets are smoothed the row's sum.
-struct Expectation { Expr value; Func sum; };
-Expectation expectation(const LowerContext& ctx, const Coordinates& v, const RDom& r, const std::function<Expr(const Expr& c)>& f) {
+/// -sum_c target[c] * f(c), where f is log(p) or the logit: the label's term, and where targets are smoothed the row's
+/// sum.
+struct Expectation {
+  Expr value;
+  Func sum;
+};
+Expectation expectation(const LowerContext& ctx, const Coordinates& v, const RDom& r,
+                        const std::function<Expr(const Expr& c)>& f) {
   const double s = ctx.node.attrs.f("smoothing");
   Expectation e{lit(1 - s) * f(label_at(ctx, v)), Func()};
   if (s == 0) return e;
@@ -77,7 +85,8 @@ OpDef forward(const char* name, const char* doc, double flops) {
   d.shape = class_shape(d.name, false);
   const std::string grad = d.name + "_grad";
   d.gradient = [grad](const GradContext& g) {
-    return std::vector<ValueId>{g.wanted[0] ? g.emit(grad, {g.in(0), g.in(1), g.grads_out[0]}, g.n().attrs) : kNone, kNone};
+    return std::vector<ValueId>{g.wanted[0] ? g.emit(grad, {g.in(0), g.in(1), g.grads_out[0]}, g.n().attrs) : kNone,
+                                kNone};
   };
   return d;
 }
@@ -94,9 +103,10 @@ OpDef backward(const char* name, const char* doc, Kind kind, double flops) {
   return d;
 }
 
-/// A row's label and the others, exp(x - max x) each: a probability p of the label is e / (e + others), and others are what 1 - p has its digits of.
+/// A row's label and the others, exp(x - max x) each: a probability p of the label is e / (e + others), and others are
+/// what 1 - p has its digits of.
 struct LabelRows {
-  SoftmaxRows rows;   // rows.sum: the others'
+  SoftmaxRows rows;  // rows.sum: the others'
   Expr e, others;
 };
 struct RefLabelRow {
@@ -116,8 +126,10 @@ LabelRows label_rows(const LowerContext& ctx, const Coordinates& v) {
 
 OpDef softmax_crossentropy() {
   OpDef d = forward("softmax_crossentropy",
-                    "Loss of each row from logits: log(sum_c exp(x[c])) - sum_c t[c] * x[c], t = smoothing / C, and 1 - smoothing more at the label. "
-                    "Operands logits, label.", 22);
+                    "Loss of each row from logits: log(sum_c exp(x[c])) - sum_c t[c] * x[c], t = smoothing / C, and 1 "
+                    "- smoothing more at the label. "
+                    "Operands logits, label.",
+                    22);
   d.terms = [](const Node&, const Tensors& in) {  // the largest operand and the label's
     double most = 0;
     for (double v : in[0].data) most = std::max(most, std::abs(v));
@@ -128,7 +140,8 @@ OpDef softmax_crossentropy() {
     const LabelRows s = label_rows(ctx, v);
     const Expectation e = expectation(ctx, v, s.rows.r, [&](const Expr& c) { return ctx.in[0](v.with(c)); });
     Func y("softmax_crossentropy");
-    y(v.row) = exact::add(exact::log1p(exact::add(s.others, exact::sub(s.e, 1.0f))), exact::sub(s.rows.maximum(v.row), e.value));
+    y(v.row) = exact::add(exact::log1p(exact::add(s.others, exact::sub(s.e, 1.0f))),
+                          exact::sub(s.rows.maximum(v.row), e.value));
     Lowered l{{y}, s.rows.sum, s.rows.r, {}, {s.rows.maximum, s.rows.sum}};
     if (e.sum.defined()) l.helpers.push_back(e.sum);
     return l;
@@ -146,8 +159,10 @@ OpDef softmax_crossentropy() {
 }
 
 OpDef softmax_crossentropy_grad() {
-  OpDef d = backward("softmax_crossentropy_grad", "Gradient of softmax_crossentropy in the logits: (softmax(x)[c] - t[c]) * dy. Operands logits, label, dy.",
-                     Kind::reduction, 24);
+  OpDef d = backward(
+      "softmax_crossentropy_grad",
+      "Gradient of softmax_crossentropy in the logits: (softmax(x)[c] - t[c]) * dy. Operands logits, label, dy.",
+      Kind::reduction, 24);
   d.lower = [](const LowerContext& ctx) {
     const Coordinates v(ctx);
     const LabelRows s = label_rows(ctx, v);
@@ -176,8 +191,10 @@ OpDef softmax_crossentropy_grad() {
 
 OpDef crossentropy() {
   OpDef d = forward("crossentropy",
-                    "Loss of each row from probabilities: -sum_c t[c] * log(clip(p[c], 1e-7, 1 - 1e-7)), t = smoothing / C, and 1 - smoothing more at the label. "
-                    "Operands p, label.", 12);
+                    "Loss of each row from probabilities: -sum_c t[c] * log(clip(p[c], 1e-7, 1 - 1e-7)), t = smoothing "
+                    "/ C, and 1 - smoothing more at the label. "
+                    "Operands p, label.",
+                    12);
   d.cost = [](const Node& n, const Graph& g) {
     const Type& x = g.type(n.inputs[0]);
     return Cost{0, 12 * elements(x) / (n.attrs.f("smoothing") == 0 ? static_cast<double>(x.dims.back()) : 1.0)};
@@ -185,26 +202,33 @@ OpDef crossentropy() {
   d.lower = [](const LowerContext& ctx) {
     const Coordinates v(ctx);
     RDom r(0, classes(ctx), "r");
-    const Expectation e = expectation(ctx, v, r, [&](const Expr& c) { return exact::log(exact::within(ctx.in[0](v.with(c)), lit(kClip), lit(kMost))); });
+    const Expectation e = expectation(ctx, v, r, [&](const Expr& c) {
+      return exact::log(exact::within(ctx.in[0](v.with(c)), lit(kClip), lit(kMost)));
+    });
     Func y("crossentropy");
     y(v.row) = -e.value;
     return e.sum.defined() ? Lowered{{y}, e.sum, r, {}, {e.sum}} : Lowered{{y}, y, {}, {}, {}};
   };
   d.reference = [](const Node& n, const Graph& g, const Tensors& in, int64_t batch) {
     RefTensor y = ref_zeros(g.type(n.results[0]), batch);
-    for (size_t i = 0; i < in[0].data.size(); ++i) y.data[i / classes(in)] -= target(n, in, i) * std::log(std::clamp(in[0].data[i], kClip, kMost));
+    for (size_t i = 0; i < in[0].data.size(); ++i)
+      y.data[i / classes(in)] -= target(n, in, i) * std::log(std::clamp(in[0].data[i], kClip, kMost));
     return Tensors{y};
   };
   return d;
 }
 
 OpDef crossentropy_grad() {
-  OpDef d = backward("crossentropy_grad", "Gradient of crossentropy: -t[c] / p[c] * dy where p is not clipped; else 0. Operands p, label, dy.", Kind::window, 3);
+  OpDef d =
+      backward("crossentropy_grad",
+               "Gradient of crossentropy: -t[c] / p[c] * dy where p is not clipped; else 0. Operands p, label, dy.",
+               Kind::window, 3);
   d.lower = [](const LowerContext& ctx) {
     const Coordinates v(ctx);
     Func dx("crossentropy_grad");
     const Expr p = ctx.in[0](v.all);
-    dx(v.all) = select(exact::less(p, lit(kClip)) || exact::less(lit(kMost), p), 0.0f, -target(ctx, v) * ctx.in[2](v.row) / p);
+    dx(v.all) =
+        select(exact::less(p, lit(kClip)) || exact::less(lit(kMost), p), 0.0f, -target(ctx, v) * ctx.in[2](v.row) / p);
     return Lowered{{dx}, dx, {}, {}, {}};
   };
   d.reference = [](const Node& n, const Graph&, const Tensors& in, int64_t) {
@@ -219,7 +243,10 @@ OpDef crossentropy_grad() {
 }
 
 /// The largest score of the wrong classes, and the first class that has it (C: there is no other class).
-struct Rival { RDom r; Func score, at; };
+struct Rival {
+  RDom r;
+  Func score, at;
+};
 Rival rival(const LowerContext& ctx, const Coordinates& v) {
   const int C = classes(ctx);
   Rival w{RDom(0, C, "r"), Func("rival_score"), Func("rival")};
@@ -244,7 +271,8 @@ double hinge(const Tensors& in, size_t row) {
 }
 
 OpDef categorical_hinge() {
-  OpDef d = forward("categorical_hinge", "Loss of each row: max(0, 1 + max_{c != label} x[c] - x[label]). Operands scores, label.", 3);
+  OpDef d = forward("categorical_hinge",
+                    "Loss of each row: max(0, 1 + max_{c != label} x[c] - x[label]). Operands scores, label.", 3);
   d.lower = [](const LowerContext& ctx) {
     const Coordinates v(ctx);
     Rival w = rival(ctx, v);
@@ -262,14 +290,17 @@ OpDef categorical_hinge() {
 }
 
 OpDef categorical_hinge_grad() {
-  OpDef d = backward("categorical_hinge_grad", "Gradient of categorical_hinge: where it is not 0, -dy at the label and dy at the largest other. Operands scores, label, dy.",
+  OpDef d = backward("categorical_hinge_grad",
+                     "Gradient of categorical_hinge: where it is not 0, -dy at the label and dy at the largest other. "
+                     "Operands scores, label, dy.",
                      Kind::reduction, 5);
   d.lower = [](const LowerContext& ctx) {
     const Coordinates v(ctx);
     Rival w = rival(ctx, v);
     Func dx("categorical_hinge_grad");
     const Expr label = label_at(ctx, v), c = v.all[0], active = 1.0f + w.score(v.row) > ctx.in[0](v.with(label));
-    dx(v.all) = select(active, ctx.in[2](v.row), 0.0f) * (select(c == w.at(v.row), 1.0f, 0.0f) - select(c == label, 1.0f, 0.0f));
+    dx(v.all) = select(active, ctx.in[2](v.row), 0.0f) *
+                (select(c == w.at(v.row), 1.0f, 0.0f) - select(c == label, 1.0f, 0.0f));
     return Lowered{{dx}, w.at, w.r, {}, {w.score, w.at}};
   };
   d.reference = [](const Node&, const Graph&, const Tensors& in, int64_t) {
@@ -294,7 +325,8 @@ OpDef class_weight() {
   d.no_gradient = "the weights of classes are constants";
   d.cost = per_element(0);
   d.shape = [](Types in, const Attrs&, std::vector<Type>& out, std::string& error) {
-    if (in[0].dtype != DType::i32 || !in[0].batched || in[1].dtype != DType::f32 || in[1].batched || in[1].rank() != 1) {
+    if (in[0].dtype != DType::i32 || !in[0].batched || in[1].dtype != DType::f32 || in[1].batched ||
+        in[1].rank() != 1) {
       error = fmt::format("class_weight needs i32[N, ...] and f32[C], not {}", list_types(in));
       return false;
     }
@@ -309,18 +341,21 @@ OpDef class_weight() {
   };
   d.reference = [](const Node&, const Graph&, const Tensors& in, int64_t) {
     RefTensor y = in[0];
-    for (double& v : y.data) v = in[1].data[static_cast<size_t>(std::clamp<int64_t>(static_cast<int64_t>(v), 0, in[1].dims[0] - 1))];
+    for (double& v : y.data)
+      v = in[1].data[static_cast<size_t>(std::clamp<int64_t>(static_cast<int64_t>(v), 0, in[1].dims[0] - 1))];
     return Tensors{y};
   };
   return d;
 }
 
 /// Each row's cross-entropy, from the logits where they are there.
-ValueId crossentropy_of(Graph& g, const OpTable& ops, ValueId output, ValueId label, bool from_logits, double smoothing) {
+ValueId crossentropy_of(Graph& g, const OpTable& ops, ValueId output, ValueId label, bool from_logits,
+                        double smoothing) {
   const ValueId logits = from_logits ? output : operand_of(g, output, "softmax");
   const char* op = logits != kNone ? "softmax_crossentropy" : "crossentropy";
   const bool alone = g.type(output).rank() == 1;
-  return g.add(ops.at(op), {logits != kNone ? logits : output, label}, {{"smoothing", smoothing}}, kNone, alone ? "loss_of_sample" : "loss_of_row");
+  return g.add(ops.at(op), {logits != kNone ? logits : output, label}, {{"smoothing", smoothing}}, kNone,
+               alone ? "loss_of_sample" : "loss_of_row");
 }
 
 ValueId weighted(Graph& g, const OpTable& ops, ValueId each, ValueId label, const std::vector<double>& weights) {
@@ -330,7 +365,8 @@ ValueId weighted(Graph& g, const OpTable& ops, ValueId each, ValueId label, cons
   v.role = Role::constant;
   v.literal.assign(weights.begin(), weights.end());
   const ValueId w = g.add_variable(v, f32({static_cast<int64_t>(weights.size())}, false));
-  return g.add(ops.at("mul"), {each, g.add(ops.at("class_weight"), {label, w}, {}, kNone, "weight_of_row")}, {}, kNone, "weighted_loss");
+  return g.add(ops.at("mul"), {each, g.add(ops.at("class_weight"), {label, w}, {}, kNone, "weight_of_row")}, {}, kNone,
+               "weighted_loss");
 }
 
 /// An output of two classes or more in its last dim.
@@ -350,9 +386,13 @@ LossDef crossentropy_loss(const char* name, const char* doc) {
   l.doc = doc;
   l.args = {from_logits_arg(), smoothing_arg(), class_weights_arg(kWeightsDoc)};
   l.label_type = class_labels;
-  l.expects = [](const std::vector<ArgValue>& a) { return std::get<bool>(a[0]) ? Meaning::scores : Meaning::distribution; };
-  l.check = [name](const Graph& g, ValueId output, const std::vector<ArgValue>& a, std::string& error, std::string& help) {
-    return check_classes(g, output, name, error, help) && check_logits(g, output, name, std::get<bool>(a[0]), "softmax", "Softmax", error, help) &&
+  l.expects = [](const std::vector<ArgValue>& a) {
+    return std::get<bool>(a[0]) ? Meaning::scores : Meaning::distribution;
+  };
+  l.check = [name](const Graph& g, ValueId output, const std::vector<ArgValue>& a, std::string& error,
+                   std::string& help) {
+    return check_classes(g, output, name, error, help) &&
+           check_logits(g, output, name, std::get<bool>(a[0]), "softmax", "Softmax", error, help) &&
            check_weights(std::get<std::vector<double>>(a[2]), g.type(output).dims.back(), name, error, help);
   };
   l.build = [](Graph& g, const OpTable& ops, ValueId output, ValueId label, const std::vector<ArgValue>& a) {
@@ -365,15 +405,23 @@ LossDef crossentropy_loss(const char* name, const char* doc) {
 LossDef focal_loss() {
   LossDef l;
   l.name = "categorical_focal";
-  l.doc = "Cross-entropy in which rows that are right already count little (Lin et al. 2017): -alpha * (1 - p[label])^gamma * log(p[label]), "
-          "the mean over rows and batch.";
-  l.args = {gamma_arg(), {"alpha", ArgType::number, ArgValue{0.25}, 1e-6, 1e6, {}, "a factor of all"}, from_logits_arg(), class_weights_arg(kWeightsDoc)};
+  l.doc =
+      "Cross-entropy in which rows that are right already count little (Lin et al. 2017): -alpha * (1 - "
+      "p[label])^gamma * log(p[label]), "
+      "the mean over rows and batch.";
+  l.args = {gamma_arg(),
+            {"alpha", ArgType::number, ArgValue{0.25}, 1e-6, 1e6, {}, "a factor of all"},
+            from_logits_arg(),
+            class_weights_arg(kWeightsDoc)};
   l.label_type = class_labels;
-  l.expects = [](const std::vector<ArgValue>& a) { return std::get<bool>(a[2]) ? Meaning::scores : Meaning::distribution; };
+  l.expects = [](const std::vector<ArgValue>& a) {
+    return std::get<bool>(a[2]) ? Meaning::scores : Meaning::distribution;
+  };
   l.check = [](const Graph& g, ValueId output, const std::vector<ArgValue>& a, std::string& error, std::string& help) {
     return check_classes(g, output, "categorical_focal", error, help) &&
            check_logits(g, output, "categorical_focal", std::get<bool>(a[2]), "softmax", "Softmax", error, help) &&
-           check_weights(std::get<std::vector<double>>(a[3]), g.type(output).dims.back(), "categorical_focal", error, help);
+           check_weights(std::get<std::vector<double>>(a[3]), g.type(output).dims.back(), "categorical_focal", error,
+                         help);
   };
   l.build = [](Graph& g, const OpTable& ops, ValueId output, ValueId label, const std::vector<ArgValue>& a) {
     ValueId each = crossentropy_of(g, ops, output, label, std::get<bool>(a[2]), 0);
@@ -387,7 +435,9 @@ LossDef focal_loss() {
 LossDef hinge_loss() {
   LossDef l;
   l.name = "categorical_hinge";
-  l.doc = "The label's score is to be 1 above every other: max(0, 1 + max_{c != label} x[c] - x[label]), the mean over rows and batch. The output is scores, without Softmax.";
+  l.doc =
+      "The label's score is to be 1 above every other: max(0, 1 + max_{c != label} x[c] - x[label]), the mean over "
+      "rows and batch. The output is scores, without Softmax.";
   l.args = {};
   l.label_type = class_labels;
   l.expects = [](const std::vector<ArgValue>&) { return Meaning::scores; };
@@ -403,12 +453,17 @@ LossDef hinge_loss() {
 }  // namespace
 
 void add_class_loss(Registry& r) {
-  static const OpDef ops[] = {softmax_crossentropy(), softmax_crossentropy_grad(), crossentropy(), crossentropy_grad(), categorical_hinge(),
-                              categorical_hinge_grad(), class_weight()};
+  static const OpDef ops[] = {softmax_crossentropy(), softmax_crossentropy_grad(), crossentropy(), crossentropy_grad(),
+                              categorical_hinge(),    categorical_hinge_grad(),    class_weight()};
   static const LossDef losses[] = {
-      crossentropy_loss("categorical_crossentropy", "Cross-entropy of class probabilities with the label's class: -log(p[label]), the mean over rows and batch. "
-                                                    "The last dim holds the classes; each row of an output such as f32[T, C] or f32[H, W, C] has a label of its own."),
-      crossentropy_loss("sparse_categorical_crossentropy", "The same as categorical_crossentropy: labels are class indices in both."), focal_loss(), hinge_loss()};
+      crossentropy_loss(
+          "categorical_crossentropy",
+          "Cross-entropy of class probabilities with the label's class: -log(p[label]), the mean over rows and batch. "
+          "The last dim holds the classes; each row of an output such as f32[T, C] or f32[H, W, C] has a label of its "
+          "own."),
+      crossentropy_loss("sparse_categorical_crossentropy",
+                        "The same as categorical_crossentropy: labels are class indices in both."),
+      focal_loss(), hinge_loss()};
   for (const OpDef& op : ops) r.ops.ops.push_back(&op);
   for (const LossDef& l : losses) r.losses.push_back(&l);
 }

@@ -30,7 +30,8 @@ OpDef concat() {
   d.lower = [](const LowerContext& ctx) {
     const int64_t axis = ctx.node.attrs.i("axis");
     const int a = coordinate(ctx.out_type(), axis), operands = static_cast<int>(ctx.in.size());
-    // Channels are taken by blocks of the extents' common divisor: a vector that fits into a block reads one operand, consecutive elements of it.
+    // Channels are taken by blocks of the extents' common divisor: a vector that fits into a block reads one operand,
+    // consecutive elements of it.
     int block = a == 0 ? 0 : 1;
     for (int i = 0; a == 0 && i < operands; ++i) block = std::gcd(block, extent_of(ctx.in_type(i), axis));
     const std::vector<Var> v = vars_of(ctx.out_type());
@@ -68,7 +69,9 @@ OpDef concat() {
       std::vector<int64_t> begin(extent.size(), 0), step(extent.size(), 1);
       begin[axis] = from;
       from += extent[axis];
-      r.push_back(g.wanted[i] ? g.emit("slice", {g.grads_out[0]}, {{"begin", begin}, {"extent", extent}, {"step", step}}) : kNone);
+      r.push_back(g.wanted[i]
+                      ? g.emit("slice", {g.grads_out[0]}, {{"begin", begin}, {"extent", extent}, {"step", step}})
+                      : kNone);
     }
     return r;
   };
@@ -93,8 +96,8 @@ LayerDef concat_layer() {
       const std::string shape = shape_for_user(t);
       if (t.rank() == first.rank()) t.dims[axis] = first.dims[axis];
       if (t != first) {
-        return b.error(fmt::format("Concat along {} needs operands that are equal in all else, but they are {} and {}", b.s("axis"),
-                                   shape_for_user(first), shape),
+        return b.error(fmt::format("Concat along {} needs operands that are equal in all else, but they are {} and {}",
+                                   b.s("axis"), shape_for_user(first), shape),
                        "bring both to one shape, as with Upsample(2) or MaxPool(2) on one of them");
       }
     }
@@ -116,11 +119,14 @@ LayerDef stack_layer() {
     const Type first = b.in_type();
     for (size_t i = 1; i < b.in().size(); ++i) {
       if (const Type t = b.in_type(static_cast<int>(i)); t != first) {
-        return b.error(fmt::format("Stack needs operands of one shape, but they are {} and {}", shape_for_user(first), shape_for_user(t)),
+        return b.error(fmt::format("Stack needs operands of one shape, but they are {} and {}", shape_for_user(first),
+                                   shape_for_user(t)),
                        "Concat joins tensors that differ along its axis");
       }
     }
-    if (first.rank() == 4) return b.error(fmt::format("Stack makes one more dimension, and 4 is the most, but its operands are {}", shape_for_user(first)));
+    if (first.rank() == 4)
+      return b.error(fmt::format("Stack makes one more dimension, and 4 is the most, but its operands are {}",
+                                 shape_for_user(first)));
     Type one = first;
     one.dims.push_back(1);
     const int axis = axis_of(b, "Stack", one);

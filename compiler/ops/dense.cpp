@@ -1,5 +1,5 @@
-// Dense: y[..., u] = sum_k x[..., k] * w[k, u], and its two gradients, which are matrix products too. The rows of x are a flat sample, the positions of a
-// sequence, or the pixels of an image; all meet the same matrix.
+// Dense: y[..., u] = sum_k x[..., k] * w[k, u], and its two gradients, which are matrix products too. The rows of x are
+// a flat sample, the positions of a sequence, or the pixels of an image; all meet the same matrix.
 #include "compiler/ops/pack.h"
 #include "compiler/ops/strassen.h"
 
@@ -20,7 +20,8 @@ Type with_last(Type x, int64_t extent) {
 bool many_rows(const Node& n, const Graph& g) { return g.type(n.inputs[0]).rank() >= 2; }
 
 Cost cost_of(const Node& n, const Graph& g) {
-  // The three share x[N, ..., K], w[K, U], dy[N, ..., U]: K*U products a row; the sizes come from whichever two operands there are.
+  // The three share x[N, ..., K], w[K, U], dy[N, ..., U]: K*U products a row; the sizes come from whichever two
+  // operands there are.
   const Type &a = g.type(n.inputs[0]), &b = g.type(n.inputs[1]);
   const double k = static_cast<double>(matrix(b) ? b.dims[0] : a.dims.back()), u = static_cast<double>(b.dims.back());
   const double macs = static_cast<double>(spatial(a)) * k * u;
@@ -167,8 +168,9 @@ OpDef matmul_weight_grad() {
 LayerDef dense() {
   LayerDef l;
   l.name = "Dense";
-  l.doc = "Fully connected layer, of a flat input or of each row of a sequence f32[T, K]; an image is flattened before. "
-          "y[..., u] = sum_k x[..., k] * weight[k, u] + bias[u]";
+  l.doc =
+      "Fully connected layer, of a flat input or of each row of a sequence f32[T, K]; an image is flattened before. "
+      "y[..., u] = sum_k x[..., k] * weight[k, u] + bias[u]";
   l.section = "Dense";
   l.weight_prefix = "dense";
   l.args = {{"units", ArgType::integer, std::nullopt, 1, 1e9, {}, "number of outputs"},
@@ -181,12 +183,13 @@ LayerDef dense() {
     const Type t = b.in_type();
     if (t.rank() < 1 || t.rank() > 2) {  // the operator could take an image, but almost always a Flatten was forgotten
       return b.error(fmt::format("{} needs a flat input, but its input is {}", me, shape_for_user(t)),
-                     t.rank() == 3 ? fmt::format("put Flatten ({} values) or GlobalAvgPool ({} values) before it", thousands(t.elements()),
-                                                 thousands(t.dims[2]))
+                     t.rank() == 3 ? fmt::format("put Flatten ({} values) or GlobalAvgPool ({} values) before it",
+                                                 thousands(t.elements()), thousands(t.dims[2]))
                                    : fmt::format("put Flatten ({} values) before it", thousands(t.elements())));
     }
     const int64_t k = t.dims.back();
-    const ValueId w = b.variable("weight", f32({k, units}, false), weight_init(b, k, units), Role::weight, b.f("l1"), b.f("l2"));
+    const ValueId w =
+        b.variable("weight", f32({k, units}, false), weight_init(b, k, units), Role::weight, b.f("l1"), b.f("l2"));
     const ValueId y = b.emit("matmul", {b.in()[0], w});
     if (!b.b("bias")) return y;
     return b.emit("bias_add", {y, b.variable("bias", f32({units}, false), {})});

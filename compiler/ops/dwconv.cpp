@@ -1,5 +1,6 @@
-// Depthwise convolution: a kernel (or several) for each channel, nothing summed over channels. It is a convolution in as many groups as there are channels, but
-// with one operand a vector of channels and the other a vector of weights: all lanes multiply at once. x f32[N, H, W, C], w f32[KH, KW, 1, C * multiplier].
+// Depthwise convolution: a kernel (or several) for each channel, nothing summed over channels. It is a convolution in
+// as many groups as there are channels, but with one operand a vector of channels and the other a vector of weights:
+// all lanes multiply at once. x f32[N, H, W, C], w f32[KH, KW, 1, C * multiplier].
 #include "compiler/ops/conv.h"
 
 namespace netc::ops {
@@ -11,8 +12,10 @@ int multiplier(int64_t c, int64_t k) { return c > 0 && k % c == 0 ? static_cast<
 OpDef dwconv() {
   OpDef d;
   d.name = "dwconv";
-  d.doc = "Depthwise convolution: y[n,oy,ox,k] = sum_{ky,kx} x[n, oy*stride_h + ky*dilation_h - pad_top, ox*stride_w + kx*dilation_w - pad_left, k/multiplier] "
-          "* w[ky,kx,0,k], zero outside.";
+  d.doc =
+      "Depthwise convolution: y[n,oy,ox,k] = sum_{ky,kx} x[n, oy*stride_h + ky*dilation_h - pad_top, ox*stride_w + "
+      "kx*dilation_w - pad_left, k/multiplier] "
+      "* w[ky,kx,0,k], zero outside.";
   d.kind = Kind::contraction;
   d.inputs = 2;
   d.scales_input = 1;
@@ -40,10 +43,12 @@ OpDef dwconv() {
     }
     Var k("k"), ox("x"), oy("y"), n("n");
     Func y("dwconv");
-    RDom r(0, 1, 0, static_cast<int>(w.dims[1]), 0, static_cast<int>(w.dims[0]), "r");  // r.x: the one channel of a group
+    // r.x: the one channel of a group
+    RDom r(0, 1, 0, static_cast<int>(w.dims[1]), 0, static_cast<int>(w.dims[0]), "r");
     const Expr c = m == 1 ? Expr(k) : k / m;
     y(k, ox, oy, n) = 0.0f;
-    y(k, ox, oy, n) += product(in(c, ox * g.sw + tap(r.y, g.dw) - g.left, oy * g.sh + tap(r.z, g.dh) - g.top, n), ctx.in[1](k, r.x, r.y, r.z));
+    y(k, ox, oy, n) += product(in(c, ox * g.sw + tap(r.y, g.dw) - g.left, oy * g.sh + tap(r.z, g.dh) - g.top, n),
+                               ctx.in[1](k, r.x, r.y, r.z));
     l.funcs = {y};
     l.anchor = y;
     l.r = r;
@@ -55,8 +60,11 @@ OpDef dwconv() {
     const Type x = g.graph.type(g.in(0)), w = g.graph.type(g.in(1));
     const Attrs a = g.n().attrs;  // emit moves the nodes
     if (g.wanted[0])
-      r[0] = g.emit("dwconv_data_grad", {g.grads_out[0], g.in(1)}, conv_attrs(a, {{"in_h", x.dims[0]}, {"in_w", x.dims[1]}, {"in_c", x.dims[2]}}));
-    if (g.wanted[1]) r[1] = g.emit("dwconv_weight_grad", {g.in(0), g.grads_out[0]}, conv_attrs(a, {{"kh", w.dims[0]}, {"kw", w.dims[1]}}));
+      r[0] = g.emit("dwconv_data_grad", {g.grads_out[0], g.in(1)},
+                    conv_attrs(a, {{"in_h", x.dims[0]}, {"in_w", x.dims[1]}, {"in_c", x.dims[2]}}));
+    if (g.wanted[1])
+      r[1] = g.emit("dwconv_weight_grad", {g.in(0), g.grads_out[0]},
+                    conv_attrs(a, {{"kh", w.dims[0]}, {"kw", w.dims[1]}}));
     return r;
   };
   return d;
@@ -65,14 +73,19 @@ OpDef dwconv() {
 OpDef dwconv_data_grad() {
   OpDef d;
   d.name = "dwconv_data_grad";
-  d.doc = "Gradient of dwconv in its image: dx[n,y,x,c] = sum_{m,ky,kx} dy[n, (y + pad_top - ky*dilation_h)/stride_h, "
-          "(x + pad_left - kx*dilation_w)/stride_w, k] * w[ky,kx,0,k] with k = c*multiplier + m, where the divisions are exact.";
+  d.doc =
+      "Gradient of dwconv in its image: dx[n,y,x,c] = sum_{m,ky,kx} dy[n, (y + pad_top - ky*dilation_h)/stride_h, "
+      "(x + pad_left - kx*dilation_w)/stride_w, k] * w[ky,kx,0,k] with k = c*multiplier + m, where the divisions are "
+      "exact.";
   d.kind = Kind::contraction;
   d.inputs = 2;
   d.no_gradient = kNoSecond;
   d.shape = [](Types in, const Attrs& a, std::vector<Type>& out, std::string& error) {
-    if (!is_image(in[0]) || !is_kernel(in[1]) || in[1].dims[2] != 1 || in[0].dims[2] != in[1].dims[3] || multiplier(a.i("in_c"), in[1].dims[3]) == 0) {
-      error = fmt::format("dwconv_data_grad needs f32[N, H, W, K] and f32[KH, KW, 1, K] with K a multiple of {}, not {}", a.i("in_c"), list_types(in));
+    if (!is_image(in[0]) || !is_kernel(in[1]) || in[1].dims[2] != 1 || in[0].dims[2] != in[1].dims[3] ||
+        multiplier(a.i("in_c"), in[1].dims[3]) == 0) {
+      error =
+          fmt::format("dwconv_data_grad needs f32[N, H, W, K] and f32[KH, KW, 1, K] with K a multiple of {}, not {}",
+                      a.i("in_c"), list_types(in));
       return false;
     }
     out.resize(1);
@@ -96,7 +109,8 @@ OpDef dwconv_data_grad() {
       dx(c, x, y, n) += product(in(k, px, py, n), ctx.in[1](k, 0, r.y, r.z));
     } else {
       const Expr exact = px % g.sw == 0 && py % g.sh == 0;
-      dx(c, x, y, n) += product(select(exact, cast<float>(in(k, px / g.sw, py / g.sh, n)), 0.0f), ctx.in[1](k, 0, r.y, r.z));
+      dx(c, x, y, n) +=
+          product(select(exact, cast<float>(in(k, px / g.sw, py / g.sh, n)), 0.0f), ctx.in[1](k, 0, r.y, r.z));
     }
     return Lowered{{dx}, dx, r, {in}, {}};
   };
@@ -107,14 +121,16 @@ OpDef dwconv_data_grad() {
 OpDef dwconv_weight_grad() {
   OpDef d;
   d.name = "dwconv_weight_grad";
-  d.doc = "Gradient of dwconv in its weights: dw[ky,kx,0,k] = sum_{n,oy,ox} x[n, oy*stride_h + ky*dilation_h - pad_top, "
-          "ox*stride_w + kx*dilation_w - pad_left, k/multiplier] * dy[n,oy,ox,k].";
+  d.doc =
+      "Gradient of dwconv in its weights: dw[ky,kx,0,k] = sum_{n,oy,ox} x[n, oy*stride_h + ky*dilation_h - pad_top, "
+      "ox*stride_w + kx*dilation_w - pad_left, k/multiplier] * dy[n,oy,ox,k].";
   d.kind = Kind::contraction;
   d.inputs = 2;
   d.no_gradient = kNoSecond;
   d.shape = [](Types in, const Attrs& a, std::vector<Type>& out, std::string& error) {
     if (!is_image(in[0]) || !is_image(in[1]) || multiplier(in[0].dims[2], in[1].dims[2]) == 0) {
-      error = fmt::format("dwconv_weight_grad needs f32[N, H, W, C] and f32[N, OH, OW, C * multiplier], not {}", list_types(in));
+      error = fmt::format("dwconv_weight_grad needs f32[N, H, W, C] and f32[N, OH, OW, C * multiplier], not {}",
+                          list_types(in));
       return false;
     }
     out.resize(1);
@@ -139,7 +155,8 @@ OpDef dwconv_weight_grad() {
     RDom r(0, static_cast<int>(dy.dims[1]), 0, static_cast<int>(dy.dims[0]), 0, ctx.batch, "r");
     const Expr c = m == 1 ? Expr(k) : k / m;
     dw(k, one, kx, ky) = 0.0f;
-    dw(k, one, kx, ky) += product(in(c, r.x * g.sw + tap(kx, g.dw) - g.left, r.y * g.sh + tap(ky, g.dh) - g.top, r.z), ctx.in[1](k, r.x, r.y, r.z));
+    dw(k, one, kx, ky) += product(in(c, r.x * g.sw + tap(kx, g.dw) - g.left, r.y * g.sh + tap(ky, g.dh) - g.top, r.z),
+                                  ctx.in[1](k, r.x, r.y, r.z));
     l.funcs = {dw};
     l.anchor = dw;
     l.r = r;

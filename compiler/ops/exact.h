@@ -1,9 +1,11 @@
-// Elementary functions as Halide expressions of float32, within a few units in the last place of the exact result wherever that is a normal number
-// (tests/ops/exact_test.cpp holds the bounds). Without branches, tables or calls, so that they become vectors. NaN gives NaN, and infinities give the limits.
+// Elementary functions as Halide expressions of float32, within a few units in the last place of the exact result
+// wherever that is a normal number (tests/ops/exact_test.cpp holds the bounds). Without branches, tables or calls, so
+// that they become vectors. NaN gives NaN, and infinities give the limits.
 //
-// Halide lets LLVM reorder sums and take for granted that there is neither NaN nor infinity. What depends on the order of operations, or on what a comparison
-// gives for NaN, is therefore written with the strict forms of single operations. The outer operation has to be strict too: of a fast a - (b - c) or (a - b) - c LLVM
-// makes other differences even where the inner one is strict.
+// Halide lets LLVM reorder sums and take for granted that there is neither NaN nor infinity. What depends on the order
+// of operations, or on what a comparison gives for NaN, is therefore written with the strict forms of single
+// operations. The outer operation has to be strict too: of a fast a - (b - c) or (a - b) - c LLVM makes other
+// differences even where the inner one is strict.
 #pragma once
 #include <Halide.h>
 

@@ -38,8 +38,9 @@ LayerDef layer_def() {
   l.build = [](LayerBuilder& b) -> ValueId {
     const Type t = b.in_type();
     if (t.has_any_extent()) {
-      return b.error(fmt::format("Flatten needs an input whose extents are known, but its input is {}", shape_for_user(t)),
-                     "put Resize(height, width) before it");
+      return b.error(
+          fmt::format("Flatten needs an input whose extents are known, but its input is {}", shape_for_user(t)),
+          "put Resize(height, width) before it");
     }
     if (t.rank() == 1) return b.in()[0];
     return b.emit("reshape", {b.in()[0]}, {{"dims", std::vector<int64_t>{t.elements()}}});
@@ -50,7 +51,9 @@ LayerDef layer_def() {
 LayerDef reshape_layer() {
   LayerDef l;
   l.name = "Reshape";
-  l.doc = "The same values, in row-major order, with other extents: Reshape(7, 7, 64), where one may be -1 and is what the others leave";
+  l.doc =
+      "The same values, in row-major order, with other extents: Reshape(7, 7, 64), where one may be -1 and is what the "
+      "others leave";
   l.section = "Shape";
   l.weight_prefix = "reshape";
   l.args = {{"dims", ArgType::integers, std::nullopt, -1, 1e9, {}, "extents of the result"}};
@@ -63,12 +66,15 @@ LayerDef reshape_layer() {
     double product = 1;
     for (const int64_t d : dims) product *= d == -1 ? 1.0 : static_cast<double>(d);
     const std::string what = fmt::format("Reshape({})", fmt::join(given, ", "));
-    if (open > 1 || product == 0) return b.error(fmt::format("the extents of {} must be from 1 up, and -1 for one at most", what));
-    if (dims.size() > 4) return b.error(fmt::format("{} has {} dimensions, and a sample has at most 4", what, dims.size()));
-    const bool fits = open ? product <= elements(t) && t.elements() % static_cast<int64_t>(product) == 0 : product == elements(t);
+    if (open > 1 || product == 0)
+      return b.error(fmt::format("the extents of {} must be from 1 up, and -1 for one at most", what));
+    if (dims.size() > 4)
+      return b.error(fmt::format("{} has {} dimensions, and a sample has at most 4", what, dims.size()));
+    const bool fits =
+        open ? product <= elements(t) && t.elements() % static_cast<int64_t>(product) == 0 : product == elements(t);
     if (!fits) {
-      return b.error(fmt::format("{} has {}{:.0f} values, but its input {} has {}", what, open ? "a multiple of " : "", product, shape_for_user(t),
-                                 thousands(t.elements())),
+      return b.error(fmt::format("{} has {}{:.0f} values, but its input {} has {}", what, open ? "a multiple of " : "",
+                                 product, shape_for_user(t), thousands(t.elements())),
                      "let one extent be -1: it is what the others leave");
     }
     for (int64_t& d : dims)

@@ -8,8 +8,11 @@
 namespace netc::ops {
 namespace {
 
-/// `ours`: names of which one may be known where `theirs` was written, the first that is. Without: `hint` says what to write.
-struct Foreign { const char *theirs, *ours, *hint; };
+/// `ours`: names of which one may be known where `theirs` was written, the first that is. Without: `hint` says what to
+/// write.
+struct Foreign {
+  const char *theirs, *ours, *hint;
+};
 
 constexpr const char* kFollows = "leave it out: it follows from the input";
 constexpr const char* kActivation = "an activation is a layer of its own: Dense(10) -> ReLU";
@@ -94,7 +97,8 @@ constexpr Foreign kNames[] = {
     {"name", "", "a layer is named by let: let stem = Conv(32, 3)"},
     {"trainable requires_grad", "", "write frozen behind the layer: Conv(32, 3) frozen"},
     // losses, metrics, callbacks
-    {"CrossEntropyLoss CrossEntropy cross_entropy softmax_crossentropy softmax_cross_entropy", "categorical_crossentropy", ""},
+    {"CrossEntropyLoss CrossEntropy cross_entropy softmax_crossentropy softmax_cross_entropy",
+     "categorical_crossentropy", ""},
     {"BCELoss BCE bce_loss BCEWithLogitsLoss BCEWithLogits binary_cross_entropy", "binary_crossentropy", ""},
     {"MSELoss mean_squared_error l2_loss", "mse", ""},
     {"L1Loss mean_absolute_error", "mae", ""},
@@ -136,7 +140,8 @@ std::string foreign_name(const std::string& name, const std::vector<std::string>
     if (!meant) continue;
     const std::string ours = f.ours;
     if (ours.empty()) return f.hint;
-    if (std::find(known.begin(), known.end(), ours) != known.end()) return fmt::format("{} is called {} here", name, ours);
+    if (std::find(known.begin(), known.end(), ours) != known.end())
+      return fmt::format("{} is called {} here", name, ours);
   }
   return "";
 }

@@ -15,11 +15,13 @@ struct Writer {
 };
 using Write = std::function<ValueId(const Writer&, const std::vector<ValueId>& args)>;
 
-/// A function of `least` to `most` operands, element by element; `write` is called with operands that broadcast to one shape.
+/// A function of `least` to `most` operands, element by element; `write` is called with operands that broadcast to one
+/// shape.
 FunctionDef elementwise_function(const char* name, std::string doc, int least, int most, Write write);
 /// The function of one operand that is the operator `op`.
 FunctionDef function_of(const char* name, std::string doc, std::string op);
 /// Reports and returns false unless each operand is f32 of known extents.
-bool check_function_operands(const Graph& g, const std::string& function, const std::vector<ValueId>& args, std::string& error);
+bool check_function_operands(const Graph& g, const std::string& function, const std::vector<ValueId>& args,
+                             std::string& error);
 
 }  // namespace netc::ops

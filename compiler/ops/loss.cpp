@@ -116,7 +116,9 @@ OpDef batch_mean_of() {
     for (double v : in[0].data) sum += v;
     return Tensors{RefTensor{{}, {sum / static_cast<double>(batch)}}};
   };
-  d.gradient = [](const GradContext& g) { return std::vector<ValueId>{g.emit("batch_mean_of_grad", {g.grads_out[0], g.in(0)})}; };
+  d.gradient = [](const GradContext& g) {
+    return std::vector<ValueId>{g.emit("batch_mean_of_grad", {g.grads_out[0], g.in(0)})};
+  };
   return d;
 }
 
@@ -135,9 +137,13 @@ OpDef batch_mean_of_grad() {
     out = {f32({}, true)};
     return true;
   };
-  d.scalar = [](const LowerContext& ctx, const Exprs& in, const Exprs&) { return Exprs{in[0] / cast<float>(ctx.batch)}; };
+  d.scalar = [](const LowerContext& ctx, const Exprs& in, const Exprs&) {
+    return Exprs{in[0] / cast<float>(ctx.batch)};
+  };
   d.reference = [](const Node&, const Graph&, const Tensors& in, int64_t batch) {
-    return Tensors{RefTensor{{batch}, std::vector<double>(static_cast<size_t>(batch), in[0].data[0] / static_cast<double>(batch))}};
+    return Tensors{
+        RefTensor{{batch},
+                  std::vector<double>(static_cast<size_t>(batch), in[0].data[0] / static_cast<double>(batch))}};
   };
   return d;
 }
@@ -163,22 +169,25 @@ ValueId operand_of(const Graph& g, ValueId value, const char* name) {
 bool check_output(const Graph& g, ValueId output, const char* loss, int rank, std::string& error, std::string& help) {
   const Type& t = g.type(output);
   if (t.dtype == DType::f32 && t.batched && !t.has_any_extent() && t.rank() >= rank) return true;
-  error = fmt::format("{} needs an output of f32 values{}, but it is {}", loss, rank > 0 ? fmt::format(" with {} or more", counted(rank, "dimension")) : "",
-                      shape_for_user(t));
+  error = fmt::format("{} needs an output of f32 values{}, but it is {}", loss,
+                      rank > 0 ? fmt::format(" with {} or more", counted(rank, "dimension")) : "", shape_for_user(t));
   help = type_remedy(t);
   return false;
 }
 
-bool check_logits(const Graph& g, ValueId output, const char* loss, bool from_logits, const char* op, const char* activation, std::string& error, std::string& help) {
+bool check_logits(const Graph& g, ValueId output, const char* loss, bool from_logits, const char* op,
+                  const char* activation, std::string& error, std::string& help) {
   if (!from_logits || operand_of(g, output, op) == kNone) return true;
   error = fmt::format("{} is to take logits (from_logits = true), but the output comes from {}", loss, activation);
   help = fmt::format("leave from_logits out: after {} the loss is computed from the logits anyway", activation);
   return false;
 }
 
-bool check_weights(const std::vector<double>& weights, int64_t classes, const char* loss, std::string& error, std::string& help) {
+bool check_weights(const std::vector<double>& weights, int64_t classes, const char* loss, std::string& error,
+                   std::string& help) {
   if (weights.empty() || static_cast<int64_t>(weights.size()) == classes) return true;
-  error = fmt::format("class_weights of {} has {}, but there are {}", loss, counted(weights.size(), "number"), counted(classes, "class"));
+  error = fmt::format("class_weights of {} has {}, but there are {}", loss, counted(weights.size(), "number"),
+                      counted(classes, "class"));
   std::string ones = "1";
   for (int64_t i = 1; i < std::min<int64_t>(classes, 8); ++i) ones += ", 1";
   help = fmt::format("give one weight for each class: class_weights = [{}{}]", ones, classes > 8 ? ", ..." : "");
@@ -186,13 +195,30 @@ bool check_weights(const std::vector<double>& weights, int64_t classes, const ch
 }
 
 ArgDef from_logits_arg() {
-  return {"from_logits", ArgType::boolean, ArgValue{false}, -1e300, 1e300, {}, "the output is scores before the activation, not probabilities"};
+  return {"from_logits",
+          ArgType::boolean,
+          ArgValue{false},
+          -1e300,
+          1e300,
+          {},
+          "the output is scores before the activation, not probabilities"};
 }
 ArgDef smoothing_arg() {
-  return {"label_smoothing", ArgType::number, ArgValue{0.0}, 0, 0.999999, {}, "this share of the target is spread evenly over the classes"};
+  return {"label_smoothing",
+          ArgType::number,
+          ArgValue{0.0},
+          0,
+          0.999999,
+          {},
+          "this share of the target is spread evenly over the classes"};
 }
-ArgDef class_weights_arg(const char* doc) { return {"class_weights", ArgType::numbers, ArgValue{std::vector<double>{}}, 0, 1e6, {}, doc}; }
-ArgDef gamma_arg() { return {"gamma", ArgType::number, ArgValue{2.0}, 0, 100, {}, "how much less what is right already counts; 0: no less"}; }
+ArgDef class_weights_arg(const char* doc) {
+  return {"class_weights", ArgType::numbers, ArgValue{std::vector<double>{}}, 0, 1e6, {}, doc};
+}
+ArgDef gamma_arg() {
+  return {
+      "gamma", ArgType::number, ArgValue{2.0}, 0, 100, {}, "how much less what is right already counts; 0: no less"};
+}
 
 void add_loss(Registry& r) {
   static const OpDef ops[] = {sample_mean(), spread(), batch_mean_of(), batch_mean_of_grad()};

@@ -14,8 +14,10 @@ ValueId operand_of(const Graph& g, ValueId value, const char* name);
 /// Checks for LossDef::check: f32 with known extents and at least `rank` dims.
 bool check_output(const Graph& g, ValueId output, const char* loss, int rank, std::string& error, std::string& help);
 /// from_logits = true of an output that is `activation`'s result already.
-bool check_logits(const Graph& g, ValueId output, const char* loss, bool from_logits, const char* op, const char* activation, std::string& error, std::string& help);
-bool check_weights(const std::vector<double>& weights, int64_t classes, const char* loss, std::string& error, std::string& help);
+bool check_logits(const Graph& g, ValueId output, const char* loss, bool from_logits, const char* op,
+                  const char* activation, std::string& error, std::string& help);
+bool check_weights(const std::vector<double>& weights, int64_t classes, const char* loss, std::string& error,
+                   std::string& help);
 
 ArgDef from_logits_arg();
 ArgDef smoothing_arg();

@@ -1,4 +1,5 @@
-// Max pooling. The gradient goes to the first maximum of a window in row-major order, found again from x and y: no indices are stored.
+// Max pooling. The gradient goes to the first maximum of a window in row-major order, found again from x and y: no
+// indices are stored.
 #include "compiler/ops/exact.h"
 #include "compiler/ops/pool.h"
 
@@ -27,11 +28,28 @@ LayerDef pool_layer(const char* name, const char* op, const char* doc, bool mean
   l.weight_prefix = "pool";
   l.args = {{"size", ArgType::integer_or_pair, ArgValue{int64_t{2}}, 1, 1e4, {}, "height and width of the window"},
             {"stride", ArgType::integer_or_pair, ArgValue{int64_t{0}}, 0, 1e4, {}, "step of the window; 0: its size"},
-            {"padding", ArgType::padding, ArgValue{std::string("valid")}, 0, 1e4, {},
-             "valid: none; same: output extent = ceil(input / stride); or pixels: on all sides, [height, width] or [top, bottom, left, right]"},
-            {"ceil", ArgType::boolean, ArgValue{false}, 0, 1, {}, "keeps a last window that lies partly outside, if it begins inside"}};
+            {"padding",
+             ArgType::padding,
+             ArgValue{std::string("valid")},
+             0,
+             1e4,
+             {},
+             "valid: none; same: output extent = ceil(input / stride); or pixels: on all sides, [height, width] or "
+             "[top, bottom, left, right]"},
+            {"ceil",
+             ArgType::boolean,
+             ArgValue{false},
+             0,
+             1,
+             {},
+             "keeps a last window that lies partly outside, if it begins inside"}};
   if (mean)
-    l.args.push_back({"count_padding", ArgType::boolean, ArgValue{false}, 0, 1, {},
+    l.args.push_back({"count_padding",
+                      ArgType::boolean,
+                      ArgValue{false},
+                      0,
+                      1,
+                      {},
                       "padding counts as pixels of value 0; else the mean is over the pixels that exist"});
   const std::string layer = name, op_name = op;
   l.build = [layer, op_name, mean](LayerBuilder& b) -> ValueId {
@@ -41,13 +59,16 @@ LayerDef pool_layer(const char* name, const char* op, const char* doc, bool mean
     std::vector<int64_t> stride = b.pair("stride");
     for (int i = 0; i < 2; ++i) stride[i] = stride[i] == 0 ? k[i] : stride[i];
     const std::string padding = b.s("padding");
-    const Window h = window_of(t.dims[0], k[0], stride[0], padding, 0, b.b("ceil")), w = window_of(t.dims[1], k[1], stride[1], padding, 1, b.b("ceil"));
+    const Window h = window_of(t.dims[0], k[0], stride[0], padding, 0, b.b("ceil")),
+                 w = window_of(t.dims[1], k[1], stride[1], padding, 1, b.b("ceil"));
     if (std::max(h.before, h.after) >= k[0] || std::max(w.before, w.after) >= k[1]) {
-      return b.error(fmt::format("{}'s padding must be less than its window of {} x {}", layer, k[0], k[1]), "some windows would hold no pixel");
+      return b.error(fmt::format("{}'s padding must be less than its window of {} x {}", layer, k[0], k[1]),
+                     "some windows would hold no pixel");
     }
     if (h.out <= 0 || w.out <= 0) {
-      return b.error(fmt::format("{}'s window of {} x {} does not fit into its input {}", layer, k[0], k[1], shape_for_user(t)),
-                     "use a smaller window, padding = same, or fewer poolings before it");
+      return b.error(
+          fmt::format("{}'s window of {} x {} does not fit into its input {}", layer, k[0], k[1], shape_for_user(t)),
+          "use a smaller window, padding = same, or fewer poolings before it");
     }
     Attrs a = window_attrs(h, w, stride);
     a.set("kernel_h", k[0]);
@@ -68,7 +89,8 @@ Expr pixel(const LowerContext& ctx, int i, const PoolGeometry& g, Expr c, Expr x
   if (!g.padded()) return ctx.in[i](c, x, y, n);
   const Type& t = ctx.in_type(i);
   const int h = static_cast<int>(t.dims[0]), w = static_cast<int>(t.dims[1]);
-  return select(x >= 0 && x < w && y >= 0 && y < h, ctx.in[i](c, clamp(x, 0, w - 1), clamp(y, 0, h - 1), n), exact::lowest());
+  return select(x >= 0 && x < w && y >= 0 && y < h, ctx.in[i](c, clamp(x, 0, w - 1), clamp(y, 0, h - 1), n),
+                exact::lowest());
 }
 
 OpDef max_pool() {
@@ -110,18 +132,23 @@ OpDef max_pool() {
   d.reference = [](const Node& n, const Graph& g, const Tensors& in, int64_t batch) {
     RefTensor y = ref_zeros(g.type(n.results[0]), batch);
     std::fill(y.data.begin(), y.data.end(), -INFINITY);
-    each_pooled(PoolGeometry(n.attrs), in[0].dims, y.dims, [&](int64_t i, int64_t o) { y.data[o] = std::max(y.data[o], in[0].data[i]); });
+    each_pooled(PoolGeometry(n.attrs), in[0].dims, y.dims,
+                [&](int64_t i, int64_t o) { y.data[o] = std::max(y.data[o], in[0].data[i]); });
     return Tensors{y};
   };
-  d.gradient = [](const GradContext& g) { return std::vector<ValueId>{g.emit("max_pool_grad", {g.grads_out[0], g.in(0)}, g.n().attrs)}; };
+  d.gradient = [](const GradContext& g) {
+    return std::vector<ValueId>{g.emit("max_pool_grad", {g.grads_out[0], g.in(0)}, g.n().attrs)};
+  };
   return d;
 }
 
 OpDef max_pool_grad() {
   OpDef d;
   d.name = "max_pool_grad";
-  d.doc = "Gradient of max_pool: dy goes to the first maximum of its window in row-major order. Operands dy, x: the maximum is found again, since x may be recomputed in "
-          "this kernel and then differ in its last bit from the one that was pooled.";
+  d.doc =
+      "Gradient of max_pool: dy goes to the first maximum of its window in row-major order. Operands dy, x: the "
+      "maximum is found again, since x may be recomputed in "
+      "this kernel and then differ in its last bit from the one that was pooled.";
   d.kind = Kind::window;
   d.overlapping = pools_overlap;
   d.inputs = 2;
@@ -161,7 +188,8 @@ OpDef max_pool_grad() {
       top(c, x, y, n) = exact::lowest();
       top(c, x, y, n) = max(top(c, x, y, n), pixel(ctx, 1, g, c, x0 + q.x, y0 + q.y, n));
       first(c, x, y, n) = g.kh * g.kw;
-      first(c, x, y, n) = min(first(c, x, y, n), select(pixel(ctx, 1, g, c, x0 + r.x, y0 + r.y, n) == top(c, x, y, n), r.y * g.kw + r.x, g.kh * g.kw));
+      first(c, x, y, n) = min(first(c, x, y, n), select(pixel(ctx, 1, g, c, x0 + r.x, y0 + r.y, n) == top(c, x, y, n),
+                                                        r.y * g.kw + r.x, g.kh * g.kw));
     }
     Expr sum;
     for (int a = 0; a < g.covering_h(); ++a) {
@@ -215,7 +243,9 @@ LayerDef global_layer() {
 void add_max_pool(Registry& r) {
   static const OpDef ops[] = {max_pool(), max_pool_grad()};
   static const LayerDef layers[] = {
-      pool_layer("MaxPool", "max_pool", "Max pooling. y[oy, ox, c] = max over the window of x[oy*stride + ky, ox*stride + kx, c]", false), global_layer()};
+      pool_layer("MaxPool", "max_pool",
+                 "Max pooling. y[oy, ox, c] = max over the window of x[oy*stride + ky, ox*stride + kx, c]", false),
+      global_layer()};
   for (const OpDef& op : ops) r.ops.ops.push_back(&op);
   for (const LayerDef& l : layers) r.layers.push_back(&l);
 }

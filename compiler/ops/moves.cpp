@@ -26,7 +26,8 @@ At coordinates(const RefTensor& t, size_t i) {
 
 double element(const RefTensor& t, const At& at) { return t.data[position(t, at)]; }
 
-decltype(OpDef::reference) by_coordinates(std::function<double(const Node&, const Graph&, const Tensors&, At, size_t)> f) {
+decltype(OpDef::reference) by_coordinates(
+    std::function<double(const Node&, const Graph&, const Tensors&, At, size_t)> f) {
   return [f](const Node& n, const Graph& g, const Tensors& in, int64_t batch) {
     const Type& t = g.type(n.results[0]);
     RefTensor y = ref_zeros(t, batch);
@@ -40,7 +41,8 @@ decltype(OpDef::reference) by_scattering(std::function<void(const Node&, const G
     const Type& t = g.type(n.results[0]);
     RefTensor y = ref_zeros(t, batch);
     for (size_t i = 0; i < in[0].data.size(); ++i)
-      f(n, g, coordinates(in[0], i), t.batched ? 1 : 0, [&](At at, double weight) { y.data[position(y, at)] += weight * in[0].data[i]; });
+      f(n, g, coordinates(in[0], i), t.batched ? 1 : 0,
+        [&](At at, double weight) { y.data[position(y, at)] += weight * in[0].data[i]; });
     return Tensors{y};
   };
 }
@@ -54,8 +56,8 @@ bool check_size(LayerBuilder& b, const char* layer, const Type& t) {
   double n = 1;
   for (const int64_t d : t.dims) n *= static_cast<double>(d);
   if (n <= kMost) return true;
-  b.error(fmt::format("{} would make {} of {}, and a sample has at most {} values", layer, shape_for_user(t), shape_for_user(b.in_type()),
-                      thousands(1000000000)));
+  b.error(fmt::format("{} would make {} of {}, and a sample has at most {} values", layer, shape_for_user(t),
+                      shape_for_user(b.in_type()), thousands(1000000000)));
   return false;
 }
 
@@ -70,10 +72,13 @@ ValueId ingested(LayerBuilder& b, const char* layer, const char* op, Attrs attrs
   }
   if (data && g.variables[g.values[v].variable].role == Role::input) return b.emit(op, {b.in()[0]}, std::move(attrs));
   return b.error(fmt::format("{} of an image of any size, with its aspect ratio kept or antialiased, "
-                             "works on the net's input only: it runs while data is loaded", layer), "put it right after the input");
+                             "works on the net's input only: it runs while data is loaded",
+                             layer),
+                 "put it right after the input");
 }
 
-Lowered box_sum(const char* name, const std::vector<Var>& v, const std::vector<int>& box, std::function<Expr(const Exprs&)> term) {
+Lowered box_sum(const char* name, const std::vector<Var>& v, const std::vector<int>& box,
+                std::function<Expr(const Exprs&)> term) {
   Func y(name);
   int size = 1;
   for (const int n : box) size *= n;

@@ -18,15 +18,20 @@ bool misfit(std::string& error, const char* name, const std::string& what, Types
 
 double element(const RefTensor& t, const At& at);
 /// Reference of one result: its element at `at` is f(...); a sample's dim `axis` is at[first + axis].
-decltype(OpDef::reference) by_coordinates(std::function<double(const Node&, const Graph&, const Tensors& in, At at, size_t first)> f);
-/// Reference of an operator that is the transpose of another: operand 0's element at `at` is added to each place that `to` adds, with its weight.
+decltype(OpDef::reference) by_coordinates(
+    std::function<double(const Node&, const Graph&, const Tensors& in, At at, size_t first)> f);
+/// Reference of an operator that is the transpose of another: operand 0's element at `at` is added to each place that
+/// `to` adds, with its weight.
 using Place = std::function<void(At at, double weight)>;
-decltype(OpDef::reference) by_scattering(std::function<void(const Node&, const Graph&, At at, size_t first, const Place& to)> f);
+decltype(OpDef::reference) by_scattering(
+    std::function<void(const Node&, const Graph&, At at, size_t first, const Place& to)> f);
 
 /// result(v) = the sum of term(t) over all t of the box: written out where it is small, else with a reduction domain.
-Lowered box_sum(const char* name, const std::vector<Var>& v, const std::vector<int>& box, std::function<Expr(const Exprs& t)> term);
+Lowered box_sum(const char* name, const std::vector<Var>& v, const std::vector<int>& box,
+                std::function<Expr(const Exprs& t)> term);
 
-ArgDef axis_arg(const char* fallback = "channel", const char* doc = "along which axis: channel, width, height, or its number from 0");
+ArgDef axis_arg(const char* fallback = "channel",
+                const char* doc = "along which axis: channel, width, height, or its number from 0");
 /// Reports and returns false when a sample of this type is larger than one may be.
 bool check_size(LayerBuilder& b, const char* layer, const Type& t);
 /// `op` of the operand, while data is loaded. Reports when that is more than an input or preprocessing of one.

@@ -1,4 +1,5 @@
-// Gaussian noise on activations: two random numbers of a counter (random.h) make one normal number (Box and Muller 1958).
+// Gaussian noise on activations: two random numbers of a counter (random.h) make one normal number (Box and Muller
+// 1958).
 #include "compiler/ops/exact.h"
 #include "compiler/ops/random.h"
 
@@ -17,16 +18,20 @@ OpDef noise() {
   d.cost = per_element(80);
   d.shape = random_shape("noise");
   d.scalar = [](const LowerContext& ctx, const Exprs& in, const Exprs& coords) {
-    const auto [a, b] = philox(element_index(ctx.out_type(), coords), coords.back(), in[1], in[2], static_cast<uint32_t>(ctx.node.attrs.i("stream")));
-    const Expr u = cast<float>(cast<int32_t>(a >> 8) + 1) * lit(kUnit), turn = cast<float>(cast<int32_t>(b >> 8)) * lit(kUnit);
-    return Exprs{in[0] + lit(ctx.node.attrs.f("stddev")) * sqrt(-2.0f * exact::log(u)) * exact::cos(lit(kTwoPi) * turn)};
+    const auto [a, b] = philox(element_index(ctx.out_type(), coords), coords.back(), in[1], in[2],
+                               static_cast<uint32_t>(ctx.node.attrs.i("stream")));
+    const Expr u = cast<float>(cast<int32_t>(a >> 8) + 1) * lit(kUnit),
+               turn = cast<float>(cast<int32_t>(b >> 8)) * lit(kUnit);
+    return Exprs{in[0] +
+                 lit(ctx.node.attrs.f("stddev")) * sqrt(-2.0f * exact::log(u)) * exact::cos(lit(kTwoPi) * turn)};
   };
   d.reference = [](const Node& n, const Graph& g, const Tensors& in, int64_t) {
     RefTensor y = in[0];
     const int64_t per_sample = g.type(n.results[0]).elements();
     for (int64_t i = 0; i < static_cast<int64_t>(y.data.size()); ++i) {
-      const auto [a, b] = philox(static_cast<uint32_t>(i % per_sample), static_cast<uint32_t>(i / per_sample), static_cast<uint32_t>(in[1].data[0]),
-                                 static_cast<uint32_t>(in[2].data[0]), static_cast<uint32_t>(n.attrs.i("stream")));
+      const auto [a, b] = philox(static_cast<uint32_t>(i % per_sample), static_cast<uint32_t>(i / per_sample),
+                                 static_cast<uint32_t>(in[1].data[0]), static_cast<uint32_t>(in[2].data[0]),
+                                 static_cast<uint32_t>(n.attrs.i("stream")));
       const double u = ((a >> 8) + 1) * kUnit, turn = (b >> 8) * kUnit;
       y.data[i] += n.attrs.f("stddev") * std::sqrt(-2 * std::log(u)) * std::cos(kTwoPi * turn);
     }

@@ -1,5 +1,6 @@
-// Normalisation by statistics of one sample, no batch and no running averages: layer_norm and rms_norm over the last dim, group_norm over all positions of a
-// group of channels. A "row" is what is normalised together. With xhat = (x - mean) / sqrt(var + eps) (rms: mean = 0, var = mean of x^2), g = dy * gamma[c]:
+// Normalisation by statistics of one sample, no batch and no running averages: layer_norm and rms_norm over the last
+// dim, group_norm over all positions of a group of channels. A "row" is what is normalised together. With xhat = (x -
+// mean) / sqrt(var + eps) (rms: mean = 0, var = mean of x^2), g = dy * gamma[c]:
 //   y = xhat * gamma[c] + beta[c]
 //   dx = (g - mean of g - xhat * mean of (g * xhat)) / sqrt(var + eps)  (rms: without the mean of g)
 //   dgamma[c] = sum dy * xhat,  dbeta[c] = sum dy
@@ -11,19 +12,21 @@ namespace {
 /// One of the operators' families.
 struct Family {
   const char* name;
-  bool centred;      // subtracts the mean and adds a beta
-  bool grouped;      // rows are groups of channels (attribute "groups"), not the last dim
+  bool centred;  // subtracts the mean and adds a beta
+  bool grouped;  // rows are groups of channels (attribute "groups"), not the last dim
   const char* formula;
 };
 
 struct Rows {
-  RDom r;                          // over a row's elements
-  std::vector<Var> row;            // which row
-  Exprs element;                   // coordinates of element r of it
-  int channels = 0;                // grouped: of a group
+  RDom r;                // over a row's elements
+  std::vector<Var> row;  // which row
+  Exprs element;         // coordinates of element r of it
+  int channels = 0;      // grouped: of a group
   double size = 0;
   /// The row that holds the element at these coordinates.
-  Exprs row_of(const Exprs& at) const { return channels == 0 ? Exprs(at.begin() + 1, at.end()) : Exprs{at[0] / channels, at.back()}; }
+  Exprs row_of(const Exprs& at) const {
+    return channels == 0 ? Exprs(at.begin() + 1, at.end()) : Exprs{at[0] / channels, at.back()};
+  }
 };
 
 Rows rows_of(const Family& f, const LowerContext& ctx, int operand) {
@@ -51,8 +54,9 @@ Rows rows_of(const Family& f, const LowerContext& ctx, int operand) {
   return s;
 }
 
-/// The rows' statistics, mean first and then deviations from it: the folds are `helpers`, in order. The mean is summed in double: its error, divided by the standard
-/// deviation, is that of all the row, and rows may be nearly constant and far from 0.
+/// The rows' statistics, mean first and then deviations from it: the folds are `helpers`, in order. The mean is summed
+/// in double: its error, divided by the standard deviation, is that of all the row, and rows may be nearly constant and
+/// far from 0.
 struct Statistics {
   Rows rows;
   bool centred;
@@ -60,7 +64,13 @@ struct Statistics {
   std::vector<Func> helpers;
 
   Statistics(const Family& f, const LowerContext& ctx, int operand)
-      : rows(rows_of(f, ctx, operand)), centred(f.centred), x(ctx.in[operand]), sum("norm_sum"), mean("norm_mean"), squares("norm_squares"), rstd("norm_rstd") {
+      : rows(rows_of(f, ctx, operand)),
+        centred(f.centred),
+        x(ctx.in[operand]),
+        sum("norm_sum"),
+        mean("norm_mean"),
+        squares("norm_squares"),
+        rstd("norm_rstd") {
     const Exprs row(rows.row.begin(), rows.row.end());
     if (centred) {
       sum(rows.row) = cast<double>(0);
@@ -85,7 +95,10 @@ struct RefRows {
   double size = 0;
   size_t rows = 0;
 
-  RefRows(const Family& f, const Node& n, const RefTensor& x) : row(x.data.size()), xhat(x.data.size()), rstd(x.data.size()) {
+  RefRows(const Family& f, const Node& n, const RefTensor& x)
+      : row(x.data.size()),
+        xhat(x.data.size()),
+        rstd(x.data.size()) {
     const size_t C = static_cast<size_t>(x.dims.back()), sample = x.data.size() / static_cast<size_t>(x.dims[0]);
     const size_t groups = f.grouped ? static_cast<size_t>(n.attrs.i("groups")) : 1;
     for (size_t i = 0; i < row.size(); ++i) row[i] = f.grouped ? i / sample * groups + i % C / (C / groups) : i / C;
@@ -107,13 +120,15 @@ struct RefRows {
 };
 
 /// `images` operands of one type, then `vectors` of its channels.
-bool check(const Family& f, Types in, const Attrs& a, int images, int vectors, std::string& error, const std::string& name) {
+bool check(const Family& f, Types in, const Attrs& a, int images, int vectors, std::string& error,
+           const std::string& name) {
   const Type& x = in[0];
   bool ok = x.dtype == DType::f32 && x.rank() >= 1 && !x.has_any_extent() && (x.batched || !f.grouped);
   for (int i = 1; i < images; ++i) ok = ok && in[i] == x;
   for (int i = images; i < images + vectors; ++i) ok = ok && in[i] == f32({x.dims.back()}, false);
   if (!ok) {
-    error = fmt::format("{} needs {} f32[N, ..., C]{}, not {}", name, images, vectors ? fmt::format(" and {} f32[C]", vectors) : "", list_types(in));
+    error = fmt::format("{} needs {} f32[N, ..., C]{}, not {}", name, images,
+                        vectors ? fmt::format(" and {} f32[C]", vectors) : "", list_types(in));
     return false;
   }
   if (f.grouped && (a.i("groups") < 1 || x.dims.back() % a.i("groups") != 0)) {
@@ -153,13 +168,15 @@ OpDef forward(const Family& f) {
     RefTensor y = in[0];
     const RefRows s(f, n, in[0]);
     const size_t C = in[1].data.size();
-    for (size_t i = 0; i < y.data.size(); ++i) y.data[i] = s.xhat[i] * in[1].data[i % C] + (f.centred ? in[2].data[i % C] : 0.0);
+    for (size_t i = 0; i < y.data.size(); ++i)
+      y.data[i] = s.xhat[i] * in[1].data[i % C] + (f.centred ? in[2].data[i % C] : 0.0);
     return Tensors{y};
   };
   d.terms = [f](const Node& n, const Tensors& in) {  // x and its mean
     const RefRows s(f, n, in[0]);
     double most = 0;
-    for (size_t i = 0; i < s.xhat.size(); ++i) most = std::max(most, std::abs(in[0].data[i] * s.rstd[i] * in[1].data[i % in[1].data.size()]));
+    for (size_t i = 0; i < s.xhat.size(); ++i)
+      most = std::max(most, std::abs(in[0].data[i] * s.rstd[i] * in[1].data[i % in[1].data.size()]));
     return most;
   };
   d.gradient = [f](const GradContext& g) {
@@ -178,8 +195,11 @@ OpDef forward(const Family& f) {
 OpDef data_grad(const Family& f) {
   OpDef d;
   d.name = std::string(f.name) + "_data_grad";
-  d.doc = fmt::format("Gradient of {} in x, through the statistics too: rstd * (g - {}xhat * mean of (g * xhat)) with g = dy * gamma[c]. "
-                      "Operands dy, x, gamma.", f.name, f.centred ? "mean of g - " : "");
+  d.doc = fmt::format(
+      "Gradient of {} in x, through the statistics too: rstd * (g - {}xhat * mean of (g * xhat)) with g = dy * "
+      "gamma[c]. "
+      "Operands dy, x, gamma.",
+      f.name, f.centred ? "mean of g - " : "");
   d.kind = Kind::reduction;
   d.inputs = 3;
   d.no_gradient = kNoSecond;
@@ -217,15 +237,18 @@ OpDef data_grad(const Family& f) {
       along[i] = g[i] * s.xhat[i];
     }
     const std::vector<double> mean = s.mean_of(g), dot = s.mean_of(along);
-    for (size_t i = 0; i < g.size(); ++i) dx.data[i] = s.rstd[i] * (g[i] - (f.centred ? mean[s.row[i]] : 0.0) - s.xhat[i] * dot[s.row[i]]);
+    for (size_t i = 0; i < g.size(); ++i)
+      dx.data[i] = s.rstd[i] * (g[i] - (f.centred ? mean[s.row[i]] : 0.0) - s.xhat[i] * dot[s.row[i]]);
     return Tensors{dx};
   };
-  d.terms = [f](const Node& n, const Tensors& in) {  // of which a row's differences are left; xhat itself is off by x's last place
+  // of which a row's differences are left; xhat itself is off by x's last place
+  d.terms = [f](const Node& n, const Tensors& in) {
     const RefRows s(f, n, in[1]);
     double most = 0;
     for (size_t i = 0; i < s.xhat.size(); ++i) {
       const double off = f.centred ? std::abs(in[1].data[i]) * s.rstd[i] : 0;
-      most = std::max(most, std::abs(in[0].data[i] * in[2].data[i % in[2].data.size()]) * s.rstd[i] * (1 + std::abs(s.xhat[i]) * (std::abs(s.xhat[i]) + off)));
+      most = std::max(most, std::abs(in[0].data[i] * in[2].data[i % in[2].data.size()]) * s.rstd[i] *
+                                (1 + std::abs(s.xhat[i]) * (std::abs(s.xhat[i]) + off)));
     }
     return most;
   };
@@ -235,7 +258,8 @@ OpDef data_grad(const Family& f) {
 OpDef gamma_grad(const Family& f) {
   OpDef d;
   d.name = std::string(f.name) + "_gamma_grad";
-  d.doc = fmt::format("Gradient of {} in gamma: dgamma[c] = sum dy * xhat over all but the channels. Operands dy, x.", f.name);
+  d.doc = fmt::format("Gradient of {} in gamma: dgamma[c] = sum dy * xhat over all but the channels. Operands dy, x.",
+                      f.name);
   d.kind = Kind::reduction;
   d.inputs = 2;
   d.no_gradient = kNoSecond;
@@ -267,23 +291,30 @@ OpDef gamma_grad(const Family& f) {
     for (size_t i = 0; i < s.xhat.size(); ++i) y.data[i % y.data.size()] += in[0].data[i] * s.xhat[i];
     return Tensors{y};
   };
-  if (f.centred) d.terms = [f](const Node& n, const Tensors& in) {  // dy times x and its mean, of whose difference rows of one element leave nothing
-    const RefRows s(f, n, in[1]);
-    double most = 0;
-    for (size_t i = 0; i < s.xhat.size(); ++i) most = std::max(most, std::abs(in[0].data[i] * in[1].data[i]) * s.rstd[i]);
-    return most;
-  };
+  // dy times x and its mean, of whose difference rows of one element leave nothing
+  if (f.centred)
+    d.terms = [f](const Node& n, const Tensors& in) {
+      const RefRows s(f, n, in[1]);
+      double most = 0;
+      for (size_t i = 0; i < s.xhat.size(); ++i)
+        most = std::max(most, std::abs(in[0].data[i] * in[1].data[i]) * s.rstd[i]);
+      return most;
+    };
   return d;
 }
 
 }  // namespace
 
 void add_norm(Registry& r) {
-  static const Family layer{"layer_norm", true, false, "y = (x - mean) / sqrt(variance + eps) * gamma[c] + beta[c]; mean and variance of the last dimension."};
-  static const Family rms{"rms_norm", false, false, "y = x / sqrt(mean of x^2 + eps) * gamma[c]; the mean over the last dimension."};
+  static const Family layer{
+      "layer_norm", true, false,
+      "y = (x - mean) / sqrt(variance + eps) * gamma[c] + beta[c]; mean and variance of the last dimension."};
+  static const Family rms{"rms_norm", false, false,
+                          "y = x / sqrt(mean of x^2 + eps) * gamma[c]; the mean over the last dimension."};
   static const Family group{"group_norm", true, true,
-                            "y = (x - mean) / sqrt(variance + eps) * gamma[c] + beta[c]; mean and variance of a sample's positions in a group of channels."};
-  static const OpDef ops[] = {forward(layer), data_grad(layer), gamma_grad(layer), forward(rms),     data_grad(rms),
+                            "y = (x - mean) / sqrt(variance + eps) * gamma[c] + beta[c]; mean and variance of a "
+                            "sample's positions in a group of channels."};
+  static const OpDef ops[] = {forward(layer),  data_grad(layer), gamma_grad(layer), forward(rms),     data_grad(rms),
                               gamma_grad(rms), forward(group),   data_grad(group),  gamma_grad(group)};
   for (const OpDef& op : ops) r.ops.ops.push_back(&op);
 }

@@ -4,7 +4,8 @@
 
 namespace netc::ops {
 
-/// `slots` slots after w and g, then lr f32[] and, with `step`, step u32[]. scalar, reference and cost are the caller's.
+/// `slots` slots after w and g, then lr f32[] and, with `step`, step u32[]. scalar, reference and cost are the
+/// caller's.
 inline OpDef update_op(const char* name, const char* doc, int slots, bool step) {
   OpDef d;
   d.name = name;
@@ -21,7 +22,8 @@ inline OpDef update_op(const char* name, const char* doc, int slots, bool step) 
     for (int i = 1; i < 2 + slots; ++i) ok = ok && in[i] == in[0];
     if (step) ok = ok && in[3 + slots] == Type{DType::u32, false, {}};
     if (!ok) {
-      error = fmt::format("{} needs {} tensors of the weight's type, f32[]{}, not {}", me, 2 + slots, step ? " and u32[]" : "", list_types(in));
+      error = fmt::format("{} needs {} tensors of the weight's type, f32[]{}, not {}", me, 2 + slots,
+                          step ? " and u32[]" : "", list_types(in));
       return false;
     }
     out.assign(static_cast<size_t>(1 + slots), in[0]);
@@ -35,6 +37,9 @@ inline double number(const ArgValue& v) {
   if (const int64_t* i = std::get_if<int64_t>(&v)) return static_cast<double>(*i);
   return 0;
 }
-inline bool truth(const ArgValue& v) { const bool* b = std::get_if<bool>(&v); return b != nullptr && *b; }
+inline bool truth(const ArgValue& v) {
+  const bool* b = std::get_if<bool>(&v);
+  return b != nullptr && *b;
+}
 
 }  // namespace netc::ops

@@ -7,16 +7,21 @@ namespace {
 OpDef pack() {
   OpDef d;
   d.name = "pack";
-  d.doc = "The same values, stored in blocks of `block` along dim `dim` (0 is the innermost): a block's elements lie side by side, the blocks one after another. "
-          "With `pairs`, a dim, each element of a block is two neighbours along it.";
+  d.doc =
+      "The same values, stored in blocks of `block` along dim `dim` (0 is the innermost): a block's elements lie side "
+      "by side, the blocks one after another. "
+      "With `pairs`, a dim, each element of a block is two neighbours along it.";
   d.inputs = 1;
   d.stores_blocks = true;
   d.no_gradient = "it only says where elements lie, and is put in after gradients are";
   d.cost = per_element(0);
   d.shape = [](Types in, const Attrs& a, std::vector<Type>& out, std::string& error) {
     const int64_t dim = a.i("dim"), block = a.i("block");
-    const auto divides = [&](int64_t n, int64_t d) { return d >= 0 && d < in[0].rank() && in[0].dims[static_cast<size_t>(in[0].rank() - 1 - d)] % n == 0; };
-    if (!is_real(in[0].dtype) || in[0].batched || block < 1 || !divides(block, dim) || (a.has("pairs") && (a.i("pairs") == dim || !divides(2, a.i("pairs"))))) {
+    const auto divides = [&](int64_t n, int64_t d) {
+      return d >= 0 && d < in[0].rank() && in[0].dims[static_cast<size_t>(in[0].rank() - 1 - d)] % n == 0;
+    };
+    if (!is_real(in[0].dtype) || in[0].batched || block < 1 || !divides(block, dim) ||
+        (a.has("pairs") && (a.i("pairs") == dim || !divides(2, a.i("pairs"))))) {
       error = fmt::format("pack needs an f32 or bf16 tensor whose dim {} is a multiple of {}{}, not {}", dim, block,
                           a.has("pairs") ? fmt::format(" and whose dim {} is even", a.i("pairs")) : "", list_types(in));
       return false;
@@ -80,12 +85,14 @@ Form packed_form(Reads reads, std::function<bool(const Node&, const Graph&)> fit
   };
   f.cost = [block, fits, reads](const Node& n, const Graph& g, const Target& t) -> std::optional<double> {
     const NodeId def = g.values[n.inputs[1]].def;
-    if ((fits && !fits(n, g)) || block(n, g, t) == 0 || (def != kNone && g.nodes[def].op->stores_blocks)) return std::nullopt;
+    if ((fits && !fits(n, g)) || block(n, g, t) == 0 || (def != kNone && g.nodes[def].op->stores_blocks))
+      return std::nullopt;
     return n.op->cost(n, g).flops / (in_pairs(n, g, t, reads) ? 2 : 1);
   };
   f.rewrite = [block, reads](Graph& g, NodeId id, const Target& t) {
     const int64_t size = block(g.nodes[id], g, t);
-    const ValueId w = packed(g, g.nodes[id].inputs[1], reads, size, in_pairs(g.nodes[id], g, t, reads), g.nodes[id].layer);
+    const ValueId w =
+        packed(g, g.nodes[id].inputs[1], reads, size, in_pairs(g.nodes[id], g, t, reads), g.nodes[id].layer);
     g.nodes[id].inputs[1] = w;  // not before: adding moves the nodes
   };
   return f;

@@ -17,7 +17,9 @@ bool padding_fits(int64_t n, int64_t before, int64_t after, const std::string& m
 OpDef pad() {
   OpDef d;
   d.name = "pad";
-  d.doc = "`before` and `after` more elements on each axis. mode zero: zeros; edge: the first or last element again; reflect: the tensor mirrored at it.";
+  d.doc =
+      "`before` and `after` more elements on each axis. mode zero: zeros; edge: the first or last element again; "
+      "reflect: the tensor mirrored at it.";
   d.kind = Kind::gather;
   d.cost = per_element(0);
   d.shape = [](Types in, const Attrs& a, std::vector<Type>& out, std::string& error) {
@@ -30,7 +32,8 @@ OpDef pad() {
       fits = padding_fits(t.dims[i], before[i], after[i], mode);
       t.dims[i] += before[i] + after[i];
     }
-    const std::string what = fmt::format("room for {} padding of [{}] before and [{}] after", mode, fmt::join(before, ", "), fmt::join(after, ", "));
+    const std::string what = fmt::format("room for {} padding of [{}] before and [{}] after", mode,
+                                         fmt::join(before, ", "), fmt::join(after, ", "));
     if (!fits) return misfit(error, "pad", what, in);
     out = {t};
     return true;
@@ -71,12 +74,14 @@ OpDef pad() {
     ValueId dx = g.grads_out[0];
     if (a.s("mode") == "zero") {
       const std::vector<int64_t> step(dims.size(), 1);
-      return std::vector<ValueId>{g.emit("slice", {dx}, {{"begin", a.ints("before")}, {"extent", dims}, {"step", step}})};
+      return std::vector<ValueId>{
+          g.emit("slice", {dx}, {{"begin", a.ints("before")}, {"extent", dims}, {"step", step}})};
     }
     for (size_t i = 0; i < dims.size(); ++i) {
       const int64_t before = a.ints("before")[i], after = a.ints("after")[i];
       if (before + after == 0) continue;
-      dx = g.emit("pad_grad", {dx}, {{"axis", static_cast<int64_t>(i)}, {"before", before}, {"after", after}, {"mode", a.s("mode")}});
+      dx = g.emit("pad_grad", {dx},
+                  {{"axis", static_cast<int64_t>(i)}, {"before", before}, {"after", after}, {"mode", a.s("mode")}});
     }
     return std::vector<ValueId>{dx};
   };
@@ -86,7 +91,9 @@ OpDef pad() {
 OpDef pad_grad() {
   OpDef d;
   d.name = "pad_grad";
-  d.doc = "Gradient of pad, mode edge or reflect, along one axis: dx[i] is the sum of dy wherever the padding repeats x[i].";
+  d.doc =
+      "Gradient of pad, mode edge or reflect, along one axis: dx[i] is the sum of dy wherever the padding repeats "
+      "x[i].";
   d.kind = Kind::window;
   d.overlapping = [](const Attrs&) { return true; };  // it reads far from where it writes
   d.no_gradient = kNoSecond;
@@ -95,9 +102,11 @@ OpDef pad_grad() {
     const int64_t axis = a.i("axis"), before = a.i("before"), after = a.i("after");
     const std::string& mode = a.s("mode");
     Type t = in[0];
-    bool fits = t.dtype == DType::f32 && movable(t) && axis >= 0 && axis < t.rank() && (mode == "edge" || mode == "reflect");
+    bool fits =
+        t.dtype == DType::f32 && movable(t) && axis >= 0 && axis < t.rank() && (mode == "edge" || mode == "reflect");
     if (fits) t.dims[axis] -= before + after;
-    if (!fits || t.dims[axis] < 1 || !padding_fits(t.dims[axis], before, after, mode)) return misfit(error, "pad_grad", "a padded tensor", in);
+    if (!fits || t.dims[axis] < 1 || !padding_fits(t.dims[axis], before, after, mode))
+      return misfit(error, "pad_grad", "a padded tensor", in);
     out = {t};
     return true;
   };
@@ -117,7 +126,8 @@ OpDef pad_grad() {
     Exprs own = exprs(v);
     own[k] = i + before;
     return box_sum("pad_grad", v, {edge ? std::max(before, after) + 1 : 2}, [&](const Exprs& t) {
-      const Expr from = edge ? before - t[0] : before - i, to = edge ? before + n - 1 + t[0] : before + 2 * (n - 1) - i;  // in the padding before and after
+      // in the padding before and after
+      const Expr from = edge ? before - t[0] : before - i, to = edge ? before + n - 1 + t[0] : before + 2 * (n - 1) - i;
       const Expr first = edge ? i == 0 && t[0] > 0 && t[0] <= before : t[0] == 1 && i >= 1 && i <= before;
       const Expr last = edge ? i == n - 1 && t[0] > 0 && t[0] <= after : t[0] == 1 && i <= n - 2 && i >= n - 1 - after;
       return select(t[0] == 0, ctx.in[0](own), dy(first, from) + dy(last, to));
@@ -125,7 +135,8 @@ OpDef pad_grad() {
   };
   d.reference = by_scattering([](const Node& n, const Graph& g, At at, size_t first, const Place& to) {
     const size_t axis = static_cast<size_t>(n.attrs.i("axis"));
-    at[first + axis] = source(at[first + axis] - n.attrs.i("before"), g.type(n.results[0]).dims[axis], n.attrs.s("mode"));
+    at[first + axis] =
+        source(at[first + axis] - n.attrs.i("before"), g.type(n.results[0]).dims[axis], n.attrs.s("mode"));
     to(at, 1);
   });
   return d;
@@ -137,8 +148,19 @@ LayerDef layer_def() {
   l.doc = "More pixels around an image. y[i, j, c] = x[i - top, j - left, c], and outside of x what mode says";
   l.section = "Shape";
   l.weight_prefix = "pad";
-  l.args = {{"amount", ArgType::integers, std::nullopt, 0, 1e4, {}, "pixels on each side; or [vertical, horizontal], or [top, bottom, left, right]"},
-            {"mode", ArgType::choice, ArgValue{std::string("zero")}, -1e300, 1e300, {"zero", "reflect", "edge"},
+  l.args = {{"amount",
+             ArgType::integers,
+             std::nullopt,
+             0,
+             1e4,
+             {},
+             "pixels on each side; or [vertical, horizontal], or [top, bottom, left, right]"},
+            {"mode",
+             ArgType::choice,
+             ArgValue{std::string("zero")},
+             -1e300,
+             1e300,
+             {"zero", "reflect", "edge"},
              "zero: zeros; reflect: mirrored at the outermost pixels; edge: these repeated"}};
   l.build = [](LayerBuilder& b) -> ValueId {
     if (!check_operand(b, "Pad", 3)) return kNone;
@@ -153,10 +175,12 @@ LayerDef layer_def() {
     for (int axis = 0; axis < 2; ++axis) {
       const int64_t most = std::max(p[2 * axis], p[2 * axis + 1]), n = t.dims[axis];
       if (padding_fits(n, p[2 * axis], p[2 * axis + 1], b.s("mode"))) continue;
-      return b.error(fmt::format("Pad mirrors {} pixels, but its input {} has {} besides the outermost", most, shape_for_user(t), n - 1),
+      return b.error(fmt::format("Pad mirrors {} pixels, but its input {} has {} besides the outermost", most,
+                                 shape_for_user(t), n - 1),
                      "use mode = edge, or less");
     }
-    if (!check_size(b, "Pad", f32({t.dims[0] + p[0] + p[1], t.dims[1] + p[2] + p[3], t.dims[2]}, t.batched))) return kNone;
+    if (!check_size(b, "Pad", f32({t.dims[0] + p[0] + p[1], t.dims[1] + p[2] + p[3], t.dims[2]}, t.batched)))
+      return kNone;
     const std::vector<int64_t> before{p[0], p[2], 0}, after{p[1], p[3], 0};
     return b.emit("pad", {b.in()[0]}, {{"before", before}, {"after", after}, {"mode", b.s("mode")}});
   };

@@ -6,17 +6,24 @@ namespace netc::ops {
 
 struct PoolGeometry {
   int kh, kw, sh, sw, top, left, bottom, right;
-  int counted_bottom, counted_right;  // padding whose pixels count, as zeros, in a mean: these, top and left; -1: none does
+  /// padding whose pixels count, as zeros, in a mean: these, top and left; -1: none does
+  int counted_bottom, counted_right;
   explicit PoolGeometry(const Attrs& a)
-      : kh(static_cast<int>(a.i("kernel_h"))), kw(static_cast<int>(a.i("kernel_w"))), sh(static_cast<int>(a.i("stride_h"))),
-        sw(static_cast<int>(a.i("stride_w"))), top(static_cast<int>(a.i("pad_top"))), left(static_cast<int>(a.i("pad_left"))),
-        bottom(static_cast<int>(a.i("pad_bottom"))), right(static_cast<int>(a.i("pad_right"))),
+      : kh(static_cast<int>(a.i("kernel_h"))),
+        kw(static_cast<int>(a.i("kernel_w"))),
+        sh(static_cast<int>(a.i("stride_h"))),
+        sw(static_cast<int>(a.i("stride_w"))),
+        top(static_cast<int>(a.i("pad_top"))),
+        left(static_cast<int>(a.i("pad_left"))),
+        bottom(static_cast<int>(a.i("pad_bottom"))),
+        right(static_cast<int>(a.i("pad_right"))),
         counted_bottom(a.has("counted_bottom") ? static_cast<int>(a.i("counted_bottom")) : -1),
         counted_right(a.has("counted_right") ? static_cast<int>(a.i("counted_right")) : -1) {}
   bool counts_padding() const { return counted_bottom >= 0; }
-  bool overlaps() const { return kh > sh || kw > sw || padded(); }  // a padded window clamps what it reads: that is no plain tile of its producer either
+  // a padded window clamps what it reads: that is no plain tile of its producer either
+  bool overlaps() const { return kh > sh || kw > sw || padded(); }
   bool padded() const { return top || left || bottom || right; }
-  bool small() const { return kh * kw <= 16; }      // small enough to be written out without a reduction domain
+  bool small() const { return kh * kw <= 16; }           // small enough to be written out without a reduction domain
   int covering_h() const { return (kh + sh - 1) / sh; }  // how many windows cover one row
   int covering_w() const { return (kw + sw - 1) / sw; }
 };
@@ -45,7 +52,8 @@ void each_pooled(const PoolGeometry& g, const std::vector<int64_t>& x, const std
 }
 /// Fusion's question whether windows share elements.
 inline bool pools_overlap(const Attrs& a) { return PoolGeometry(a).overlaps(); }
-/// A layer of arguments size, stride = size, padding = valid, ceil = false that emits `op`; `mean`: it has count_padding = false too.
+/// A layer of arguments size, stride = size, padding = valid, ceil = false that emits `op`; `mean`: it has
+/// count_padding = false too.
 LayerDef pool_layer(const char* name, const char* op, const char* doc, bool mean);
 
 }  // namespace netc::ops

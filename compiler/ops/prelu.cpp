@@ -24,8 +24,12 @@ OpDef prelu() {
     out = {in[0]};
     return true;
   };
-  d.scalar = [](const LowerContext&, const Exprs& in, const Exprs&) { return Exprs{select(in[0] > 0.0f, in[0], in[1] * in[0])}; };
-  d.reference = pointwise([](const Node&, const Graph&, const std::vector<double>& v, int64_t) { return std::vector<double>{v[0] > 0 ? v[0] : v[1] * v[0]}; });
+  d.scalar = [](const LowerContext&, const Exprs& in, const Exprs&) {
+    return Exprs{select(in[0] > 0.0f, in[0], in[1] * in[0])};
+  };
+  d.reference = pointwise([](const Node&, const Graph&, const std::vector<double>& v, int64_t) {
+    return std::vector<double>{v[0] > 0 ? v[0] : v[1] * v[0]};
+  });
   d.gradient = [](const GradContext& g) {
     std::vector<ValueId> r(2, kNone);
     if (g.wanted[0]) r[0] = g.emit("prelu_grad", {g.grads_out[0], g.in(0), g.in(1)});
@@ -55,15 +59,20 @@ OpDef prelu_grad() {
     out = {in[0]};
     return true;
   };
-  d.scalar = [](const LowerContext&, const Exprs& in, const Exprs&) { return Exprs{select(in[1] > 0.0f, in[0], in[2] * in[0])}; };
-  d.reference = pointwise([](const Node&, const Graph&, const std::vector<double>& v, int64_t) { return std::vector<double>{v[1] > 0 ? v[0] : v[2] * v[0]}; });
+  d.scalar = [](const LowerContext&, const Exprs& in, const Exprs&) {
+    return Exprs{select(in[1] > 0.0f, in[0], in[2] * in[0])};
+  };
+  d.reference = pointwise([](const Node&, const Graph&, const std::vector<double>& v, int64_t) {
+    return std::vector<double>{v[1] > 0 ? v[0] : v[2] * v[0]};
+  });
   return d;
 }
 
 LayerDef layer_def() {
   LayerDef l;
   l.name = "PReLU";
-  l.doc = "Rectifier with a trained slope below zero for each channel. y[c] = x[c] where x[c] > 0, else slope[c] * x[c]";
+  l.doc =
+      "Rectifier with a trained slope below zero for each channel. y[c] = x[c] where x[c] > 0, else slope[c] * x[c]";
   l.section = "Activation";
   l.weight_prefix = "prelu";
   l.args = {{"start", ArgType::number, ArgValue{0.25}, -1000, 1000, {}, "every slope before training"}};
@@ -71,7 +80,8 @@ LayerDef layer_def() {
     if (!check_operand(b, "PReLU")) return kNone;
     const Type x = b.in_type();
     if (x.rank() == 0) return b.error("PReLU needs an input with channels, but its input is a single number");
-    const ValueId slope = b.variable("slope", f32({x.dims.back()}, false), Initializer{"constant", b.f("start"), 0, 0, 0});
+    const ValueId slope =
+        b.variable("slope", f32({x.dims.back()}, false), Initializer{"constant", b.f("start"), 0, 0, 0});
     return b.emit("prelu", {b.in()[0], slope});
   };
   return l;

@@ -17,7 +17,8 @@ ValueId step_scalar(Graph& g, const char* name) {
 
 }  // namespace
 
-std::pair<Expr, Expr> philox(const Expr& element, const Expr& sample, const Expr& seed, const Expr& step, uint32_t stream) {
+std::pair<Expr, Expr> philox(const Expr& element, const Expr& sample, const Expr& seed, const Expr& step,
+                             uint32_t stream) {
   auto u32 = [](Expr e) { return cast<uint32_t>(std::move(e)); };
   Expr key = u32(seed) ^ (u32(step) * Expr(kMix) + Expr(stream * kWeyl));
   Expr a = u32(element), b = u32(sample);

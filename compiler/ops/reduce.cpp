@@ -1,13 +1,17 @@
-// Reductions of one sample over some of its dims. The operators keep the dims reduced as extents of 1; a layer drops them by a view.
+// Reductions of one sample over some of its dims. The operators keep the dims reduced as extents of 1; a layer drops
+// them by a view.
 #include "compiler/ops/exact.h"
 #include "compiler/ops/functions.h"
 
 namespace netc::ops {
 namespace {
 
-bool has(const std::vector<int64_t>& axes, int64_t axis) { return std::find(axes.begin(), axes.end(), axis) != axes.end(); }
+bool has(const std::vector<int64_t>& axes, int64_t axis) {
+  return std::find(axes.begin(), axes.end(), axis) != axes.end();
+}
 
-/// A fold of a tensor over axes: `result` are the coordinates of what is left (those of the axes are always 0), `at` the operand's within the fold.
+/// A fold of a tensor over axes: `result` are the coordinates of what is left (those of the axes are always 0), `at`
+/// the operand's within the fold.
 struct Fold {
   std::vector<Var> result;
   RDom r;
@@ -70,7 +74,8 @@ Type folded(Type t, const std::vector<int64_t>& axes) {
 const std::vector<int64_t>& axes_of(const Node& n) { return n.attrs.ints("axes"); }
 
 /// Each result's elements of the operand, in order.
-std::vector<std::vector<double>> groups(const Node& n, const Graph& g, const Tensors& in, int64_t batch, std::vector<int64_t>& dims) {
+std::vector<std::vector<double>> groups(const Node& n, const Graph& g, const Tensors& in, int64_t batch,
+                                        std::vector<int64_t>& dims) {
   const RefTensor y = ref_zeros(folded(g.type(n.inputs[0]), axes_of(n)), batch);
   dims = y.dims;
   std::vector<std::vector<double>> all(y.data.size());
@@ -121,7 +126,9 @@ OpDef reduce_sum() {
     y(f.result) = cast<float>(sum(f.result));
     return Lowered{{y}, sum, f.r, {}, {}};
   };
-  d.gradient = [](const GradContext& g) { return std::vector<ValueId>{g.emit("expand", {g.grads_out[0]}, {{"dims", g.graph.type(g.in(0)).dims}})}; };
+  d.gradient = [](const GradContext& g) {
+    return std::vector<ValueId>{g.emit("expand", {g.grads_out[0]}, {{"dims", g.graph.type(g.in(0)).dims}})};
+  };
   return d;
 }
 
@@ -142,10 +149,14 @@ OpDef reduce_mean() {
 }
 
 OpDef reduce_variance() {
-  OpDef d = reduction("reduce_variance", "Biased variance of each sample over the dims `axes`, whose extents become 1: mean (x - mean x)^2.", 4, variance_of);
+  OpDef d =
+      reduction("reduce_variance",
+                "Biased variance of each sample over the dims `axes`, whose extents become 1: mean (x - mean x)^2.", 4,
+                variance_of);
   d.lower = [](const LowerContext& ctx) {
     const Fold f = fold_over(ctx.in_type(0), axes_of(ctx.node));
-    Func total = f.sum_of(ctx.in[0], "reduce_variance_total"), mean("reduce_variance_mean"), sum("reduce_variance_sum"), y("reduce_variance");
+    Func total = f.sum_of(ctx.in[0], "reduce_variance_total"), mean("reduce_variance_mean"), sum("reduce_variance_sum"),
+         y("reduce_variance");
     mean(f.result) = cast<float>(total(f.result) * Expr(1 / f.count));
     const Expr apart = ctx.in[0](f.at) - mean(f.result);
     sum(f.result) = 0.0f;
@@ -163,7 +174,8 @@ OpDef reduce_variance() {
 }
 
 OpDef reduce_max() {
-  OpDef d = reduction("reduce_max", "Largest value of each sample over the dims `axes`, whose extents become 1.", 1, max_of);
+  OpDef d =
+      reduction("reduce_max", "Largest value of each sample over the dims `axes`, whose extents become 1.", 1, max_of);
   d.lower = [](const LowerContext& ctx) {
     const Fold f = fold_over(ctx.in_type(0), axes_of(ctx.node));
     Func y("reduce_max");
@@ -171,7 +183,9 @@ OpDef reduce_max() {
     y(f.result) = max(y(f.result), ctx.in[0](f.at));
     return Lowered{{y}, y, f.r, {}, {}};
   };
-  d.gradient = [](const GradContext& g) { return std::vector<ValueId>{g.emit("reduce_max_grad", {g.in(0), g.grads_out[0]}, g.n().attrs)}; };
+  d.gradient = [](const GradContext& g) {
+    return std::vector<ValueId>{g.emit("reduce_max_grad", {g.in(0), g.grads_out[0]}, g.n().attrs)};
+  };
   return d;
 }
 
@@ -200,7 +214,8 @@ OpDef reduce_max_grad() {
     largest(f.result) = exact::lowest();
     largest(f.result) = max(largest(f.result), ctx.in[0](f.at));
     first(f.result) = static_cast<int>(f.count) - 1;
-    first(f.result) = min(first(f.result), select(ctx.in[0](f.at) >= largest(f.result), position(t, axes, f.at), static_cast<int>(f.count) - 1));
+    first(f.result) = min(first(f.result), select(ctx.in[0](f.at) >= largest(f.result), position(t, axes, f.at),
+                                                  static_cast<int>(f.count) - 1));
     const Exprs at = exprs(f.result);
     Exprs row = at;
     for (int64_t a : axes) row[t.rank() - 1 - a] = 0;
@@ -222,13 +237,17 @@ OpDef reduce_max_grad() {
   return d;
 }
 
-struct Named { const char *layer, *prefix, *op, *doc; };
-const Named kLayers[] = {{"Sum", "sum", "reduce_sum", "Sum over some dims. y = sum of x over the axes"},
-                         {"Mean", "mean", "reduce_mean", "Mean over some dims. y = mean of x over the axes"},
-                         {"ReduceMax", "reduce_max", "reduce_max", "Largest value over some dims. y = max of x over the axes"},
-                         {"Variance", "variance", "reduce_variance", "Variance over some dims. y = mean of (x - mean x)^2 over the axes"}};
+struct Named {
+  const char *layer, *prefix, *op, *doc;
+};
+const Named kLayers[] = {
+    {"Sum", "sum", "reduce_sum", "Sum over some dims. y = sum of x over the axes"},
+    {"Mean", "mean", "reduce_mean", "Mean over some dims. y = mean of x over the axes"},
+    {"ReduceMax", "reduce_max", "reduce_max", "Largest value over some dims. y = max of x over the axes"},
+    {"Variance", "variance", "reduce_variance", "Variance over some dims. y = mean of (x - mean x)^2 over the axes"}};
 
-/// The dim that a word means, from the right: channel is the last, before it come width and height of an image, or the position of a sequence.
+/// The dim that a word means, from the right: channel is the last, before it come width and height of an image, or the
+/// position of a sequence.
 int64_t axis_named(const Type& t, const std::string& word) {
   if (word == "channel" && t.rank() >= 1) return t.rank() - 1;
   if (word == "position" && t.rank() == 2) return 0;
@@ -240,17 +259,19 @@ int64_t axis_named(const Type& t, const std::string& word) {
 ValueId build(LayerBuilder& b, const Named& n) {
   if (!check_operand(b, n.layer)) return kNone;
   const Type t = b.in_type();
-  if (t.rank() == 0) return b.error(fmt::format("{} needs an input with dimensions, but its input is a single number", n.layer));
+  if (t.rank() == 0)
+    return b.error(fmt::format("{} needs an input with dimensions, but its input is a single number", n.layer));
   std::vector<int64_t> axes;
   for (const std::string& word : b.words("axes")) {
     for (int64_t a = 0; word == "all" && a < t.rank(); ++a) axes.push_back(a);
     if (word == "all") continue;
     const int64_t a = axis_named(t, word);
     if (a == kNone) {
-      return b.error(fmt::format("{} over {} needs an input that has it, but its input is {}", n.layer, word, shape_for_user(t)),
-                     t.rank() == 1   ? "a flat input has channel only"
-                     : t.rank() == 2 ? "a sequence has position and channel"
-                                     : "an image has height, width and channel");
+      return b.error(
+          fmt::format("{} over {} needs an input that has it, but its input is {}", n.layer, word, shape_for_user(t)),
+          t.rank() == 1   ? "a flat input has channel only"
+          : t.rank() == 2 ? "a sequence has position and channel"
+                          : "an image has height, width and channel");
     }
     axes.push_back(a);
   }
@@ -271,7 +292,12 @@ LayerDef layer_def(const Named& n) {
   l.doc = n.doc;
   l.section = "Reduction";
   l.weight_prefix = n.prefix;
-  l.args = {{"axes", ArgType::words, ArgValue{std::vector<std::string>{"all"}}, -1e300, 1e300, {"height", "width", "position", "channel", "all"},
+  l.args = {{"axes",
+             ArgType::words,
+             ArgValue{std::vector<std::string>{"all"}},
+             -1e300,
+             1e300,
+             {"height", "width", "position", "channel", "all"},
              "what is folded, one or a list, as [height, width]"},
             {"keep", ArgType::boolean, ArgValue{false}, 0, 1, {}, "keeps the dims folded, with an extent of 1"}};
   l.build = [&n](LayerBuilder& b) { return build(b, n); };
@@ -283,8 +309,8 @@ FunctionDef function_def(const char* name, const char* doc, const char* op) {
   f.name = name;
   f.doc = doc;
   f.reduces = true;
-  f.build = [me = f.name, op](Graph& g, const OpTable& ops, const std::vector<ValueId>& args, const std::vector<int64_t>& wanted, int32_t layer,
-                              std::string& error) {
+  f.build = [me = f.name, op](Graph& g, const OpTable& ops, const std::vector<ValueId>& args,
+                              const std::vector<int64_t>& wanted, int32_t layer, std::string& error) {
     if (!check_function_operands(g, me, args, error)) return kNone;
     const Type t = g.type(args[0]);
     std::vector<int64_t> axes = wanted;
@@ -309,9 +335,10 @@ void add_reduce(Registry& r) {
     for (const Named& n : kLayers) v.push_back(layer_def(n));
     return v;
   }();
-  static const FunctionDef functions[] = {function_def("sum", "sum over the axes, or over all of a sample", "reduce_sum"),
-                                          function_def("mean", "mean over the axes, or over all of a sample", "reduce_mean"),
-                                          function_def("variance", "mean of (x - mean x)^2 over the axes, or over all of a sample", "reduce_variance")};
+  static const FunctionDef functions[] = {
+      function_def("sum", "sum over the axes, or over all of a sample", "reduce_sum"),
+      function_def("mean", "mean over the axes, or over all of a sample", "reduce_mean"),
+      function_def("variance", "mean of (x - mean x)^2 over the axes, or over all of a sample", "reduce_variance")};
   for (const OpDef& op : ops) r.ops.ops.push_back(&op);
   for (const LayerDef& l : layers) r.layers.push_back(&l);
   for (const FunctionDef& f : functions) r.functions.push_back(&f);

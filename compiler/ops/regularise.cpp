@@ -1,4 +1,5 @@
-// Penalties on weights, as Keras counts them: l1 * sum|w| + l2 * sum w^2, added to the loss and to the weight's gradient.
+// Penalties on weights, as Keras counts them: l1 * sum|w| + l2 * sum w^2, added to the loss and to the weight's
+// gradient.
 #include "compiler/ops/support.h"
 
 namespace netc::ops {

@@ -1,17 +1,21 @@
-// Each element several times along axes, the sums of blocks that are its gradient, and an unbatched tensor for each sample.
+// Each element several times along axes, the sums of blocks that are its gradient, and an unbatched tensor for each
+// sample.
 #include "compiler/ops/moves.h"
 
 namespace netc::ops {
 namespace {
 
 bool positive(const std::vector<int64_t>& factors, int rank) {
-  return static_cast<int>(factors.size()) == rank && std::all_of(factors.begin(), factors.end(), [](int64_t f) { return f >= 1; });
+  return static_cast<int>(factors.size()) == rank &&
+         std::all_of(factors.begin(), factors.end(), [](int64_t f) { return f >= 1; });
 }
 
 OpDef repeat() {
   OpDef d;
   d.name = "repeat";
-  d.doc = "Each element `factors` times along each axis: y[i, j, ...] = x[i / factors[0], j / factors[1], ...]. Of an extent of 1 it makes any extent.";
+  d.doc =
+      "Each element `factors` times along each axis: y[i, j, ...] = x[i / factors[0], j / factors[1], ...]. Of an "
+      "extent of 1 it makes any extent.";
   d.kind = Kind::gather;
   d.cost = per_element(0);
   d.shape = [](Types in, const Attrs& a, std::vector<Type>& out, std::string& error) {
@@ -41,7 +45,9 @@ OpDef repeat() {
     for (size_t i = 0; i < factors.size(); ++i) at[first + i] /= factors[i];
     return element(in[0], at);
   });
-  d.gradient = [](const GradContext& g) { return std::vector<ValueId>{g.wanted[0] ? g.emit("block_sum", {g.grads_out[0]}, g.n().attrs) : kNone}; };
+  d.gradient = [](const GradContext& g) {
+    return std::vector<ValueId>{g.wanted[0] ? g.emit("block_sum", {g.grads_out[0]}, g.n().attrs) : kNone};
+  };
   return d;
 }
 
@@ -59,7 +65,9 @@ OpDef block_sum() {
       fits = t.dims[i] % factors[i] == 0;
       t.dims[i] /= factors[i];
     }
-    if (!fits) return misfit(error, "block_sum", fmt::format("an f32 tensor that blocks of [{}] fill", fmt::join(factors, ", ")), in);
+    if (!fits)
+      return misfit(error, "block_sum", fmt::format("an f32 tensor that blocks of [{}] fill", fmt::join(factors, ", ")),
+                    in);
     out = {t};
     return true;
   };
@@ -80,14 +88,17 @@ OpDef block_sum() {
     for (size_t i = 0; i < factors.size(); ++i) at[first + i] /= factors[i];
     to(at, 1);
   });
-  d.gradient = [](const GradContext& g) { return std::vector<ValueId>{g.emit("repeat", {g.grads_out[0]}, g.n().attrs)}; };
+  d.gradient = [](const GradContext& g) {
+    return std::vector<ValueId>{g.emit("repeat", {g.grads_out[0]}, g.n().attrs)};
+  };
   return d;
 }
 
 OpDef to_batch() {
   OpDef d;
   d.name = "to_batch";
-  d.doc = "The unbatched operand 0 for each sample of the batch that operand 1 has; operand 1's contents do not matter.";
+  d.doc =
+      "The unbatched operand 0 for each sample of the batch that operand 1 has; operand 1's contents do not matter.";
   d.kind = Kind::gather;
   d.inputs = 2;
   d.cost = per_element(0);

@@ -26,7 +26,8 @@ OpDef rescale() {
   });
   d.gradient = [](const GradContext& g) {
     const bool through = g.wanted[0] && g.graph.type(g.in(0)).dtype == DType::f32;
-    return std::vector<ValueId>{through ? g.emit("scale", {g.grads_out[0]}, {{"factor", g.n().attrs.f("scale")}}) : kNone};
+    return std::vector<ValueId>{through ? g.emit("scale", {g.grads_out[0]}, {{"factor", g.n().attrs.f("scale")}})
+                                        : kNone};
   };
   return d;
 }
@@ -40,10 +41,12 @@ LayerDef layer_def() {
   l.args = {{"scale", ArgType::number, std::nullopt, -1e6, 1e6, {}, "factor, as 1/255"},
             {"offset", ArgType::number, ArgValue{0.0}, -1e6, 1e6, {}, "added after the factor"}};
   l.build = [](LayerBuilder& b) -> ValueId {
-    if (b.f("scale") == 0) return b.error("Rescale by 0 makes all values the same", "the factor is usually 1/255, of an image's bytes");
+    if (b.f("scale") == 0)
+      return b.error("Rescale by 0 makes all values the same", "the factor is usually 1/255, of an image's bytes");
     const DType t = b.in_type().dtype;
     if (t != DType::u8 && t != DType::f32)
-      return b.error(fmt::format("Rescale needs u8 or f32 values, but its input is {}", shape_for_user(b.in_type())), type_remedy(b.in_type()));
+      return b.error(fmt::format("Rescale needs u8 or f32 values, but its input is {}", shape_for_user(b.in_type())),
+                     type_remedy(b.in_type()));
     return b.emit("rescale", {b.in()[0]}, {{"scale", b.f("scale")}, {"offset", b.f("offset")}});
   };
   return l;

@@ -1,5 +1,5 @@
-// Half the bits of a float32: what the operands of contractions are rounded to where products may be of bf16 (passes/round_products.cpp). Both are put in after
-// gradients are taken, which therefore go straight through.
+// Half the bits of a float32: what the operands of contractions are rounded to where products may be of bf16
+// (passes/round_products.cpp). Both are put in after gradients are taken, which therefore go straight through.
 #include "compiler/ops/support.h"
 
 namespace netc::ops {
@@ -31,9 +31,12 @@ OpDef converts(const char* name, const char* doc, DType from, DType to) {
 }
 
 OpDef round_bf16() {
-  OpDef d = converts("round_bf16", "The nearest bf16 of each value: 8 bits of mantissa, float32's exponents.", DType::f32, DType::bf16);
+  OpDef d = converts("round_bf16", "The nearest bf16 of each value: 8 bits of mantissa, float32's exponents.",
+                     DType::f32, DType::bf16);
   d.scalar = [](const LowerContext&, const Exprs& in, const Exprs&) { return Exprs{cast(Halide::BFloat(16), in[0])}; };
-  d.reference = pointwise([](const Node&, const Graph&, const std::vector<double>& x, int64_t) { return std::vector<double>{rounded(x[0])}; });
+  d.reference = pointwise([](const Node&, const Graph&, const std::vector<double>& x, int64_t) {
+    return std::vector<double>{rounded(x[0])};
+  });
   return d;
 }
 

@@ -1,4 +1,5 @@
-// Rows: what lies along the first dim of a sample, the steps of a sequence or the gates of a cell. Taking some and joining them are each other's gradients.
+// Rows: what lies along the first dim of a sample, the steps of a sequence or the gates of a cell. Taking some and
+// joining them are each other's gradients.
 #include "compiler/ops/support.h"
 
 namespace netc::ops {
@@ -13,7 +14,8 @@ int64_t row_size(const Type& t) { return t.dims[0] == 0 ? 0 : t.elements() / t.d
 bool single(const Attrs& a) { return !a.has("count"); }
 int64_t count_of(const Attrs& a) { return single(a) ? 1 : a.i("count"); }
 
-/// (c, x, ..., row, n): the coordinates of the same element in row `row` of t. `v` are those of a tensor with t's dims, or with one dim less.
+/// (c, x, ..., row, n): the coordinates of the same element in row `row` of t. `v` are those of a tensor with t's dims,
+/// or with one dim less.
 Exprs in_row(const Type& t, const std::vector<Var>& v, const Expr& row) {
   Exprs at(v.begin(), v.begin() + (t.rank() - 1));
   at.push_back(row);
@@ -27,7 +29,9 @@ int64_t offset(const Type& t, int64_t n, int64_t row) { return (n * t.dims[0] + 
 OpDef take_rows() {
   OpDef d;
   d.name = "take_rows";
-  d.doc = "Rows `from` to `from` + `count` along the first dimension: y[i, ...] = x[from + i, ...]; without `count`, row `from` alone: y[...] = x[from, ...].";
+  d.doc =
+      "Rows `from` to `from` + `count` along the first dimension: y[i, ...] = x[from + i, ...]; without `count`, row "
+      "`from` alone: y[...] = x[from, ...].";
   d.kind = Kind::gather;
   d.cost = per_element(0);
   d.shape = [](Types in, const Attrs& a, std::vector<Type>& out, std::string& error) {
@@ -53,7 +57,8 @@ OpDef take_rows() {
     const Type& x = g.type(n.inputs[0]);
     RefTensor y = ref_zeros(g.type(n.results[0]), batch);
     const int64_t size = row_size(x) * count_of(n.attrs);
-    for (int64_t i = 0; i < static_cast<int64_t>(y.data.size()); ++i) y.data[i] = in[0].data[offset(x, i / size, n.attrs.i("from")) + i % size];
+    for (int64_t i = 0; i < static_cast<int64_t>(y.data.size()); ++i)
+      y.data[i] = in[0].data[offset(x, i / size, n.attrs.i("from")) + i % size];
     return Tensors{y};
   };
   d.gradient = [](const GradContext& g) {
@@ -73,9 +78,11 @@ OpDef take_rows_grad() {
   d.cost = per_element(0);
   d.shape = [](Types in, const Attrs& a, std::vector<Type>& out, std::string& error) {
     const int64_t from = a.i("from"), rows = a.i("rows"), count = count_of(a);
-    const bool fits = in[0].dtype == DType::f32 && !in[0].has_any_extent() && (single(a) || (in[0].rank() >= 1 && in[0].dims[0] == count));
+    const bool fits = in[0].dtype == DType::f32 && !in[0].has_any_extent() &&
+                      (single(a) || (in[0].rank() >= 1 && in[0].dims[0] == count));
     if (!fits || from < 0 || count < 1 || from + count > rows) {
-      error = fmt::format("take_rows_grad cannot put {} at rows {} to {} of {}", to_string(in[0]), from, from + count, rows);
+      error = fmt::format("take_rows_grad cannot put {} at rows {} to {} of {}", to_string(in[0]), from, from + count,
+                          rows);
       return false;
     }
     out = {in[0]};
@@ -99,7 +106,8 @@ OpDef take_rows_grad() {
     const Type& x = g.type(n.results[0]);
     RefTensor y = ref_zeros(x, batch);
     const int64_t size = row_size(x) * count_of(n.attrs);
-    for (int64_t i = 0; i < static_cast<int64_t>(in[0].data.size()); ++i) y.data[offset(x, i / size, n.attrs.i("from")) + i % size] = in[0].data[i];
+    for (int64_t i = 0; i < static_cast<int64_t>(in[0].data.size()); ++i)
+      y.data[offset(x, i / size, n.attrs.i("from")) + i % size] = in[0].data[i];
     return Tensors{y};
   };
   return d;
@@ -113,7 +121,8 @@ OpDef join_rows() {
   d.inputs = 2;
   d.cost = per_element(0);
   d.shape = [](Types in, const Attrs&, std::vector<Type>& out, std::string& error) {
-    if (!has_rows(in[0]) || !has_rows(in[1]) || !std::equal(in[0].dims.begin() + 1, in[0].dims.end(), in[1].dims.begin() + 1, in[1].dims.end())) {
+    if (!has_rows(in[0]) || !has_rows(in[1]) ||
+        !std::equal(in[0].dims.begin() + 1, in[0].dims.end(), in[1].dims.begin() + 1, in[1].dims.end())) {
       error = fmt::format("join_rows needs f32[R, ...] and f32[S, ...] of one kind of rows, not {}", list_types(in));
       return false;
     }
@@ -127,7 +136,8 @@ OpDef join_rows() {
     const int first = static_cast<int>(a.dims[0]), second = static_cast<int>(b.dims[0]);
     const std::vector<Var> v = vars_of(ctx.out_type());
     const Expr row = v[a.rank() - 1];
-    const Expr of_a = ctx.in[0](in_row(a, v, clamp(row, 0, first - 1))), of_b = ctx.in[1](in_row(b, v, clamp(row - first, 0, second - 1)));
+    const Expr of_a = ctx.in[0](in_row(a, v, clamp(row, 0, first - 1))),
+               of_b = ctx.in[1](in_row(b, v, clamp(row - first, 0, second - 1)));
     Func y("join_rows");
     y(v) = select(row < first, of_a, of_b);
     return Lowered{{y}, {}, {}, {}, {}};
@@ -149,7 +159,8 @@ OpDef join_rows() {
     int64_t from = 0;
     for (int i = 0; i < 2; ++i) {
       const Type t = g.graph.type(g.in(i));
-      if (g.wanted[i]) r[i] = reduce_to(g, g.emit("take_rows", {g.grads_out[0]}, {{"from", from}, {"count", t.dims[0]}}), t);
+      if (g.wanted[i])
+        r[i] = reduce_to(g, g.emit("take_rows", {g.grads_out[0]}, {{"from", from}, {"count", t.dims[0]}}), t);
       from += t.dims[0];
     }
     return r;

@@ -8,13 +8,17 @@ OpDef sgd_update() {
   OpDef d = update_op("sgd_update", "w' = w - lr * g. Operands w, g, lr.", 0, false);
   d.cost = per_element(2);
   d.scalar = [](const LowerContext&, const Exprs& in, const Exprs&) { return Exprs{in[0] - in[2] * in[1]}; };
-  d.reference = pointwise([](const Node&, const Graph&, const std::vector<double>& v, int64_t) { return std::vector<double>{v[0] - v[2] * v[1]}; });
+  d.reference = pointwise([](const Node&, const Graph&, const std::vector<double>& v, int64_t) {
+    return std::vector<double>{v[0] - v[2] * v[1]};
+  });
   return d;
 }
 
 OpDef momentum_update() {
-  OpDef d = update_op("momentum_update",
-                      "m' = momentum * m - lr * g; w' = w + m', with nesterov w' = w + momentum * m' - lr * g. Operands w, g, m, lr.", 1, false);
+  OpDef d = update_op(
+      "momentum_update",
+      "m' = momentum * m - lr * g; w' = w + m', with nesterov w' = w + momentum * m' - lr * g. Operands w, g, m, lr.",
+      1, false);
   d.cost = per_element(5);
   d.scalar = [](const LowerContext& ctx, const Exprs& in, const Exprs&) {
     const Expr mu = lit(ctx.node.attrs.f("momentum")), move = in[3] * in[1], m = mu * in[2] - move;
@@ -30,15 +34,32 @@ OpDef momentum_update() {
 OptimizerDef optimizer() {
   OptimizerDef o;
   o.name = "sgd";
-  o.doc = "Stochastic gradient descent: w = w - lr * g; with momentum m = momentum * m - lr * g, w = w + m; with nesterov "
-          "w = w + momentum * m - lr * g, of the new m. m starts at 0.";
+  o.doc =
+      "Stochastic gradient descent: w = w - lr * g; with momentum m = momentum * m - lr * g, w = w + m; with nesterov "
+      "w = w + momentum * m - lr * g, of the new m. m starts at 0.";
   o.args = {{"lr", ArgType::number, ArgValue{0.01}, 1e-12, 1000, {}, "learning rate"},
-            {"momentum", ArgType::number, ArgValue{0.0}, 0, 0.999999, {}, "share of the last move kept; 0: none, and no memory for it"},
-            {"nesterov", ArgType::boolean, ArgValue{false}, 0, 1, {}, "looks ahead along the momentum; without momentum it changes nothing"}};
-  o.slot_names = [](const std::vector<ArgValue>& a) { return number(a[1]) > 0 ? std::vector<std::string>{"momentum"} : std::vector<std::string>{}; };
-  o.build = [](Graph& g, const OpTable& ops, ValueId w, ValueId grad, const std::vector<ValueId>& slots, ValueId lr, ValueId, const std::vector<ArgValue>& a) {
+            {"momentum",
+             ArgType::number,
+             ArgValue{0.0},
+             0,
+             0.999999,
+             {},
+             "share of the last move kept; 0: none, and no memory for it"},
+            {"nesterov",
+             ArgType::boolean,
+             ArgValue{false},
+             0,
+             1,
+             {},
+             "looks ahead along the momentum; without momentum it changes nothing"}};
+  o.slot_names = [](const std::vector<ArgValue>& a) {
+    return number(a[1]) > 0 ? std::vector<std::string>{"momentum"} : std::vector<std::string>{};
+  };
+  o.build = [](Graph& g, const OpTable& ops, ValueId w, ValueId grad, const std::vector<ValueId>& slots, ValueId lr,
+               ValueId, const std::vector<ArgValue>& a) {
     if (slots.empty()) return std::vector<ValueId>{g.add(ops.at("sgd_update"), {w, grad, lr})};
-    return g.add_nodes_results(ops.at("momentum_update"), {w, grad, slots[0], lr}, {{"momentum", number(a[1])}, {"nesterov", truth(a[2])}});
+    return g.add_nodes_results(ops.at("momentum_update"), {w, grad, slots[0], lr},
+                               {{"momentum", number(a[1])}, {"nesterov", truth(a[2])}});
   };
   return o;
 }

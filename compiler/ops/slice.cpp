@@ -13,7 +13,9 @@ struct Region {
   bool inside(const std::vector<int64_t>& whole, const std::vector<int64_t>& part) const {
     if (begin.size() != whole.size() || part.size() != whole.size() || step.size() != whole.size()) return false;
     for (size_t i = 0; i < whole.size(); ++i)
-      if (begin[i] < 0 || part[i] < 1 || step[i] < 1 || begin[i] >= whole[i] || part[i] - 1 > (whole[i] - 1 - begin[i]) / step[i]) return false;
+      if (begin[i] < 0 || part[i] < 1 || step[i] < 1 || begin[i] >= whole[i] ||
+          part[i] - 1 > (whole[i] - 1 - begin[i]) / step[i])
+        return false;
     return true;
   }
   bool contiguous() const { return std::count(step.begin(), step.end(), 1) == static_cast<long>(step.size()); }
@@ -22,14 +24,17 @@ struct Region {
 OpDef slice() {
   OpDef d;
   d.name = "slice";
-  d.doc = "Of each axis the elements begin + step * i, `extent` of them: y[i, j, ...] = x[begin[0] + step[0]*i, begin[1] + step[1]*j, ...].";
+  d.doc =
+      "Of each axis the elements begin + step * i, `extent` of them: y[i, j, ...] = x[begin[0] + step[0]*i, begin[1] + "
+      "step[1]*j, ...].";
   d.kind = Kind::gather;
   d.cost = per_element(0);
   d.shape = [](Types in, const Attrs& a, std::vector<Type>& out, std::string& error) {
     const Region r(a, "extent");
     if (!movable(in[0]) || !r.inside(in[0].dims, r.extent)) {
       const auto list = [](const std::vector<int64_t>& v) { return fmt::format("[{}]", fmt::join(v, ", ")); };
-      return misfit(error, "slice", fmt::format("room for {} from {} in steps of {}", list(r.extent), list(r.begin), list(r.step)), in);
+      return misfit(error, "slice",
+                    fmt::format("room for {} from {} in steps of {}", list(r.extent), list(r.begin), list(r.step)), in);
     }
     out = {Type{in[0].dtype, in[0].batched, r.extent}};
     return true;
@@ -54,7 +59,8 @@ OpDef slice() {
   d.gradient = [](const GradContext& g) {
     if (!g.wanted[0]) return std::vector<ValueId>{kNone};
     const Region r(g.n().attrs, "extent");
-    return std::vector<ValueId>{g.emit("slice_grad", {g.grads_out[0]}, {{"begin", r.begin}, {"dims", g.graph.type(g.in(0)).dims}, {"step", r.step}})};
+    return std::vector<ValueId>{g.emit("slice_grad", {g.grads_out[0]},
+                                       {{"begin", r.begin}, {"dims", g.graph.type(g.in(0)).dims}, {"step", r.step}})};
   };
   return d;
 }
@@ -110,8 +116,10 @@ OpDef slice_grad() {
 OpDef crop() {
   OpDef d;
   d.name = "crop";
-  d.doc = "The middle `height` x `width` pixels of an image of any height and width; the edges are repeated where it is smaller. Works per sample, as resize "
-          "does.";
+  d.doc =
+      "The middle `height` x `width` pixels of an image of any height and width; the edges are repeated where it is "
+      "smaller. Works per sample, as resize "
+      "does.";
   d.kind = Kind::ingest;
   d.no_gradient = "it runs in the data loader, before anything trained";
   d.cost = per_element(0);
@@ -159,7 +167,13 @@ LayerDef slice_layer() {
   l.section = "Shape";
   l.weight_prefix = "slice";
   l.args = {{"begin", ArgType::integer, std::nullopt, -1e9, 1e9, {}, "the first element; negative: from the end"},
-            {"end", ArgType::integer, ArgValue{int64_t{0}}, -1e9, 1e9, {}, "the first element that is left out; negative: from the end; 0: none is"},
+            {"end",
+             ArgType::integer,
+             ArgValue{int64_t{0}},
+             -1e9,
+             1e9,
+             {},
+             "the first element that is left out; negative: from the end; 0: none is"},
             {"step", ArgType::integer, ArgValue{int64_t{1}}, 1, 1e9, {}, "every so many"},
             axis_arg()};
   l.build = [](LayerBuilder& b) -> ValueId {
@@ -167,9 +181,11 @@ LayerDef slice_layer() {
     const Type t = b.in_type();
     const int axis = axis_of(b, "Slice", t);
     if (axis == kNone) return kNone;
-    const int64_t n = t.dims[axis], begin = b.i("begin") + (b.i("begin") < 0 ? n : 0), end = b.i("end") + (b.i("end") <= 0 ? n : 0);
+    const int64_t n = t.dims[axis], begin = b.i("begin") + (b.i("begin") < 0 ? n : 0),
+                  end = b.i("end") + (b.i("end") <= 0 ? n : 0);
     if (begin < 0 || end > n || begin >= end) {
-      return b.error(fmt::format("Slice({}, {}) along {} takes nothing or leaves its input {}", b.i("begin"), b.i("end"), b.s("axis"), shape_for_user(t)),
+      return b.error(fmt::format("Slice({}, {}) along {} takes nothing or leaves its input {}", b.i("begin"),
+                                 b.i("end"), b.s("axis"), shape_for_user(t)),
                      fmt::format("that axis has the elements 0 to {}", n - 1));
     }
     return part(b, axis, begin, (end - begin - 1) / b.i("step") + 1, b.i("step"));
@@ -180,10 +196,13 @@ LayerDef slice_layer() {
 LayerDef split_layer() {
   LayerDef l;
   l.name = "Split";
-  l.doc = "A list of parts along an axis: (x -> Split(2))[0] is the first half. Part k holds the extents[k] elements after those of the parts before it";
+  l.doc =
+      "A list of parts along an axis: (x -> Split(2))[0] is the first half. Part k holds the extents[k] elements after "
+      "those of the parts before it";
   l.section = "Shape";
   l.weight_prefix = "split";
-  l.args = {{"parts", ArgType::integers, std::nullopt, 1, 1e6, {}, "how many equal parts, or a list of their extents"}, axis_arg()};
+  l.args = {{"parts", ArgType::integers, std::nullopt, 1, 1e6, {}, "how many equal parts, or a list of their extents"},
+            axis_arg()};
   l.build_many = [](LayerBuilder& b) -> std::vector<ValueId> {
     if (!check_extents(b, "Split")) return {kNone};
     const Type t = b.in_type();
@@ -193,17 +212,19 @@ LayerDef split_layer() {
     const int64_t n = t.dims[axis], count = parts[0];
     if (parts.size() == 1) {
       if (n % count) {
-        return {b.error(fmt::format("Split({0}) along {1} needs an extent that is a multiple of {0}, but its input is {2}", count, b.s("axis"),
-                                    shape_for_user(t)),
-                        "give the parts' extents: Split([16, 32])")};
+        return {
+            b.error(fmt::format("Split({0}) along {1} needs an extent that is a multiple of {0}, but its input is {2}",
+                                count, b.s("axis"), shape_for_user(t)),
+                    "give the parts' extents: Split([16, 32])")};
       }
       parts.assign(static_cast<size_t>(count), n / count);
     }
     int64_t sum = 0;
     for (const int64_t p : parts) sum += p;
     if (sum != n) {
-      return {b.error(fmt::format("the parts of Split([{}]) along {} have {}, but its input {} has {}", fmt::join(parts, ", "), b.s("axis"),
-                                  counted(sum, "element"), shape_for_user(t), thousands(n)))};
+      return {b.error(fmt::format("the parts of Split([{}]) along {} have {}, but its input {} has {}",
+                                  fmt::join(parts, ", "), b.s("axis"), counted(sum, "element"), shape_for_user(t),
+                                  thousands(n)))};
     }
     std::vector<ValueId> out;
     int64_t from = 0;
@@ -216,8 +237,9 @@ LayerDef split_layer() {
 LayerDef crop_layer() {
   LayerDef l;
   l.name = "Crop";
-  l.doc = "The middle of an image; of one of any size while data is loaded, with edges repeated where it is smaller. "
-          "y[i, j, c] = x[i + (H - height)/2, j + (W - width)/2, c]";
+  l.doc =
+      "The middle of an image; of one of any size while data is loaded, with edges repeated where it is smaller. "
+      "y[i, j, c] = x[i + (H - height)/2, j + (W - width)/2, c]";
   l.section = "Shape";
   l.weight_prefix = "crop";
   l.args = {{"height", ArgType::integer, std::nullopt, 1, 1 << 16, {}, "rows of the result"},
@@ -226,15 +248,18 @@ LayerDef crop_layer() {
     const Type t = b.in_type();
     const int64_t h = b.i("height"), w = b.i("width");
     if (t.rank() != 3 || t.dims[2] == kAnyExtent) {
-      return b.error(fmt::format("Crop needs an image (height, width, channels), but its input is {}", shape_for_user(t)));
+      return b.error(
+          fmt::format("Crop needs an image (height, width, channels), but its input is {}", shape_for_user(t)));
     }
     if (t.has_any_extent()) return ingested(b, "Crop", "crop", {{"height", h}, {"width", w}, {"aspect", "cut"}});
     if (h > t.dims[0] || w > t.dims[1]) {
-      return b.error(fmt::format("Crop({}, {}) needs an image at least that large, but its input is {}", h, w, shape_for_user(t)),
-                     "put Pad or Resize before it");
+      return b.error(
+          fmt::format("Crop({}, {}) needs an image at least that large, but its input is {}", h, w, shape_for_user(t)),
+          "put Pad or Resize before it");
     }
     if (h == t.dims[0] && w == t.dims[1]) return b.in()[0];
-    const std::vector<int64_t> begin{(t.dims[0] - h) / 2, (t.dims[1] - w) / 2, 0}, extent{h, w, t.dims[2]}, step{1, 1, 1};
+    const std::vector<int64_t> begin{(t.dims[0] - h) / 2, (t.dims[1] - w) / 2, 0}, extent{h, w, t.dims[2]},
+        step{1, 1, 1};
     return b.emit("slice", {b.in()[0]}, {{"begin", begin}, {"extent", extent}, {"step", step}});
   };
   return l;

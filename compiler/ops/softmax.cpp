@@ -63,7 +63,9 @@ OpDef forward(const char* name, const char* doc) {
   d.kind = Kind::reduction;
   d.cost = per_element(22);
   d.shape = row_shape(d.name);
-  d.gradient = [grad = d.name + "_grad"](const GradContext& g) { return std::vector<ValueId>{g.emit(grad, {g.grads_out[0], g.out()})}; };
+  d.gradient = [grad = d.name + "_grad"](const GradContext& g) {
+    return std::vector<ValueId>{g.emit(grad, {g.grads_out[0], g.out()})};
+  };
   return d;
 }
 
@@ -115,17 +117,22 @@ OpDef softmax() {
     y(v) = exact::exp_of_negative(ctx.in[0](v) - s.maximum(row)) / s.sum(row);
     return Lowered{{y}, s.sum, s.r, {}, {s.maximum, s.sum}};
   };
-  d.reference = [](const Node&, const Graph&, const Tensors& in, int64_t) { return Tensors{RefTensor{in[0].dims, ref_softmax(in[0])}}; };
+  d.reference = [](const Node&, const Graph&, const Tensors& in, int64_t) {
+    return Tensors{RefTensor{in[0].dims, ref_softmax(in[0])}};
+  };
   return d;
 }
 
 OpDef softmax_grad() {
-  return backward("softmax_grad", "Gradient of softmax: dx[c] = y[c] * (dy[c] - sum_i dy[i] * y[i]). Operands dy, y.", 4,
-                  [](const auto& dy, const auto& y) { return dy * y; }, [](const auto& dy, const auto& y, const auto& sum) { return y * (dy - sum); });
+  return backward(
+      "softmax_grad", "Gradient of softmax: dx[c] = y[c] * (dy[c] - sum_i dy[i] * y[i]). Operands dy, y.", 4,
+      [](const auto& dy, const auto& y) { return dy * y; },
+      [](const auto& dy, const auto& y, const auto& sum) { return y * (dy - sum); });
 }
 
-// The sum is in double: where one class is nearly certain its term is 1, and log(1 + what the others add) keeps their digits. All of it is one fold: where x is computed
-// again for each, loops need not agree on which element is the largest.
+// The sum is in double: where one class is nearly certain its term is 1, and log(1 + what the others add) keeps their
+// digits. All of it is one fold: where x is computed again for each, loops need not agree on which element is the
+// largest.
 OpDef log_softmax() {
   OpDef d = forward("log_softmax", "y[c] = x[c] - max x - log(sum_i exp(x[i] - max x)) over the last dimension.");
   d.lower = [](const LowerContext& ctx) {
@@ -135,7 +142,9 @@ OpDef log_softmax() {
     y(v) = exact::sub(exact::sub(ctx.in[0](v), s.maximum(row)), exact::log1p(cast<float>(s.sum(row) - Expr(1.0))));
     return Lowered{{y}, s.sum, s.r, {}, {s.maximum, s.sum}};
   };
-  d.reference = [](const Node&, const Graph&, const Tensors& in, int64_t) { return Tensors{RefTensor{in[0].dims, ref_log_softmax(in[0])}}; };
+  d.reference = [](const Node&, const Graph&, const Tensors& in, int64_t) {
+    return Tensors{RefTensor{in[0].dims, ref_log_softmax(in[0])}};
+  };
   return d;
 }
 
@@ -145,9 +154,14 @@ Expr probability_of_others(const Expr& log) { return -exact::expm1_of_negative(l
 double probability_of_others(double log) { return -std::expm1(log); }
 
 OpDef log_softmax_grad() {
-  return backward("log_softmax_grad", "Gradient of log_softmax: dx[c] = dy[c] - exp(y[c]) * sum_i dy[i] = dy[c] * (1 - exp(y[c])) - exp(y[c]) * (sum_i dy[i] - dy[c]). Operands dy, y.", 14,
-                  [](const auto& dy, const auto&) { return dy; },
-                  [](const auto& dy, const auto& y, const auto& sum) { return dy * probability_of_others(y) - probability(y) * (sum - dy); });
+  return backward(
+      "log_softmax_grad",
+      "Gradient of log_softmax: dx[c] = dy[c] - exp(y[c]) * sum_i dy[i] = dy[c] * (1 - exp(y[c])) - exp(y[c]) * (sum_i "
+      "dy[i] - dy[c]). Operands dy, y.",
+      14, [](const auto& dy, const auto&) { return dy; },
+      [](const auto& dy, const auto& y, const auto& sum) {
+        return dy * probability_of_others(y) - probability(y) * (sum - dy);
+      });
 }
 
 LayerDef layer(const char* name, const char* op, const char* doc) {
@@ -158,7 +172,8 @@ LayerDef layer(const char* name, const char* op, const char* doc) {
   l.weight_prefix = op;
   l.build = [name, op](LayerBuilder& b) -> ValueId {
     if (!check_operand(b, name)) return kNone;
-    if (b.in_type().rank() == 0) return b.error(fmt::format("{} needs a vector of scores, but its input is a single number", name));
+    if (b.in_type().rank() == 0)
+      return b.error(fmt::format("{} needs a vector of scores, but its input is a single number", name));
     return b.emit(op, {b.in()[0]});
   };
   return l;
@@ -168,8 +183,10 @@ LayerDef layer(const char* name, const char* op, const char* doc) {
 
 void add_softmax(Registry& r) {
   static const OpDef ops[] = {softmax(), softmax_grad(), log_softmax(), log_softmax_grad()};
-  static const LayerDef layers[] = {layer("Softmax", "softmax", "Probabilities over the last dimension. y[c] = exp(x[c]) / sum_i exp(x[i])"),
-                                    layer("LogSoftmax", "log_softmax", "Logarithms of probabilities over the last dimension. y[c] = x[c] - log(sum_i exp(x[i]))")};
+  static const LayerDef layers[] = {
+      layer("Softmax", "softmax", "Probabilities over the last dimension. y[c] = exp(x[c]) / sum_i exp(x[i])"),
+      layer("LogSoftmax", "log_softmax",
+            "Logarithms of probabilities over the last dimension. y[c] = x[c] - log(sum_i exp(x[i]))")};
   for (const OpDef& op : ops) r.ops.ops.push_back(&op);
   for (const LayerDef& l : layers) r.layers.push_back(&l);
 }

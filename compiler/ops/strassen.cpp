@@ -6,8 +6,8 @@
 //   M_e = sum over c of v_e * u_e
 //   y   = for each half of a pair's two rows, a sum of M_e
 //
-// Rows alternate between the first and the second row of blocks, and columns of w and y between the columns of blocks, "block" of them at a time: what belongs
-// together lies near.
+// Rows alternate between the first and the second row of blocks, and columns of w and y between the columns of blocks,
+// "block" of them at a time: what belongs together lies near.
 //
 // Errors grow a little: against sums in double, relative to the largest result, they stay below 5e-6 (tests/ops).
 #include "compiler/ops/strassen.h"
@@ -22,18 +22,30 @@ namespace {
 constexpr int kProducts = 7;
 /// Factors of blocks 11, 12, 21, 22: the first index is the row of blocks.
 using Blocks = std::array<int, 4>;
-constexpr Blocks kLeft[kProducts] = {{1, 0, 0, 1}, {0, 0, 1, 1}, {1, 0, 0, 0}, {0, 0, 0, 1}, {1, 1, 0, 0}, {-1, 0, 1, 0}, {0, 1, 0, -1}};
-constexpr Blocks kRight[kProducts] = {{1, 0, 0, 1}, {1, 0, 0, 0}, {0, 1, 0, -1}, {-1, 0, 1, 0}, {0, 0, 0, 1}, {1, 1, 0, 0}, {0, 0, 1, 1}};
-constexpr Blocks kResult[kProducts] = {{1, 0, 0, 1}, {0, 0, 1, -1}, {0, 1, 0, 1}, {1, 0, 1, 0}, {-1, 1, 0, 0}, {0, 0, 0, 1}, {1, 0, 0, 0}};
+constexpr Blocks kLeft[kProducts] = {{1, 0, 0, 1}, {0, 0, 1, 1},  {1, 0, 0, 0}, {0, 0, 0, 1},
+                                     {1, 1, 0, 0}, {-1, 0, 1, 0}, {0, 1, 0, -1}};
+constexpr Blocks kRight[kProducts] = {{1, 0, 0, 1}, {1, 0, 0, 0}, {0, 1, 0, -1}, {-1, 0, 1, 0},
+                                      {0, 0, 0, 1}, {1, 1, 0, 0}, {0, 0, 1, 1}};
+constexpr Blocks kResult[kProducts] = {{1, 0, 0, 1},  {0, 0, 1, -1}, {0, 1, 0, 1}, {1, 0, 1, 0},
+                                       {-1, 1, 0, 0}, {0, 0, 0, 1},  {1, 0, 0, 0}};
 
 /// Of a column k of w or y: the column of blocks in which it is, and where there.
 struct Columns {
   int64_t block;
   explicit Columns(const Attrs& a) : block(a.i("block")) {}
-  template <class T> T side(const T& k) const { return k / static_cast<int>(block) % 2; }
-  template <class T> T place(const T& k) const { return k / static_cast<int>(2 * block) * static_cast<int>(block) + k % static_cast<int>(block); }
+  template <class T>
+  T side(const T& k) const {
+    return k / static_cast<int>(block) % 2;
+  }
+  template <class T>
+  T place(const T& k) const {
+    return k / static_cast<int>(2 * block) * static_cast<int>(block) + k % static_cast<int>(block);
+  }
   /// The column that is at `place` of a side.
-  template <class T> T column(const T& place, int side) const { return (place / static_cast<int>(block) * 2 + side) * static_cast<int>(block) + place % static_cast<int>(block); }
+  template <class T>
+  T column(const T& place, int side) const {
+    return (place / static_cast<int>(block) * 2 + side) * static_cast<int>(block) + place % static_cast<int>(block);
+  }
 };
 
 /// Of n things, those with a factor, added.
@@ -57,8 +69,10 @@ Expr blocks_of(const Blocks (&factors)[kProducts], const Expr& e, const std::fun
 OpDef strassen_weights() {
   OpDef d;
   d.name = "strassen_weights";
-  d.doc = "Weights f32[K, U] as strassen_matmul takes them: u[e, c, k], for each of seven products e a sum of the blocks of w, f32[K/2, U/2]. `turned`: of the "
-          "transposed matrix, for the gradient in the rows.";
+  d.doc =
+      "Weights f32[K, U] as strassen_matmul takes them: u[e, c, k], for each of seven products e a sum of the blocks "
+      "of w, f32[K/2, U/2]. `turned`: of the "
+      "transposed matrix, for the gradient in the rows.";
   d.kind = Kind::gather;
   d.transforms_tiles = true;
   d.inputs = 1;
@@ -71,7 +85,8 @@ OpDef strassen_weights() {
       out = {f32({kProducts, rows / 2, columns / 2}, false)};
       if (rows % 2 == 0 && block >= 1 && columns % (2 * block) == 0) return true;
     }
-    error = fmt::format("strassen_weights needs f32[K, U] with K even and U a multiple of twice {}, not {}", block, list_types(in));
+    error = fmt::format("strassen_weights needs f32[K, U] with K even and U a multiple of twice {}, not {}", block,
+                        list_types(in));
     return false;
   };
   d.lower = [](const LowerContext& ctx) {
@@ -101,7 +116,8 @@ OpDef strassen_weights() {
         for (int64_t c = 0; c < rows; ++c)
           for (int64_t k = 0; k < columns; ++k) {
             const int64_t row = c + i / 2 * rows, column = at.column(k, static_cast<int>(i % 2));
-            u.data[(e * rows + c) * columns + k] += kRight[e][i] * in[0].data[turned ? column * 2 * rows + row : row * 2 * columns + column];
+            u.data[(e * rows + c) * columns + k] +=
+                kRight[e][i] * in[0].data[turned ? column * 2 * rows + row : row * 2 * columns + column];
           }
     return Tensors{u};
   };
@@ -114,14 +130,17 @@ Lowered lower_matmul(const LowerContext& ctx) {
   const Columns at(ctx.node.attrs);
   Var c("c"), k("k"), q("q"), e("e"), t("t"), n("n");
   Func v("strassen_rows"), sums("strassen_sums"), products("strassen_products"), y("strassen_matmul");
-  v(c, q, e, n) = blocks_of(kLeft, e, [&](int i) { return ctx.in[0](c + i % 2 * channels, i / 2 == 0 ? q * 2 : min(q * 2 + 1, last), n); });
+  v(c, q, e, n) = blocks_of(
+      kLeft, e, [&](int i) { return ctx.in[0](c + i % 2 * channels, i / 2 == 0 ? q * 2 : min(q * 2 + 1, last), n); });
   RDom r(0, channels, "r");
   sums(k, q, e, n) = 0.0f;
   sums(k, q, e, n) += v(r, q, e, n) * ctx.in[1](k, r, e);
   products(k, q, e, n) = sums(k, q, e, n);
   Exprs results;
   for (size_t i = 0; i < 4; ++i)
-    results.push_back(sum(kProducts, [&](int p) { return kResult[p][i]; }, [&](int p) { return products(at.place<Expr>(k), t / 2, p, n); }));
+    results.push_back(sum(
+        kProducts, [&](int p) { return kResult[p][i]; },
+        [&](int p) { return products(at.place<Expr>(k), t / 2, p, n); }));
   y(k, t, n) = Halide::mux(t % 2 * 2 + at.side<Expr>(k), results);
   return Lowered{{y}, sums, r, {}, {v, products}};
 }
@@ -137,9 +156,12 @@ Tensors reference_matmul(const Node& node, const Graph& g, const Tensors& in, in
           double sum = 0;
           for (int64_t c = 0; c < channels; ++c)
             for (int64_t i = 0; i < 4; ++i)
-              sum += kLeft[e][i] * in[0].data[(n * T + std::min(t + i / 2, T - 1)) * 2 * channels + c + i % 2 * channels] * in[1].data[(e * channels + c) * units + k];
+              sum += kLeft[e][i] *
+                     in[0].data[(n * T + std::min(t + i / 2, T - 1)) * 2 * channels + c + i % 2 * channels] *
+                     in[1].data[(e * channels + c) * units + k];
           for (int64_t i = 0; i < 4; ++i)
-            if (t + i / 2 < T) y.data[(n * T + t + i / 2) * 2 * units + at.column(k, static_cast<int>(i % 2))] += kResult[e][i] * sum;
+            if (t + i / 2 < T)
+              y.data[(n * T + t + i / 2) * 2 * units + at.column(k, static_cast<int>(i % 2))] += kResult[e][i] * sum;
         }
   return {y};
 }
@@ -156,9 +178,11 @@ OpDef strassen_matmul() {
   d.error = [](const Attrs&) { return 5e-6; };
   d.shape = [](Types in, const Attrs& a, std::vector<Type>& out, std::string& error) {
     const Type &x = in[0], &w = in[1];
-    if (x.dtype != DType::f32 || !x.batched || x.rank() != 2 || x.has_any_extent() || w.dtype != DType::f32 || w.batched || w.rank() != 3 || w.dims[0] != kProducts ||
-        x.dims[1] != 2 * w.dims[1] || Columns(a).block < 1 || w.dims[2] % Columns(a).block != 0) {
-      error = fmt::format("strassen_matmul needs f32[N, T, K] and f32[{}, K/2, U/2] with U/2 a multiple of {}, not {}", kProducts, Columns(a).block, list_types(in));
+    if (x.dtype != DType::f32 || !x.batched || x.rank() != 2 || x.has_any_extent() || w.dtype != DType::f32 ||
+        w.batched || w.rank() != 3 || w.dims[0] != kProducts || x.dims[1] != 2 * w.dims[1] || Columns(a).block < 1 ||
+        w.dims[2] % Columns(a).block != 0) {
+      error = fmt::format("strassen_matmul needs f32[N, T, K] and f32[{}, K/2, U/2] with U/2 a multiple of {}, not {}",
+                          kProducts, Columns(a).block, list_types(in));
       return false;
     }
     out = {f32({x.dims[0], 2 * w.dims[2]}, true)};
@@ -166,7 +190,8 @@ OpDef strassen_matmul() {
   };
   d.cost = [](const Node& n, const Graph& g) {
     const Type &x = g.type(n.inputs[0]), &w = g.type(n.inputs[1]);
-    const double pairs = static_cast<double>((x.dims[0] + 1) / 2), c = static_cast<double>(w.dims[1]), k = static_cast<double>(w.dims[2]);
+    const double pairs = static_cast<double>((x.dims[0] + 1) / 2), c = static_cast<double>(w.dims[1]),
+                 k = static_cast<double>(w.dims[2]);
     return Cost{kProducts * pairs * c * k, pairs * (2 * kProducts * c * k + 5 * c + 8 * k)};
   };
   d.lower = lower_matmul;
@@ -190,15 +215,19 @@ Form strassen_form(bool turned) {
   f.name = "strassen";
   f.cost = [turned](const Node& n, const Graph& g, const Target& target) -> std::optional<double> {
     const Type &x = g.type(n.inputs[0]), &w = g.type(n.inputs[1]);
-    if (x.dtype != DType::f32 || w.dtype != DType::f32 || x.rank() != 2 || w.batched || x.dims[1] % 2 != 0 || w.dims[turned ? 0 : 1] % (2 * target.lanes) != 0) return std::nullopt;
-    const double pairs = static_cast<double>((x.dims[0] + 1) / 2), c = static_cast<double>(w.dims[0] / 2), k = static_cast<double>(w.dims[1] / 2);
+    if (x.dtype != DType::f32 || w.dtype != DType::f32 || x.rank() != 2 || w.batched || x.dims[1] % 2 != 0 ||
+        w.dims[turned ? 0 : 1] % (2 * target.lanes) != 0)
+      return std::nullopt;
+    const double pairs = static_cast<double>((x.dims[0] + 1) / 2), c = static_cast<double>(w.dims[0] / 2),
+                 k = static_cast<double>(w.dims[1] / 2);
     // Sums of blocks move as much as they compute; and the weights, 7 / 4 times as many, come from far for each sample.
     return 2 * kProducts * pairs * c * k + 80 * pairs * (c + k) + 15 * kProducts * c * k;
   };
   f.rewrite = [turned](Graph& g, NodeId id, const Target& target) {
     const Node n = g.nodes[id];
     const int64_t block = block_of(g.type(n.inputs[1]).dims[turned ? 0 : 1] / 2, target);
-    const ValueId u = added_once(g, weights_op(), n.inputs[1], {{"block", block}, {"turned", turned}}, n.layer, ".blocks");
+    const ValueId u =
+        added_once(g, weights_op(), n.inputs[1], {{"block", block}, {"turned", turned}}, n.layer, ".blocks");
     const ValueId stored = packed(g, u, {0, 1}, block, false, n.layer);
     g.nodes[id].op = &matmul_op();
     g.nodes[id].inputs[1] = stored;

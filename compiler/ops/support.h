@@ -46,8 +46,8 @@ double elements(const Type& t);
 ShapeRule same_type(int more = 0);
 /// One result: the type that all inputs, f32, broadcast to.
 ShapeRule broadcasting();
-/// The type of an element-wise result of f32 operands: along each dim, from the right, their extents are equal or 1; an unbatched operand may have fewer dims,
-/// a batched one has the result's rank. Nothing when they do not fit.
+/// The type of an element-wise result of f32 operands: along each dim, from the right, their extents are equal or 1; an
+/// unbatched operand may have fewer dims, a batched one has the result's rank. Nothing when they do not fit.
 std::optional<Type> broadcast(Types in);
 /// The element of a tensor of dims `from` that stands for element i of one of dims `to`, to which it is broadcast.
 int64_t broadcast_index(int64_t i, const std::vector<int64_t>& from, const std::vector<int64_t>& to);
@@ -60,7 +60,8 @@ Exprs exprs(const std::vector<Var>& vars);
 std::vector<Halide::Range> ranges_of(const Type& t, const Expr& batch, int first = 0);
 
 /// Reference of an elementwise op: `fn` maps the inputs at one point to the results; inputs are broadcast.
-decltype(OpDef::reference) pointwise(std::function<std::vector<double>(const Node&, const Graph&, const std::vector<double>&, int64_t batch)> fn);
+decltype(OpDef::reference) pointwise(
+    std::function<std::vector<double>(const Node&, const Graph&, const std::vector<double>&, int64_t batch)> fn);
 /// dims of a tensor of this type in the reference: batch first.
 std::vector<int64_t> ref_dims(const Type& t, int64_t batch);
 RefTensor ref_zeros(const Type& t, int64_t batch);
@@ -72,7 +73,8 @@ decltype(OpDef::cost) per_input_element(int input, double flops);
 /// Gradient of an operand that was broadcast: the gradient summed down to `type`.
 ValueId reduce_to(const GradContext& g, ValueId gradient, Type type);
 
-/// Arguments of a layer with weights: `init`, `bias_init` when it has an argument `bias`, regularisers `l1`, `l2`, and `constraint`.
+/// Arguments of a layer with weights: `init`, `bias_init` when it has an argument `bias`, regularisers `l1`, `l2`, and
+/// `constraint`.
 void add_weight_args(std::vector<ArgDef>& args);
 Initializer weight_init(LayerBuilder& b, int64_t fan_in, int64_t fan_out);
 /// `x` with dropout in training; `x` itself when the rate is 0.
@@ -88,11 +90,16 @@ bool check_operand(LayerBuilder& b, const char* layer, int rank = 0);
 /// The same unless the operand is a sequence, f32[T, D].
 bool check_sequence(LayerBuilder& b, const std::string& layer);
 
-/// Windows: output extent and padding before/after of one dim (0: height, 1: width). `padding` is an argument of ArgType::padding; "same" is TensorFlow's
-/// convention. `ceil`: a last window that is partly outside is kept where it begins inside, and padding after grows to hold it.
-struct Window { int64_t out = 0, before = 0, after = 0; };
-Window window_of(int64_t in, int64_t kernel, int64_t stride, const std::string& padding, int dim = 0, bool ceil = false);
-/// The numbers of an argument of ArgType::padding for one dim, {before, after}; of "valid" zeros. Not of "same": its depend on the input.
+/// Windows: output extent and padding before/after of one dim (0: height, 1: width). `padding` is an argument of
+/// ArgType::padding; "same" is TensorFlow's convention. `ceil`: a last window that is partly outside is kept where it
+/// begins inside, and padding after grows to hold it.
+struct Window {
+  int64_t out = 0, before = 0, after = 0;
+};
+Window window_of(int64_t in, int64_t kernel, int64_t stride, const std::string& padding, int dim = 0,
+                 bool ceil = false);
+/// The numbers of an argument of ArgType::padding for one dim, {before, after}; of "valid" zeros. Not of "same": its
+/// depend on the input.
 std::pair<int64_t, int64_t> padding_of(const std::string& padding, int dim);
 /// stride_h ... pad_right as attributes.
 Attrs window_attrs(const Window& h, const Window& w, const std::vector<int64_t>& stride);

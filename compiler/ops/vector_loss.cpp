@@ -21,7 +21,8 @@ struct Products {
 };
 Products products(const LowerContext& ctx) {
   const std::vector<Var> v = vars_of(ctx.in_type(0));
-  Products p{v, {v.begin() + 1, v.end()}, RDom(0, static_cast<int>(ctx.in_type(0).dims.back()), "r"), Func("dot"), Func("square_x"), Func("square_t")};
+  Products p{v,           {v.begin() + 1, v.end()}, RDom(0, static_cast<int>(ctx.in_type(0).dims.back()), "r"),
+             Func("dot"), Func("square_x"),         Func("square_t")};
   Exprs at = exprs(v);
   at[0] = p.r;
   const auto fold = [&](Func& f, int a, int b) {
@@ -31,7 +32,9 @@ Products products(const LowerContext& ctx) {
   fold(p.xt, 0, 1), fold(p.xx, 0, 0), fold(p.tt, 1, 1);
   return p;
 }
-struct Numbers { double xt = 0, xx = 0, tt = 0; };
+struct Numbers {
+  double xt = 0, xx = 0, tt = 0;
+};
 std::vector<Numbers> products(const Tensors& in) {
   const size_t C = static_cast<size_t>(in[0].dims.back());
   std::vector<Numbers> rows(in[0].data.size() / C);
@@ -61,19 +64,22 @@ OpDef cosine_distance() {
   d.lower = [](const LowerContext& ctx) {
     const Products p = products(ctx);
     Func y("cosine_distance");
-    y(p.row) = 1.0f - p.xt(p.row) / sqrt(exact::at_least(p.xx(p.row), lit(kTiny)) * exact::at_least(p.tt(p.row), lit(kTiny)));
+    y(p.row) =
+        1.0f - p.xt(p.row) / sqrt(exact::at_least(p.xx(p.row), lit(kTiny)) * exact::at_least(p.tt(p.row), lit(kTiny)));
     return Lowered{{y}, p.xt, p.r, {}, {p.xt, p.xx, p.tt}};
   };
   d.reference = [](const Node& n, const Graph& g, const Tensors& in, int64_t batch) {
     RefTensor y = ref_zeros(g.type(n.results[0]), batch);
     const std::vector<Numbers> p = products(in);
-    for (size_t i = 0; i < p.size(); ++i) y.data[i] = 1 - p[i].xt / std::sqrt(std::max(p[i].xx, kTiny) * std::max(p[i].tt, kTiny));
+    for (size_t i = 0; i < p.size(); ++i)
+      y.data[i] = 1 - p[i].xt / std::sqrt(std::max(p[i].xx, kTiny) * std::max(p[i].tt, kTiny));
     return Tensors{y};
   };
   d.gradient = [](const GradContext& g) {
     std::vector<ValueId> r(2, kNone);
     for (int i = 0; i < 2; ++i) {
-      if (g.wanted[static_cast<size_t>(i)]) r[static_cast<size_t>(i)] = g.emit("cosine_distance_grad", {g.in(i), g.in(1 - i), g.grads_out[0]});
+      if (g.wanted[static_cast<size_t>(i)])
+        r[static_cast<size_t>(i)] = g.emit("cosine_distance_grad", {g.in(i), g.in(1 - i), g.grads_out[0]});
     }
     return r;
   };
@@ -89,7 +95,8 @@ OpDef cosine_distance_grad() {
     const size_t C = static_cast<size_t>(in[0].dims.back());
     for (size_t i = 0; i < in[1].data.size(); ++i) {
       const Numbers& q = p[i / C];
-      most = std::max(most, std::abs(in[1].data[i] * in[2].data[i / C]) / std::sqrt(std::max(q.xx, kTiny) * std::max(q.tt, kTiny)));
+      most = std::max(
+          most, std::abs(in[1].data[i] * in[2].data[i / C]) / std::sqrt(std::max(q.xx, kTiny) * std::max(q.tt, kTiny)));
     }
     return most;
   };
@@ -131,7 +138,11 @@ OpDef cosine_distance_grad() {
 bool triples(const Type& t) { return vectors(t) && t.rank() == 2 && t.dims[0] == 3; }
 
 /// max(0, excess): |a - p|^2 - |a - n|^2 + margin.
-struct Excess { RDom r; Func distance; Expr value; };
+struct Excess {
+  RDom r;
+  Func distance;
+  Expr value;
+};
 Excess excess(const LowerContext& ctx, const Var& n) {
   Excess e{RDom(0, static_cast<int>(ctx.in_type(0).dims[1]), "r"), Func("triplet_distance"), Expr()};
   const Func& x = ctx.in[0];
@@ -172,7 +183,9 @@ OpDef triplet() {
     for (size_t i = 0; i < static_cast<size_t>(batch); ++i) y.data.push_back(std::max(0.0, excess(n, in, i)));
     return Tensors{y};
   };
-  d.gradient = [](const GradContext& g) { return std::vector<ValueId>{g.emit("triplet_grad", {g.in(0), g.grads_out[0]}, g.n().attrs)}; };
+  d.gradient = [](const GradContext& g) {
+    return std::vector<ValueId>{g.emit("triplet_grad", {g.in(0), g.grads_out[0]}, g.n().attrs)};
+  };
   return d;
 }
 
@@ -218,7 +231,9 @@ OpDef triplet_grad() {
 LossDef cosine_loss() {
   LossDef l;
   l.name = "cosine";
-  l.doc = "The angle between output and label over the last dim: 1 - y.label / (|y| |label|), the mean over rows and batch. The label has the output's type.";
+  l.doc =
+      "The angle between output and label over the last dim: 1 - y.label / (|y| |label|), the mean over rows and "
+      "batch. The label has the output's type.";
   l.label_type = [](const Type& output) { return output; };
   l.check = [](const Graph& g, ValueId output, const std::vector<ArgValue>&, std::string& error, std::string& help) {
     return check_output(g, output, "cosine", 1, error, help);
@@ -232,18 +247,22 @@ LossDef cosine_loss() {
 LossDef triplet_loss() {
   LossDef l;
   l.name = "triplet";
-  l.doc = "Of embeddings (Schroff et al. 2015): the mean of max(0, |a - p|^2 - |a - n|^2 + margin). The output f32[3, D] holds the anchor, a positive (of its class) and a "
-          "negative (of another); the label, a class index, is not read.";
+  l.doc =
+      "Of embeddings (Schroff et al. 2015): the mean of max(0, |a - p|^2 - |a - n|^2 + margin). The output f32[3, D] "
+      "holds the anchor, a positive (of its class) and a "
+      "negative (of another); the label, a class index, is not read.";
   l.args = {{"margin", ArgType::number, ArgValue{0.2}, 0, 1e6, {}, "how much nearer the positive is to be"}};
   l.label_type = [](const Type&) { return Type{DType::i32, true, {}}; };
   l.check = [](const Graph& g, ValueId output, const std::vector<ArgValue>&, std::string& error, std::string& help) {
     if (triples(g.type(output))) return true;
-    error = fmt::format("triplet needs an output f32[3, D] of anchor, positive and negative, but it is {}", shape_for_user(g.type(output)));
+    error = fmt::format("triplet needs an output f32[3, D] of anchor, positive and negative, but it is {}",
+                        shape_for_user(g.type(output)));
     help = "put the three embeddings over one another, as with Stack";
     return false;
   };
   l.build = [](Graph& g, const OpTable& ops, ValueId output, ValueId, const std::vector<ArgValue>& a) {
-    return mean_loss(g, ops, g.add(ops.at("triplet"), {output}, {{"margin", std::get<double>(a[0])}}, kNone, "loss_of_sample"));
+    return mean_loss(g, ops,
+                     g.add(ops.at("triplet"), {output}, {{"margin", std::get<double>(a[0])}}, kNone, "loss_of_sample"));
   };
   return l;
 }

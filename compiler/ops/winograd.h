@@ -5,8 +5,11 @@
 namespace netc::ops {
 
 using Matrix = std::vector<std::vector<double>>;
-/// B', G and A' of tiles of m x m results and kernels of r x r taps, in tiles of m + r - 1 of the image: m = 2, 4 or 6 for r = 3, 2 or 4 for r = 5.
-struct Transforms { Matrix bt, g, at; };
+/// B', G and A' of tiles of m x m results and kernels of r x r taps, in tiles of m + r - 1 of the image: m = 2, 4 or 6
+/// for r = 3, 2 or 4 for r = 5.
+struct Transforms {
+  Matrix bt, g, at;
+};
 const Transforms& transforms(int64_t m, int64_t r);
 /// Attributes "tile" and "side" of an operator on tiles: m, and the m + r - 1 of a transformed tile.
 struct TileSize {
@@ -25,7 +28,9 @@ inline double tile_error(const Attrs& a) {
 /// The row of a matrix that `which` selects, times what `at` gives.
 Expr row_times(const Matrix& a, const Expr& which, std::function<Expr(int)> at);
 /// A convolution of r x r taps, all next to each other, and stride 1.
-inline bool has_tiles(const ConvGeometry& g, int64_t kh, int64_t kw, int64_t r) { return kh == r && kw == r && !g.strided() && g.dh == 1 && g.dw == 1; }
+inline bool has_tiles(const ConvGeometry& g, int64_t kh, int64_t kw, int64_t r) {
+  return kh == r && kw == r && !g.strided() && g.dh == 1 && g.dw == 1;
+}
 /// Tiles of m that cover an extent.
 inline int64_t tiles(int64_t extent, int64_t m) { return (extent + m - 1) / m; }
 

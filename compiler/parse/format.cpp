@@ -1,4 +1,5 @@
-// Layout from tokens and their nesting alone: what the grammar gains later needs no change here, as long as statements begin as they do today.
+// Layout from tokens and their nesting alone: what the grammar gains later needs no change here, as long as statements
+// begin as they do today.
 #include "compiler/parse/format.h"
 
 #include <algorithm>
@@ -16,7 +17,8 @@ constexpr int kCommentColumn = 49;  // where comments after text begin, if the t
 constexpr int kIndent = 2;
 
 int columns(std::string_view s) {
-  return static_cast<int>(std::count_if(s.begin(), s.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; }));
+  return static_cast<int>(
+      std::count_if(s.begin(), s.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; }));
 }
 
 /// A token and where the author put it.
@@ -67,7 +69,8 @@ class Formatter {
 
   static constexpr size_t kNo = static_cast<size_t>(-1);
 
-  // tokens ---------------------------------------------------------------------------------------------------------------------------------
+  // tokens
+  // ---------------------------------------------------------------------------------------------------------------------------------
 
   void read() {
     const std::string& text = source_.text();
@@ -96,7 +99,8 @@ class Formatter {
 
   bool ends_operand(size_t i) const {
     const Tok& t = toks_[i];
-    if (t.kind == TokenKind::keyword) return t.is("true") || t.is("false") || t.is("frozen") || t.is("data") || t.is("train");
+    if (t.kind == TokenKind::keyword)
+      return t.is("true") || t.is("false") || t.is("frozen") || t.is("data") || t.is("train");
     return t.kind != TokenKind::mark || t.closes();
   }
 
@@ -131,7 +135,8 @@ class Formatter {
     return kStarts.count(t.text) || (!kGoesOn.count(t.text) && t.newlines > 0);
   }
 
-  // statements -----------------------------------------------------------------------------------------------------------------------------
+  // statements
+  // -----------------------------------------------------------------------------------------------------------------------------
 
   /// One past the statement that begins at i, its trailing comment included.
   size_t statement_end(size_t i, size_t e) const {
@@ -233,7 +238,8 @@ class Formatter {
     layout(at, e, indent);
   }
 
-  // one run of tokens, without the statements inside bodies --------------------------------------------------------------------------------
+  // one run of tokens, without the statements inside bodies
+  // --------------------------------------------------------------------------------
 
   int space(size_t i) const {
     const Tok& t = toks_[i];
@@ -257,7 +263,9 @@ class Formatter {
   /// 1/255: a quotient of two numbers and nothing else.
   bool fraction(size_t i) const {
     const size_t a = before(i);
-    if (a == kNo || i + 1 >= toks_.size() || toks_[a].kind != TokenKind::number || toks_[i + 1].kind != TokenKind::number) return false;
+    if (a == kNo || i + 1 >= toks_.size() || toks_[a].kind != TokenKind::number ||
+        toks_[i + 1].kind != TokenKind::number)
+      return false;
     const auto part = [](const Tok& t) { return t.is("*") || t.is("/") || t.is("%") || t.is("^") || t.is(".."); };
     const size_t left = before(a);
     return !(left != kNo && part(toks_[left])) && !(i + 2 < toks_.size() && part(toks_[i + 2]));
@@ -314,7 +322,8 @@ class Formatter {
     }
   }
 
-  /// Where a bracket's content has lines of its own: one after it, one before its end, and those that the author had between elements.
+  /// Where a bracket's content has lines of its own: one after it, one before its end, and those that the author had
+  /// between elements.
   Break place(const Run& r, size_t i) const {
     const size_t p = before(i), in = r.around[i - r.b];
     if (p == kNo || i == r.b) return Break::none;
@@ -351,7 +360,8 @@ class Formatter {
           while (next < r.e && toks_[next].comment()) ++next;
           finish(i);
           Line l;
-          l.indent = base.back() + (next < r.e && r.brk[next - r.b] == Break::chain ? kIndent : 0), l.own_comment = true, l.comment = comment_text(i);
+          l.indent = base.back() + (next < r.e && r.brk[next - r.b] == Break::chain ? kIndent : 0),
+          l.own_comment = true, l.comment = comment_text(i);
           out.push_back(std::move(l));
           from = i + 1;
         }
@@ -409,15 +419,21 @@ class Formatter {
       }
       return !at.empty();
     };
-    if (split(candidates([&](size_t i) { return toks_[i - 1].is(","); }), level == kNo ? Break::chain : Break::element, false)) return true;
+    if (split(candidates([&](size_t i) { return toks_[i - 1].is(","); }), level == kNo ? Break::chain : Break::element,
+              false))
+      return true;
     // A chain that the author has not broken: its head stands alone, as the models have it.
     bool broken = !first;
-    for (size_t i = to; i < r.e && !broken; ++i) broken = r.around[i - r.b] == level && toks_[i].is("->") && r.brk[i - r.b] != Break::none;
+    for (size_t i = to; i < r.e && !broken; ++i)
+      broken = r.around[i - r.b] == level && toks_[i].is("->") && r.brk[i - r.b] != Break::none;
     // After a list that ends here, the next link's brackets open instead.
     const bool after_list = toks_[from].closes() && explode(r, from, to, level, end);
-    if (after_list || split(candidates([&](size_t i) { return toks_[i].is("->"); }), Break::chain, !broken)) return true;
-    if (split(candidates([&](size_t i) { return toks_[i].is("then") || toks_[i].is("else"); }), Break::chain, false)) return true;
-    if (split(candidates([&](size_t i) { return toks_[i].is("and") || toks_[i].is("or"); }), Break::chain, false)) return true;
+    if (after_list || split(candidates([&](size_t i) { return toks_[i].is("->"); }), Break::chain, !broken))
+      return true;
+    if (split(candidates([&](size_t i) { return toks_[i].is("then") || toks_[i].is("else"); }), Break::chain, false))
+      return true;
+    if (split(candidates([&](size_t i) { return toks_[i].is("and") || toks_[i].is("or"); }), Break::chain, false))
+      return true;
     return explode(r, from, to, level, end);
   }
 
@@ -426,8 +442,10 @@ class Formatter {
     size_t widest = kNo;
     for (size_t i = from; i < to; ++i) {
       const Tok& t = toks_[i];
-      if (!t.opens() || t.body || r.open[i - r.b] || t.match <= i + 1 || t.match >= to || r.around[i - r.b] != level) continue;
-      if (widest == kNo || end[t.match - from] - end[i - from] > end[toks_[widest].match - from] - end[widest - from]) widest = i;
+      if (!t.opens() || t.body || r.open[i - r.b] || t.match <= i + 1 || t.match >= to || r.around[i - r.b] != level)
+        continue;
+      if (widest == kNo || end[t.match - from] - end[i - from] > end[toks_[widest].match - from] - end[widest - from])
+        widest = i;
     }
     if (widest == kNo) return false;
     r.open[widest - r.b] = 1;
@@ -435,14 +453,17 @@ class Formatter {
     return true;
   }
 
-  // columns --------------------------------------------------------------------------------------------------------------------------------
+  // columns
+  // --------------------------------------------------------------------------------------------------------------------------------
 
   static int column_of(const Line& l, size_t piece) {
     int c = l.indent;
     for (size_t k = 0; k <= piece; ++k) c += l.pieces[k].space + (k < piece ? columns(l.pieces[k].tok->text) : 0);
     return c;
   }
-  static int width_of(const Line& l) { return l.pieces.empty() ? l.indent : column_of(l, l.pieces.size() - 1) + columns(l.pieces.back().tok->text); }
+  static int width_of(const Line& l) {
+    return l.pieces.empty() ? l.indent : column_of(l, l.pieces.size() - 1) + columns(l.pieces.back().tok->text);
+  }
 
   /// The '=' of the entries of a section, up to the next empty line.
   void align_entries() {
@@ -500,14 +521,17 @@ class Formatter {
       // Comments after text on neighbouring lines begin in one column.
       size_t end = l;
       int column = kCommentColumn;
-      const auto trailing = [&](size_t k) { return k < lines_.size() && !lines_[k].own_comment && !lines_[k].comment.empty(); };
+      const auto trailing = [&](size_t k) {
+        return k < lines_.size() && !lines_[k].own_comment && !lines_[k].comment.empty();
+      };
       while (trailing(end) && (end == l || !lines_[end].blank)) column = std::max(column, width_of(lines_[end++]) + 2);
       for (end = std::max(end, l + 1); l < end; ++l) {
         const Line& line = lines_[l];
         if (line.blank && l > 0) out += '\n';
         std::string s(static_cast<size_t>(line.indent), ' ');
         for (const Piece& p : line.pieces) s.append(static_cast<size_t>(p.space), ' ').append(p.tok->text);
-        if (!line.pieces.empty() && !line.comment.empty()) s.append(static_cast<size_t>(std::max(2, column - width_of(line))), ' ');
+        if (!line.pieces.empty() && !line.comment.empty())
+          s.append(static_cast<size_t>(std::max(2, column - width_of(line))), ' ');
         out += s + line.comment + '\n';
       }
     }
@@ -534,7 +558,8 @@ std::optional<std::string> format(const SourceFile& source, Diagnostics& diagnos
   std::string text = Formatter(source).run();
   if (contents(text) == contents(source.text())) return text;
   // A layout that changed the program would be a bug here; the file is worth more than its layout.
-  diagnostics.report(DiagId::syntax_error, Span{0, 1}, std::string("this file cannot be laid out without changing it; please report it"));
+  diagnostics.report(DiagId::syntax_error, Span{0, 1},
+                     std::string("this file cannot be laid out without changing it; please report it"));
   return std::nullopt;
 }
 

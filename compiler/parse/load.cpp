@@ -14,7 +14,9 @@ constexpr size_t kMaxChain = 32;
 
 class Loader {
  public:
-  Loader(const std::vector<std::string>& directories, Diagnostics& diagnostics) : directories_(directories), diagnostics_(diagnostics) {}
+  Loader(const std::vector<std::string>& directories, Diagnostics& diagnostics)
+      : directories_(directories),
+        diagnostics_(diagnostics) {}
 
   std::optional<ast::File> open(const SourceFile& source, const std::string& key) {
     std::optional<ast::File> file = parse(source, diagnostics_);
@@ -34,7 +36,9 @@ class Loader {
   }
 
  private:
-  struct Open { std::string key, path; };
+  struct Open {
+    std::string key, path;
+  };
 
   bool import(ast::Import& i, const std::string& from) {
     const std::string path = find(i, from);
@@ -52,8 +56,9 @@ class Loader {
       return i.file != nullptr;  // its errors are said already
     }
     if (files_.size() >= kMaxFiles || chain_.size() >= kMaxChain) {
-      const std::string what = chain_.size() >= kMaxChain ? fmt::format("imports are nested more than {} deep", kMaxChain)
-                                                          : fmt::format("the model has more than {} files", kMaxFiles);
+      const std::string what = chain_.size() >= kMaxChain
+                                   ? fmt::format("imports are nested more than {} deep", kMaxChain)
+                                   : fmt::format("the model has more than {} files", kMaxFiles);
       diagnostics_.report(DiagId::too_much_work, i.span, what);
       return false;
     }
@@ -79,13 +84,15 @@ class Loader {
       if (!i.path.empty() && fs::is_regular_file(path, ec)) return path.string();
       const fs::path folder = path.has_parent_path() ? path.parent_path() : fs::path(".");
       looked.push_back(p.empty() ? "." : p.string());
-      for (auto e = fs::directory_iterator(folder, ec); !ec && e != fs::directory_iterator() && near.size() < 1000; e.increment(ec))
+      for (auto e = fs::directory_iterator(folder, ec); !ec && e != fs::directory_iterator() && near.size() < 1000;
+           e.increment(ec))
         if (e->path().extension() == ".net") near.push_back(e->path().filename().string());
     }
     std::sort(near.begin(), near.end());
     Diagnostic& d = diagnostics_.report(DiagId::bad_import, i.span, i.path, "there is no such file");
     const std::string close = nearest_name(fs::path(i.path).filename().string(), near);
-    d.help.push_back(close.empty() ? fmt::format("looked in {}; -I DIR adds a place", fmt::join(looked, ", ")) : fmt::format("did you mean {}?", close));
+    d.help.push_back(close.empty() ? fmt::format("looked in {}; -I DIR adds a place", fmt::join(looked, ", "))
+                                   : fmt::format("did you mean {}?", close));
     return "";
   }
 
@@ -98,7 +105,8 @@ class Loader {
 
 }  // namespace
 
-std::optional<ast::File> load(const SourceFile& source, const std::vector<std::string>& directories, Diagnostics& diagnostics) {
+std::optional<ast::File> load(const SourceFile& source, const std::vector<std::string>& directories,
+                              Diagnostics& diagnostics) {
   return Loader(directories, diagnostics).open(source, Loader::key_of(source.path()));
 }
 

@@ -18,18 +18,25 @@ namespace {
 
 constexpr int kMaxDepth = 256;
 constexpr const char* kDeep = "give a part of it a name: let part = ...";
-constexpr const char* kLongSum = "each operator counts: give parts of it names, let part = ...; sum([a, b]) adds many numbers, a -> Add([b, c]) many tensors";
+constexpr const char* kLongSum =
+    "each operator counts: give parts of it names, let part = ...; sum([a, b]) adds many numbers, a -> Add([b, c]) "
+    "many tensors";
 
 /// Byte offsets of a token or a rule. ANTLR counts code points; `offsets` maps them to bytes.
 class Builder {
  public:
-  Builder(const SourceFile& source, Diagnostics& diagnostics, antlr4::CommonTokenStream& tokens, const std::vector<uint32_t>& offsets)
-      : source_(source), diagnostics_(diagnostics), tokens_(tokens), offsets_(offsets) {}
+  Builder(const SourceFile& source, Diagnostics& diagnostics, antlr4::CommonTokenStream& tokens,
+          const std::vector<uint32_t>& offsets)
+      : source_(source),
+        diagnostics_(diagnostics),
+        tokens_(tokens),
+        offsets_(offsets) {}
 
   ast::File file(NetParser::FileContext* c) {
     ast::File out;
     for (auto* d : c->decl()) {
-      if (d->STRING()) out.imports.push_back({string_of(d->STRING()->getSymbol()), span(d->STRING()->getSymbol()), nullptr});
+      if (d->STRING())
+        out.imports.push_back({string_of(d->STRING()->getSymbol()), span(d->STRING()->getSymbol()), nullptr});
       if (d->netDecl()) out.nets.push_back(net(d->netDecl()));
       if (d->blockDecl()) out.declarations.push_back(block(d->blockDecl()));
       if (d->opDecl()) out.declarations.push_back(formula(ast::StmtKind::op, d->opDecl()));
@@ -54,7 +61,10 @@ class Builder {
     const std::string text = t->getText();
     std::string out;
     for (size_t i = 1; i + 1 < text.size(); ++i) {
-      if (text[i] != '\\') { out += text[i]; continue; }
+      if (text[i] != '\\') {
+        out += text[i];
+        continue;
+      }
       const char c = text[++i];
       out += c == 'n' ? '\n' : c == 't' ? '\t' : c;
     }
@@ -128,7 +138,9 @@ class Builder {
     s.value = expr(c->expr());
     return s;
   }
-  void named(ast::Stmt& s, antlr4::tree::TerminalNode* id) { s.name = id->getText(), s.name_span = span(id->getSymbol()); }
+  void named(ast::Stmt& s, antlr4::tree::TerminalNode* id) {
+    s.name = id->getText(), s.name_span = span(id->getSymbol());
+  }
 
   ast::Stmt stmt(P::StmtContext* c) {
     ast::Stmt s;
@@ -205,7 +217,8 @@ class Builder {
     e->kind = kind, e->span = s, e->text = std::move(text), e->items = std::move(items);
     for (const auto& i : e->items) e->depth = std::max(e->depth, i->depth + 1);
     if (e->depth > kMaxDepth) {
-      diagnostics_.report(DiagId::too_deep, {s.begin, s.begin + 1}, kMaxDepth).help = {kind == ast::ExprKind::binary ? kLongSum : kDeep};
+      diagnostics_.report(DiagId::too_deep, {s.begin, s.begin + 1}, kMaxDepth).help = {
+          kind == ast::ExprKind::binary ? kLongSum : kDeep};
       e->items.clear(), e->kind = ast::ExprKind::integer, e->depth = 1;
     }
     return e;
@@ -221,7 +234,8 @@ class Builder {
   ast::ExprPtr fold(Context* c, const std::vector<Each*>& operands, ast::ExprPtr (Builder::*each)(Each*)) {
     ast::ExprPtr left = (this->*each)(operands[0]);
     for (size_t i = 1; i < operands.size(); ++i)
-      left = pair_of(ast::ExprKind::binary, c->children[2 * i - 1]->getText(), std::move(left), (this->*each)(operands[i]));
+      left = pair_of(ast::ExprKind::binary, c->children[2 * i - 1]->getText(), std::move(left),
+                     (this->*each)(operands[i]));
     return left;
   }
   ast::ExprPtr expr(P::ExprContext* c) {
@@ -250,9 +264,12 @@ class Builder {
   ast::ExprPtr range(P::RangeContext* c) { return fold(c, c->sum(), &Builder::sum); }
   ast::ExprPtr sum(P::SumContext* c) { return fold(c, c->product(), &Builder::product); }
   ast::ExprPtr product(P::ProductContext* c) { return fold(c, c->unary(), &Builder::unary); }
-  ast::ExprPtr unary(P::UnaryContext* c) { return c->power() ? power(c->power()) : prefixed("-", span(c), unary(c->unary())); }
+  ast::ExprPtr unary(P::UnaryContext* c) {
+    return c->power() ? power(c->power()) : prefixed("-", span(c), unary(c->unary()));
+  }
   ast::ExprPtr power(P::PowerContext* c) {
-    return c->unary() ? pair_of(ast::ExprKind::binary, "^", postfix(c->postfix()), unary(c->unary())) : postfix(c->postfix());
+    return c->unary() ? pair_of(ast::ExprKind::binary, "^", postfix(c->postfix()), unary(c->unary()))
+                      : postfix(c->postfix());
   }
   ast::ExprPtr postfix(P::PostfixContext* c) {
     ast::ExprPtr e = atom(c->atom());
@@ -320,13 +337,21 @@ class Builder {
 };
 
 /// A bracket that nothing closes, if there is one.
-struct Unclosed { std::string bracket; Span span; };
+struct Unclosed {
+  std::string bracket;
+  Span span;
+};
 
 class Listener : public antlr4::BaseErrorListener {
  public:
-  Listener(const Builder& builder, Diagnostics& diagnostics, antlr4::CommonTokenStream& tokens, std::optional<Unclosed> unclosed)
-      : builder_(builder), diagnostics_(diagnostics), tokens_(tokens), unclosed_(std::move(unclosed)) {}
-  void syntaxError(antlr4::Recognizer*, antlr4::Token* token, size_t, size_t, const std::string& message, std::exception_ptr) override {
+  Listener(const Builder& builder, Diagnostics& diagnostics, antlr4::CommonTokenStream& tokens,
+           std::optional<Unclosed> unclosed)
+      : builder_(builder),
+        diagnostics_(diagnostics),
+        tokens_(tokens),
+        unclosed_(std::move(unclosed)) {}
+  void syntaxError(antlr4::Recognizer*, antlr4::Token* token, size_t, size_t, const std::string& message,
+                   std::exception_ptr) override {
     if (!token) return;
     const bool end = token->getType() == antlr4::Token::EOF;
     Span s = builder_.span(token);
@@ -334,16 +359,21 @@ class Listener : public antlr4::BaseErrorListener {
     std::string text = end ? "the file ends too early" : "unexpected '" + token->getText() + "'";
     const size_t missing = message.rfind("missing ", 0) == 0 ? 8 : std::string::npos, e = message.find("expecting ");
     const antlr4::Token *before = previous(token), *after = next(token);
-    if (missing != std::string::npos) text += ", expected " + kind(message.substr(missing, message.find(" at ") - missing));
-    else if (const std::string few = e == std::string::npos ? "" : choices(message.substr(e + 10)); !few.empty()) text += ", expected " + few;
+    if (missing != std::string::npos)
+      text += ", expected " + kind(message.substr(missing, message.find(" at ") - missing));
+    else if (const std::string few = e == std::string::npos ? "" : choices(message.substr(e + 10)); !few.empty())
+      text += ", expected " + few;
     else if (before) text += " after '" + before->getText() + "'";
     Diagnostic& d = diagnostics_.report(DiagId::syntax_error, s, text);
     if (const std::string decimal = decimal_comma(before, token, after); !decimal.empty()) d.help.push_back(decimal);
-    else if (text.find("a name") != std::string::npos && token->getType() != NetLexer::ID && !end && std::isalpha(static_cast<unsigned char>(token->getText()[0])))
+    else if (text.find("a name") != std::string::npos && token->getType() != NetLexer::ID && !end &&
+             std::isalpha(static_cast<unsigned char>(token->getText()[0])))
       d.help.push_back(fmt::format("{} is a word of the language: choose another name", token->getText()));
     else if (before && before->getText() == "->") d.help.push_back("a layer stands after ->");
-    else if (before && ends_value(*before) && token->getType() == NetLexer::ID) d.help.push_back("is -> missing before it, or a comma?");
-    const bool declares = end || token->getText() == "net" || token->getText() == "train" || token->getText() == "data" || token->getText() == "import";
+    else if (before && ends_value(*before) && token->getType() == NetLexer::ID)
+      d.help.push_back("is -> missing before it, or a comma?");
+    const bool declares = end || token->getText() == "net" || token->getText() == "train" ||
+                          token->getText() == "data" || token->getText() == "import";
     if (!unclosed_ || unclosed_->span.begin >= s.begin || (unclosed_->bracket == "{" && !declares)) return;
     d.notes = {{unclosed_->span, fmt::format("this {} is not closed", unclosed_->bracket)}};
   }
@@ -351,14 +381,20 @@ class Listener : public antlr4::BaseErrorListener {
  private:
   /// A token as the grammar calls it, for people.
   static std::string kind(const std::string& token) {
-    return token == "ID" ? "a name" : token == "STRING" ? "a string" : token == "INT" ? "an integer" : token == "<EOF>" ? "the end of the file" : token;
+    return token == "ID"       ? "a name"
+           : token == "STRING" ? "a string"
+           : token == "INT"    ? "an integer"
+           : token == "<EOF>"  ? "the end of the file"
+                               : token;
   }
   /// "ID" or "{'(', ID}" for people; "" where there are more than two.
   static std::string choices(std::string tokens) {
     if (tokens.front() != '{') return kind(tokens);
     tokens = tokens.substr(1, tokens.size() - 2);
     const size_t comma = tokens.find(", ");
-    if (comma == std::string::npos || tokens.find(", ", comma + 2) != std::string::npos || tokens.find("','") != std::string::npos) return "";
+    if (comma == std::string::npos || tokens.find(", ", comma + 2) != std::string::npos ||
+        tokens.find("','") != std::string::npos)
+      return "";
     return kind(tokens.substr(0, comma)) + " or " + kind(tokens.substr(comma + 2));
   }
   /// The token before it, or null.
@@ -374,12 +410,17 @@ class Listener : public antlr4::BaseErrorListener {
   }
   static bool ends_value(const antlr4::Token& t) {
     const std::string text = t.getText();
-    return text == ")" || text == "]" || t.getType() == NetLexer::ID || t.getType() == NetLexer::INT || t.getType() == NetLexer::FLOAT;
+    return text == ")" || text == "]" || t.getType() == NetLexer::ID || t.getType() == NetLexer::INT ||
+           t.getType() == NetLexer::FLOAT;
   }
   /// 0,01 written as one number.
-  static std::string decimal_comma(const antlr4::Token* before, const antlr4::Token* comma, const antlr4::Token* after) {
-    const bool numbers = before && after && before->getType() == NetLexer::INT && (after->getType() == NetLexer::INT || after->getType() == NetLexer::FLOAT);
-    if (!numbers || comma->getText() != "," || before->getStopIndex() + 1 != comma->getStartIndex() || comma->getStopIndex() + 1 != after->getStartIndex()) return "";
+  static std::string decimal_comma(const antlr4::Token* before, const antlr4::Token* comma,
+                                   const antlr4::Token* after) {
+    const bool numbers = before && after && before->getType() == NetLexer::INT &&
+                         (after->getType() == NetLexer::INT || after->getType() == NetLexer::FLOAT);
+    if (!numbers || comma->getText() != "," || before->getStopIndex() + 1 != comma->getStartIndex() ||
+        comma->getStopIndex() + 1 != after->getStartIndex())
+      return "";
     return fmt::format("decimals take a point: {}.{}", before->getText(), after->getText());
   }
   const Builder& builder_;
@@ -388,9 +429,14 @@ class Listener : public antlr4::BaseErrorListener {
   const std::optional<Unclosed> unclosed_;
 };
 
-/// Of brackets that are left open, the one that is likely meant: what a bracket of another kind ends, or braces whose end stands further left than they began.
+/// Of brackets that are left open, the one that is likely meant: what a bracket of another kind ends, or braces whose
+/// end stands further left than they began.
 std::optional<Unclosed> find_unclosed(antlr4::CommonTokenStream& tokens, const Builder& builder) {
-  struct Open { std::string text; antlr4::Token* token; size_t indent; };
+  struct Open {
+    std::string text;
+    antlr4::Token* token;
+    size_t indent;
+  };
   std::vector<Open> open;
   std::optional<Unclosed> likely;
   const auto found = [&](const Open& o) { likely = likely ? likely : Unclosed{o.text, builder.span(o.token)}; };
@@ -408,7 +454,8 @@ std::optional<Unclosed> find_unclosed(antlr4::CommonTokenStream& tokens, const B
     if (x == "}" && first && indent < open.back().indent) found(open.back());
     open.pop_back();
   }
-  if (open.empty() && !(likely && likely->bracket != "{")) return std::nullopt;   // all braces are closed: the layout is the author's
+  // all braces are closed: the layout is the author's
+  if (open.empty() && !(likely && likely->bracket != "{")) return std::nullopt;
   if (!likely) found(open.back());
   return likely;
 }
@@ -460,13 +507,16 @@ std::optional<ast::File> parse(const SourceFile& source, Diagnostics& diagnostic
         auto& d = diagnostics.report(DiagId::bad_character, builder.span(t), show_character(c));
         if (c == "\"") d.help.push_back("a string ends on the line it begins on, with \"");
         if (c == "#") d.help.push_back("a comment begins with //");
-        if (!like.empty()) d.help.push_back(like == " " ? "it looks like a blank: delete it, or write one" : fmt::format("it looks like {}, which is meant", like));
+        if (!like.empty())
+          d.help.push_back(like == " " ? "it looks like a blank: delete it, or write one"
+                                       : fmt::format("it looks like {}, which is meant", like));
       }
     if (diagnostics.errors() > before || !shallow(tokens, builder, diagnostics)) return std::nullopt;
     NetParser parser(&tokens);
     Listener listener(builder, diagnostics, tokens, find_unclosed(tokens, builder));
     parser.removeErrorListeners();
-    // Without the context of each rule first: what that accepts is right and takes a fraction of the time. What it does not is read again, for the messages.
+    // Without the context of each rule first: what that accepts is right and takes a fraction of the time. What it does
+    // not is read again, for the messages.
     parser.getInterpreter<antlr4::atn::ParserATNSimulator>()->setPredictionMode(antlr4::atn::PredictionMode::SLL);
     NetParser::FileContext* tree = parser.file();
     if (parser.getNumberOfSyntaxErrors() > 0) {
@@ -476,7 +526,8 @@ std::optional<ast::File> parse(const SourceFile& source, Diagnostics& diagnostic
       tree = parser.file();
     }
     if (diagnostics.errors() > before || parser.getNumberOfSyntaxErrors() > 0) {
-      if (diagnostics.errors() == before) diagnostics.report(DiagId::syntax_error, start, "the file is not well formed");
+      if (diagnostics.errors() == before)
+        diagnostics.report(DiagId::syntax_error, start, "the file is not well formed");
       return std::nullopt;
     }
     ast::File file = builder.file(tree);

@@ -45,8 +45,11 @@ std::vector<Token> tokenise(const SourceFile& source) {
   lexer.removeErrorListeners();
   std::vector<Token> out;
   for (const auto& t : lexer.getAllTokens()) {
-    const uint32_t begin = offsets[std::min(t->getStartIndex(), offsets.size() - 1)], end = offsets[std::min(t->getStopIndex() + 1, offsets.size() - 1)];
-    if (begin < end) out.push_back({kind_of(*t, t->getText()), {begin, end}, std::string_view(source.text()).substr(begin, end - begin)});
+    const uint32_t begin = offsets[std::min(t->getStartIndex(), offsets.size() - 1)],
+                   end = offsets[std::min(t->getStopIndex() + 1, offsets.size() - 1)];
+    if (begin < end)
+      out.push_back(
+          {kind_of(*t, t->getText()), {begin, end}, std::string_view(source.text()).substr(begin, end - begin)});
   }
   return out;
 }

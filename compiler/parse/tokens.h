@@ -19,7 +19,8 @@ struct Token {
 /// Every token in order. The source must outlive them. Throws what ANTLR throws; parse() has read the same text before.
 std::vector<Token> tokenise(const SourceFile&);
 
-/// The text as ANTLR takes it, where bytes that are not UTF-8 are '?'; `offsets` maps its code points to bytes of the source.
+/// The text as ANTLR takes it, where bytes that are not UTF-8 are '?'; `offsets` maps its code points to bytes of the
+/// source.
 std::string clean_utf8(const std::string& text, std::vector<uint32_t>& offsets);
 
 }  // namespace netc

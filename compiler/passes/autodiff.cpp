@@ -1,5 +1,6 @@
-// Reverse-mode differentiation on the graph: one walk backwards over the nodes, each operator's `gradient` writing the nodes of its gradient.
-// Only what leads from a trainable weight to the loss gets a gradient: the data of a batch has none, so a first convolution has no data gradient.
+// Reverse-mode differentiation on the graph: one walk backwards over the nodes, each operator's `gradient` writing the
+// nodes of its gradient. Only what leads from a trainable weight to the loss gets a gradient: the data of a batch has
+// none, so a first convolution has no data gradient.
 #include <cstdio>
 #include <cstdlib>
 
@@ -51,17 +52,21 @@ std::map<int32_t, ValueId> add_gradients(Graph& g, const Registry& registry, Val
       const ValueId v = inputs[i], d = of_inputs[i];
       if (d == kNone || !active[v]) continue;
       if (g.type(d) != g.type(v)) {
-        std::fprintf(stderr, "netc: internal error: %s: the gradient of operand %zu is %s, not %s\n", op.name.c_str(), i, to_string(g.type(d)).c_str(),
-                     to_string(g.type(v)).c_str());
+        std::fprintf(stderr, "netc: internal error: %s: the gradient of operand %zu is %s, not %s\n", op.name.c_str(),
+                     i, to_string(g.type(d)).c_str(), to_string(g.type(v)).c_str());
         std::abort();
       }
-      gradient[v] = gradient[v] == kNone ? d : g.add(*registry.accumulate, {gradient[v], d}, {}, g.nodes[id].layer, "d_" + g.values[v].name);
+      gradient[v] = gradient[v] == kNone
+                        ? d
+                        : g.add(*registry.accumulate, {gradient[v], d}, {}, g.nodes[id].layer, "d_" + g.values[v].name);
     }
   }
   std::map<int32_t, ValueId> result;
   for (int32_t i = 0; i < static_cast<int32_t>(g.variables.size()); ++i) {
     const Variable& v = g.variables[i];
-    if (v.role == Role::weight && v.trainable && v.value < static_cast<ValueId>(gradient.size()) && gradient[v.value] != kNone) result[i] = gradient[v.value];
+    if (v.role == Role::weight && v.trainable && v.value < static_cast<ValueId>(gradient.size()) &&
+        gradient[v.value] != kNone)
+      result[i] = gradient[v.value];
   }
   return result;
 }

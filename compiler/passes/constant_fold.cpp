@@ -28,7 +28,9 @@ bool foldable(const Graph& g, const Node& n) {
   return true;
 }
 
-RefTensor literal(const Graph& g, ValueId v) { return {g.type(v).dims, {constant(g, v)->literal.begin(), constant(g, v)->literal.end()}}; }
+RefTensor literal(const Graph& g, ValueId v) {
+  return {g.type(v).dims, {constant(g, v)->literal.begin(), constant(g, v)->literal.end()}};
+}
 
 }  // namespace
 

@@ -8,7 +8,8 @@ namespace {
 
 /// Whether no kernel of the step writes the bytes of `v`.
 bool is_given(const Graph& g, ValueId v) {
-  while (g.values[v].def != kNone && g.nodes[g.values[v].def].op->kind == Kind::view) v = g.nodes[g.values[v].def].inputs[0];
+  while (g.values[v].def != kNone && g.nodes[g.values[v].def].op->kind == Kind::view)
+    v = g.nodes[g.values[v].def].inputs[0];
   return g.values[v].def == kNone || g.nodes[g.values[v].def].op->kind == Kind::ingest;
 }
 
@@ -17,7 +18,8 @@ bool is_given(const Graph& g, ValueId v) {
 Graph copy_inputs(Graph g, const Registry& registry) {
   for (size_t i = 0; i < g.outputs.size(); ++i) {
     const ValueId v = g.outputs[i].value;
-    if (is_given(g, v) && g.type(v).dtype == DType::f32 && !g.type(v).has_any_extent()) g.outputs[i].value = g.add(*registry.copy, {v});
+    if (is_given(g, v) && g.type(v).dtype == DType::f32 && !g.type(v).has_any_extent())
+      g.outputs[i].value = g.add(*registry.copy, {v});
   }
   return g;
 }

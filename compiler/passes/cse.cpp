@@ -1,4 +1,5 @@
-// Common subexpressions. Two nodes are the same when operator, operands and attributes are; a random operator or one that updates a variable never is.
+// Common subexpressions. Two nodes are the same when operator, operands and attributes are; a random operator or one
+// that updates a variable never is.
 #include <unordered_map>
 
 #include <fmt/format.h>
@@ -18,7 +19,8 @@ Graph merge_common(Graph g) {
     Node& n = g.nodes[id];
     for (ValueId& v : n.inputs) v = same[v];
     if (n.op->random || !n.op->updates_in_place.empty()) continue;
-    const auto [first, fresh] = seen.emplace(fmt::format("{}({}){}", n.op->name, fmt::join(n.inputs, ","), to_string(n.attrs)), id);
+    const auto [first, fresh] =
+        seen.emplace(fmt::format("{}({}){}", n.op->name, fmt::join(n.inputs, ","), to_string(n.attrs)), id);
     if (fresh) continue;
     for (size_t i = 0; i < n.results.size(); ++i) same[n.results[i]] = g.nodes[first->second].results[i];
   }

@@ -1,9 +1,10 @@
 // Affine maps in an inference graph: y = x * a[c] + b[c], with a and b known when the weights are.
 //   contraction(x, w) * a + b      ->  contraction(x, w * a) + b
 //   (contraction(x, w) + c) * a + b  ->  contraction(x, w * a) + (c * a + b)
-// w * a and c * a + b read weights and state only, so they are computed once at load. It is right because the contraction is linear in w and a scales
-// the last dimension of both (OpDef::scales_input); and only when nobody else reads what is between, else the contraction would run twice.
-// After anything else (a ReLU, a pooling) the map stays where it is, but as x * a + b: the root and the division go to load time.
+// w * a and c * a + b read weights and state only, so they are computed once at load. It is right because the
+// contraction is linear in w and a scales the last dimension of both (OpDef::scales_input); and only when nobody else
+// reads what is between, else the contraction would run twice. After anything else (a ReLU, a pooling) the map stays
+// where it is, but as x * a + b: the root and the division go to load time.
 #include <algorithm>
 
 #include "compiler/passes/passes.h"
@@ -15,7 +16,9 @@ using namespace ir;
 
 namespace {
 
-struct Affine { ValueId scale = kNone, shift = kNone; };  // kNone: 1 and 0
+struct Affine {
+  ValueId scale = kNone, shift = kNone;
+};  // kNone: 1 and 0
 
 class Folder {
  public:
@@ -26,7 +29,8 @@ class Folder {
     for (NodeId id = 0; id < nodes; ++id) {
       if (!g_.nodes[id].op->affine || !g_.type(g_.nodes[id].results[0]).batched) continue;
       Affine map;
-      if (!g_.nodes[id].op->affine(g_, id, map.scale, map.shift) || map.scale == kNone) continue;  // a mere offset: fusion takes it
+      // a mere offset: fusion takes it
+      if (!g_.nodes[id].op->affine(g_, id, map.scale, map.shift) || map.scale == kNone) continue;
       if (!into_weights(id, map)) as_multiply_add(id, map);
     }
     restore_order(g_);
@@ -35,13 +39,19 @@ class Folder {
 
  private:
   /// The node that defines v when it has one reader; kNone else.
-  NodeId sole_producer(ValueId v) { return g_.values[v].def != kNone && readers_.count(v) == 1 ? g_.values[v].def : kNone; }
+  NodeId sole_producer(ValueId v) {
+    return g_.values[v].def != kNone && readers_.count(v) == 1 ? g_.values[v].def : kNone;
+  }
 
   /// The operand that varies; the others are unbatched (OpDef::affine).
   ValueId data(const Node& n) const { return n.inputs[0]; }
 
-  ValueId times(ValueId a, ValueId b, int32_t layer, const std::string& name) { return g_.add(*registry_.multiply, {a, b}, {}, layer, name); }
-  ValueId plus(ValueId a, ValueId b, int32_t layer, const std::string& name) { return g_.add(*registry_.accumulate, {a, b}, {}, layer, name); }
+  ValueId times(ValueId a, ValueId b, int32_t layer, const std::string& name) {
+    return g_.add(*registry_.multiply, {a, b}, {}, layer, name);
+  }
+  ValueId plus(ValueId a, ValueId b, int32_t layer, const std::string& name) {
+    return g_.add(*registry_.accumulate, {a, b}, {}, layer, name);
+  }
 
   bool into_weights(NodeId id, const Affine& map) {
     ValueId x = data(g_.nodes[id]);
@@ -59,7 +69,8 @@ class Folder {
     if (g_.type(w).batched) return false;
     std::vector<ValueId> inputs = contraction.inputs;
     inputs[contraction.op->scales_input] = times(w, map.scale, layer, g_.values[w].name + ".folded");
-    const ValueId y = g_.add(*contraction.op, inputs, contraction.attrs, contraction.layer, g_.values[contraction.results[0]].name);
+    const ValueId y =
+        g_.add(*contraction.op, inputs, contraction.attrs, contraction.layer, g_.values[contraction.results[0]].name);
     ValueId shift = map.shift;
     if (before.shift != kNone) {
       const ValueId scaled = times(before.shift, map.scale, layer, g_.values[before.shift].name + ".scaled");

@@ -1,4 +1,5 @@
-// From training semantics to inference: dropout is its operand, batch statistics are the running ones, nothing is updated.
+// From training semantics to inference: dropout is its operand, batch statistics are the running ones, nothing is
+// updated.
 #include "compiler/passes/passes.h"
 #include "compiler/passes/rewrite.h"
 
@@ -16,7 +17,8 @@ Graph to_inference(Graph g) {
     const std::vector<ValueId> instead = g.nodes[n].op->inference(g, n);
     const std::vector<ValueId> results = g.nodes[n].results;
     for (size_t i = 0; i < results.size() && i < instead.size(); ++i) {
-      if (instead[i] != kNone && instead[i] != results[i]) readers.replace(results[i], instead[i], first);  // what was added may read the result that it replaces
+      // what was added may read the result that it replaces
+      if (instead[i] != kNone && instead[i] != results[i]) readers.replace(results[i], instead[i], first);
     }
   }
   restore_order(g);

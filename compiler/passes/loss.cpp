@@ -46,7 +46,9 @@ Loss add_loss(Graph& g, const Registry& registry, const std::vector<sema::LossTe
     const ValueId mean = term.loss->build(g, registry.ops, output, target_of(g, term, output), term.args);
     means.push_back({fmt::format("loss:{}", means.size()), mean});
     const ValueId weighted = times(g, registry, mean, term.weight);
-    result.data = result.data == kNone ? weighted : g.add(*registry.accumulate, {result.data, weighted}, {}, kNone, "loss_of_data");
+    result.data = result.data == kNone
+                      ? weighted
+                      : g.add(*registry.accumulate, {result.data, weighted}, {}, kNone, "loss_of_data");
   }
   result.total = result.data;
   const size_t variables = g.variables.size();

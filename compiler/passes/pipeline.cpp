@@ -27,14 +27,16 @@ class Runner {
     const std::chrono::duration<double, std::milli> took = std::chrono::steady_clock::now() - start;
     const std::string name = graph_ + "/" + pass;
     if (options_.timings) options_.timings->emplace_back(name, took.count());
-    if (options_.on_print && (options_.print_after == "all" || options_.print_after == pass)) options_.on_print(name, g);
+    if (options_.on_print && (options_.print_after == "all" || options_.print_after == pass))
+      options_.on_print(name, g);
     if (options_.verify) check(name, g);
   }
 
  private:
   static void check(const std::string& name, const Graph& g) {
     const std::vector<std::string> errors = verify(g);
-    for (const std::string& e : errors) std::fprintf(stderr, "netc: internal error: after pass %s: %s\n", name.c_str(), e.c_str());
+    for (const std::string& e : errors)
+      std::fprintf(stderr, "netc: internal error: after pass %s: %s\n", name.c_str(), e.c_str());
     if (!errors.empty()) std::abort();
   }
 
@@ -55,7 +57,9 @@ void train(const sema::Model& m, const Registry& r, const PipelineOptions& optio
   pass("autodiff", g, [&](Graph& g) { gradients = add_gradients(g, r, loss.data); });
   pass("update", g, [&](Graph& g) {
     add_updates(g, r, *m.train.optimizer, m.train.optimizer_args, gradients);
-    for (const auto& [variable, value] : gradients) g.outputs.push_back({kGradientOutput + g.variables[variable].name, value});  // passes keep outputs
+    // passes keep outputs
+    for (const auto& [variable, value] : gradients)
+      g.outputs.push_back({kGradientOutput + g.variables[variable].name, value});
   });
   // Constants in BatchNorm without scale or centre, and what gradients did with them.
   pass("constant_fold", g, [](Graph& g) { g = fold_constants(std::move(g)); });
@@ -63,7 +67,8 @@ void train(const sema::Model& m, const Registry& r, const PipelineOptions& optio
   pass("cse", g, [](Graph& g) { g = merge_common(std::move(g)); });
   // Gradients that nobody asked for.
   pass("dce", g, [](Graph& g) { g = remove_dead(g); });
-  // After gradients are taken, which go straight through; and after common nodes are one, so that each value is rounded once.
+  // After gradients are taken, which go straight through; and after common nodes are one, so that each value is rounded
+  // once.
   if (options.bf16) pass("round_products", g, [&](Graph& g) { g = round_products(std::move(g), r); });
   // Last: nothing is to see through it.
   pass("copy_inputs", g, [&](Graph& g) { g = copy_inputs(std::move(g), r); });
@@ -99,8 +104,9 @@ void infer(const char* name, const Registry& r, const PipelineOptions& options, 
 }  // namespace
 
 const std::vector<std::string>& pass_names() {
-  static const std::vector<std::string> names = {"pool_first", "loss", "autodiff", "update", "inference", "constant_fold", "fold_batch_norm", "cse", "dce",
-                                                 "round_products", "copy_inputs"};
+  static const std::vector<std::string> names = {"pool_first", "loss",           "autodiff",        "update",
+                                                 "inference",  "constant_fold",  "fold_batch_norm", "cse",
+                                                 "dce",        "round_products", "copy_inputs"};
   return names;
 }
 

@@ -11,21 +11,21 @@
 namespace netc::passes {
 
 struct Program {
-  ir::Graph training;     // one step: forward, loss, gradients, updates. Outputs: the net's, then "loss"
-  ir::Graph inference;    // outputs: the net's
-  ir::Graph evaluation;   // inference with the label, and "loss" (penalties included) as the last output
+  ir::Graph training;    // one step: forward, loss, gradients, updates. Outputs: the net's, then "loss"
+  ir::Graph inference;   // outputs: the net's
+  ir::Graph evaluation;  // inference with the label, and "loss" (penalties included) as the last output
   /// Of `training`: the index of each trained variable and its gradient, penalties included.
   std::vector<std::pair<int32_t, ir::ValueId>> gradients;
 };
 
 struct PipelineOptions {
-  bool bf16 = false;                           // contractions multiply rounded operands: round_products
+  bool bf16 = false;  // contractions multiply rounded operands: round_products
 #ifdef NDEBUG
-  bool verify = false;                         // after every pass; a violation is a bug here and aborts with the messages
+  bool verify = false;  // after every pass; a violation is a bug here and aborts with the messages
 #else
   bool verify = true;
 #endif
-  std::string print_after;                     // a pass's name ("autodiff") or "all"; on_print gets "training/autodiff" and the graph
+  std::string print_after;  // a pass's name ("autodiff") or "all"; on_print gets "training/autodiff" and the graph
   std::function<void(const std::string& pass, const ir::Graph&)> on_print;
   std::vector<std::pair<std::string, double>>* timings = nullptr;  // "training/autodiff", milliseconds
 };

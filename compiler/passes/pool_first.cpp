@@ -1,7 +1,7 @@
 // Sums over windows, the same in all channels, change places with what is linear and looks at one pixel at a time:
 //   pool(contraction(x, w))  ->  contraction(pool(x), w)
-// A mean of 2 x 2 pixels leaves a quarter of a 1 x 1 convolution's products. Only where nobody else reads what is between, else the contraction would run
-// twice.
+// A mean of 2 x 2 pixels leaves a quarter of a 1 x 1 convolution's products. Only where nobody else reads what is
+// between, else the contraction would run twice.
 #include "compiler/ir/by_pixel.h"
 #include "compiler/passes/passes.h"
 #include "compiler/passes/rewrite.h"
@@ -23,8 +23,10 @@ ValueId again(Graph& g, NodeId of, ValueId x) {
 
 void move_before(Graph& g, Readers& readers, NodeId pool, NodeId contraction) {
   const ValueId first = again(g, pool, g.nodes[contraction].inputs[0]), second = again(g, contraction, first);
-  const double now = flops(g, pool) + flops(g, contraction), then = flops(g, g.values[first].def) + flops(g, g.values[second].def);
-  if (then < now) readers.replace(g.nodes[pool].results[0], second);  // not where windows overlap, or the contraction leaves few channels
+  const double now = flops(g, pool) + flops(g, contraction),
+               then = flops(g, g.values[first].def) + flops(g, g.values[second].def);
+  // not where windows overlap, or the contraction leaves few channels
+  if (then < now) readers.replace(g.nodes[pool].results[0], second);
 }
 
 }  // namespace
@@ -37,7 +39,8 @@ Graph pool_first(Graph g) {
     const Node& pool = g.nodes[n];
     if (pool.op->kind != Kind::window || pool.op->scales_input != 0) continue;
     const NodeId before = g.values[pool.inputs[0]].def;
-    if (before != kNone && uses[pool.inputs[0]] == 1 && by_pixel(g.nodes[before], g)) move_before(g, readers, n, before);
+    if (before != kNone && uses[pool.inputs[0]] == 1 && by_pixel(g.nodes[before], g))
+      move_before(g, readers, n, before);
   }
   restore_order(g);
   return remove_dead(g);

@@ -1,5 +1,6 @@
-// Recomputation: what a step computes again in its backward pass need not live until then (Chen et al. 2016, "Training deep nets with sublinear memory cost").
-// Nothing happens twice that may happen once only: updates read the first results, and random numbers are functions of a counter that copies share.
+// Recomputation: what a step computes again in its backward pass need not live until then (Chen et al. 2016, "Training
+// deep nets with sublinear memory cost"). Nothing happens twice that may happen once only: updates read the first
+// results, and random numbers are functions of a counter that copies share.
 #include "compiler/passes/passes.h"
 
 namespace netc::passes {
@@ -10,7 +11,11 @@ namespace {
 
 class Recomputer {
  public:
-  Recomputer(Graph g, const std::vector<Fate>& fates) : g_(std::move(g)), fates_(fates), copy_(g_.values.size(), kNone), stale_(g_.values.size(), false) {}
+  Recomputer(Graph g, const std::vector<Fate>& fates)
+      : g_(std::move(g)),
+        fates_(fates),
+        copy_(g_.values.size(), kNone),
+        stale_(g_.values.size(), false) {}
 
   Graph run() {
     for (const Output& o : g_.outputs)
@@ -20,7 +25,8 @@ class Recomputer {
     for (NodeId n = 0; n < static_cast<NodeId>(nodes_.size()); ++n) {
       Node node = nodes_[n];
       if (n < forward_) look(node);
-      else for (ValueId& v : node.inputs) v = stale_[v] ? again(v) : v;
+      else
+        for (ValueId& v : node.inputs) v = stale_[v] ? again(v) : v;
       place(std::move(node));
     }
     return std::move(g_);
@@ -59,11 +65,11 @@ class Recomputer {
 
   Graph g_;
   const std::vector<Fate>& fates_;
-  std::vector<ValueId> copy_;             // by value
+  std::vector<ValueId> copy_;  // by value
   std::vector<bool> stale_;
-  std::vector<Node> nodes_;               // as they were
+  std::vector<Node> nodes_;  // as they were
   std::vector<NodeId> def_;
-  NodeId forward_ = 0;                    // the first node of the backward pass
+  NodeId forward_ = 0;  // the first node of the backward pass
 };
 
 }  // namespace

@@ -25,7 +25,8 @@ void Readers::index_new_nodes() {
 
 int Readers::count(ValueId v) {
   index_new_nodes();
-  return static_cast<int>(std::count_if(readers_[v].begin(), readers_[v].end(), [](const Reader& r) { return r.kind != Reader::layer; }));
+  return static_cast<int>(
+      std::count_if(readers_[v].begin(), readers_[v].end(), [](const Reader& r) { return r.kind != Reader::layer; }));
 }
 
 void Readers::replace(ValueId from, ValueId to, NodeId first_kept) {

@@ -7,24 +7,29 @@
 
 namespace netc::passes {
 
-/// Who reads each value, while a pass adds nodes and replaces values: all together in time linear in what changes. Nodes may be added to the graph meanwhile, but
-/// their operands change by replace() alone. The graph must outlive it.
+/// Who reads each value, while a pass adds nodes and replaces values: all together in time linear in what changes.
+/// Nodes may be added to the graph meanwhile, but their operands change by replace() alone. The graph must outlive it.
 class Readers {
  public:
   explicit Readers(ir::Graph&);
   /// How many nodes, outputs and updates read v; a node that reads it twice counts twice.
   int count(ir::ValueId v);
-  /// Every reader of `from` (nodes, outputs, updates, layers) reads `to` instead; nodes from `first_kept` on keep reading `from`.
+  /// Every reader of `from` (nodes, outputs, updates, layers) reads `to` instead; nodes from `first_kept` on keep
+  /// reading `from`.
   void replace(ir::ValueId from, ir::ValueId to, ir::NodeId first_kept = INT32_MAX);
 
  private:
-  struct Reader { enum : uint8_t { node, output, update, layer } kind; int32_t index; };
+  struct Reader {
+    enum : uint8_t { node, output, update, layer } kind;
+    int32_t index;
+  };
   void index_new_nodes();
   ir::Graph& g_;
   std::vector<std::vector<Reader>> readers_;
   ir::NodeId indexed_ = 0;
 };
-/// Applies all replacements at once: map[v] is what v becomes, followed to its end. Shorter for passes that replace many.
+/// Applies all replacements at once: map[v] is what v becomes, followed to its end. Shorter for passes that replace
+/// many.
 void replace_all(ir::Graph&, std::vector<ir::ValueId> map);
 /// Moves nodes that were appended late before their first reader; else the order stays.
 void restore_order(ir::Graph&);

@@ -1,4 +1,5 @@
-// Products of bf16: the operands of contractions are rounded, what they add up and everything else stays in float32 (docs/decisions/0012-bf16.md).
+// Products of bf16: the operands of contractions are rounded, what they add up and everything else stays in float32
+// (docs/decisions/0012-bf16.md).
 #include <algorithm>
 #include <map>
 #include <set>
@@ -16,7 +17,8 @@ class Rounder {
  public:
   Rounder(Graph& g, const Registry& r) : g_(g), r_(r), readers_(g.values.size()), pinned_(g.values.size(), false) {
     for (NodeId n = 0; n < static_cast<NodeId>(g_.nodes.size()); ++n)
-      for (ValueId v : std::set<ValueId>(g_.nodes[n].inputs.begin(), g_.nodes[n].inputs.end())) readers_[v].push_back(n);
+      for (ValueId v : std::set<ValueId>(g_.nodes[n].inputs.begin(), g_.nodes[n].inputs.end()))
+        readers_[v].push_back(n);
     for (const Output& o : g_.outputs) pinned_[o.value] = true;
     for (const Update& u : g_.updates) pinned_[u.value] = true;
   }
@@ -41,12 +43,15 @@ class Rounder {
     if (!def(v)) return g_.variables[g_.values[v].variable].role == Role::input;
     const Node& node = *def(v);
     if (node.op->kind != Kind::view && node.op->kind != Kind::elementwise) return node.op->kind == Kind::ingest;
-    return std::all_of(node.inputs.begin(), node.inputs.end(), [&](ValueId in) { return !g_.type(in).batched || is_input(in); }) && g_.type(v).batched;
+    return std::all_of(node.inputs.begin(), node.inputs.end(),
+                       [&](ValueId in) { return !g_.type(in).batched || is_input(in); }) &&
+           g_.type(v).batched;
   }
   bool rounds(NodeId n) const {
     const Node& node = g_.nodes[n];
-    return node.op->kind == Kind::contraction &&
-           std::all_of(node.inputs.begin(), node.inputs.end(), [&](ValueId v) { return g_.type(v).dtype == DType::f32 && !is_input(v); });
+    return node.op->kind == Kind::contraction && std::all_of(node.inputs.begin(), node.inputs.end(), [&](ValueId v) {
+             return g_.type(v).dtype == DType::f32 && !is_input(v);
+           });
   }
 
   // Views are of rounded values: where these are computed, rounding takes no kernel of its own.
@@ -63,17 +68,21 @@ class Rounder {
     return of_[v] = narrow;
   }
 
-  // What is stored rounded is not stored a second time for others that read one element after another: a residual sum, an activation's gradient.
+  // What is stored rounded is not stored a second time for others that read one element after another: a residual sum,
+  // an activation's gradient.
   void share(ValueId v, ValueId narrow) {
     if (!def(v) || !g_.type(v).batched || pinned_[v]) return;
     const auto fits = [&](NodeId n) {
       const Node& node = g_.nodes[n];
       if (node.op->kind == Kind::gather) return true;
-      return node.op->kind == Kind::elementwise && g_.type(node.results[0]).dims == g_.type(v).dims && g_.type(node.results[0]).batched;
+      return node.op->kind == Kind::elementwise && g_.type(node.results[0]).dims == g_.type(v).dims &&
+             g_.type(node.results[0]).batched;
     };
     std::vector<NodeId> others;
     for (NodeId n : readers_[v])
-      if (!rounded_view(n) && std::find(g_.nodes[n].inputs.begin(), g_.nodes[n].inputs.end(), v) != g_.nodes[n].inputs.end()) others.push_back(n);
+      if (!rounded_view(n) &&
+          std::find(g_.nodes[n].inputs.begin(), g_.nodes[n].inputs.end(), v) != g_.nodes[n].inputs.end())
+        others.push_back(n);
     if (!std::all_of(others.begin(), others.end(), fits)) return;
     for (NodeId n : others) {  // each its own: a value of many readers would be stored
       const ValueId wide = g_.add(*r_.widen, {narrow}, {}, g_.nodes[n].layer, g_.values[v].name);

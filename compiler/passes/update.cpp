@@ -1,4 +1,5 @@
-// The end of a training step: each weight and its slots take the contents the optimiser computes, a constrained weight the nearest that it may have.
+// The end of a training step: each weight and its slots take the contents the optimiser computes, a constrained weight
+// the nearest that it may have.
 #include <cstdio>
 #include <cstdlib>
 
@@ -32,9 +33,13 @@ void add_updates(Graph& g, const Registry& registry, const OptimizerDef& optimiz
     auto found = gradients.find(i);
     const bool penalised = w.l1 != 0 || w.l2 != 0;
     if (found == gradients.end() && !penalised) continue;  // the loss does not depend on it
-    const int32_t layer = found == gradients.end() || g.values[found->second].def == kNone ? kNone : g.nodes[g.values[found->second].def].layer;
-    if (found == gradients.end()) found = gradients.emplace(i, g.add(*registry.seed_gradient, {w.value}, {{"value", 0.0}})).first;
-    if (penalised) found->second = g.add(*registry.penalty_grad, {w.value, found->second}, {{"l1", w.l1}, {"l2", w.l2}}, layer);
+    const int32_t layer = found == gradients.end() || g.values[found->second].def == kNone
+                              ? kNone
+                              : g.nodes[g.values[found->second].def].layer;
+    if (found == gradients.end())
+      found = gradients.emplace(i, g.add(*registry.seed_gradient, {w.value}, {{"value", 0.0}})).first;
+    if (penalised)
+      found->second = g.add(*registry.penalty_grad, {w.value, found->second}, {{"l1", w.l1}, {"l2", w.l2}}, layer);
     const Type type = g.type(w.value);
     std::vector<ValueId> slots;
     std::vector<int32_t> targets{i};
@@ -48,11 +53,12 @@ void add_updates(Graph& g, const Registry& registry, const OptimizerDef& optimiz
     }
     const size_t first = g.nodes.size();
     std::vector<ValueId> contents = optimizer.build(g, registry.ops, w.value, found->second, slots, lr, step, args);
-    if (!w.constraint.kind.empty() && !contents.empty()) contents[0] = registry.constrain(g, contents[0], w.constraint, layer);
+    if (!w.constraint.kind.empty() && !contents.empty())
+      contents[0] = registry.constrain(g, contents[0], w.constraint, layer);
     for (size_t n = first; n < g.nodes.size(); ++n) g.nodes[n].layer = layer;
     if (contents.size() != targets.size()) {
-      std::fprintf(stderr, "netc: internal error: optimiser %s gives %zu contents for %zu variables\n", optimizer.name.c_str(), contents.size(),
-                   targets.size());
+      std::fprintf(stderr, "netc: internal error: optimiser %s gives %zu contents for %zu variables\n",
+                   optimizer.name.c_str(), contents.size(), targets.size());
       std::abort();
     }
     for (size_t k = 0; k < targets.size(); ++k) g.updates.push_back({targets[k], contents[k]});

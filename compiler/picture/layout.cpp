@@ -72,7 +72,8 @@ class Layout {
 
   void items() {
     items_.resize(boxes_.size());
-    for (size_t b = 0; b < boxes_.size(); ++b) items_[b] = {static_cast<int>(b), -1, rank_[b], std::max(boxes_[b].width, 2 * boxes_[b].label), 0, {}, {}};
+    for (size_t b = 0; b < boxes_.size(); ++b)
+      items_[b] = {static_cast<int>(b), -1, rank_[b], std::max(boxes_[b].width, 2 * boxes_[b].label), 0, {}, {}};
     lanes_.resize(wires_.size());
     const auto join = [&](int a, int b) { items_[a].below.push_back(b), items_[b].above.push_back(a); };
     for (size_t w = 0; w < wires_.size(); ++w) {
@@ -99,10 +100,11 @@ class Layout {
   void order() {
     std::vector<double> at(items_.size());
     const auto number = [&](const std::vector<int>& row) {
-      for (size_t k = 0; k < row.size(); ++k) at[row[k]] = (static_cast<double>(k) + 0.5) / static_cast<double>(row.size());
+      for (size_t k = 0; k < row.size(); ++k)
+        at[row[k]] = (static_cast<double>(k) + 0.5) / static_cast<double>(row.size());
     };
     for (const auto& row : rows_) number(row);
-    const auto sort = [&](std::vector<int>& row, std::vector<int> Item::*side) {
+    const auto sort = [&](std::vector<int>& row, std::vector<int> Item::* side) {
       std::map<int, double> key;
       for (const int i : row) {
         double sum = 0;
@@ -143,7 +145,8 @@ class Layout {
     return dom;
   }
 
-  /// Middles as near as can be to where they are wanted, in order and apart: least squares by pooling neighbours that would overlap.
+  /// Middles as near as can be to where they are wanted, in order and apart: least squares by pooling neighbours that
+  /// would overlap.
   void settle(const std::vector<int>& row, const std::vector<double>& wanted, const std::vector<double>& weight) {
     struct Pool {
       double sum, weight;
@@ -161,7 +164,8 @@ class Layout {
       while (pools.size() > 1 && pools[pools.size() - 2].mean() > pools.back().mean()) {
         const Pool last = pools.back();
         pools.pop_back();
-        pools.back() = {pools.back().sum + last.sum, pools.back().weight + last.weight, pools.back().count + last.count};
+        pools.back() = {pools.back().sum + last.sum, pools.back().weight + last.weight,
+                        pools.back().count + last.count};
       }
     }
     size_t k = 0;
@@ -186,7 +190,9 @@ class Layout {
             want = pass > 0 ? lane_side[item.wire] : item.above.empty() ? items_[wires_[item.wire].from].x : mean;
           }
           wanted.push_back(want);
-          weight.push_back(item.box >= 0 ? (dom[item.box] >= 0 || item.above.empty() ? kHeavy : kHeavy / 10) : pass > 0 ? 10 : 1);
+          weight.push_back(item.box >= 0 ? (dom[item.box] >= 0 || item.above.empty() ? kHeavy : kHeavy / 10)
+                           : pass > 0    ? 10
+                                         : 1);
         }
         settle(row, wanted, weight);
       }
@@ -199,7 +205,8 @@ class Layout {
       }
     }
     double left = 1e300;
-    for (Item& i : items_) i.x = std::round(i.x), left = std::min(left, i.x - (i.box >= 0 ? boxes_[i.box].width : kLane) / 2);
+    for (Item& i : items_)
+      i.x = std::round(i.x), left = std::min(left, i.x - (i.box >= 0 ? boxes_[i.box].width : kLane) / 2);
     for (Item& i : items_) i.x -= std::floor(left);
     straighten();
     for (size_t b = 0; b < boxes_.size(); ++b) boxes_[b].x = items_[b].x - boxes_[b].width / 2;
@@ -212,7 +219,9 @@ class Layout {
         Item& item = items_[row[k]];
         const auto step = [&](int a) { return items_[a].x - item.x; };
         if (std::any_of(item.above.begin(), item.above.end(), [&](int a) { return step(a) == 0; })) continue;
-        const auto room = [&](const Item& other) { return (item.width + other.width) / 2 + (item.box < 0 || other.box < 0 ? kBeside / 2 : kBetween / 2); };
+        const auto room = [&](const Item& other) {
+          return (item.width + other.width) / 2 + (item.box < 0 || other.box < 0 ? kBeside / 2 : kBetween / 2);
+        };
         for (const int a : item.above) {
           const double d = step(a), to = items_[a].x;
           const bool left = k == 0 ? to - item.width / 2 >= 0 : to - items_[row[k - 1]].x >= room(items_[row[k - 1]]);
@@ -228,7 +237,8 @@ class Layout {
   std::map<int, int> tracks(size_t rank) const {
     std::map<int, int> out;
     for (const int i : rows_[rank])
-      if (std::any_of(items_[i].below.begin(), items_[i].below.end(), [&](int b) { return items_[b].x != items_[i].x; }))
+      if (std::any_of(items_[i].below.begin(), items_[i].below.end(),
+                      [&](int b) { return items_[b].x != items_[i].x; }))
         out.emplace(i, static_cast<int>(out.size()));
     return out;
   }
@@ -246,7 +256,8 @@ class Layout {
     }
   }
 
-  /// Where each wire meets the top of its box: straight from above where it can, else near the middle, on the side it comes from.
+  /// Where each wire meets the top of its box: straight from above where it can, else near the middle, on the side it
+  /// comes from.
   std::vector<double> entries() const {
     std::vector<double> at(wires_.size(), 0);
     std::map<int, std::vector<std::pair<double, size_t>>> left, right;
@@ -261,8 +272,10 @@ class Layout {
     for (auto* side : {&left, &right})
       for (auto& [box, list] : *side) {
         std::sort(list.begin(), list.end());
-        const double room = boxes_[box].width / 2 - 10, step = std::floor(std::min(kEntry, room / static_cast<double>(list.size())));
-        for (size_t k = 0; k < list.size(); ++k) at[list[k].second] += (side == &left ? -1 : 1) * step * static_cast<double>(k + 1);
+        const double room = boxes_[box].width / 2 - 10,
+                     step = std::floor(std::min(kEntry, room / static_cast<double>(list.size())));
+        for (size_t k = 0; k < list.size(); ++k)
+          at[list[k].second] += (side == &left ? -1 : 1) * step * static_cast<double>(k + 1);
       }
     return at;
   }
@@ -288,7 +301,8 @@ class Layout {
         if (x != to_x) {
           const auto& turning = track[items_[from_item].rank];
           const auto t = turning.find(from_item);
-          const double y = bottom_[items_[from_item].rank] + kFirstTrack + (t == turning.end() ? 0 : kTrack * t->second);
+          const double y =
+              bottom_[items_[from_item].rank] + kFirstTrack + (t == turning.end() ? 0 : kTrack * t->second);
           p.push_back({x, y});
           p.push_back({to_x, y});
         }

@@ -76,7 +76,8 @@ class Reader {
     for (const Variable& v : g_.variables) {
       if (v.role != Role::input) continue;
       owners_[v.value] = {static_cast<int>(net_.rows.size())};
-      net_.rows.push_back({Look::input, v.name, v.name, shape_text(g_.type(v.value)), fmt::format("input {}: {}", v.name, shape_for_user(g_.type(v.value)))});
+      net_.rows.push_back({Look::input, v.name, v.name, shape_text(g_.type(v.value)),
+                           fmt::format("input {}: {}", v.name, shape_for_user(g_.type(v.value)))});
     }
     first_layer_ = static_cast<int>(net_.rows.size());
   }
@@ -97,9 +98,11 @@ class Reader {
       const Layer& layer = g_.layers[i];
       int64_t parameters = 0;
       for (const std::string& name : layer.variables)
-        if (const int32_t v = g_.find_variable(name); v != kNone) parameters += g_.type(g_.variables[v].value).elements();
+        if (const int32_t v = g_.find_variable(name); v != kNone)
+          parameters += g_.type(g_.variables[v].value).elements();
       Row r{looks[i], layer.name, shortened(i < m_.sources.size() ? m_.sources[i].call : layer.text),
-            layer.output == kNone ? "" : shape_text(g_.type(layer.output)), fmt::format("{}: {}", layer.name, layer.text)};
+            layer.output == kNone ? "" : shape_text(g_.type(layer.output)),
+            fmt::format("{}: {}", layer.name, layer.text)};
       if (parameters > 0) r.title += "\n" + counted(parameters, "parameter");
       if (macs[i] > 0) r.title += "\n" + counted(static_cast<int64_t>(macs[i]), "multiply-add");
       r.weights = parameters > 0;
@@ -139,7 +142,8 @@ class Reader {
     idle(static_cast<int>(g_.layers.size()));
     for (const Output& o : g_.outputs) {
       const int row = static_cast<int>(net_.rows.size());
-      net_.rows.push_back({Look::output, o.name, o.name, shape_text(g_.type(o.value)), fmt::format("output {}: {}", o.name, shape_for_user(g_.type(o.value)))});
+      net_.rows.push_back({Look::output, o.name, o.name, shape_text(g_.type(o.value)),
+                           fmt::format("output {}: {}", o.name, shape_for_user(g_.type(o.value)))});
       add(owners_[o.value], row);
     }
   }
@@ -166,9 +170,11 @@ class Reader {
     return s;
   }
 
-  // Folding: rows [i, i + p) and the k - 1 copies behind them, each fed by the last row of the one before it and by nothing else.
+  // Folding: rows [i, i + p) and the k - 1 copies behind them, each fed by the last row of the one before it and by
+  // nothing else.
 
-  /// The rows of the copy at `at` are those at `first`, with the same tensors between them; `entry` is the one row outside that feeds it.
+  /// The rows of the copy at `at` are those at `first`, with the same tensors between them; `entry` is the one row
+  /// outside that feeds it.
   bool equal(const std::vector<std::vector<int>>& sources, int first, int at, int p, int& entry) const {
     entry = -1;
     for (int j = 0; j < p; ++j) {
@@ -194,12 +200,17 @@ class Reader {
       }
     return true;
   }
-  int copies(const std::vector<std::vector<int>>& sources, const std::vector<std::vector<int>>& readers, int i, int p, int end) const {
+  int copies(const std::vector<std::vector<int>>& sources, const std::vector<std::vector<int>>& readers, int i, int p,
+             int end) const {
     int entry = -1;
-    if (!equal(sources, i, i, p, entry) || net_.rows[entry].shape != net_.rows[i + p - 1].shape || !closed(readers, i, p, false)) return 1;
+    if (!equal(sources, i, i, p, entry) || net_.rows[entry].shape != net_.rows[i + p - 1].shape ||
+        !closed(readers, i, p, false))
+      return 1;
     int k = 1;
     for (int at = i + p; at + p <= end; at += p, ++k)
-      if (!equal(sources, i, at, p, entry) || entry != at - 1 || !closed(readers, at - p, p, true) || !closed(readers, at, p, false)) break;
+      if (!equal(sources, i, at, p, entry) || entry != at - 1 || !closed(readers, at - p, p, true) ||
+          !closed(readers, at, p, false))
+        break;
     return k;
   }
 
@@ -227,7 +238,8 @@ class Reader {
         if ((k - 1) * p >= kWorthFolding && (k - 1) * p > (best_k - 1) * best_p) best_p = p, best_k = k;
       }
       const int length = std::max(best_p, 1);
-      if (best_k > 1) net_.repeats.push_back({static_cast<int>(order.size()), static_cast<int>(order.size()) + length - 1, best_k});
+      if (best_k > 1)
+        net_.repeats.push_back({static_cast<int>(order.size()), static_cast<int>(order.size()) + length - 1, best_k});
       for (int j = 0; j < length * best_k; ++j) {
         if (j < length) kept[r + j] = static_cast<int>(order.size()), order.push_back(r + j);
         stands_for[r + j] = r + j % length;
@@ -259,13 +271,16 @@ class Reader {
       int join = -1;
       for (const int s : from[r]) {
         const Look l = net_.rows[s].look;
-        if (row.look == Look::output || l == Look::input || times_[s] != times_[r] || net_.boxes[box_of[s]].back() != s) continue;
-        const bool shares =
-            std::any_of(kernels_[r].begin(), kernels_[r].end(), [&](int k) { return std::count(kernels_[s].begin(), kernels_[s].end(), k) > 0; });
+        if (row.look == Look::output || l == Look::input || times_[s] != times_[r] || net_.boxes[box_of[s]].back() != s)
+          continue;
+        const bool shares = std::any_of(kernels_[r].begin(), kernels_[r].end(), [&](int k) {
+          return std::count(kernels_[s].begin(), kernels_[s].end(), k) > 0;
+        });
         const bool behind_gone = net_.rows[s].gone && shared_before(box_of[s], r);
         if (!row.gone && !shares && !behind_gone) continue;
         bool cycle = false;
-        for (const int other : from[r]) cycle = cycle || (box_of[other] != box_of[s] && above[box_of[other]].count(box_of[s]));
+        for (const int other : from[r])
+          cycle = cycle || (box_of[other] != box_of[s] && above[box_of[other]].count(box_of[s]));
         if (!cycle) join = box_of[s];
         if (join >= 0) break;
       }

@@ -1,4 +1,5 @@
-// What there is to draw: rows (layers, inputs, outputs), the tensors between them, boxes of rows that one kernel computes, parts that repeat.
+// What there is to draw: rows (layers, inputs, outputs), the tensors between them, boxes of rows that one kernel
+// computes, parts that repeat.
 #pragma once
 #include <string>
 #include <vector>

@@ -37,10 +37,12 @@ Style style(Look l) {
 
 /// As wide as Helvetica and its kin set it, and a sixth more: what stands in for them where there are none is wider.
 double width_of(const std::string& s, double size) {
-  static const int widths[95] = {278, 278, 355, 556, 556, 889, 667, 191, 333,  333, 389, 584, 278, 333, 278, 278, 556, 556, 556, 556, 556, 556, 556, 556,
-                                 556, 556, 278, 278, 584, 584, 584, 556, 1015, 667, 667, 722, 722, 667, 611, 778, 722, 278, 500, 667, 556, 833, 722, 778,
-                                 667, 778, 722, 667, 611, 722, 667, 944, 667,  667, 611, 278, 278, 278, 469, 556, 333, 556, 556, 500, 556, 556, 278, 556,
-                                 556, 222, 222, 500, 222, 833, 556, 556, 556,  556, 333, 500, 278, 556, 500, 722, 500, 500, 500, 334, 260, 334, 584};
+  static const int widths[95] = {278,  278, 355, 556, 556, 889, 667, 191, 333, 333, 389, 584, 278, 333, 278, 278,
+                                 556,  556, 556, 556, 556, 556, 556, 556, 556, 556, 278, 278, 584, 584, 584, 556,
+                                 1015, 667, 667, 722, 722, 667, 611, 778, 722, 278, 500, 667, 556, 833, 722, 778,
+                                 667,  778, 722, 667, 611, 722, 667, 944, 667, 667, 611, 278, 278, 278, 469, 556,
+                                 333,  556, 556, 500, 556, 556, 278, 556, 556, 222, 222, 500, 222, 833, 556, 556,
+                                 556,  556, 333, 500, 278, 556, 500, 722, 500, 500, 500, 334, 260, 334, 584};
   double w = 0;
   for (const char c : s) {
     const auto u = static_cast<unsigned char>(c);
@@ -67,11 +69,13 @@ std::string escaped(const std::string& s) {
 }
 
 std::string text(double x, double y, const std::string& s, double size, const char* color, const char* more = "") {
-  return fmt::format("<text x=\"{:g}\" y=\"{:g}\" font-size=\"{:g}\" fill=\"{}\"{}>{}</text>\n", x, y, size, color, more, escaped(s));
+  return fmt::format("<text x=\"{:g}\" y=\"{:g}\" font-size=\"{:g}\" fill=\"{}\"{}>{}</text>\n", x, y, size, color,
+                     more, escaped(s));
 }
 
 std::string rect(const std::string& attributes, double x, double y, double width, double height, double round = 0) {
-  return fmt::format("<rect {} x=\"{:g}\" y=\"{:g}\" width=\"{:g}\" height=\"{:g}\" rx=\"{:g}\"/>\n", attributes, x, y, width, height, round);
+  return fmt::format("<rect {} x=\"{:g}\" y=\"{:g}\" width=\"{:g}\" height=\"{:g}\" rx=\"{:g}\"/>\n", attributes, x, y,
+                     width, height, round);
 }
 
 std::string level_line(const char* color, double width, double from, double to, double y) {
@@ -83,7 +87,8 @@ std::string curve(const std::vector<Point>& p) {
   std::string d = fmt::format("M{:g} {:g}", p[0].x, p[0].y);
   for (size_t i = 1; i + 1 < p.size(); ++i) {
     const auto toward = [&](const Point& to) {
-      const double dx = to.x - p[i].x, dy = to.y - p[i].y, length = std::abs(dx) + std::abs(dy), r = std::min(kCorner, length / 2);
+      const double dx = to.x - p[i].x, dy = to.y - p[i].y, length = std::abs(dx) + std::abs(dy),
+                   r = std::min(kCorner, length / 2);
       return length > 0 ? Point{p[i].x + dx / length * r, p[i].y + dy / length * r} : p[i];
     };
     const Point a = toward(p[i - 1]), b = toward(p[i + 1]);
@@ -171,8 +176,10 @@ class Picture {
     const bool end = first.look == Look::input || first.look == Look::output;
     const double round = end ? kRow / 2 : kCorner;
     const std::string clip = fmt::format("b{}", b);
-    body_ += fmt::format("<g>\n<title>{}</title>\n", escaped(net_.kernels[b].empty() ? first.title : "one kernel: " + net_.kernels[b]));
-    body_ += fmt::format("<clipPath id=\"{}\">{}</clipPath>\n", clip, rect("class=\"outline\"", at.x, at.y, at.width, at.height, round));
+    body_ += fmt::format("<g>\n<title>{}</title>\n",
+                         escaped(net_.kernels[b].empty() ? first.title : "one kernel: " + net_.kernels[b]));
+    body_ += fmt::format("<clipPath id=\"{}\">{}</clipPath>\n", clip,
+                         rect("class=\"outline\"", at.x, at.y, at.width, at.height, round));
     for (size_t k = 0; k < rows.size(); ++k) {
       const Row& r = net_.rows[rows[k]];
       const double y = at.y + kRow * static_cast<double>(k), baseline = y + kRow / 2 + kFont * 0.35;
@@ -185,15 +192,19 @@ class Picture {
                     : r.gone ? kPale
                              : kInk,
                     end ? " text-anchor=\"middle\" font-weight=\"bold\"" : font);
-      if (shown_shape_[rows[k]]) body_ += text(at.x + at.width - kPad, baseline - 0.5, r.shape, kSmall, kLine, " text-anchor=\"end\"");
+      if (shown_shape_[rows[k]])
+        body_ += text(at.x + at.width - kPad, baseline - 0.5, r.shape, kSmall, kLine, " text-anchor=\"end\"");
       body_ += "</g>\n";
     }
-    const std::string stroke = fmt::format("class=\"box\" fill=\"none\" stroke=\"{}\"", end ? style(first.look).fill : kLine);
+    const std::string stroke =
+        fmt::format("class=\"box\" fill=\"none\" stroke=\"{}\"", end ? style(first.look).fill : kLine);
     body_ += rect(stroke, at.x, at.y, at.width, at.height, round) + "</g>\n";
   }
 
   void wire(const Wire& w) {
-    body_ += fmt::format("<path class=\"wire\" d=\"{}\" fill=\"none\" stroke=\"{}\" stroke-width=\"1.2\" marker-end=\"url(#arrow)\"/>\n", curve(w.path), kLine);
+    body_ += fmt::format(
+        "<path class=\"wire\" d=\"{}\" fill=\"none\" stroke=\"{}\" stroke-width=\"1.2\" marker-end=\"url(#arrow)\"/>\n",
+        curve(w.path), kLine);
   }
 
   /// The shape below each box; where a wire leaves by the side, above it.
@@ -216,7 +227,8 @@ class Picture {
     };
     std::set<int> inside;
     for (int r = repeat.first; r <= repeat.last; ++r) inside.insert(box_of_[r]);
-    for (const int b : inside) cover(boxes_[b].x, boxes_[b].y, boxes_[b].x + boxes_[b].width, boxes_[b].y + boxes_[b].height);
+    for (const int b : inside)
+      cover(boxes_[b].x, boxes_[b].y, boxes_[b].x + boxes_[b].width, boxes_[b].y + boxes_[b].height);
     const double top = y0, low = y1;
     for (const Wire& w : wires_)
       if (inside.count(w.to))
@@ -226,7 +238,9 @@ class Picture {
     const double pad = 7, above = 5, wide = width_of(times, kFont + 1.5) + 14;
     const std::string dashed = fmt::format("fill=\"#f3f5f8\" stroke=\"{}\" stroke-dasharray=\"5 4\"", kPale);
     body_ += "<g class=\"repeat\">\n" + rect(dashed, x0 - pad, y0 - above, x1 - x0 + 2 * pad, y1 - y0 + 2 * above, 9);
-    body_ += text(x0 - pad - 7, (y0 + y1) / 2 + 5, times, kFont + 1.5, kInk, " text-anchor=\"end\" font-weight=\"bold\"") + "</g>\n";
+    body_ +=
+        text(x0 - pad - 7, (y0 + y1) / 2 + 5, times, kFont + 1.5, kInk, " text-anchor=\"end\" font-weight=\"bold\"") +
+        "</g>\n";
     left_ = std::min(left_, x0 - pad - wide);
     right_ = std::max(right_, x1 + pad);
     bottom_ = std::max(bottom_, y1 + above);
@@ -242,8 +256,10 @@ class Picture {
     for (const Look l : {Look::product, Look::fold, Look::pointwise, Look::move})
       if (std::any_of(net_.rows.begin(), net_.rows.end(), [&](const Row& r) { return r.look == l && !r.gone; }))
         items.push_back({style(l).fill, style(l).meaning, false});
-    if (std::any_of(net_.rows.begin(), net_.rows.end(), [](const Row& r) { return r.gone; })) items.push_back({kGone, "nothing left to compute", false});
-    if (std::any_of(net_.boxes.begin(), net_.boxes.end(), [](const auto& b) { return b.size() > 1; })) items.push_back({"#ffffff", "joined: one kernel", true});
+    if (std::any_of(net_.rows.begin(), net_.rows.end(), [](const Row& r) { return r.gone; }))
+      items.push_back({kGone, "nothing left to compute", false});
+    if (std::any_of(net_.boxes.begin(), net_.boxes.end(), [](const auto& b) { return b.size() > 1; }))
+      items.push_back({"#ffffff", "joined: one kernel", true});
     if (items.empty()) return;
     const double size = kSmall, swatch = 13, between = 16;
     right_ = std::max(right_, left_ + 250);
@@ -251,7 +267,8 @@ class Picture {
     for (const Item& i : items) {
       const double wide = swatch + 6 + width_of(i.text, size) + between;
       if (x > left_ && x + wide - between > right_) x = left_, y += 18;
-      body_ += rect(fmt::format("fill=\"{}\" stroke=\"{}\" stroke-width=\"0.8\"", i.fill, i.joined ? kLine : kPale), x, y - 10, swatch, swatch, 2.5);
+      body_ += rect(fmt::format("fill=\"{}\" stroke=\"{}\" stroke-width=\"0.8\"", i.fill, i.joined ? kLine : kPale), x,
+                    y - 10, swatch, swatch, 2.5);
       if (i.joined) body_ += level_line(kPale, 1, x, x + swatch, y - 3.5);
       body_ += text(x + swatch + 6, y, i.text, size, kLine);
       x += wide;
@@ -262,11 +279,13 @@ class Picture {
   std::string document() const {
     const double width = right_ - left_ + 2 * kMargin, height = bottom_ + 2 * kMargin;
     std::string out = fmt::format(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"{:g} {:g} {:g} {:g}\" width=\"{:g}\" height=\"{:g}\" font-family=\"{}\" role=\"img\">\n",
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"{:g} {:g} {:g} {:g}\" width=\"{:g}\" height=\"{:g}\" "
+        "font-family=\"{}\" role=\"img\">\n",
         left_ - kMargin, -kMargin, width, height, width, height, kFonts);
     out += fmt::format("<title>{}</title>\n<desc>{}</desc>\n", escaped(model_.net), escaped(model_.doc));
     out += fmt::format(
-        "<defs><marker id=\"arrow\" viewBox=\"0 0 10 10\" refX=\"9.5\" refY=\"5\" markerWidth=\"8\" markerHeight=\"8\" orient=\"auto\">"
+        "<defs><marker id=\"arrow\" viewBox=\"0 0 10 10\" refX=\"9.5\" refY=\"5\" markerWidth=\"8\" markerHeight=\"8\" "
+        "orient=\"auto\">"
         "<path d=\"M0.5 1 L9.5 5 L0.5 9 L2.5 5 Z\" fill=\"{}\"/></marker></defs>\n",
         kLine);
     out += rect("fill=\"#ffffff\"", left_ - kMargin, -kMargin, width, height);
@@ -276,6 +295,8 @@ class Picture {
 
 }  // namespace
 
-std::string draw(const sema::Model& model, const schedule::Plan& plan) { return Picture(model, network_of(model, plan)).run(); }
+std::string draw(const sema::Model& model, const schedule::Plan& plan) {
+  return Picture(model, network_of(model, plan)).run();
+}
 
 }  // namespace netc::picture

@@ -7,8 +7,8 @@
 
 namespace netc::picture {
 
-/// The model's layers as they were written, with the shapes between them. `plan` is of its inference graph: layers of one kernel are drawn as one box,
-/// what compilation takes out is pale. A chain of equal parts is drawn once.
+/// The model's layers as they were written, with the shapes between them. `plan` is of its inference graph: layers of
+/// one kernel are drawn as one box, what compilation takes out is pale. A chain of equal parts is drawn once.
 std::string draw(const sema::Model& model, const schedule::Plan& plan);
 
 }  // namespace netc::picture

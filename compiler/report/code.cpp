@@ -53,13 +53,15 @@ int register_bits(StringRef name) {
 bool is_dot(StringRef opcode) { return opcode.starts_with("VDPBF16PS"); }
 
 bool is_fma(StringRef opcode) {
-  return is_dot(opcode) || opcode.starts_with("VFMADD") || opcode.starts_with("VFMSUB") || opcode.starts_with("VFNMADD") || opcode.starts_with("VFNMSUB");
+  return is_dot(opcode) || opcode.starts_with("VFMADD") || opcode.starts_with("VFMSUB") ||
+         opcode.starts_with("VFNMADD") || opcode.starts_with("VFNMSUB");
 }
 
 /// Arithmetic on every lane: VMULPSZrr, VADDPSYrm, VFMADD231PSZr, VMAXPSrr. Moves, shuffles and conversions are not.
 bool is_packed(StringRef opcode) {
   if (!opcode.contains("PS") && !opcode.contains("PD")) return false;
-  for (const char* stem : {"VADD", "VSUB", "VMUL", "VDIV", "VMAX", "VMIN", "VSQRT", "ADD", "SUB", "MUL", "DIV", "MAX", "MIN", "SQRT"})
+  for (const char* stem :
+       {"VADD", "VSUB", "VMUL", "VDIV", "VMAX", "VMIN", "VSQRT", "ADD", "SUB", "MUL", "DIV", "MAX", "MIN", "SQRT"})
     if (opcode.starts_with(stem)) return true;
   return is_fma(opcode);
 }
@@ -87,7 +89,8 @@ struct Disassembler {
     instructions.reset(target->createMCInstrInfo());
     subtarget.reset(target->createMCSubtargetInfo(triple.str(), cpu, ""));
     if (registers) syntax.reset(target->createMCAsmInfo(*registers, triple.str(), llvm::MCTargetOptions()));
-    if (!registers || !instructions || !subtarget || !syntax) return error = "no disassembler for " + triple.str(), false;
+    if (!registers || !instructions || !subtarget || !syntax)
+      return error = "no disassembler for " + triple.str(), false;
     analysis.reset(target->createMCInstrAnalysis(instructions.get()));
     context = std::make_unique<llvm::MCContext>(triple, syntax.get(), registers.get(), subtarget.get());
     decoder.reset(target->createMCDisassembler(*subtarget, *context));
@@ -106,14 +109,17 @@ struct Disassembler {
     i.fma = is_fma(opcode);
     i.dot = is_dot(opcode);
     i.packed = is_packed(opcode);
-    const bool moves_stack = about.isCall() || about.isReturn() || opcode.starts_with("PUSH") || opcode.starts_with("POP");
+    const bool moves_stack =
+        about.isCall() || about.isReturn() || opcode.starts_with("PUSH") || opcode.starts_with("POP");
     i.load = about.mayLoad() && !moves_stack;
     i.store = about.mayStore() && !moves_stack;
     for (unsigned k = 0; k < inst.getNumOperands(); ++k)
-      if (inst.getOperand(k).isReg()) i.vector_bits = std::max(i.vector_bits, register_bits(name(inst.getOperand(k).getReg())));
+      if (inst.getOperand(k).isReg())
+        i.vector_bits = std::max(i.vector_bits, register_bits(name(inst.getOperand(k).getReg())));
     address_of(inst, about, i);
     if (opcode == "MOV64rr" || opcode == "LEA64r")
-      i.sets_frame = name(inst.getOperand(0).getReg()) == "RBP" && inst.getOperand(1).isReg() && name(inst.getOperand(1).getReg()) == "RSP";
+      i.sets_frame = name(inst.getOperand(0).getReg()) == "RBP" && inst.getOperand(1).isReg() &&
+                     name(inst.getOperand(1).getReg()) == "RSP";
     i.ends = about.isBranch() || about.isTerminator() || about.isBarrier();
     i.goes_on = !about.isBarrier() && !about.isReturn();
     i.branch = about.isBranch() && analysis->evaluateBranch(inst, address, size, i.target);
@@ -158,7 +164,8 @@ int64_t bytes_of(const std::vector<Instruction>& code) {
 /// Bits of arithmetic in one turn of a loop; any multiply-add outweighs all else.
 int64_t work_of(const std::vector<Instruction>& code) {
   int64_t work = 1;
-  for (const Instruction& i : code) work += (i.fma ? 1 << 20 : i.packed ? 1 : 0) * int64_t{i.packed ? i.vector_bits : 32};
+  for (const Instruction& i : code)
+    work += (i.fma ? 1 << 20 : i.packed ? 1 : 0) * int64_t{i.packed ? i.vector_bits : 32};
   return work;
 }
 
@@ -218,7 +225,8 @@ void add_function(std::vector<Instruction>& code, Code& out, int64_t& busiest) {
 }
 
 /// The code of a symbol and its address in the section; "" when it is no function here.
-std::string function_bytes(const llvm::object::ELFObjectFileBase& file, const llvm::object::ELFSymbolRef& symbol, uint64_t& begin) {
+std::string function_bytes(const llvm::object::ELFObjectFileBase& file, const llvm::object::ELFSymbolRef& symbol,
+                           uint64_t& begin) {
   if (symbol.getELFType() != llvm::ELF::STT_FUNC || symbol.getSize() == 0) return "";
   auto section = symbol.getSection();
   auto address = symbol.getAddress();
@@ -239,7 +247,8 @@ bool inspect(const std::string& object, const std::string& cpu, Code& out, std::
   auto file = llvm::object::ObjectFile::createObjectFile(llvm::MemoryBufferRef(object, "kernel"));
   if (!file) return error = llvm::toString(file.takeError()), false;
   const llvm::Triple triple = (*file)->makeTriple();
-  if (triple.getArch() != llvm::Triple::x86_64) return error = "code for " + triple.str() + " cannot be looked into; only for x86-64", false;
+  if (triple.getArch() != llvm::Triple::x86_64)
+    return error = "code for " + triple.str() + " cannot be looked into; only for x86-64", false;
   Disassembler disassembler;
   if (!disassembler.open(triple, cpu, error)) return false;
   auto* elf = llvm::dyn_cast<llvm::object::ELFObjectFileBase>(file->get());
@@ -253,7 +262,8 @@ bool inspect(const std::string& object, const std::string& cpu, Code& out, std::
     for (uint64_t at = 0; at < view.size();) {
       llvm::MCInst inst;
       uint64_t size = 0;
-      if (disassembler.decoder->getInstruction(inst, size, view.slice(at), begin + at, llvm::nulls()) != llvm::MCDisassembler::Success)
+      if (disassembler.decoder->getInstruction(inst, size, view.slice(at), begin + at, llvm::nulls()) !=
+          llvm::MCDisassembler::Success)
         return error = fmt::format("an instruction at {:#x} cannot be read", begin + at), false;
       code.push_back(disassembler.read(inst, begin + at, size));
       at += size;

@@ -9,7 +9,8 @@ namespace {
 
 using Graph = std::vector<std::vector<int>>;
 
-/// Depth first from the entry: `order` gets the reachable blocks, each before those that follow it (but for branches back).
+/// Depth first from the entry: `order` gets the reachable blocks, each before those that follow it (but for branches
+/// back).
 void reverse_postorder(const Graph& next, std::vector<int>& order) {
   std::vector<bool> seen(next.size());
   std::vector<std::pair<int, size_t>> path{{0, 0}};
@@ -27,7 +28,8 @@ void reverse_postorder(const Graph& next, std::vector<int>& order) {
   std::reverse(order.begin(), order.end());
 }
 
-/// dominator[b]: the nearest block that every way from the entry to b passes; -1 out of reach. After Cooper, Harvey and Kennedy.
+/// dominator[b]: the nearest block that every way from the entry to b passes; -1 out of reach. After Cooper, Harvey and
+/// Kennedy.
 std::vector<int> dominators(const Graph& before, const std::vector<int>& order) {
   std::vector<int> place(before.size(), -1), dominator(before.size(), -1);
   for (size_t i = 0; i < order.size(); ++i) place[order[i]] = static_cast<int>(i);
@@ -38,7 +40,8 @@ std::vector<int> dominators(const Graph& before, const std::vector<int>& order) 
       int nearest = -1;
       for (int from : before[order[i]]) {
         if (dominator[from] < 0) continue;
-        for (; nearest >= 0 && nearest != from;) (place[nearest] > place[from] ? nearest : from) = dominator[place[nearest] > place[from] ? nearest : from];
+        for (; nearest >= 0 && nearest != from;)
+          (place[nearest] > place[from] ? nearest : from) = dominator[place[nearest] > place[from] ? nearest : from];
         nearest = from;
       }
       changed |= dominator[order[i]] != nearest;
@@ -78,7 +81,9 @@ std::vector<std::vector<int>> innermost_loops(const Graph& next) {
     }
   std::vector<std::vector<int>> innermost;
   for (const auto& [head, in] : loops) {
-    if (std::any_of(loops.begin(), loops.end(), [&, head = head, &in = in](const auto& other) { return other.first != head && in[other.first]; })) continue;
+    if (std::any_of(loops.begin(), loops.end(),
+                    [&, head = head, &in = in](const auto& other) { return other.first != head && in[other.first]; }))
+      continue;
     std::vector<int> blocks;
     for (size_t b = 0; b < in.size(); ++b)
       if (in[b]) blocks.push_back(static_cast<int>(b));

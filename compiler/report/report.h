@@ -10,17 +10,17 @@
 namespace netc::report {
 
 struct Row {
-  std::string plan;          // "training" or "inference"
+  std::string plan;  // "training" or "inference"
   std::string kernel, phase, shapes, strategy;
-  double cost_us = 0;        // estimated, a full batch on all cores
+  double cost_us = 0;           // estimated, a full batch on all cores
   double flops = 0, bytes = 0;  // of a full batch
-  int64_t scratch = 0;       // bytes per thread
+  int64_t scratch = 0;          // bytes per thread
   Code code;
 };
 
 /// Appends the plan's kernels to `rows`; objects[i] is kernels[i]'s. False and `error` when an object cannot be read.
-bool add_rows(const std::string& plan_name, const schedule::Plan&, const schedule::Machine&, const std::vector<lower::Object>& objects, std::vector<Row>& rows,
-              std::string& error);
+bool add_rows(const std::string& plan_name, const schedule::Plan&, const schedule::Machine&,
+              const std::vector<lower::Object>& objects, std::vector<Row>& rows, std::string& error);
 
 /// A table for people, with a line on what its columns are.
 std::string text(const std::vector<Row>&);

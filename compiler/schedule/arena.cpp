@@ -12,8 +12,10 @@ struct Block : rt::ArenaBlock {
   std::vector<int> buffers;
 };
 
-// The input whose bytes output 0 of this element-wise kernel may take over: same type and layout, read at the same element only, dead afterwards.
-int in_place_input(const Plan& p, const Kernel& k, const std::vector<Block>& blocks, const std::map<ir::ValueId, int>& block_of, const std::vector<ir::ValueId>& root, int at) {
+// The input whose bytes output 0 of this element-wise kernel may take over: same type and layout, read at the same
+// element only, dead afterwards.
+int in_place_input(const Plan& p, const Kernel& k, const std::vector<Block>& blocks,
+                   const std::map<ir::ValueId, int>& block_of, const std::vector<ir::ValueId>& root, int at) {
   if (k.anchor != ir::kNone || k.outputs.size() != 1 || p.buffers[k.outputs[0]].storage != Storage::arena) return -1;
   for (int b : k.inputs) {
     const Buffer& in = p.buffers[b];
@@ -44,7 +46,8 @@ void plan_arena(Plan& plan, const std::vector<ir::ValueId>& root) {
   std::vector<int> time(n);
   int prepared = 0;
   for (const Kernel& k : plan.kernels) prepared += k.phase == Phase::prepare;
-  for (int k = 0, prepare = 0, other = prepared; k < n; ++k) time[k] = plan.kernels[k].phase == Phase::prepare ? prepare++ : other++;
+  for (int k = 0, prepare = 0, other = prepared; k < n; ++k)
+    time[k] = plan.kernels[k].phase == Phase::prepare ? prepare++ : other++;
   for (int k = 0, first = 0, last = 0; k < n; ++k) {
     if (k > last) first = last = k;
     while (plan.kernels[last].with_next) ++last;  // kernels in step run at the same time
@@ -66,7 +69,8 @@ void plan_arena(Plan& plan, const std::vector<ir::ValueId>& root) {
   for (int k = 0; k < n; ++k) {
     int in = in_place_input(plan, plan.kernels[k], blocks, block_of, root, time[k]);
     if (in < 0) continue;
-    int from = block_of[root[plan.buffers[in].value]], to = block_of[root[plan.buffers[plan.kernels[k].outputs[0]].value]];
+    int from = block_of[root[plan.buffers[in].value]],
+        to = block_of[root[plan.buffers[plan.kernels[k].outputs[0]].value]];
     if (from == to || blocks[to].first != time[k]) continue;
     for (int b : blocks[to].buffers) block_of[root[plan.buffers[b].value]] = from, blocks[from].buffers.push_back(b);
     blocks[from].last = std::max(blocks[from].last, blocks[to].last);
@@ -81,7 +85,9 @@ void plan_arena(Plan& plan, const std::vector<ir::ValueId>& root) {
       if (k.phase != Phase::forward && k.phase != Phase::prepare && k.phase != Phase::ingest)
         for (int b : k.inputs) read_after.insert(root[plan.buffers[b].value]);
     for (Block& block : blocks) {
-      const auto is_read = [&](int b) { return plan.buffers[b].type.batched && read_after.count(root[plan.buffers[b].value]); };
+      const auto is_read = [&](int b) {
+        return plan.buffers[b].type.batched && read_after.count(root[plan.buffers[b].value]);
+      };
       block.whole = std::any_of(block.buffers.begin(), block.buffers.end(), is_read);
       if (!block.whole) continue;
       block.first = std::min(block.first, prepared);

@@ -1,5 +1,5 @@
-// What may vary follows from lower/: whatever has to divide does, tiles fit the registers, a sample is split one way or not at all. strategy.cpp says what the
-// numbers are for.
+// What may vary follows from lower/: whatever has to divide does, tiles fit the registers, a sample is split one way or
+// not at all. strategy.cpp says what the numbers are for.
 #include "compiler/schedule/candidates.h"
 
 #include <algorithm>
@@ -54,7 +54,9 @@ class Chooser {
   /// Registers of a vector.
   int64_t each() const { return (s_.vector + m_.vector_floats - 1) / m_.vector_floats; }
   /// `held` vectors times `rows` of sums leave room for what they are made of.
-  bool in_registers(int64_t held, int64_t rows) const { return held * rows * each() + std::min(held, rows) * each() + 1 <= m_.vector_registers; }
+  bool in_registers(int64_t held, int64_t rows) const {
+    return held * rows * each() + std::min(held, rows) * each() + 1 <= m_.vector_registers;
+  }
 
   static bool power(int64_t v) { return (v & (v - 1)) == 0; }
 
@@ -75,7 +77,8 @@ class Chooser {
   void pieces(const char* number, int64_t extent, int64_t unit = 1) {
     Choice c{number, {extent}};
     for (int64_t t = 2; t <= std::min(extent, kMostTasks); ++t)
-      if (const int64_t piece = ((extent + t - 1) / t + unit - 1) / unit * unit; piece < extent) c.values.push_back(piece);
+      if (const int64_t piece = ((extent + t - 1) / t + unit - 1) / unit * unit; piece < extent)
+        c.values.push_back(piece);
     keep(std::move(c));
   }
   void samples() { add("task_samples", 1, kMostSamples, power); }
@@ -92,7 +95,8 @@ class Chooser {
     const int64_t fit = std::max<int64_t>(1, result().dims[0] / s_.vector);
     add("vectors", 1, std::min<int64_t>(fit, 8), [&](int64_t v) { return in_registers(v, now("rows")); });
     if (now("many") == 1) {  // else small batches have loops of their own
-      add("rows", 1, std::min<int64_t>(12, std::max(p_.max_batch, 1)), [&](int64_t v) { return in_registers(now("vectors"), v); });
+      add("rows", 1, std::min<int64_t>(12, std::max(p_.max_batch, 1)),
+          [&](int64_t v) { return in_registers(now("vectors"), v); });
       add("vectors_1", 1, fit, [&](int64_t v) { return in_registers(v, 1); });
     }
     add("tasks", 0, 1);
@@ -104,7 +108,8 @@ class Chooser {
     add("rows", 1, 8, [&](int64_t v) { return power(v) && in_registers(now("vectors"), v); });
     add("vectors", 1, 8, [&](int64_t v) { return vectors % v == 0 && in_registers(v, now("rows")); });
     add("vectors_1", 1, vectors, [&](int64_t v) { return vectors % v == 0; });
-    add("split_k", 2, kMostTasks, [&](int64_t v) { return K % v == 0 && K / v % now("block_k") == 0 && v % now("slices") == 0; });
+    add("split_k", 2, kMostTasks,
+        [&](int64_t v) { return K % v == 0 && K / v % now("block_k") == 0 && v % now("slices") == 0; });
     add("block_k", 16, 256, [&](int64_t v) { return K / now("split_k") % v == 0; });
   }
 
@@ -118,7 +123,8 @@ class Chooser {
   void outer() {
     const int64_t K = result().dims[0], vectors = result().dims[1] / s_.vector;
     add("vectors", 1, 16, [&](int64_t v) { return vectors % v == 0 && in_registers(v, now("rows")); });
-    add("rows", 1, 16, [&](int64_t v) { return K % v == 0 && K / v % now("task_tiles") == 0 && in_registers(now("vectors"), v); });
+    add("rows", 1, 16,
+        [&](int64_t v) { return K % v == 0 && K / v % now("task_tiles") == 0 && in_registers(now("vectors"), v); });
     const int64_t tiles = K / now("rows");
     add("task_tiles", 1, tiles, [&](int64_t v) { return tiles % v == 0; });
   }
@@ -126,8 +132,10 @@ class Chooser {
   void tokens() {
     const Type& t = result();
     const int64_t fit = std::max<int64_t>(1, t.dims.back() / s_.vector);
-    add("rows", 1, std::min<int64_t>(16, t.dims[t.rank() - 2]), [&](int64_t v) { return in_registers(now("vectors"), v); });
-    if (weights_block(p_, k_) == 0) add("vectors", 1, std::min<int64_t>(fit, 8), [&](int64_t v) { return in_registers(v, now("rows")); });
+    add("rows", 1, std::min<int64_t>(16, t.dims[t.rank() - 2]),
+        [&](int64_t v) { return in_registers(now("vectors"), v); });
+    if (weights_block(p_, k_) == 0)
+      add("vectors", 1, std::min<int64_t>(fit, 8), [&](int64_t v) { return in_registers(v, now("rows")); });
   }
 
   void strassen() {
@@ -149,7 +157,8 @@ class Chooser {
 
   void conv_lanes() {
     const Type& o = out().type;
-    const int64_t columns = (o.dims[1] + now("phases_x") - 1) / now("phases_x"), rows = now("image_rows"), panels = o.dims[2] / (s_.vector * now("vectors"));
+    const int64_t columns = (o.dims[1] + now("phases_x") - 1) / now("phases_x"), rows = now("image_rows"),
+                  panels = o.dims[2] / (s_.vector * now("vectors"));
     add("rows", 1, std::min<int64_t>(columns, 16), [&](int64_t v) { return in_registers(now("vectors"), v * area()); });
     const bool by_panel = now("task_panels") < panels, by_row = now("task_rows") < rows;
     if (!by_panel) pieces("task_rows", rows);
@@ -167,12 +176,18 @@ class Chooser {
 
   void conv_planes() {
     const Type& o = out().type;
-    const int64_t row = result().dims[1], pool_x = std::max<int64_t>(1, row / o.dims[1]), pool_y = area() / pool_x, rows = now("task_rows");
-    const auto held = [&](int64_t channels, int64_t vectors, int64_t lines) { return in_registers(channels, vectors * lines * pool_y); };
-    add("channels", 1, o.dims[2], [&](int64_t v) { return o.dims[2] % v == 0 && held(v, now("vectors"), now("lines")); });
-    add("vectors", 1, row / s_.vector, [&](int64_t v) { return v * s_.vector % pool_x == 0 && held(now("channels"), v, now("lines")); });
+    const int64_t row = result().dims[1], pool_x = std::max<int64_t>(1, row / o.dims[1]), pool_y = area() / pool_x,
+                  rows = now("task_rows");
+    const auto held = [&](int64_t channels, int64_t vectors, int64_t lines) {
+      return in_registers(channels, vectors * lines * pool_y);
+    };
+    add("channels", 1, o.dims[2],
+        [&](int64_t v) { return o.dims[2] % v == 0 && held(v, now("vectors"), now("lines")); });
+    add("vectors", 1, row / s_.vector,
+        [&](int64_t v) { return v * s_.vector % pool_x == 0 && held(now("channels"), v, now("lines")); });
     if (area() == 1)
-      add("lines", 1, o.dims[0], [&](int64_t v) { return (rows >= o.dims[0] || rows % v == 0) && held(now("channels"), now("vectors"), v); });
+      add("lines", 1, o.dims[0],
+          [&](int64_t v) { return (rows >= o.dims[0] || rows % v == 0) && held(now("channels"), now("vectors"), v); });
     pieces("task_rows", o.dims[0], now("lines"));
     if (rows >= o.dims[0]) samples();
   }
@@ -186,11 +201,14 @@ class Chooser {
   }
 
   void winograd() {
-    const int64_t rows = now("tile_rows"), columns = now("columns"), side = now("tile") + 2, row = side * side * operand(0).dims[2] * 4 * columns;
-    add("rows", 1, std::min<int64_t>(16, now("task_rows") * columns), [&](int64_t v) { return in_registers(now("vectors"), v); });
+    const int64_t rows = now("tile_rows"), columns = now("columns"), side = now("tile") + 2,
+                  row = side * side * operand(0).dims[2] * 4 * columns;
+    add("rows", 1, std::min<int64_t>(16, now("task_rows") * columns),
+        [&](int64_t v) { return in_registers(now("vectors"), v); });
     add("by_panel", 0, 1, [](int64_t) { return true; });
     if (now("by_panel") == 1) return;  // tasks have all rows
-    add("task_rows", 1, rows, [&](int64_t v) { return rows % v == 0 && v * columns >= now("rows") && v * row <= 8 * m_.l2; });
+    add("task_rows", 1, rows,
+        [&](int64_t v) { return rows % v == 0 && v * columns >= now("rows") && v * row <= 8 * m_.l2; });
     if (now("task_rows") >= rows) samples();
   }
 
@@ -200,8 +218,10 @@ class Chooser {
     const bool planes = s_.name == "taps_planes", panels = s_.name == "taps_panels";
     const char* held = planes ? "filters" : "vectors";
     const int64_t holds = planes ? w.dims[3] : w.dims[3] / s_.vector;
-    add(held, 1, std::min<int64_t>(holds, 16), [&](int64_t v) { return holds % v == 0 && in_registers(v, now("taps") * now("channels")); });
-    add("taps", 1, w.dims[1], [&](int64_t v) { return w.dims[1] % v == 0 && in_registers(now(held), v * now("channels")); });
+    add(held, 1, std::min<int64_t>(holds, 16),
+        [&](int64_t v) { return holds % v == 0 && in_registers(v, now("taps") * now("channels")); });
+    add("taps", 1, w.dims[1],
+        [&](int64_t v) { return w.dims[1] % v == 0 && in_registers(now(held), v * now("channels")); });
     add("channels", 1, std::min<int64_t>(C, 16), [&](int64_t v) {
       return C % v == 0 && in_registers(now(held), now("taps") * v) && (!panels || now("task_channels") % v == 0);
     });
@@ -215,7 +235,8 @@ class Chooser {
     const Type& t = result();  // f32[E, C, K]
     const int64_t vectors = t.dims[2] / s_.vector;
     add("vectors", 1, 8, [&](int64_t v) { return vectors % v == 0 && in_registers(v, now("channels")); });
-    add("channels", 1, std::min<int64_t>(t.dims[1], 16), [&](int64_t v) { return t.dims[1] % v == 0 && in_registers(now("vectors"), v); });
+    add("channels", 1, std::min<int64_t>(t.dims[1], 16),
+        [&](int64_t v) { return t.dims[1] % v == 0 && in_registers(now("vectors"), v); });
     add("samples", 1, 256, power);
   }
 
@@ -235,7 +256,9 @@ bool differs(const Strategy& a, const Strategy& b) {
 
 }  // namespace
 
-std::vector<Choice> choices(const Plan& p, const Kernel& k, const Machine& m, const Strategy& s) { return Chooser(p, k, m, s).run(); }
+std::vector<Choice> choices(const Plan& p, const Kernel& k, const Machine& m, const Strategy& s) {
+  return Chooser(p, k, m, s).run();
+}
 
 bool can_take(const Plan& p, const Kernel& k, const Machine& m, const Strategy& s) {
   if (differs(s, k.strategy)) return false;
@@ -261,7 +284,9 @@ std::vector<Strategy> neighbours(const Plan& p, const Kernel& k, const Machine& 
   for (const Choice& c : choices(p, k, m, s)) {
     const int64_t present = s.get(c.number, 1);
     std::vector<int64_t> values = c.values;
-    const auto far = [&](int64_t v) { return std::abs(std::log(static_cast<double>(v + 1) / static_cast<double>(present + 1))); };
+    const auto far = [&](int64_t v) {
+      return std::abs(std::log(static_cast<double>(v + 1) / static_cast<double>(present + 1)));
+    };
     std::stable_sort(values.begin(), values.end(), [&](int64_t a, int64_t b) { return far(a) < far(b); });
     int taken = 0;
     for (int64_t v : values) {

@@ -11,7 +11,7 @@ namespace netc::schedule {
 /// One number of a strategy, and all that it may be while the others stay.
 struct Choice {
   std::string number;
-  std::vector<int64_t> values;   // ascending
+  std::vector<int64_t> values;  // ascending
 };
 /// Of strategy `s`, which differs from the kernel's own only in numbers that may vary.
 std::vector<Choice> choices(const Plan&, const Kernel&, const Machine&, const Strategy& s);
@@ -19,7 +19,8 @@ std::vector<Choice> choices(const Plan&, const Kernel&, const Machine&, const St
 /// Whether the kernel can have this strategy: its own with other numbers, each of them one of its choices.
 bool can_take(const Plan&, const Kernel&, const Machine&, const Strategy&);
 
-/// Strategies that differ from `s` in one number, at most `each` for a number: those nearest to what it is. What matters most comes first.
+/// Strategies that differ from `s` in one number, at most `each` for a number: those nearest to what it is. What
+/// matters most comes first.
 std::vector<Strategy> neighbours(const Plan&, const Kernel&, const Machine&, const Strategy& s, int each);
 
 /// Of Strategy::text(); nothing when it is none.

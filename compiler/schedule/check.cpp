@@ -11,8 +11,8 @@
 namespace netc::schedule {
 namespace {
 
-using ir::kNone;
 using ir::Kind;
+using ir::kNone;
 using ir::Node;
 using ir::NodeId;
 using ir::ValueId;
@@ -34,7 +34,9 @@ class Checker {
 
  private:
   template <class... Args>
-  void error(fmt::format_string<Args...> text, Args&&... args) { errors_.push_back(fmt::format(text, std::forward<Args>(args)...)); }
+  void error(fmt::format_string<Args...> text, Args&&... args) {
+    errors_.push_back(fmt::format(text, std::forward<Args>(args)...));
+  }
   const std::string& name(ValueId v) const { return g_.values[static_cast<size_t>(v)].name; }
   const Buffer& buffer(int b) const { return p_.buffers[static_cast<size_t>(b)]; }
 
@@ -55,7 +57,8 @@ class Checker {
       if (n.op->kind == Kind::view) error("kernel {} has a view, {}", k.name, n.op->name);
       const auto fed = std::find_if(n.inputs.begin(), n.inputs.end(), [&](ValueId v) { return of_anchor.count(v); });
       if (id != k.anchor && fed != n.inputs.end()) {
-        if (!may_follow(g_, g_.nodes[static_cast<size_t>(k.anchor)], *fed, n, pooled)) error("kernel {}: {} may not follow its anchor", k.name, n.op->name);
+        if (!may_follow(g_, g_.nodes[static_cast<size_t>(k.anchor)], *fed, n, pooled))
+          error("kernel {}: {} may not follow its anchor", k.name, n.op->name);
         pooled = pooled || n.op->kind == Kind::window;
       } else if (id != k.anchor && n.op->kind != Kind::elementwise) {
         error("kernel {} has {} besides its anchor", k.name, n.op->name);
@@ -66,27 +69,33 @@ class Checker {
       }
     }
     if (k.nodes.empty()) return error("kernel {} has no node", k.name);
-    if (k.output_values != g_.nodes[static_cast<size_t>(k.nodes.back())].results) error("kernel {} does not store the results of its last node", k.name);
+    if (k.output_values != g_.nodes[static_cast<size_t>(k.nodes.back())].results)
+      error("kernel {} does not store the results of its last node", k.name);
     for (const ValueId v : k.output_values)
       if (g_.type(v).dims != g_.type(k.output_values[0]).dims) error("kernel {} has results of several shapes", k.name);
   }
 
-  // What a kernel overwrites it reads element by element only, next to where it writes; a fold over the batch is done before.
+  // What a kernel overwrites it reads element by element only, next to where it writes; a fold over the batch is done
+  // before.
   void check_overwritten(const Kernel& k) {
     if (!overwrites_operand(p_, k)) return;
     std::set<ValueId> mine;
     for (size_t i = 0; i < k.inputs.size(); ++i)
       for (int o : k.outputs) {
         const Buffer &in = buffer(k.inputs[i]), &out = buffer(o);
-        if (in.storage == out.storage && (in.storage == Storage::arena ? in.arena_block == out.arena_block : in.variable == out.variable)) mine.insert(k.input_values[i]);
+        if (in.storage == out.storage &&
+            (in.storage == Storage::arena ? in.arena_block == out.arena_block : in.variable == out.variable))
+          mine.insert(k.input_values[i]);
       }
     for (const NodeId id : k.nodes) {
       const Node& n = g_.nodes[static_cast<size_t>(id)];
       const bool folds = id == k.anchor && n.op->kind == Kind::reduction;
       for (const ValueId v : n.inputs) {
         if (!mine.count(v) || folds) continue;
-        if (n.op->kind != Kind::elementwise) error("kernel {} overwrites {}, which {} reads elsewhere", k.name, name(v), n.op->name);
-        else if (k.anchor == kNone && g_.type(v).dims != g_.type(k.output_values[0]).dims) error("kernel {} overwrites {}, which {} broadcasts", k.name, name(v), n.op->name);
+        if (n.op->kind != Kind::elementwise)
+          error("kernel {} overwrites {}, which {} reads elsewhere", k.name, name(v), n.op->name);
+        else if (k.anchor == kNone && g_.type(v).dims != g_.type(k.output_values[0]).dims)
+          error("kernel {} overwrites {}, which {} broadcasts", k.name, name(v), n.op->name);
       }
     }
   }
@@ -95,7 +104,8 @@ class Checker {
   void check_values() {
     std::map<ValueId, ValueId> overwrites;
     for (const ir::Update& u : g_.updates)
-      if (!overwrites.emplace(u.value, g_.variables[static_cast<size_t>(u.variable)].value).second) error("{} is the new contents of two variables", name(u.value));
+      if (!overwrites.emplace(u.value, g_.variables[static_cast<size_t>(u.variable)].value).second)
+        error("{} is the new contents of two variables", name(u.value));
     std::set<ValueId> there, gone;
     for (const ir::Variable& v : g_.variables) there.insert(v.value);
     for (const size_t i : order_) {
@@ -115,7 +125,9 @@ class Checker {
       if (!there.count(root_[value])) error("{} is never computed", name(value));
   }
 
-  struct Held { int64_t begin = 0, end = 0; };
+  struct Held {
+    int64_t begin = 0, end = 0;
+  };
   Held held(const Buffer& b) const {
     const rt::ArenaBlock& block = p_.blocks[static_cast<size_t>(b.arena_block)];
     return {b.offset, b.offset + rt::arena_bytes(block, p_.max_batch, p_.slice)};
@@ -126,11 +138,14 @@ class Checker {
     std::map<ValueId, Held> alive;  // by root
     const auto write = [&](const Buffer& b) {
       const Held h = held(b);
-      std::erase_if(alive, [&](const auto& other) { return other.first != root_[b.value] && other.second.begin < h.end && h.begin < other.second.end; });
+      std::erase_if(alive, [&](const auto& other) {
+        return other.first != root_[b.value] && other.second.begin < h.end && h.begin < other.second.end;
+      });
       alive[root_[b.value]] = h;
     };
     const auto read = [&](const std::string& who, const Buffer& b) {
-      if (b.storage == Storage::arena && !alive.count(root_[b.value])) error("{} reads {} where something else was written since", who, b.name);
+      if (b.storage == Storage::arena && !alive.count(root_[b.value]))
+        error("{} reads {} where something else was written since", who, b.name);
     };
     for (size_t i = 0; i < order_.size(); ++i) {
       const Kernel& k = p_.kernels[order_[i]];
@@ -140,8 +155,10 @@ class Checker {
           for (int mine : k.outputs)
             for (int theirs : p_.kernels[order_[j - 1]].inputs) {
               const Buffer &a = buffer(mine), &b = buffer(theirs);
-              if (a.storage != Storage::arena || b.storage != Storage::arena || root_[a.value] == root_[b.value]) continue;
-              if (held(a).begin < held(b).end && held(b).begin < held(a).end) error("kernel {} writes over {} while {} reads it", k.name, b.name, p_.kernels[order_[j - 1]].name);
+              if (a.storage != Storage::arena || b.storage != Storage::arena || root_[a.value] == root_[b.value])
+                continue;
+              if (held(a).begin < held(b).end && held(b).begin < held(a).end)
+                error("kernel {} writes over {} while {} reads it", k.name, b.name, p_.kernels[order_[j - 1]].name);
             }
       for (int b : k.outputs)
         if (buffer(b).storage == Storage::arena) write(buffer(b));
@@ -157,7 +174,8 @@ class Checker {
   }
   bool is_prepared(const Buffer& b) const {
     return b.storage == Storage::arena && std::any_of(p_.kernels.begin(), p_.kernels.end(), [&](const Kernel& k) {
-             return k.phase == Phase::prepare && std::any_of(k.output_values.begin(), k.output_values.end(), [&](ValueId v) { return v == root_[b.value]; });
+             return k.phase == Phase::prepare && std::any_of(k.output_values.begin(), k.output_values.end(),
+                                                             [&](ValueId v) { return v == root_[b.value]; });
            });
   }
 

@@ -1,4 +1,5 @@
-// What a well-formed plan is: each kernel computes what its nodes say, from what is there, and leaves alone what others still need.
+// What a well-formed plan is: each kernel computes what its nodes say, from what is there, and leaves alone what others
+// still need.
 #pragma once
 #include <string>
 #include <vector>

@@ -1,4 +1,5 @@
-// What the choosers of loops share: strategy.cpp of maps and folds, strategy_product.cpp of matrix products, strategy_conv.cpp of convolutions.
+// What the choosers of loops share: strategy.cpp of maps and folds, strategy_product.cpp of matrix products,
+// strategy_conv.cpp of convolutions.
 #pragma once
 #include <algorithm>
 #include <cmath>
@@ -11,12 +12,12 @@ namespace netc::schedule {
 using ir::Kind;
 using ir::Type;
 
-constexpr double kGrainFlops = 200e3;     // work of a task below which another thread does not pay
-constexpr double kSplitSampleFlops = 1e6; // work of a sample from which it is shared between threads
-constexpr int64_t kLargeWeights = 512 << 10; // bytes
-constexpr int kManySamples = 32;          // from which a copy of small weights, turned, pays
-constexpr int64_t kFewTaps = 25;          // of a kernel whose loops are unrolled
-constexpr int64_t kGrainElements = 32768; // the same for kernels bound by memory
+constexpr double kGrainFlops = 200e3;         // work of a task below which another thread does not pay
+constexpr double kSplitSampleFlops = 1e6;     // work of a sample from which it is shared between threads
+constexpr int64_t kLargeWeights = 512 << 10;  // bytes
+constexpr int kManySamples = 32;              // from which a copy of small weights, turned, pays
+constexpr int64_t kFewTaps = 25;              // of a kernel whose loops are unrolled
+constexpr int64_t kGrainElements = 32768;     // the same for kernels bound by memory
 
 inline int64_t largest_divisor(int64_t n, int64_t limit) {
   for (int64_t d = std::min(n, limit); d > 1; --d)
@@ -37,7 +38,8 @@ inline std::pair<int, int> lanes_for(int64_t extent, int widest, int max_vectors
 }
 
 inline int64_t chunk_of(double work_per_item, double grain, int64_t limit) {
-  return std::clamp<int64_t>(static_cast<int64_t>(std::ceil(grain / std::max(work_per_item, 1.0))), 1, std::max<int64_t>(limit, 1));
+  return std::clamp<int64_t>(static_cast<int64_t>(std::ceil(grain / std::max(work_per_item, 1.0))), 1,
+                             std::max<int64_t>(limit, 1));
 }
 
 struct Chooser {
@@ -52,21 +54,27 @@ struct Chooser {
   void set(const char* name, int64_t v) { s.numbers.push_back({name, v}); }
   int accumulators() const { return m.vector_registers == 32 ? 24 : 12; }
   /// Registers that one vector takes; an uneven one that is wider than a register is cut into pieces of several widths.
-  int registers_of(int lanes) const { return (lanes + m.vector_floats - 1) / m.vector_floats + (lanes > m.vector_floats && lanes % m.vector_floats != 0); }
+  int registers_of(int lanes) const {
+    return (lanes + m.vector_floats - 1) / m.vector_floats + (lanes > m.vector_floats && lanes % m.vector_floats != 0);
+  }
 
   static int64_t largest_near(int64_t rows, int64_t want) {  // fewer, even tasks
     int64_t tasks = std::max<int64_t>(1, rows / want);
     return (rows + tasks - 1) / tasks;
   }
 
-  /// Lanes and vectors of a tile along the result's innermost dim of this extent. Where weights are in blocks a tile has one block.
+  /// Lanes and vectors of a tile along the result's innermost dim of this extent. Where weights are in blocks a tile
+  /// has one block.
   std::pair<int, int> lanes_of_result(int64_t extent, int max_vectors) const {
     const int64_t block = weights_block(p, k);
-    return block > 0 ? lanes_for(block, m.vector_floats, static_cast<int>(block), true) : lanes_for(extent, m.vector_floats, max_vectors, false);
+    return block > 0 ? lanes_for(block, m.vector_floats, static_cast<int>(block), true)
+                     : lanes_for(extent, m.vector_floats, max_vectors, false);
   }
 
   /// Vectors and rows of a tile.
-  struct Tile { int64_t vectors = 1, rows = 1; };
+  struct Tile {
+    int64_t vectors = 1, rows = 1;
+  };
   static constexpr double kLatency = 8;  // independent sums that hide the latency of one
   static constexpr double kLoads = 4;    // vectors asked for at once that keep the second cache busy
 

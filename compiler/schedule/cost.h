@@ -1,4 +1,5 @@
-// What a kernel is estimated to take: for reports, for the order in which kernels are tuned, and to be compared with what is measured (netc tune).
+// What a kernel is estimated to take: for reports, for the order in which kernels are tuned, and to be compared with
+// what is measured (netc tune).
 #pragma once
 #include "compiler/schedule/plan.h"
 

@@ -42,7 +42,8 @@ ChosenForms choose_forms(ir::Graph of, const Machine& m, const FormRules& rules)
     if (g.nodes[n].op->forms.empty() || rules.as_they_are.count(g.nodes[n].results.front())) continue;
     const std::vector<std::string> names = forms_of(g, n, m);
     std::string name = names[rules.pick ? rules.pick(names.size()) : 0];
-    if (const TuningEntry* known = rules.tuning && names.size() > 1 ? rules.tuning->find(machine, form_key(g, n, rules.max_batch)) : nullptr)
+    if (const TuningEntry* known =
+            rules.tuning && names.size() > 1 ? rules.tuning->find(machine, form_key(g, n, rules.max_batch)) : nullptr)
       if (std::find(names.begin(), names.end(), known->choice) != names.end()) name = known->choice, ++chosen.tuned;
     if (const ir::Form* form = find(*g.nodes[n].op, name)) form->rewrite(g, n, target);
   }

@@ -7,14 +7,16 @@
 
 namespace netc::schedule {
 
-/// The forms that a node may take on this machine, by name, that of least cost first; "as_is" is none. Of a node that has but one: that one.
+/// The forms that a node may take on this machine, by name, that of least cost first; "as_is" is none. Of a node that
+/// has but one: that one.
 std::vector<std::string> forms_of(const ir::Graph&, ir::NodeId, const Machine&);
 
 struct FormRules {
   int max_batch = 1;
-  const Tuning* tuning = nullptr;           // what was found fastest; may be null
-  std::set<ir::ValueId> as_they_are = {};   // nodes with these as first results keep their operators
-  std::function<size_t(size_t forms)> pick = {};  // takes any of the forms that fit, for tests; null: what was measured, or is estimated to be, the fastest
+  const Tuning* tuning = nullptr;          // what was found fastest; may be null
+  std::set<ir::ValueId> as_they_are = {};  // nodes with these as first results keep their operators
+  /// takes any of the forms that fit, for tests; null: what was measured, or is estimated to be, the fastest
+  std::function<size_t(size_t forms)> pick = {};
 };
 struct ChosenForms {
   ir::Graph graph;

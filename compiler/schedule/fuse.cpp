@@ -1,16 +1,19 @@
-// A kernel is one anchor (contraction, reduction, window) with the element-wise nodes that follow it, or element-wise nodes alone.
+// A kernel is one anchor (contraction, reduction, window) with the element-wise nodes that follow it, or element-wise
+// nodes alone.
 //
-//   conv -> bias_add -> relu -> normalize -> pool        one kernel: each value has one reader, the anchor's tile feeds the rest in registers
-//   a -> normalize -> {max_pool, max_pool_grad}          normalize is cheap and reads stored values: recomputed in both, never stored
-//   input -> rescale -> conv                             one kernel in inference: rescale is a part of the copy that the convolution makes of an image
-//   matmul_weight_grad -> penalty_grad -> adam_update    one kernel: the gradient of a weight is never stored
+//   conv -> bias_add -> relu -> normalize -> pool        one kernel: each value has one reader, the anchor's tile feeds
+//   the rest in registers a -> normalize -> {max_pool, max_pool_grad}          normalize is cheap and reads stored
+//   values: recomputed in both, never stored input -> rescale -> conv                             one kernel in
+//   inference: rescale is a part of the copy that the convolution makes of an image matmul_weight_grad -> penalty_grad
+//   -> adam_update    one kernel: the gradient of a weight is never stored
 //
-// Why it is legal: an absorbed node moves later, next to the last node of its chain. Its value has one reader, which is in the chain, so nobody misses it;
-// what the chain's nodes read besides is defined before the chain's last node. joins.h has the rules for what may follow an anchor.
+// Why it is legal: an absorbed node moves later, next to the last node of its chain. Its value has one reader, which is
+// in the chain, so nobody misses it; what the chain's nodes read besides is defined before the chain's last node.
+// joins.h has the rules for what may follow an anchor.
 //
-// Why it ends: kernels are put in a topological order of what they read and of what they overwrite. Two that overwrite variables, each recomputing what it needs
-// from the other's old contents, would wait for each other: their last nodes are then kernels of their own, which read stored values. Each round does that to at
-// least one more node.
+// Why it ends: kernels are put in a topological order of what they read and of what they overwrite. Two that overwrite
+// variables, each recomputing what it needs from the other's old contents, would wait for each other: their last nodes
+// are then kernels of their own, which read stored values. Each round does that to at least one more node.
 #include "compiler/schedule/fuse.h"
 
 #include <algorithm>
@@ -33,8 +36,9 @@ using ir::Node;
 using ir::NodeId;
 using ir::ValueId;
 
-constexpr int kRecomputeNodes = 4;   // a chain of at most so many element-wise nodes is recomputed rather than stored, for at most
-constexpr int kRecomputeReaders = 3; // so many readers
+// a chain of at most so many element-wise nodes is recomputed rather than stored, for at most
+constexpr int kRecomputeNodes = 4;
+constexpr int kRecomputeReaders = 3;  // so many readers
 
 bool is_anchor(const Node& n) { return n.op->kind != Kind::elementwise && n.op->kind != Kind::view; }
 
@@ -113,17 +117,22 @@ class Fuser {
       for (ValueId r : node.results) {
         weight[r] = cost;
         bool store;
-        if (node.op->kind == Kind::elementwise && g_.type(r).has_any_extent()) store = false;  // of an image of any size: computed where it is resized
+        // of an image of any size: computed where it is resized
+        if (node.op->kind == Kind::elementwise && g_.type(r).has_any_extent()) store = false;
         else if (node.op->kind == Kind::view) store = true;
         else if (chained) store = ends_chain;
-        else store = must_store(r) || node.results.size() > 1 || node.op->random || (users_[r].size() > 1 && (cost > kRecomputeNodes || static_cast<int>(users_[r].size()) > kRecomputeReaders));
+        else
+          store = must_store(r) || node.results.size() > 1 || node.op->random ||
+                  (users_[r].size() > 1 &&
+                   (cost > kRecomputeNodes || static_cast<int>(users_[r].size()) > kRecomputeReaders));
         out_.stored[r] = store;
       }
     }
   }
 
-  // Element-wise nodes that are computed where n is: its own, and those of operands that are not stored. The heaviest are stored where these would be too many, and
-  // all of a node's that is to stand alone; a chain that is too long ends before n.
+  // Element-wise nodes that are computed where n is: its own, and those of operands that are not stored. The heaviest
+  // are stored where these would be too many, and all of a node's that is to stand alone; a chain that is too long ends
+  // before n.
   int lighten(NodeId n, const std::vector<int>& weight) {
     const std::vector<ValueId>& in = g_.nodes[n].inputs;
     const auto cost = [&] {
@@ -159,20 +168,24 @@ class Fuser {
       if (k == Kind::contraction || k == Kind::view || k == Kind::ingest || k == Kind::scatter) return true;
       if (k == Kind::window && g_.nodes[u].op->overlaps(g_.nodes[u].attrs)) return true;
       if (k == Kind::reduction && !same_rank_reduction(u)) continue;
-      if (k == Kind::elementwise && !same_shape(g_, v, g_.nodes[u].results[0]) && g_.type(v).elements() > 1) return true;  // broadcast: computed once
+      // broadcast: computed once
+      if (k == Kind::elementwise && !same_shape(g_, v, g_.nodes[u].results[0]) && g_.type(v).elements() > 1)
+        return true;
     }
     return false;
   }
-  // A convolution that alone reads what was made element by element of the net's inputs, or pixel by pixel, makes it in its tasks' copies of the image.
+  // A convolution that alone reads what was made element by element of the net's inputs, or pixel by pixel, makes it in
+  // its tasks' copies of the image.
   bool copies(ValueId v, const Node& reader) const {
-    return reader.op->windows && !reader.op->transforms_tiles && users_[v].size() == 1 && reader.inputs[0] == v && reader.inputs[1] != v &&
-           (from_inputs(v) || ir::by_pixel(reader, g_));
+    return reader.op->windows && !reader.op->transforms_tiles && users_[v].size() == 1 && reader.inputs[0] == v &&
+           reader.inputs[1] != v && (from_inputs(v) || ir::by_pixel(reader, g_));
   }
   bool from_inputs(ValueId v) const {
     const NodeId d = g_.values[v].def;
     if (d == kNone || g_.nodes[d].op->kind == Kind::ingest) return true;
     const Node& n = g_.nodes[d];
-    return n.op->kind == Kind::elementwise && std::all_of(n.inputs.begin(), n.inputs.end(), [&](ValueId i) { return from_inputs(i); });
+    return n.op->kind == Kind::elementwise &&
+           std::all_of(n.inputs.begin(), n.inputs.end(), [&](ValueId i) { return from_inputs(i); });
   }
   bool same_rank_reduction(NodeId u) const { return same_shape(g_, g_.nodes[u].inputs[0], g_.nodes[u].results[0]); }
 
@@ -195,7 +208,8 @@ class Fuser {
     std::set<ValueId> seen;
     for (NodeId n : k.nodes)
       for (ValueId v : g_.nodes[n].inputs)
-        if (out_.stored[v] && !(g_.values[v].def != kNone && nodes.count(g_.values[v].def)) && seen.insert(v).second) k.input_values.push_back(v);
+        if (out_.stored[v] && !(g_.values[v].def != kNone && nodes.count(g_.values[v].def)) && seen.insert(v).second)
+          k.input_values.push_back(v);
     const Node& last = g_.nodes[chain.back()];
     k.output_values = last.results;
     position_.push_back({chain.front(), chain.back()});
@@ -208,12 +222,14 @@ class Fuser {
     for (auto& c : chains_) add_kernel(c, c[0]);
     for (NodeId n = 0; n < static_cast<NodeId>(g_.nodes.size()); ++n) {
       const Node& node = g_.nodes[n];
-      if (node.op->kind == Kind::elementwise && kernel_of_[n] == kNone && out_.stored[node.results[0]]) add_kernel({n}, kNone);
+      if (node.op->kind == Kind::elementwise && kernel_of_[n] == kNone && out_.stored[node.results[0]])
+        add_kernel({n}, kNone);
     }
   }
 
-  // Each kernel comes where its first node stands, or as soon after as all that it reads is there: what it reads can be forgotten early. One that writes a variable
-  // also comes after all readers of what it overwrites. False where some wait for each other: those that overwrite are to stand alone.
+  // Each kernel comes where its first node stands, or as soon after as all that it reads is there: what it reads can be
+  // forgotten early. One that writes a variable also comes after all readers of what it overwrites. False where some
+  // wait for each other: those that overwrite are to stand alone.
   bool order() {
     const size_t count = out_.kernels.size();
     std::map<ValueId, size_t> producer;

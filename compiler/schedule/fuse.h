@@ -7,9 +7,9 @@
 namespace netc::schedule {
 
 struct Groups {
-  std::vector<Kernel> kernels;      // in execution order; buffers not yet assigned
-  std::vector<bool> stored;         // by ValueId: lives in a buffer
-  std::vector<ir::ValueId> root;    // by ValueId: the value whose bytes it shares (views); itself otherwise
+  std::vector<Kernel> kernels;    // in execution order; buffers not yet assigned
+  std::vector<bool> stored;       // by ValueId: lives in a buffer
+  std::vector<ir::ValueId> root;  // by ValueId: the value whose bytes it shares (views); itself otherwise
 };
 Groups fuse(const ir::Graph&);
 

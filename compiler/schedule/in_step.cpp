@@ -15,7 +15,11 @@ using ir::ValueId;
 
 class Finder {
  public:
-  Finder(const ir::Graph& g, Groups& groups, const Machine& m) : g_(g), root_(groups.root), kernels_(groups.kernels), m_(m) {
+  Finder(const ir::Graph& g, Groups& groups, const Machine& m)
+      : g_(g),
+        root_(groups.root),
+        kernels_(groups.kernels),
+        m_(m) {
     for (auto& u : g.updates) overwritten_[u.value] = g.variables[u.variable].value;
   }
 
@@ -34,40 +38,52 @@ class Finder {
 
  private:
   const Type& result(const Kernel& k) const { return g_.type(g_.nodes[k.anchor].results[0]); }
-  bool contracts(const Kernel& k) const { return k.anchor != kNone && g_.nodes[k.anchor].op->kind == Kind::contraction; }
+  bool contracts(const Kernel& k) const {
+    return k.anchor != kNone && g_.nodes[k.anchor].op->kind == Kind::contraction;
+  }
 
   // The large matrix of which kernel i makes the gradient and that it overwrites, or kNone.
   ValueId overwritten(size_t i) const {
     const Kernel& k = kernels_[i];
     if (!contracts(k) || result(k).batched || result(k).rank() != 2 || result(k).bytes() <= 2 * m_.l2) return kNone;
-    const auto it = std::find_if(k.output_values.begin(), k.output_values.end(), [&](ValueId v) { return overwritten_.count(v) && g_.type(v).dims == result(k).dims; });
+    const auto it = std::find_if(k.output_values.begin(), k.output_values.end(),
+                                 [&](ValueId v) { return overwritten_.count(v) && g_.type(v).dims == result(k).dims; });
     return it == k.output_values.end() ? kNone : overwritten_.at(*it);
   }
   // A product with each row of `w`.
   bool multiplies(const Kernel& k, ValueId w) const {
-    return contracts(k) && g_.nodes[k.anchor].op->dot && result(k).batched && result(k).rank() == 1 && g_.nodes[k.anchor].inputs[1] == w;
+    return contracts(k) && g_.nodes[k.anchor].op->dot && result(k).batched && result(k).rank() == 1 &&
+           g_.nodes[k.anchor].inputs[1] == w;
   }
   bool folds(const Kernel& k, ValueId w) const {
-    return k.anchor != kNone && g_.nodes[k.anchor].op->kind == Kind::reduction && k.input_values == std::vector<ValueId>{w} && g_.type(k.output_values[0]).rank() == 0;
+    return k.anchor != kNone && g_.nodes[k.anchor].op->kind == Kind::reduction &&
+           k.input_values == std::vector<ValueId>{w} && g_.type(k.output_values[0]).rank() == 0;
   }
   bool reads_of(size_t i, const Kernel& of) const {
     const auto& in = kernels_[i].input_values;
-    return std::any_of(in.begin(), in.end(), [&](ValueId v) { return std::count(of.output_values.begin(), of.output_values.end(), root_[v]) > 0; });
+    return std::any_of(in.begin(), in.end(), [&](ValueId v) {
+      return std::count(of.output_values.begin(), of.output_values.end(), root_[v]) > 0;
+    });
   }
 
-  // Kernel `fold` moves in front of kernel `last`, behind the product, and all that needs its result behind both, unless that comes too late for something.
+  // Kernel `fold` moves in front of kernel `last`, behind the product, and all that needs its result behind both,
+  // unless that comes too late for something.
   void join(size_t fold, size_t last) {
     std::vector<size_t> later;
     std::set<ValueId> gone;  // overwritten until then
     for (size_t k = fold; k <= last; ++k) {
-      const bool needs = k != fold && (reads_of(k, kernels_[fold]) || std::any_of(later.begin(), later.end(), [&](size_t l) { return reads_of(k, kernels_[l]); }));
+      const bool needs =
+          k != fold && (reads_of(k, kernels_[fold]) ||
+                        std::any_of(later.begin(), later.end(), [&](size_t l) { return reads_of(k, kernels_[l]); }));
       if (needs) later.push_back(k);
       for (ValueId v : kernels_[k].output_values)
         if (overwritten_.count(v)) gone.insert(overwritten_.at(v));
     }
     for (size_t k : later) {
       const auto& in = kernels_[k].input_values;
-      if (k + 1 >= last || kernels_[k].with_next || kernels_[k - 1].with_next || std::any_of(in.begin(), in.end(), [&](ValueId v) { return gone.count(root_[v]); })) return;
+      if (k + 1 >= last || kernels_[k].with_next || kernels_[k - 1].with_next ||
+          std::any_of(in.begin(), in.end(), [&](ValueId v) { return gone.count(root_[v]); }))
+        return;
     }
     kernels_[fold].with_next = true;
     std::vector<Kernel> order, behind;
@@ -103,7 +119,8 @@ void share_tasks(Plan& p, const Machine& m) {
     if (last == first) continue;
     const Strategy &product = p.kernels[first].strategy, &outer = p.kernels[last].strategy;
     const Type& w = p.graph->type(p.graph->nodes[p.kernels[last].anchor].results[0]);
-    const int64_t K = w.dims[0], tile = product.get("tile", 1), rows = outer.get("rows", 1), least = std::lcm(tile, rows);
+    const int64_t K = w.dims[0], tile = product.get("tile", 1), rows = outer.get("rows", 1),
+                  least = std::lcm(tile, rows);
     int64_t panel = 0;  // rows of a task: an eighth of the second cache, beside what the optimiser keeps of them
     for (int64_t r = least; r <= K && (panel == 0 || r * w.dims[1] * 4 <= m.l2 / 8); r += least)
       if (K % r == 0) panel = r;

@@ -1,8 +1,9 @@
-// Kernels in step. What reads a large variable right before it is overwritten reads it from memory once more, while the kernel that overwrites it does little else than
-// wait for memory. In step (rt::Context::in_step), task by task over the same rows of the variable, all find them in a cache, and arithmetic of one goes on while
-// memory serves another.
+// Kernels in step. What reads a large variable right before it is overwritten reads it from memory once more, while the
+// kernel that overwrites it does little else than wait for memory. In step (rt::Context::in_step), task by task over
+// the same rows of the variable, all find them in a cache, and arithmetic of one goes on while memory serves another.
 //
-//   penalty, matmul_data_grad, matmul_weight_grad -> penalty_grad -> adam_update     a weight of several caches' size is read once
+//   penalty, matmul_data_grad, matmul_weight_grad -> penalty_grad -> adam_update     a weight of several caches' size
+//   is read once
 #pragma once
 #include "compiler/schedule/fuse.h"
 

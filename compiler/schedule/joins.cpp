@@ -15,12 +15,15 @@ constexpr int64_t kMostPixels = 16;  // of a window, which are in registers toge
 }
 
 std::optional<Pooling> pooling_of(const Graph& g, const Node& n) {
-  if (n.op->kind != Kind::window || n.inputs.size() != 1 || n.results.size() != 1 || !n.op->windows || n.op->overlaps(n.attrs)) return std::nullopt;
+  if (n.op->kind != Kind::window || n.inputs.size() != 1 || n.results.size() != 1 || !n.op->windows ||
+      n.op->overlaps(n.attrs))
+    return std::nullopt;
   const Type &in = g.type(n.inputs[0]), &out = g.type(n.results[0]);
   if (!in.batched || in.rank() != 3 || out.rank() != 3 || in.dims[2] != out.dims[2]) return std::nullopt;
   int64_t steps[2] = {1, 1};
   for (const ir::WindowSteps& w : n.op->windows(n, g)) {
-    if (w.dim > 1 || w.before != 0 || w.extent != w.stride || in.dims[w.dim] / w.stride != out.dims[w.dim]) return std::nullopt;
+    if (w.dim > 1 || w.before != 0 || w.extent != w.stride || in.dims[w.dim] / w.stride != out.dims[w.dim])
+      return std::nullopt;
     steps[w.dim] = w.stride;
   }
   if (steps[0] * steps[1] > kMostPixels) return std::nullopt;
@@ -34,15 +37,19 @@ Pooling pooling_of(const Graph& g, const Kernel& k) {
   return {};
 }
 
-bool same_shape(const Graph& g, ValueId a, ValueId b) { return g.type(a).dims == g.type(b).dims && g.type(a).batched == g.type(b).batched; }
+bool same_shape(const Graph& g, ValueId a, ValueId b) {
+  return g.type(a).dims == g.type(b).dims && g.type(a).batched == g.type(b).batched;
+}
 
 namespace {
 
-/// The anchors whose loops have tiles of an image's rows and columns: of convolutions whose pixels all are sums over the same taps.
+/// The anchors whose loops have tiles of an image's rows and columns: of convolutions whose pixels all are sums over
+/// the same taps.
 bool has_image_tiles(const Graph& g, const Node& anchor) {
   if (anchor.op->kind != Kind::contraction || anchor.op->attends || g.type(anchor.inputs[1]).batched) return false;
   const Type& t = g.type(anchor.results[0]);
-  return t.batched && t.rank() == 3 && (!anchor.op->phases || anchor.op->phases(anchor.attrs) == std::pair<int, int>{1, 1});
+  return t.batched && t.rank() == 3 &&
+         (!anchor.op->phases || anchor.op->phases(anchor.attrs) == std::pair<int, int>{1, 1});
 }
 
 }  // namespace

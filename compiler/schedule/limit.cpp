@@ -1,7 +1,8 @@
-// Greedy: of the tensors that lie idle at the fullest moment of a step, waiting for the backward pass, the one that frees most bytes for the time of computing
-// it again is dropped, and the step is planned anew. What makes another moment fuller than the fullest was is put back, and at the end what need not be dropped.
-// Where nothing idle is left, forms of operators that take memory of their own at that moment are given up, and the search begins again.
-// Without a limit the same search drops what costs next to no time.
+// Greedy: of the tensors that lie idle at the fullest moment of a step, waiting for the backward pass, the one that
+// frees most bytes for the time of computing it again is dropped, and the step is planned anew. What makes another
+// moment fuller than the fullest was is put back, and at the end what need not be dropped. Where nothing idle is left,
+// forms of operators that take memory of their own at that moment are given up, and the search begins again. Without a
+// limit the same search drops what costs next to no time.
 #include "compiler/schedule/limit.h"
 
 #include <algorithm>
@@ -26,19 +27,20 @@ constexpr double kSparedBytes = 0.01;  // of what a step takes: less is not wort
 /// When the bytes of a tensor are in use: kernels of a plan.
 struct Life {
   int64_t bytes = 0;
-  int first = 1 << 30, last = -1;          // all of it, inclusive
-  int forward = -1, backward = 1 << 30;    // the last use up to the loss, the first after it
+  int first = 1 << 30, last = -1;        // all of it, inclusive
+  int forward = -1, backward = 1 << 30;  // the last use up to the loss, the first after it
 };
 
 ValueId root_of(const Graph& g, ValueId v) {
-  while (g.values[v].def != kNone && g.nodes[g.values[v].def].op->kind == ir::Kind::view) v = g.nodes[g.values[v].def].inputs[0];
+  while (g.values[v].def != kNone && g.nodes[g.values[v].def].op->kind == ir::Kind::view)
+    v = g.nodes[g.values[v].def].inputs[0];
   return v;
 }
 
 /// How full the arena is at each kernel, and what fills it.
 struct Occupancy {
-  std::map<ValueId, Life> lives;           // by the value whose bytes they are
-  int64_t fullest = 0;                     // bytes, at kernel `at`
+  std::map<ValueId, Life> lives;  // by the value whose bytes they are
+  int64_t fullest = 0;            // bytes, at kernel `at`
   int at = 0;
 
   explicit Occupancy(const Plan& p) {
@@ -47,7 +49,8 @@ struct Occupancy {
     for (int k = 0; k < kernels; ++k)
       for (const int b : p.kernels[static_cast<size_t>(k)].outputs) loss = b == p.loss_buffer ? k : loss;
     for (int k = 0; k < kernels; ++k)
-      for (const auto* buffers : {&p.kernels[static_cast<size_t>(k)].inputs, &p.kernels[static_cast<size_t>(k)].outputs})
+      for (const auto* buffers :
+           {&p.kernels[static_cast<size_t>(k)].inputs, &p.kernels[static_cast<size_t>(k)].outputs})
         for (const int b : *buffers) use(p, p.buffers[static_cast<size_t>(b)], k, loss);
     std::vector<int64_t> change(static_cast<size_t>(kernels) + 1, 0);
     for (const auto& [v, life] : lives) {
@@ -77,16 +80,22 @@ struct Occupancy {
 class Limiter {
  public:
   Limiter(Graph g, const Machine& m, int max_batch, const Tuning* tuning, int64_t most)
-      : g_(std::move(g)), m_(m), batch_(max_batch), tuning_(tuning), most_(most) {}
+      : g_(std::move(g)),
+        m_(m),
+        batch_(max_batch),
+        tuning_(tuning),
+        most_(most) {}
 
-  /// Down to the bytes it was made for, in at most `share` of the step's time more; drops nothing smaller than `least` of what the step takes.
+  /// Down to the bytes it was made for, in at most `share` of the step's time more; drops nothing smaller than `least`
+  /// of what the step takes.
   Plan run(double share = 1e9, double least = 0) {
     Plan now = plan_chosen({g_}, m_, batch_, tuning_), best = now;
     find_fates(now);
     for (const Kernel& k : now.kernels) left_us_ += share * k.strategy.cost_us;
     while (now.arena_bytes > most_) {
       const Occupancy full(now);
-      const std::optional<Candidate> c = choose(now, full, static_cast<int64_t>(least * static_cast<double>(full.fullest)));
+      const std::optional<Candidate> c =
+          choose(now, full, static_cast<int64_t>(least * static_cast<double>(full.fullest)));
       if (!c) break;
       for (const ValueId v : c->values) fates_[v] = Fate::dropped;
       Plan next = planned();
@@ -138,18 +147,27 @@ class Limiter {
   Plan planned() const { return plan_chosen({passes::recompute(g_, fates_)}, m_, batch_, tuning_); }
 
   /// A value to drop, and what must be dropped with it since it no longer lives when it would be read again.
-  struct Candidate { std::vector<ValueId> values; int64_t bytes = 0; double us = 0; };
+  struct Candidate {
+    std::vector<ValueId> values;
+    int64_t bytes = 0;
+    double us = 0;
+  };
 
-  bool may_drop(ValueId v) const { return v < static_cast<ValueId>(fates_.size()) && droppable_[v] && fates_[v] == Fate::kept; }
+  bool may_drop(ValueId v) const {
+    return v < static_cast<ValueId>(fates_.size()) && droppable_[v] && fates_[v] == Fate::kept;
+  }
 
-  void add(ValueId v, const Plan& p, const Occupancy& full, const std::map<ValueId, const Kernel*>& makers, Candidate& c) const {
+  void add(ValueId v, const Plan& p, const Occupancy& full, const std::map<ValueId, const Kernel*>& makers,
+           Candidate& c) const {
     if (std::find(c.values.begin(), c.values.end(), v) != c.values.end()) return;
     c.values.push_back(v);
     const Kernel& k = *makers.at(v);
     c.us += k.strategy.cost_us;
     for (const int b : k.inputs) {
       const ValueId root = root_of(*p.graph, p.buffers[static_cast<size_t>(b)].value);
-      if (const auto life = full.lives.find(root); life != full.lives.end() && life->second.last < full.at && may_drop(root)) add(root, p, full, makers, c);
+      if (const auto life = full.lives.find(root);
+          life != full.lives.end() && life->second.last < full.at && may_drop(root))
+        add(root, p, full, makers, c);
     }
   }
 
@@ -159,19 +177,22 @@ class Limiter {
       for (const ValueId v : k.output_values) makers[v] = &k;
     std::optional<Candidate> best;
     for (const auto& [v, life] : full.lives) {
-      const bool idle = life.forward >= 0 && life.forward < full.at && life.backward > full.at && life.backward <= life.last;
+      const bool idle =
+          life.forward >= 0 && life.forward < full.at && life.backward > full.at && life.backward <= life.last;
       if (!idle || !may_drop(v) || refused_.count(v) || life.bytes < least) continue;
       Candidate c{{}, life.bytes, 1};
       add(v, p, full, makers, c);
       if (c.us > left_us_) continue;
-      if (!best || static_cast<double>(c.bytes) * best->us > static_cast<double>(best->bytes) * c.us) best = std::move(c);
+      if (!best || static_cast<double>(c.bytes) * best->us > static_cast<double>(best->bytes) * c.us)
+        best = std::move(c);
     }
     return best;
   }
 
   /// Keeps again what the limit leaves room for, the most expensive first.
   void put_back(Plan& best) {
-    std::stable_sort(dropped_.begin(), dropped_.end(), [](const auto& a, const auto& b) { return a.second > b.second; });
+    std::stable_sort(dropped_.begin(), dropped_.end(),
+                     [](const auto& a, const auto& b) { return a.second > b.second; });
     for (const auto& [v, us] : dropped_) {
       fates_[v] = Fate::kept;
       if (Plan p = planned(); p.arena_bytes <= most_) best = std::move(p);
@@ -179,13 +200,13 @@ class Limiter {
     }
   }
 
-  const Graph g_;                          // in the forms that were chosen
+  const Graph g_;  // in the forms that were chosen
   const Machine& m_;
   const int batch_;
   const Tuning* tuning_;
   const int64_t most_;
-  double left_us_ = 0;                     // what may still be spent on computing again
-  std::vector<Fate> fates_;                // by value of g_
+  double left_us_ = 0;       // what may still be spent on computing again
+  std::vector<Fate> fates_;  // by value of g_
   std::vector<bool> droppable_;
   std::set<ValueId> refused_;
   std::vector<std::pair<ValueId, double>> dropped_;  // with the time that it takes to have it again
@@ -201,7 +222,8 @@ ValueId served_by(const Graph& g, ValueId v, ValueId values) {
 }  // namespace
 
 Plan plan_sparing(const Graph& g, const Machine& m, int max_batch, const Tuning* tuning) {
-  return Limiter(choose_forms(g, m, {max_batch, tuning, {}}).graph, m, max_batch, tuning, 0).run(kSparedTime, kSparedBytes);
+  return Limiter(choose_forms(g, m, {max_batch, tuning, {}}).graph, m, max_batch, tuning, 0)
+      .run(kSparedTime, kSparedBytes);
 }
 
 LimitedPlan plan_within(const Graph& g, const Machine& m, int max_batch, int64_t arena_bytes, const Tuning* tuning) {

@@ -34,7 +34,8 @@ int64_t cache(int level, int name, int64_t fallback) {
 /// Processors that add two products of bf16 to a float32 in one instruction (vdpbf16ps).
 bool has_bf16_dot(const std::string& halide_target) {
   const Halide::Target t(halide_target);
-  return t.has_feature(Halide::Target::AVX512_Zen4) || t.has_feature(Halide::Target::AVX512_Zen5) || t.has_feature(Halide::Target::AVX512_SapphireRapids);
+  return t.has_feature(Halide::Target::AVX512_Zen4) || t.has_feature(Halide::Target::AVX512_Zen5) ||
+         t.has_feature(Halide::Target::AVX512_SapphireRapids);
 }
 
 void set_vectors(Machine& m, bool avx512) {
@@ -49,7 +50,10 @@ Machine host_machine() {
   Machine m;
   m.cpu = llvm::sys::getHostCPUName().str();
   auto features = llvm::sys::getHostCPUFeatures();
-  auto has = [&](const char* f) { auto it = features.find(f); return it != features.end() && it->second; };
+  auto has = [&](const char* f) {
+    auto it = features.find(f);
+    return it != features.end() && it->second;
+  };
   Halide::Target host = Halide::get_host_target();
   m.halide_target = host.to_string();
   set_vectors(m, has("avx512f") && host.has_feature(Halide::Target::AVX512_Skylake));
@@ -62,11 +66,15 @@ Machine host_machine() {
 }
 
 namespace {
-struct Named { const char *name, *halide_target, *cpu; bool avx512; };
+struct Named {
+  const char *name, *halide_target, *cpu;
+  bool avx512;
+};
 constexpr Named kTargets[] = {
     {"x86-64-avx2", "x86-64-linux-avx-avx2-f16c-fma-sse41", "haswell", false},
     {"x86-64-avx512", "x86-64-linux-avx-avx2-avx512-avx512_skylake-f16c-fma-sse41", "skylake-avx512", true},
-    {"x86-64-avx512-bf16", "x86-64-linux-avx-avx2-avx512-avx512_cannonlake-avx512_skylake-avx512_zen4-f16c-fma-sse41", "znver4", true},
+    {"x86-64-avx512-bf16", "x86-64-linux-avx-avx2-avx512-avx512_cannonlake-avx512_skylake-avx512_zen4-f16c-fma-sse41",
+     "znver4", true},
 };
 }  // namespace
 

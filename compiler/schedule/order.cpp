@@ -1,5 +1,6 @@
-// A weight's gradient may take tiles of a whole batch; what else runs before or after it decides what lies beside them. Exchanges are tried near the fullest moment
-// only: elsewhere kernels stay where the order of the graph has them, next to those whose results they read.
+// A weight's gradient may take tiles of a whole batch; what else runs before or after it decides what lies beside them.
+// Exchanges are tried near the fullest moment only: elsewhere kernels stay where the order of the graph has them, next
+// to those whose results they read.
 #include "compiler/schedule/order.h"
 
 #include <algorithm>
@@ -8,18 +9,23 @@
 namespace netc::schedule {
 namespace {
 
-constexpr int kReach = 32;    // kernels on either side of the fullest moment
-constexpr int kRun = 16;      // kernels of a run, at most
-constexpr int kRounds = 16;   // exchanges, at most
+constexpr int kReach = 32;   // kernels on either side of the fullest moment
+constexpr int kRun = 16;     // kernels of a run, at most
+constexpr int kRounds = 16;  // exchanges, at most
 
 class Order {
  public:
-  Order(const Plan& p, const std::vector<ir::ValueId>& root) : n_(static_cast<int>(p.kernels.size())), reads_(p.kernels.size()), writes_(p.kernels.size()) {
+  Order(const Plan& p, const std::vector<ir::ValueId>& root)
+      : n_(static_cast<int>(p.kernels.size())),
+        reads_(p.kernels.size()),
+        writes_(p.kernels.size()) {
     std::map<std::pair<bool, int32_t>, int> places;  // a variable's memory, or that of a value
     const auto place = [&](int b) {
       const Buffer& buffer = p.buffers[static_cast<size_t>(b)];
       const bool arena = buffer.storage == Storage::arena;
-      const int at = places.try_emplace({arena, arena ? root[buffer.value] : buffer.variable}, static_cast<int>(places.size())).first->second;
+      const int at =
+          places.try_emplace({arena, arena ? root[buffer.value] : buffer.variable}, static_cast<int>(places.size()))
+              .first->second;
       bytes_.resize(places.size(), 0);
       if (arena) bytes_[at] = std::max(bytes_[at], buffer.type.bytes() * (buffer.type.batched ? p.max_batch : 1));
       return at;
@@ -65,11 +71,14 @@ class Order {
   }
 
   /// Not between two kernels that run in step.
-  bool may_cut(int at) const { return at == 0 || !with_next_[static_cast<size_t>(kernels_[static_cast<size_t>(at - 1)])]; }
+  bool may_cut(int at) const {
+    return at == 0 || !with_next_[static_cast<size_t>(kernels_[static_cast<size_t>(at - 1)])];
+  }
 
   bool conflict(int a, int b) const {
     const auto meet = [](const std::vector<int>& x, const std::vector<int>& y) {
-      return std::any_of(x.begin(), x.end(), [&](int place) { return std::find(y.begin(), y.end(), place) != y.end(); });
+      return std::any_of(x.begin(), x.end(),
+                         [&](int place) { return std::find(y.begin(), y.end(), place) != y.end(); });
     };
     return meet(writes_[a], reads_[b]) || meet(writes_[a], writes_[b]) || meet(reads_[a], writes_[b]);
   }
@@ -79,8 +88,7 @@ class Order {
     int64_t now = full_[x];  // less what kernel x begins: what lies there before
     each_place(x, x + 1, [&](int place) { now -= first_[place] == x ? bytes_[place] : 0; });
     std::map<int, int> left;  // uses that are still to come, of what ends in these runs
-    for (int at = x; at < z; ++at)
-      each_place(at, at + 1, [&](int place) { left[place] += last_[place] < z; });
+    for (int at = x; at < z; ++at) each_place(at, at + 1, [&](int place) { left[place] += last_[place] < z; });
     std::vector<int> begun;
     int64_t most = 0;
     for (int i = x; i < z; ++i) {
@@ -124,7 +132,8 @@ class Order {
         if (x > peak || !may_cut(x)) continue;
         for (z = std::max(y, peak) + 1; z <= limit; ++z) {
           if (z < n_ && !may_cut(z)) continue;
-          const int64_t outside = std::max(x > 0 ? *std::max_element(full_.begin(), full_.begin() + x) : 0, z < n_ ? *std::max_element(full_.begin() + z, full_.end()) : 0);
+          const int64_t outside = std::max(x > 0 ? *std::max_element(full_.begin(), full_.begin() + x) : 0,
+                                           z < n_ ? *std::max_element(full_.begin() + z, full_.end()) : 0);
           const int64_t most = outside >= best ? best : std::max(outside, fullest_of(x, y, z));
           if (most < best) best = most, bx = x, by = y, bz = z;
         }

@@ -4,8 +4,9 @@
 
 namespace netc::schedule {
 
-/// Exchanges neighbouring runs of kernels around the fullest moment of the step while that makes the fullest moment less full. Every kernel still reads what it
-/// read and overwrites only what was read before. `root` maps a value to the one whose bytes it shares.
+/// Exchanges neighbouring runs of kernels around the fullest moment of the step while that makes the fullest moment
+/// less full. Every kernel still reads what it read and overwrites only what was read before. `root` maps a value to
+/// the one whose bytes it shares.
 void lower_peak(Plan&, const std::vector<ir::ValueId>& root);
 
 }  // namespace netc::schedule

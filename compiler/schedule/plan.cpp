@@ -44,7 +44,10 @@ bool is_loss(const std::string& output) { return output == "loss" || output.rfin
 
 class Planner {
  public:
-  Planner(ChosenForms chosen, const Machine& m, int max_batch) : graph_(std::make_shared<Graph>(std::move(chosen.graph))), g_(*graph_), m_(m) {
+  Planner(ChosenForms chosen, const Machine& m, int max_batch)
+      : graph_(std::make_shared<Graph>(std::move(chosen.graph))),
+        g_(*graph_),
+        m_(m) {
     plan_.tuned = chosen.tuned;
     plan_.graph = graph_;
     plan_.max_batch = max_batch;
@@ -88,7 +91,8 @@ class Planner {
       b.variable = g_.values[root].variable;
       b.storage = storage_of(g_.variables[b.variable].role);
       if (root == v) b.name = g_.variables[b.variable].name;
-    } else if (g_.nodes[g_.values[root].def].op->kind == Kind::ingest) {  // its result is what the batch's kernels have as the input
+    } else if (g_.nodes[g_.values[root].def].op->kind == Kind::ingest) {
+      // its result is what the batch's kernels have as the input
       b.storage = Storage::input;
       while (g_.values[root].def != kNone) root = g_.nodes[g_.values[root].def].inputs[0];
       b.variable = g_.values[root].variable;
@@ -125,7 +129,9 @@ class Planner {
     InputPort port{variable, {}};
     for (size_t k = 0; k < plan_.kernels.size(); ++k) {
       const Kernel& kernel = plan_.kernels[k];
-      if (kernel.anchor == kNone || g_.nodes[kernel.anchor].op->kind != Kind::ingest || plan_.buffers[kernel.inputs[0]].variable != variable) continue;
+      if (kernel.anchor == kNone || g_.nodes[kernel.anchor].op->kind != Kind::ingest ||
+          plan_.buffers[kernel.inputs[0]].variable != variable)
+        continue;
       port.ingests.push_back({static_cast<int>(k), kernel.outputs[0]});
     }
     if (port.ingests.size() > 1) place_beside(port.ingests);
@@ -135,29 +141,39 @@ class Planner {
   // What several kernels make of a sample, in an order that all plans of a net agree on.
   void place_beside(std::vector<Ingest>& ingests) {
     const auto order = [&](const Ingest& i) { return content_of(plan_, plan_.kernels[i.kernel]); };
-    std::stable_sort(ingests.begin(), ingests.end(), [&](const Ingest& a, const Ingest& b) { return order(a) < order(b); });
+    std::stable_sort(ingests.begin(), ingests.end(),
+                     [&](const Ingest& a, const Ingest& b) { return order(a) < order(b); });
     const auto whole = [](int64_t bytes) { return (bytes + 3) / 4 * 4; };  // elements of all types have a place there
     int64_t bytes = 0;
     std::map<ValueId, int64_t> at;
-    for (const Ingest& i : ingests) at[plan_.buffers[i.buffer].value] = bytes, bytes += whole(plan_.buffers[i.buffer].type.bytes());
+    for (const Ingest& i : ingests)
+      at[plan_.buffers[i.buffer].value] = bytes, bytes += whole(plan_.buffers[i.buffer].type.bytes());
     for (Buffer& b : plan_.buffers)  // and views of it
-      if (const auto it = at.find(groups_.root[b.value]); it != at.end()) b.sample_at = it->second / size_of(b.type.dtype), b.sample_stride = bytes / size_of(b.type.dtype);
+      if (const auto it = at.find(groups_.root[b.value]); it != at.end())
+        b.sample_at = it->second / size_of(b.type.dtype), b.sample_stride = bytes / size_of(b.type.dtype);
   }
 
-  // Few channels leave most lanes of a vector empty: such images are stored as planes. Not where a user or a view sees the bytes.
+  // Few channels leave most lanes of a vector empty: such images are stored as planes. Not where a user or a view sees
+  // the bytes.
   void choose_layouts() {
     std::set<ValueId> fixed;
     for (auto& n : g_.nodes)
-      if (n.op->kind == Kind::view) { fixed.insert(n.inputs[0]); fixed.insert(n.results[0]); }
+      if (n.op->kind == Kind::view) {
+        fixed.insert(n.inputs[0]);
+        fixed.insert(n.results[0]);
+      }
     for (auto& o : g_.outputs) fixed.insert(o.value);
     for (auto& b : plan_.buffers) {
       bool image = b.type.batched && b.type.rank() == 3 && b.type.dtype == ir::DType::f32 && !b.type.has_any_extent();
-      bool ours = b.storage == Storage::arena || (b.storage == Storage::input && g_.values[groups_.root[b.value]].def != kNone);
-      b.planar = image && ours && !fixed.count(b.value) && b.type.dims[2] > 1 && b.type.dims[2] < m_.vector_floats && b.type.dims[1] >= m_.vector_floats / 2;
+      bool ours =
+          b.storage == Storage::arena || (b.storage == Storage::input && g_.values[groups_.root[b.value]].def != kNone);
+      b.planar = image && ours && !fixed.count(b.value) && b.type.dims[2] > 1 && b.type.dims[2] < m_.vector_floats &&
+                 b.type.dims[1] >= m_.vector_floats / 2;
     }
   }
 
-  // prepare: depends on weights alone. forward: needed for the outputs but the loss. loss: for the loss. update: writes a variable. backward: the rest.
+  // prepare: depends on weights alone. forward: needed for the outputs but the loss. loss: for the loss. update: writes
+  // a variable. backward: the rest.
   void assign_phases() {
     std::set<ValueId> output_needs, loss_needs;
     for (auto& o : g_.outputs) (is_loss(o.name) ? loss_needs : output_needs).insert(groups_.root[o.value]);
@@ -167,17 +183,23 @@ class Planner {
     for (auto& k : plan_.kernels) {
       bool varies = false;
       for (ValueId v : k.input_values) varies |= varying.count(groups_.root[v]) != 0;
-      if (varies) for (ValueId v : k.output_values) varying.insert(v);
+      if (varies)
+        for (ValueId v : k.output_values) varying.insert(v);
       k.phase = varies || g_.trains() ? Phase::backward : Phase::prepare;
     }
     bool trains = g_.trains();
     for (auto it = plan_.kernels.rbegin(); it != plan_.kernels.rend(); ++it) {
-      auto needed = [&](const std::set<ValueId>& s) { return std::any_of(it->output_values.begin(), it->output_values.end(), [&](ValueId v) { return s.count(v); }); };
-      auto need = [&](std::set<ValueId>& s) { for (ValueId v : it->input_values) s.insert(groups_.root[v]); };
+      auto needed = [&](const std::set<ValueId>& s) {
+        return std::any_of(it->output_values.begin(), it->output_values.end(), [&](ValueId v) { return s.count(v); });
+      };
+      auto need = [&](std::set<ValueId>& s) {
+        for (ValueId v : it->input_values) s.insert(groups_.root[v]);
+      };
       bool out = needed(output_needs), loss = needed(loss_needs);
       if (out) need(output_needs);
       if (loss) need(loss_needs);
-      bool updates = std::any_of(it->output_values.begin(), it->output_values.end(), [&](ValueId v) { return home_.count(v); });
+      bool updates =
+          std::any_of(it->output_values.begin(), it->output_values.end(), [&](ValueId v) { return home_.count(v); });
       if (it->anchor != kNone && g_.nodes[it->anchor].op->kind == Kind::ingest) it->phase = Phase::ingest;
       else if (it->phase == Phase::prepare && (out || loss)) it->phase = loss && !out ? Phase::loss : Phase::prepare;
       else if (updates) it->phase = Phase::update;
@@ -187,8 +209,9 @@ class Planner {
     }
   }
 
-  // Samples go through an inference net a few at a time where the weights leave room in the last cache but a batch's activations do not; and where activations
-  // take most of the memory, in slices so large that reading the weights again for each takes next to no time. 0: all at once.
+  // Samples go through an inference net a few at a time where the weights leave room in the last cache but a batch's
+  // activations do not; and where activations take most of the memory, in slices so large that reading the weights
+  // again for each takes next to no time. 0: all at once.
   int choose_slice() const {
     if (g_.trains()) return 0;
     int64_t weights = 0, activations = 0;  // bytes: of all kernels, and of a sample at the kernel that has most
@@ -224,7 +247,8 @@ class Planner {
       if (k.anchor != kNone) name += g_.nodes[k.anchor].op->name;
       int listed = 0;
       for (ir::NodeId n : k.nodes)
-        if (n != k.anchor && (k.anchor == kNone || n > k.anchor) && ++listed <= 3) name += (name.empty() || name.back() == '_' ? "" : "_") + g_.nodes[n].op->name;
+        if (n != k.anchor && (k.anchor == kNone || n > k.anchor) && ++listed <= 3)
+          name += (name.empty() || name.back() == '_' ? "" : "_") + g_.nodes[n].op->name;
       for (char& c : name)
         if (!isalnum(static_cast<unsigned char>(c))) c = '_';
       int count = ++used[name];
@@ -284,7 +308,11 @@ int64_t Strategy::get(const std::string& key, int64_t fallback) const {
 
 std::vector<StoredDim> stored_dims(const Buffer& b) {
   const auto& d = b.type.dims;
-  if (b.planar) return {{d[2], d[0] * d[1]}, {d[1], 1}, {d[0], d[1]}, {1, b.sample_stride > 0 ? b.sample_stride : d[0] * d[1] * d[2]}};
+  if (b.planar)
+    return {{d[2], d[0] * d[1]},
+            {d[1], 1},
+            {d[0], d[1]},
+            {1, b.sample_stride > 0 ? b.sample_stride : d[0] * d[1] * d[2]}};
   std::vector<StoredDim> s;
   int64_t stride = 1;
   const auto add = [&](int64_t extent) {
@@ -334,7 +362,10 @@ bool overwrites_operand(const Plan& p, const Kernel& k) {
   for (int o : k.outputs)
     for (int i : k.inputs) {
       const Buffer &out = p.buffers[static_cast<size_t>(o)], &in = p.buffers[static_cast<size_t>(i)];
-      if (out.storage == in.storage && (out.storage == Storage::arena ? out.arena_block == in.arena_block : out.storage == Storage::variable && out.variable == in.variable)) return true;
+      if (out.storage == in.storage &&
+          (out.storage == Storage::arena ? out.arena_block == in.arena_block
+                                         : out.storage == Storage::variable && out.variable == in.variable))
+        return true;
     }
   return false;
 }
@@ -350,16 +381,23 @@ std::string layout_text(const Buffer& b) {
 }  // namespace
 
 std::string print(const Plan& p) {
-  std::string s = fmt::format("plan of {}: {} kernels, {} buffers, arena {} bytes at batch {}{}\n", p.graph->name, p.kernels.size(), p.buffers.size(), p.arena_bytes, p.max_batch,
-                              p.slice > 0 ? fmt::format(", {} {} at a time", p.slice, p.slice == 1 ? "sample" : "samples") : "");
+  std::string s =
+      fmt::format("plan of {}: {} kernels, {} buffers, arena {} bytes at batch {}{}\n", p.graph->name, p.kernels.size(),
+                  p.buffers.size(), p.arena_bytes, p.max_batch,
+                  p.slice > 0 ? fmt::format(", {} {} at a time", p.slice, p.slice == 1 ? "sample" : "samples") : "");
   for (auto& k : p.kernels) {
-    const std::string measured = k.strategy.measured_us > 0 ? fmt::format(" (measured {:.1f} us)", k.strategy.measured_us) : "";
-    s += fmt::format("{:8} {}: {}\n           {}, {:.0f} us{}; a sample {:.0f} flop, {:.0f} bytes; a batch {:.0f} flop, {:.0f} bytes\n", to_string(k.phase), k.name, k.comment,
-                     k.strategy.text(), k.strategy.cost_us, measured, k.flops, k.bytes, k.fixed_flops, k.fixed_bytes);
+    const std::string measured =
+        k.strategy.measured_us > 0 ? fmt::format(" (measured {:.1f} us)", k.strategy.measured_us) : "";
+    s += fmt::format(
+        "{:8} {}: {}\n           {}, {:.0f} us{}; a sample {:.0f} flop, {:.0f} bytes; a batch {:.0f} flop, {:.0f} "
+        "bytes\n",
+        to_string(k.phase), k.name, k.comment, k.strategy.text(), k.strategy.cost_us, measured, k.flops, k.bytes,
+        k.fixed_flops, k.fixed_bytes);
     auto list = [&](const char* what, const std::vector<int>& bs) {
       for (int b : bs) {
         const Buffer& f = p.buffers[b];
-        s += fmt::format("           {} {} {}{}{}\n", what, f.name, to_string(f.type), layout_text(f), f.storage == Storage::arena ? fmt::format(" @{}", f.offset) : "");
+        s += fmt::format("           {} {} {}{}{}\n", what, f.name, to_string(f.type), layout_text(f),
+                         f.storage == Storage::arena ? fmt::format(" @{}", f.offset) : "");
       }
     };
     list("reads ", k.inputs);

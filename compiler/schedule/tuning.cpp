@@ -16,16 +16,19 @@ namespace {
 
 constexpr const char* kFirstLine = "netc-tuning 1";
 constexpr const char* kAbout =
-    "# Strategies and forms that netc --tune measured to be the fastest, for each machine. Compilations of the model beside this file read it.\n"
+    "# Strategies and forms that netc --tune measured to be the fastest, for each machine. Compilations of the model "
+    "beside this file read it.\n"
     "# kernel|form  machine  key  batch:microseconds/microseconds of the compiler's own choice,...  name  choice\n";
 
 std::string attr_text(const ir::Attr& a) {
-  return std::visit([](const auto& v) -> std::string {
-    using T = std::decay_t<decltype(v)>;
-    if constexpr (std::is_same_v<T, std::vector<int64_t>>) return fmt::format("[{}]", fmt::join(v, ","));
-    else if constexpr (std::is_same_v<T, double>) return fmt::format("{:a}", v);
-    else return fmt::format("{}", v);
-  }, a);
+  return std::visit(
+      [](const auto& v) -> std::string {
+        using T = std::decay_t<decltype(v)>;
+        if constexpr (std::is_same_v<T, std::vector<int64_t>>) return fmt::format("[{}]", fmt::join(v, ","));
+        else if constexpr (std::is_same_v<T, double>) return fmt::format("{:a}", v);
+        else return fmt::format("{}", v);
+      },
+      a);
 }
 
 std::string hashed(const std::string& text) { return fmt::format("{:016x}", llvm::xxh3_64bits(llvm::StringRef(text))); }
@@ -38,7 +41,8 @@ std::string_view word(std::string_view& rest) {
   return w;
 }
 
-template <class T> bool number(std::string_view text, T& out) {
+template <class T>
+bool number(std::string_view text, T& out) {
   const auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), out);
   return failed == std::errc() && end == text.data() + text.size();
 }
@@ -46,18 +50,21 @@ template <class T> bool number(std::string_view text, T& out) {
 bool parse_timing(std::string_view text, Timing& t) {
   const size_t colon = text.find(':'), slash = text.find('/');
   if (colon == std::string_view::npos || slash == std::string_view::npos || slash < colon) return false;
-  return number(text.substr(0, colon), t.batch) && number(text.substr(colon + 1, slash - colon - 1), t.us) && number(text.substr(slash + 1), t.default_us) &&
-         t.batch > 0 && std::isfinite(t.us) && std::isfinite(t.default_us) && t.us > 0 && t.default_us > 0;
+  return number(text.substr(0, colon), t.batch) && number(text.substr(colon + 1, slash - colon - 1), t.us) &&
+         number(text.substr(slash + 1), t.default_us) && t.batch > 0 && std::isfinite(t.us) &&
+         std::isfinite(t.default_us) && t.us > 0 && t.default_us > 0;
 }
 
 /// What is wrong with the line, or "".
 std::string parse_entry(std::string_view line, TuningEntry& e) {
   const std::string_view kind = word(line);
-  if (kind != "kernel" && kind != "form") return fmt::format("an entry begins with kernel or form, not {}", kind.substr(0, 40));
+  if (kind != "kernel" && kind != "form")
+    return fmt::format("an entry begins with kernel or form, not {}", kind.substr(0, 40));
   e.form = kind == "form";
   e.machine = word(line);
   e.key = word(line);
-  if (e.key.size() != 16 || e.key.find_first_not_of("0123456789abcdef") != std::string::npos) return "the key, the third word, is not 16 hexadecimal digits";
+  if (e.key.size() != 16 || e.key.find_first_not_of("0123456789abcdef") != std::string::npos)
+    return "the key, the third word, is not 16 hexadecimal digits";
   std::string_view times = word(line);
   for (bool more = true; more;) {
     const std::string_view one = times.substr(0, times.find(','));
@@ -118,14 +125,16 @@ std::string print(const Tuning& tuning) {
   for (const auto& [key, e] : tuning.entries) {
     std::vector<std::string> times;
     for (const Timing& t : e.timings) times.push_back(fmt::format("{}:{:.2f}/{:.2f}", t.batch, t.us, t.default_us));
-    s += fmt::format("{} {} {} {} {} {}\n", e.form ? "form" : "kernel", e.machine, e.key, fmt::join(times, ","), e.name, e.choice);
+    s += fmt::format("{} {} {} {} {} {}\n", e.form ? "form" : "kernel", e.machine, e.key, fmt::join(times, ","), e.name,
+                     e.choice);
   }
   return s;
 }
 
 std::string machine_key(const Machine& m) {
   const std::string cpu = m.cpu.empty() ? "unknown" : m.cpu;
-  return fmt::format("{},{}x{},{},{}K,{}K,{}K", cpu, m.vector_floats, m.vector_registers, m.cores, m.l1 >> 10, m.l2 >> 10, m.l3 >> 10);
+  return fmt::format("{},{}x{},{},{}K,{}K,{}K", cpu, m.vector_floats, m.vector_registers, m.cores, m.l1 >> 10,
+                     m.l2 >> 10, m.l3 >> 10);
 }
 
 std::string content_of(const Plan& p, const Kernel& k) {
@@ -136,8 +145,9 @@ std::string content_of(const Plan& p, const Kernel& k) {
   auto buffer = [&](const char* what, int b, ir::ValueId v) {
     const Buffer& f = p.buffers[b];
     const std::string pairs = f.pair_dim < 0 ? "" : fmt::format(" in pairs {}", f.pair_dim);
-    text += fmt::format("{} %{} {} {} {}/{}{}{} {}\n", what, name(v), to_string(f.type), f.planar, f.block_dim, f.block, pairs,
-                        f.sample_stride > 0 ? fmt::format(" every {}", f.sample_stride) : "", f.storage == Storage::arena);
+    text += fmt::format("{} %{} {} {} {}/{}{}{} {}\n", what, name(v), to_string(f.type), f.planar, f.block_dim, f.block,
+                        pairs, f.sample_stride > 0 ? fmt::format(" every {}", f.sample_stride) : "",
+                        f.storage == Storage::arena);
   };
   for (size_t i = 0; i < k.inputs.size(); ++i) buffer("in", k.inputs[i], k.input_values[i]);
   for (ir::NodeId n : k.nodes) {

@@ -1,6 +1,6 @@
-// What was measured: for each kernel its fastest strategy, for each node its fastest form. A text file that lies beside a model, one entry a line, for any number
-// of machines. An entry counts only while its key fits and its choice is one that this compiler would try: a file that is old changes nothing, and none can break a
-// kernel.
+// What was measured: for each kernel its fastest strategy, for each node its fastest form. A text file that lies beside
+// a model, one entry a line, for any number of machines. An entry counts only while its key fits and its choice is one
+// that this compiler would try: a file that is old changes nothing, and none can break a kernel.
 #pragma once
 #include <map>
 #include <optional>
@@ -12,13 +12,16 @@
 namespace netc::schedule {
 
 /// Microseconds of one call at a batch, of the choice and of what the compiler would have chosen by itself.
-struct Timing { int batch = 1; double us = 0, default_us = 0; };
+struct Timing {
+  int batch = 1;
+  double us = 0, default_us = 0;
+};
 
 struct TuningEntry {
-  std::string machine, key;      // machine_key, and kernel_key or form_key
-  std::string name;              // for people: the first kernel or node of this key
-  std::string choice;            // Strategy::text(), or a form's name
-  std::vector<Timing> timings;   // the largest batch first
+  std::string machine, key;     // machine_key, and kernel_key or form_key
+  std::string name;             // for people: the first kernel or node of this key
+  std::string choice;           // Strategy::text(), or a form's name
+  std::vector<Timing> timings;  // the largest batch first
   bool form = false;
 };
 
@@ -35,9 +38,11 @@ std::string print(const Tuning&);
 
 /// "znver3,8x16,2,32K,512K,32768K": the processor, lanes and registers, cores, caches.
 std::string machine_key(const Machine&);
-/// All that a kernel computes, on which types and layouts; values are renamed, so that equal kernels of different blocks have equal text.
+/// All that a kernel computes, on which types and layouts; values are renamed, so that equal kernels of different
+/// blocks have equal text.
 std::string content_of(const Plan&, const Kernel&);
-/// 16 hex digits of content_of, the batch, and whether the plan trains: which of two strategies is faster may depend on them.
+/// 16 hex digits of content_of, the batch, and whether the plan trains: which of two strategies is faster may depend on
+/// them.
 std::string kernel_key(const Plan&, const Kernel&);
 /// The same of a node before it takes a form.
 std::string form_key(const ir::Graph&, ir::NodeId, int max_batch);

@@ -50,11 +50,13 @@ const ast::Net* choose(const ast::File& file, const Options& options, Diagnostic
   if (!options.net.empty()) {
     Diagnostic& d = diagnostics.report(DiagId::unknown_net, file.nets[0].name_span, options.net);
     const std::string near = nearest_name(options.net, all);
-    d.help.push_back(near.empty() ? fmt::format("it has {}", fmt::join(all, ", ")) : fmt::format("did you mean {}?", near));
+    d.help.push_back(near.empty() ? fmt::format("it has {}", fmt::join(all, ", "))
+                                  : fmt::format("did you mean {}?", near));
     return nullptr;
   }
   if (free.size() > 1) {
-    diagnostics.report(DiagId::ambiguous_net, last->name_span, fmt::format("{}", fmt::join(free, ", "))).help.push_back("say which with --net NAME");
+    diagnostics.report(DiagId::ambiguous_net, last->name_span, fmt::format("{}", fmt::join(free, ", ")))
+        .help.push_back("say which with --net NAME");
     return nullptr;
   }
   return last ? last : &file.nets.back();
@@ -73,7 +75,8 @@ std::string hash_of(const Diagnostics& files) {
 
 }  // namespace
 
-std::optional<Model> analyse(const ast::File& file, const Options& options, const ir::Registry& registry, Diagnostics& diagnostics) {
+std::optional<Model> analyse(const ast::File& file, const Options& options, const ir::Registry& registry,
+                             Diagnostics& diagnostics) {
   const ast::Net* net = choose(file, options, diagnostics);
   if (!net) return std::nullopt;
   Model model;

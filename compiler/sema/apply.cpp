@@ -15,7 +15,11 @@ constexpr size_t kMaxFrames = 32;
 class Builder final : public ir::LayerBuilder {
  public:
   Builder(Elaborator& e, LayerValue& layer, std::vector<ir::ValueId> in, Span span, int32_t index)
-      : e_(e), layer_(layer), in_(std::move(in)), span_(span), index_(index) {}
+      : e_(e),
+        layer_(layer),
+        in_(std::move(in)),
+        span_(span),
+        index_(index) {}
 
   ir::Graph& graph() override { return *e_.graph_; }
   const ir::OpTable& ops() override { return e_.registry_.ops; }
@@ -41,14 +45,17 @@ class Builder final : public ir::LayerBuilder {
   std::vector<int64_t> ints(const char* arg) override { return std::get<std::vector<int64_t>>(at(arg)); }
   ir::Initializer initializer(const char* arg) override { return std::get<ir::Initializer>(at(arg)); }
 
-  ir::ValueId variable(const char* name, ir::Type type, ir::Initializer init, ir::Role role, double l1, double l2) override {
+  ir::ValueId variable(const char* name, ir::Type type, ir::Initializer init, ir::Role role, double l1,
+                       double l2) override {
     ir::Graph& g = *e_.graph_;
     if (auto it = layer_.variables.find(name); it != layer_.variables.end()) {
       const ir::ValueId v = g.variables[it->second].value;
       if (e_.frozen_ > 0) g.variables[it->second].trainable = false;
       if (g.type(v) == type) return v;
       e_.fail(DiagId::shared_shape, span_, layer_.name, name, ir::to_string(type), ir::to_string(g.type(v)))
-          .help.push_back("a layer that is applied twice needs inputs of the same shape; construct a second one where the weights are not to be shared");
+          .help.push_back(
+              "a layer that is applied twice needs inputs of the same shape; construct a second one where the weights "
+              "are not to be shared");
       failed = true;
       ir::Variable stand_in;  // of the wanted type, so that build() goes on; the graph is given up
       stand_in.name = fmt::format("{}.{}@{}", layer_.name, name, g.variables.size());
@@ -89,7 +96,8 @@ class Builder final : public ir::LayerBuilder {
     if (e_.frozen_ > 0) return;
     ir::Graph& g = *e_.graph_;
     const int32_t v = g.values[variable].variable;
-    const auto known = std::find_if(g.updates.begin(), g.updates.end(), [&](const ir::Update& u) { return u.variable == v; });
+    const auto known =
+        std::find_if(g.updates.begin(), g.updates.end(), [&](const ir::Update& u) { return u.variable == v; });
     if (known == g.updates.end()) g.updates.push_back({v, next(variable)});
     else known->value = next(known->value);  // applied again: one update after the other
   }
@@ -118,7 +126,8 @@ class Builder final : public ir::LayerBuilder {
       const ir::Initializer own = v.init;
       v.init = *i, v.init.fan_in = own.fan_in, v.init.fan_out = own.fan_out;
     }
-    if (const auto* c = constraint ? std::get_if<ir::Constraint>(constraint) : nullptr) v.constraint = *c, v.constraint.dim = layer_.made_by->builtin->dim_of_outputs;
+    if (const auto* c = constraint ? std::get_if<ir::Constraint>(constraint) : nullptr)
+      v.constraint = *c, v.constraint.dim = layer_.made_by->builtin->dim_of_outputs;
   }
   const ir::ArgValue& at(const char* arg) const {
     if (const ir::ArgValue* v = find(arg)) return *v;
@@ -152,10 +161,12 @@ Value several(const std::vector<std::pair<std::string, Value>>& outputs) {
 
 std::string Elaborator::origin(ir::ValueId v, Span from) const {
   const ir::Value& value = graph_->values[v];
-  if (value.def == ir::kNone) return value.variable == ir::kNone ? "" : fmt::format("input is {}", graph_->variables[value.variable].name);
+  if (value.def == ir::kNone)
+    return value.variable == ir::kNone ? "" : fmt::format("input is {}", graph_->variables[value.variable].name);
   const int32_t layer = graph_->nodes[value.def].layer;
   if (layer == ir::kNone) return "";
-  return fmt::format("input comes from {} at {}", graph_->layers[layer].kind, diagnostics_.place_text(sources_[layer].span, from));
+  return fmt::format("input comes from {} at {}", graph_->layers[layer].kind,
+                     diagnostics_.place_text(sources_[layer].span, from));
 }
 
 EnvPtr Elaborator::new_env(EnvPtr parent) {
@@ -191,7 +202,8 @@ void Elaborator::give_name(LayerValue& layer, const std::string& prefix) {
     while (layer_names_.count(layer.name));
   } else {
     layer.name = scope_ + layer.wanted_name;
-    for (int k = 2; layer_names_.count(layer.name); ++k) layer.name = fmt::format("{}{}_{}", scope_, layer.wanted_name, k);
+    for (int k = 2; layer_names_.count(layer.name); ++k)
+      layer.name = fmt::format("{}{}_{}", scope_, layer.wanted_name, k);
   }
   layer_names_.insert(layer.name);
 }
@@ -211,8 +223,10 @@ Value Elaborator::as_layer(const Value& v, Span span, const EnvPtr& env) {
   }
   if (v.is(K::callable) && !v.callable->function) return construct(v.callable, kNoArgs, span, env);
   Diagnostic& d = fail(DiagId::not_a_layer, span, source(span), kind_of(v));
-  if (v.is(K::tensor) && d.help.empty()) d.help.push_back(fmt::format("to join two tensors: x -> Add({0}), or [x, {0}] -> Concat", source(span)));
-  if (v.is(K::integer) && d.help.empty()) d.help.push_back(fmt::format("a layer takes it as an argument: x -> Dense({})", source(span)));
+  if (v.is(K::tensor) && d.help.empty())
+    d.help.push_back(fmt::format("to join two tensors: x -> Add({0}), or [x, {0}] -> Concat", source(span)));
+  if (v.is(K::integer) && d.help.empty())
+    d.help.push_back(fmt::format("a layer takes it as an argument: x -> Dense({})", source(span)));
   return {};
 }
 
@@ -234,7 +248,8 @@ Value Elaborator::chain(const ast::Expr& e, const EnvPtr& env) {
   for (size_t i = 1; i < e.items.size(); ++i) {
     const ast::Expr& item = *e.items[i];
     if (exhausted_) return {};
-    const Value next = as_layer(item.kind == ast::ExprKind::name ? name(item, env, true) : eval(item, env), item.span, env);
+    const Value next =
+        as_layer(item.kind == ast::ExprKind::name ? name(item, env, true) : eval(item, env), item.span, env);
     if (next.error()) {
       ok = false, v = {};
       continue;
@@ -253,9 +268,11 @@ Value Elaborator::chain(const ast::Expr& e, const EnvPtr& env) {
 
 Value Elaborator::apply(const std::shared_ptr<LayerValue>& layer, const Value& input, Span input_span, Span span) {
   if (!spend(span)) return {};
-  if (!layer->weights.empty() && layer->wanted_name.empty() && layer->name.empty() && !(layer->made_by && layer->made_by->builtin)) {
+  if (!layer->weights.empty() && layer->wanted_name.empty() && layer->name.empty() &&
+      !(layer->made_by && layer->made_by->builtin)) {
     const std::string made = layer->made_by ? layer->made_by->name() : "loaded";
-    for (const char c : made) layer->wanted_name += c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;  // its weights need a prefix
+    // its weights need a prefix
+    for (const char c : made) layer->wanted_name += c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;
   }
   const bool first = layer->applications == 0;
   frozen_ += layer->frozen;
@@ -266,20 +283,26 @@ Value Elaborator::apply(const std::shared_ptr<LayerValue>& layer, const Value& i
 }
 
 void Elaborator::start_from(const LayerValue& layer) {
-  const std::filesystem::path folder = std::filesystem::path(diagnostics_.file_of(layer.weights_span).path()).parent_path();
+  const std::filesystem::path folder =
+      std::filesystem::path(diagnostics_.file_of(layer.weights_span).path()).parent_path();
   const std::string prefix = layer.name + ".";
   auto& all = model_->initial_weights;
-  all.erase(std::remove_if(all.begin(), all.end(), [&](const InitialWeights& inner) { return inner.prefix.starts_with(prefix); }), all.end());  // this file has them
+  // this file has them
+  all.erase(std::remove_if(all.begin(), all.end(),
+                           [&](const InitialWeights& inner) { return inner.prefix.starts_with(prefix); }),
+            all.end());
   all.push_back({prefix, (folder / layer.weights).lexically_normal().string(), layer.weights});
 }
 
-Value Elaborator::apply_unmodified(const std::shared_ptr<LayerValue>& layer, const Value& input, Span input_span, Span span) {
+Value Elaborator::apply_unmodified(const std::shared_ptr<LayerValue>& layer, const Value& input, Span input_span,
+                                   Span span) {
   if (layer->made_by && layer->made_by->builtin) return input.error() ? Value() : apply_builtin(*layer, input, span);
   if (layer->made_by && layer->made_by->op) {
     std::vector<Value> operands = tensors_of(input);
     operands.insert(operands.end(), layer->tensors.begin(), layer->tensors.end());
     const auto& params = layer->made_by->params();
-    const size_t wanted = std::count_if(params.begin(), params.end(), [](const ast::Param& p) { return p.type.name.empty() && !p.fallback; });
+    const size_t wanted = std::count_if(params.begin(), params.end(),
+                                        [](const ast::Param& p) { return p.type.name.empty() && !p.fallback; });
     ++layer->applications;
     if (input.error()) return {};
     if (operands.size() == wanted) return apply_op(*layer->made_by, operands, layer->bound, span);
@@ -318,9 +341,13 @@ Value Elaborator::apply_builtin(LayerValue& layer, const Value& input, Span span
   for (const Value& t : layer.tensors) in.push_back(t.tensor);
   const int have = static_cast<int>(in.size()), want = def.tensor_inputs;
   if (want > 0 ? have != want : have < -want) {
-    const std::string takes = want == 1 ? "one operand" : want > 0 ? fmt::format("{} operands", want) : fmt::format("{} operands or more", -want);
+    const std::string takes = want == 1  ? "one operand"
+                              : want > 0 ? fmt::format("{} operands", want)
+                                         : fmt::format("{} operands or more", -want);
     fail(DiagId::operand_count, span, def.name, takes, have == 1 ? std::string("only the one before -> is") : are(have))
-        .help.push_back(want == 1 ? "take one of the list: x[0]" : fmt::format("the operands beside the arrow's stand in the parentheses: x -> {}(y)", def.name));
+        .help.push_back(
+            want == 1 ? "take one of the list: x[0]"
+                      : fmt::format("the operands beside the arrow's stand in the parentheses: x -> {}(y)", def.name));
     return {};
   }
   std::string prefix = def.weight_prefix;
@@ -332,8 +359,10 @@ Value Elaborator::apply_builtin(LayerValue& layer, const Value& input, Span span
   record.kind = def.name;
   const int32_t index = add_layer(std::move(record), layer.span, call_with_values(def, layer.args));
   Builder builder(*this, layer, std::move(in), span, index);
-  const std::vector<ir::ValueId> out = def.build_many ? def.build_many(builder) : std::vector<ir::ValueId>{def.build(builder)};
-  if (std::count(out.begin(), out.end(), ir::kNone) && !builder.failed) builder.error(fmt::format("{} cannot take this input", def.name), "");
+  const std::vector<ir::ValueId> out =
+      def.build_many ? def.build_many(builder) : std::vector<ir::ValueId>{def.build(builder)};
+  if (std::count(out.begin(), out.end(), ir::kNone) && !builder.failed)
+    builder.error(fmt::format("{} cannot take this input", def.name), "");
   if (builder.failed) return {};
   graph_->layers[index].output = out[0];
   if (!def.build_many) return Value::of_tensor(out[0]);
@@ -388,7 +417,8 @@ Value Elaborator::apply_composite(LayerValue& layer, const Value& input, Span in
     }
   } else if (!tensors_of(result).empty()) {
     out = result;
-  } else if (result.kind != K::error || c.net || c.block->body.empty() || c.block->body.back().kind != ast::StmtKind::expr) {
+  } else if (result.kind != K::error || c.net || c.block->body.empty() ||
+             c.block->body.back().kind != ast::StmtKind::expr) {
     fail(DiagId::missing_output, at, what).help.push_back("a block ends with a chain of layers, or names its output");
   }
   frames_.pop_back();
@@ -397,8 +427,7 @@ Value Elaborator::apply_composite(LayerValue& layer, const Value& input, Span in
   if (frame.inputs_taken < frame.operands.size() && frame.inputs_taken > 0)
     fail(DiagId::operand_count, span, what, counted(static_cast<int64_t>(frame.inputs_taken), "input"),
          are(static_cast<int64_t>(frame.operands.size())));
-  else if (frame.inputs_taken == 0 && frame.is_net)
-    fail(DiagId::missing_input, at, what);
+  else if (frame.inputs_taken == 0 && frame.is_net) fail(DiagId::missing_input, at, what);
   if (!out.error() && tensors_of(out).empty()) {
     fail(DiagId::expected_type, at, "the output of " + what, "a tensor", kind_of(out));
     return {};

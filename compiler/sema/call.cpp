@@ -51,7 +51,8 @@ bool call_parts(const ast::Expr& e, std::string& name, std::vector<const ast::Ar
 Value Elaborator::call(const ast::Expr& e, const EnvPtr& env) {
   const ast::Expr& callee = *e.items[0];
   const Env::Name* own = callee.kind == ast::ExprKind::name ? env->find(callee.text) : nullptr;
-  const bool calls_own = own && (own->value.is(K::callable) || own->value.is(K::layer));   // a number called sum does not hide the function
+  // a number called sum does not hide the function
+  const bool calls_own = own && (own->value.is(K::callable) || own->value.is(K::layer));
   if (callee.kind == ast::ExprKind::name && !calls_own) {
     if (is_function(callee.text) || find_function(callee.text)) return named_call(callee.text, e, env);
     if (const ir::SettingDef* s = find_setting(callee.text)) return setting(*s, e.args, e.span, env);
@@ -69,32 +70,41 @@ Value Elaborator::call(const ast::Expr& e, const EnvPtr& env) {
   if (!f.error()) {
     const std::string what = source(callee.span);
     Diagnostic& d = fail(DiagId::not_callable, callee.span, what, kind_of(f));
-    if (f.is(K::layer)) d.help.push_back(fmt::format("it has its arguments already, and its operands stand where it is constructed: x -> {} applies it", what));
+    if (f.is(K::layer))
+      d.help.push_back(fmt::format(
+          "it has its arguments already, and its operands stand where it is constructed: x -> {} applies it", what));
     else if (f.is(K::tensor)) d.help.push_back(fmt::format("it can be an operand of a layer: x -> Add({})", what));
     else if (f.is(K::list)) d.help.push_back(fmt::format("its elements are {0}[0], {0}[1], ...", what));
     else d.help.push_back(fmt::format("write {} alone", what));
   }
-  for (const ast::Arg& a : e.args) // what is wrong inside is said in the same run
+  for (const ast::Arg& a : e.args)  // what is wrong inside is said in the same run
     if (a.value->kind != ast::ExprKind::name) eval(*a.value, env);
   return {};
 }
 
-Value Elaborator::construct(const std::shared_ptr<Callable>& c, const std::vector<ast::Arg>& args, Span span, const EnvPtr& env) {
+Value Elaborator::construct(const std::shared_ptr<Callable>& c, const std::vector<ast::Arg>& args, Span span,
+                            const EnvPtr& env) {
   return c->builtin ? construct_builtin(c, args, span, env) : construct_composite(c, args, span, env);
 }
 
-bool Elaborator::convert(const std::string& what, const ir::ArgDef& def, const ast::Expr& e, const EnvPtr& env, ir::ArgValue& out) {
+bool Elaborator::convert(const std::string& what, const ir::ArgDef& def, const ast::Expr& e, const EnvPtr& env,
+                         ir::ArgValue& out) {
   using T = ir::ArgType;
   if (def.type == T::initializer || def.type == T::constraint) return convert_setting(what, def, e, env, out);
   const auto wrong = [&](const Value& v) {
-    fail(DiagId::argument_type, e.span, def.name, what, wording(def.type), v.is(K::number) || v.is(K::string) ? show(v) : kind_of(v));
+    fail(DiagId::argument_type, e.span, def.name, what, wording(def.type),
+         v.is(K::number) || v.is(K::string) ? show(v) : kind_of(v));
     return false;
   };
   const auto in_range = [&](double x) {
     if (x >= def.min && x <= def.max) return true;
-    const auto text = [](double end) { return end == std::floor(end) && std::abs(end) < 1e15 ? grouped(static_cast<int64_t>(end)) : fmt::format("{}", end); };
-    const std::string range = def.max >= 1e300 ? "at least " + text(def.min) : def.min <= -1e300 ? "at most " + text(def.max)
-                                                                                                 : fmt::format("from {} to {}", text(def.min), text(def.max));
+    const auto text = [](double end) {
+      return end == std::floor(end) && std::abs(end) < 1e15 ? grouped(static_cast<int64_t>(end))
+                                                            : fmt::format("{}", end);
+    };
+    const std::string range = def.max >= 1e300    ? "at least " + text(def.min)
+                              : def.min <= -1e300 ? "at most " + text(def.max)
+                                                  : fmt::format("from {} to {}", text(def.min), text(def.max));
     Diagnostic& d = fail(DiagId::argument_range, e.span, def.name, what, range, fmt::format("{}", x));
     if (!def.doc.empty() && d.help.empty()) d.help.push_back(fmt::format("{}: {}", def.name, def.doc));
     return false;
@@ -109,9 +119,11 @@ bool Elaborator::convert(const std::string& what, const ir::ArgDef& def, const a
   };
   const bool or_integer = def.type == T::padding || def.type == T::axis;
   const bool words = def.type == T::choice || def.type == T::words || or_integer;
-  const auto value = [&](const ast::Expr& x) {  // one of the choices is itself, whatever else has that name; so is a bare word that nothing has as its name
+  // one of the choices is itself, whatever else has that name; so is a bare word that nothing has as its name
+  const auto value = [&](const ast::Expr& x) {
     const bool choice = std::find(choices.begin(), choices.end(), x.text) != choices.end();
-    return words && x.kind == ast::ExprKind::name && (choice || !env->find(x.text)) ? Value::of_string(x.text) : eval(x, env);
+    return words && x.kind == ast::ExprKind::name && (choice || !env->find(x.text)) ? Value::of_string(x.text)
+                                                                                    : eval(x, env);
   };
   Value v;
   if (def.type == T::words && e.kind == ast::ExprKind::list) {
@@ -143,7 +155,8 @@ bool Elaborator::convert(const std::string& what, const ir::ArgDef& def, const a
     std::vector<std::string> texts;
     for (const Value& x : items) {
       if (!(def.type == T::numbers ? x.numeric() : x.is(K::string))) return wrong(x);
-      if (!(def.type == T::numbers ? in_range(x.real()) && representable(x.real(), e.span) : is_choice(x.text))) return false;
+      if (!(def.type == T::numbers ? in_range(x.real()) && representable(x.real(), e.span) : is_choice(x.text)))
+        return false;
       def.type == T::numbers ? numbers.push_back(x.real()) : texts.push_back(x.text);
     }
     if (def.type == T::numbers) out = numbers;
@@ -205,7 +218,8 @@ void Elaborator::decimal_comma(Diagnostic& d, const std::vector<const ast::Arg*>
 }
 
 Diagnostic& Elaborator::too_many(const std::string& what, size_t most, size_t given, Span span) {
-  return fail(DiagId::too_many_arguments, span, what, counted(static_cast<int64_t>(most), "argument"), are(static_cast<int64_t>(given)));
+  return fail(DiagId::too_many_arguments, span, what, counted(static_cast<int64_t>(most), "argument"),
+              are(static_cast<int64_t>(given)));
 }
 
 bool Elaborator::in_order(const std::vector<const ast::Arg*>& args) {
@@ -221,8 +235,10 @@ bool Elaborator::in_order(const std::vector<const ast::Arg*>& args) {
   return true;
 }
 
-bool Elaborator::bind(const std::string& what, const std::vector<ir::ArgDef>& defs, const std::vector<const ast::Arg*>& args, Span span, const EnvPtr& env,
-                      std::vector<ir::ArgValue>& out, std::vector<Value>* tensors, const std::vector<ast::Arg>* defaults) {
+bool Elaborator::bind(const std::string& what, const std::vector<ir::ArgDef>& defs,
+                      const std::vector<const ast::Arg*>& args, Span span, const EnvPtr& env,
+                      std::vector<ir::ArgValue>& out, std::vector<Value>* tensors,
+                      const std::vector<ast::Arg>* defaults) {
   out.assign(defs.size(), {});
   std::vector<bool> given(defs.size(), false);
   size_t position = 0;
@@ -233,8 +249,14 @@ bool Elaborator::bind(const std::string& what, const std::vector<ir::ArgDef>& de
   for (const ast::Arg* a : args) {
     if (tensors && a->name.empty() && a->value->kind != ast::ExprKind::integer && position >= defs.size()) {
       const Value v = eval(*a->value, env);
-      if (v.is(K::tensor)) { tensors->push_back(v); continue; }
-      if (v.error()) { ok = false; continue; }
+      if (v.is(K::tensor)) {
+        tensors->push_back(v);
+        continue;
+      }
+      if (v.error()) {
+        ok = false;
+        continue;
+      }
     }
     size_t k = position;
     if (!a->name.empty()) {
@@ -258,7 +280,8 @@ bool Elaborator::bind(const std::string& what, const std::vector<ir::ArgDef>& de
         ir::ArgValue next;
         auto* list = std::get_if<std::vector<int64_t>>(&out.back());
         ok = convert(what, defs.back(), *a->value, env, next) && ok;
-        if (const auto* items = std::get_if<std::vector<int64_t>>(&next); items && list) list->insert(list->end(), items->begin(), items->end());
+        if (const auto* items = std::get_if<std::vector<int64_t>>(&next); items && list)
+          list->insert(list->end(), items->begin(), items->end());
         continue;
       }
       if (k >= defs.size() || given[k]) {
@@ -298,7 +321,8 @@ bool Elaborator::bind(const std::string& what, const std::vector<ir::ArgDef>& de
   return ok;
 }
 
-Value Elaborator::construct_builtin(const std::shared_ptr<Callable>& c, const std::vector<ast::Arg>& args, Span span, const EnvPtr& env) {
+Value Elaborator::construct_builtin(const std::shared_ptr<Callable>& c, const std::vector<ast::Arg>& args, Span span,
+                                    const EnvPtr& env) {
   auto layer = std::make_shared<LayerValue>();
   layer->made_by = c, layer->span = span;
   const std::vector<ast::Arg>* defaults = nullptr;
@@ -315,7 +339,8 @@ Value Elaborator::construct_builtin(const std::shared_ptr<Callable>& c, const st
       const ast::Expr& e = *list[n]->value;
       const Env::Name* own = e.kind == ast::ExprKind::name ? env->find(e.text) : nullptr;
       const bool tensor = own && (own->value.error() || !tensors_of(own->value).empty());
-      const bool word = e.kind == ast::ExprKind::name && std::count(std::begin(ir::kAxisWords), std::end(ir::kAxisWords), e.text) && !tensor;
+      const bool word = e.kind == ast::ExprKind::name &&
+                        std::count(std::begin(ir::kAxisWords), std::end(ir::kAxisWords), e.text) && !tensor;
       if (word && !c->builtin->args.empty()) break;
       const Value v = eval(e, env);
       if (v.error()) return {};
@@ -333,12 +358,13 @@ Value Elaborator::construct_builtin(const std::shared_ptr<Callable>& c, const st
   return Value::of_layer(remember(std::move(layer)));
 }
 
-Value Elaborator::construct_composite(const std::shared_ptr<Callable>& c, const std::vector<ast::Arg>& args, Span span, const EnvPtr& env) {
+Value Elaborator::construct_composite(const std::shared_ptr<Callable>& c, const std::vector<ast::Arg>& args, Span span,
+                                      const EnvPtr& env) {
   auto layer = std::make_shared<LayerValue>();
   layer->made_by = c, layer->span = span;
   std::vector<const ast::Param*> params;
   std::vector<std::string> names;
-  size_t operands = 0;   // of an op: its parameters without type and default
+  size_t operands = 0;  // of an op: its parameters without type and default
   for (const ast::Param& p : c->params()) {
     if (c->op && p.type.name.empty() && !p.fallback) ++operands;
     else params.push_back(&p), names.push_back(p.name);
@@ -374,7 +400,8 @@ Value Elaborator::construct_composite(const std::shared_ptr<Callable>& c, const 
     }
     Value checked = v;
     const std::string help = fmt::format("it is a hyperparameter of {}", c->name());
-    if (v.error() || !check_param(*params[k], checked, a.value->span, scope, help, DiagId::hyperparameter_value)) ok = false;
+    if (v.error() || !check_param(*params[k], checked, a.value->span, scope, help, DiagId::hyperparameter_value))
+      ok = false;
     layer->depth = std::max(layer->depth, checked.depth + 1);
     layer->bound[names[k]] = checked;
   }
@@ -383,7 +410,8 @@ Value Elaborator::construct_composite(const std::shared_ptr<Callable>& c, const 
       fail(DiagId::missing_argument, span, c->name(), p->name);
       ok = false;
     }
-  if (ok && c->op && !layer->tensors.empty() && layer->tensors.size() == operands) return apply_op(*c, layer->tensors, layer->bound, span);
+  if (ok && c->op && !layer->tensors.empty() && layer->tensors.size() == operands)
+    return apply_op(*c, layer->tensors, layer->bound, span);
   return ok ? bounded(Value::of_layer(remember(std::move(layer))), span) : Value();
 }
 

@@ -20,7 +20,9 @@ std::string trim(const std::string& s) {
   return a == std::string::npos ? "" : s.substr(a, b - a + 1);
 }
 
-bool bracketed(const std::string& s) { return s.size() > 1 && ((s.front() == '[' && s.back() == ']') || (s.front() == '(' && s.back() == ')')); }
+bool bracketed(const std::string& s) {
+  return s.size() > 1 && ((s.front() == '[' && s.back() == ']') || (s.front() == '(' && s.back() == ')'));
+}
 bool quoted(const std::string& s) { return s.size() > 1 && s.front() == '"' && s.back() == '"'; }
 std::string unquoted(const std::string& s) { return quoted(s) ? s.substr(1, s.size() - 2) : s; }
 
@@ -28,7 +30,7 @@ std::string unquoted(const std::string& s) { return quoted(s) ? s.substr(1, s.si
 bool number_of(const std::string& text, double& out, bool& overflow) {
   char* end = nullptr;
   out = std::strtod(text.c_str(), &end);
-  const bool digits = text.find_first_of("0123456789") != std::string::npos;   // neither inf nor nan
+  const bool digits = text.find_first_of("0123456789") != std::string::npos;  // neither inf nor nan
   overflow = digits && !(std::abs(out) < 1e300);
   return digits && *end == 0 && !overflow;
 }
@@ -42,7 +44,8 @@ Definition scalar(const std::string& text) {
   double d = 0;
   bool overflow = false;
   if (number_of(text, d, overflow)) return {Value::of_number(d), ""};
-  if (overflow && text.find_first_not_of("0123456789+-.eE") == std::string::npos) return {{}, text + ", which is too large a number"};
+  if (overflow && text.find_first_not_of("0123456789+-.eE") == std::string::npos)
+    return {{}, text + ", which is too large a number"};
   return {Value::of_string(unquoted(text)), ""};
 }
 
@@ -55,7 +58,8 @@ std::string unbalanced(const std::string& text) {
     if (inside) continue;
     if (c == '[' || c == '(') open += c;
     if (c != ']' && c != ')') continue;
-    if (open.empty() || (c == ']') != (open.back() == '[')) return fmt::format("\"{}\", where {} closes nothing", text, c);
+    if (open.empty() || (c == ']') != (open.back() == '['))
+      return fmt::format("\"{}\", where {} closes nothing", text, c);
     open.pop_back();
   }
   if (inside) return fmt::format("{}, whose last quote is not closed", text);
@@ -78,7 +82,8 @@ Definition list_of(std::string text, Elements elements, int nesting = 0) {
                    : elements == Elements::strings          ? Definition{Value::of_string(unquoted(item)), ""}
                                                             : scalar(item);
     if (item.empty()) d.wrong = fmt::format("{}, where an element is empty", whole);
-    else if (elements == Elements::numbers && d.value.is(K::string)) d.wrong = fmt::format("{}, where {} is no number", whole, item);
+    else if (elements == Elements::numbers && d.value.is(K::string))
+      d.wrong = fmt::format("{}, where {} is no number", whole, item);
     if (wrong.empty()) wrong = d.wrong;
     items.push_back(std::move(d.value));
     item.clear();
@@ -100,8 +105,11 @@ bool is_list(const ast::Param& p) {
 
 /// What a default lists nothing but, where no type says what elements are.
 Elements elements_of(const ast::Param& p) {
-  if (!p.type.items.empty() || !p.fallback || p.fallback->kind != E::list || p.fallback->items.empty()) return Elements::any;
-  const auto all = [&](auto of) { return std::all_of(p.fallback->items.begin(), p.fallback->items.end(), [&](const auto& i) { return of(i->kind); }); };
+  if (!p.type.items.empty() || !p.fallback || p.fallback->kind != E::list || p.fallback->items.empty())
+    return Elements::any;
+  const auto all = [&](auto of) {
+    return std::all_of(p.fallback->items.begin(), p.fallback->items.end(), [&](const auto& i) { return of(i->kind); });
+  };
   if (all([](E k) { return k == E::integer || k == E::number; })) return Elements::numbers;
   return all([](E k) { return k == E::string; }) ? Elements::strings : Elements::any;
 }
@@ -124,7 +132,7 @@ ast::ExprKind literal_of(const ast::Param& p) {
 
 Definition read_definition(const std::string& text, const ast::Param& p) {
   const std::string value = trim(text), &type = p.type.name;
-  const bool words = type.empty() || type == "one_of";   // of one_of("1.0", "1.1") 1.0 is a string, too
+  const bool words = type.empty() || type == "one_of";  // of one_of("1.0", "1.1") 1.0 is a string, too
   bool string = type == "string" || (words && literal_of(p) == E::string);
   if (type == "one_of")
     for (const ast::TypeArg& a : p.type.args) {
@@ -137,7 +145,8 @@ Definition read_definition(const std::string& text, const ast::Param& p) {
   if (!list) {
     Definition d = scalar(value);
     const bool integer = type == "int" || (type.empty() && literal_of(p) == E::integer);
-    if (integer && d.value.is(K::number) && value.find_first_not_of("+-0123456789") == std::string::npos) d.wrong = value + ", which does not fit 64 bits";
+    if (integer && d.value.is(K::number) && value.find_first_not_of("+-0123456789") == std::string::npos)
+      d.wrong = value + ", which does not fit 64 bits";
     return d;
   }
   if (const std::string wrong = unbalanced(value); !wrong.empty()) return {{}, wrong};
@@ -147,7 +156,9 @@ Definition read_definition(const std::string& text, const ast::Param& p) {
 std::vector<std::string> meant(const std::string& text, const ast::Param& p) {
   std::vector<std::string> out;
   const std::string value = trim(text);
-  const auto one_of = [&](const char* words) { return fmt::format(" {} ", words).find(" " + value + " ") != std::string::npos; };
+  const auto one_of = [&](const char* words) {
+    return fmt::format(" {} ", words).find(" " + value + " ") != std::string::npos;
+  };
   if (one_of("yes Yes YES on On 1 True TRUE y Y")) out.push_back("true");
   if (one_of("no No NO off Off 0 False FALSE n N")) out.push_back("false");
   double d = 0, e = 0;
@@ -155,7 +166,7 @@ std::vector<std::string> meant(const std::string& text, const ast::Param& p) {
   const auto whole = [](double x) { return x == std::floor(x) && std::abs(x) < 9e15; };
   if (number_of(value, d, overflow) && whole(d)) out.push_back(fmt::format("{}", static_cast<int64_t>(d)));
   if (is_list(p)) return {};
-  std::string digits;   // 1_000, 1,000, 1'000
+  std::string digits;  // 1_000, 1,000, 1'000
   for (const char c : value)
     if (c != '_' && c != ',' && c != '\'' && c != ' ') digits += c;
   const size_t comma = value.find(','), slash = value.find('/');
@@ -166,9 +177,11 @@ std::vector<std::string> meant(const std::string& text, const ast::Param& p) {
     if (!thousands && number_of(point, d, overflow)) out.push_back(point);
   }
   if (digits != value && number_of(digits, d, overflow) && whole(d)) out.push_back(digits);
-  if (slash != std::string::npos && number_of(value.substr(0, slash), d, overflow) && number_of(value.substr(slash + 1), e, overflow) && e != 0)
+  if (slash != std::string::npos && number_of(value.substr(0, slash), d, overflow) &&
+      number_of(value.substr(slash + 1), e, overflow) && e != 0)
     out.push_back(fmt::format("{}", d / e));
-  if (value.size() > 1 && value.back() == '%' && number_of(value.substr(0, value.size() - 1), d, overflow)) out.push_back(fmt::format("{}", d / 100));
+  if (value.size() > 1 && value.back() == '%' && number_of(value.substr(0, value.size() - 1), d, overflow))
+    out.push_back(fmt::format("{}", d / 100));
   if (p.type.name == "one_of") {
     const std::vector<std::string> choices = choices_of(p.type);
     if (const std::string near = nearest_name(unquoted(value), choices); !near.empty()) out.push_back(near);
@@ -177,7 +190,8 @@ std::vector<std::string> meant(const std::string& text, const ast::Param& p) {
 }
 
 std::string on_command_line(const std::string& name, const std::string& text) {
-  const bool plain = text.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.+-=/") == std::string::npos;
+  const bool plain = text.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.+-=/") ==
+                     std::string::npos;
   return plain ? fmt::format("-D {}={}", name, text) : fmt::format("-D '{}={}'", name, text);
 }
 

@@ -12,7 +12,7 @@ class Elaborator {
  public:
   Elaborator(const ast::File& file, const ir::Registry& registry, Diagnostics& diagnostics);
 
-  ~Elaborator();   // scopes and blocks refer to each other: names are dropped here
+  ~Elaborator();  // scopes and blocks refer to each other: names are dropped here
 
   /// Elaborates `net` as the product into model.graph, then the data and train sections.
   void product(const ast::Net& net, const Options& options, Model& model);
@@ -24,10 +24,10 @@ class Elaborator {
 
  private:
   friend class Builder;
-  struct Frame {                       // one block or net being applied
+  struct Frame {  // one block or net being applied
     LayerValue* owner = nullptr;
-    size_t cursor = 0;                 // into owner->inner
-    std::vector<Value> operands;       // what is applied: one per `input`
+    size_t cursor = 0;            // into owner->inner
+    std::vector<Value> operands;  // what is applied: one per `input`
     std::vector<Span> operand_spans;
     size_t inputs_taken = 0;
     bool is_net = false, top = false;
@@ -42,14 +42,15 @@ class Elaborator {
     Diagnostic& d = diagnostics_.report(id, span, args...);
     if (d.notes.empty())
       for (size_t i = context_.size(); i-- > 0 && d.notes.size() < 8;)
-        if (d.notes.empty() || d.notes.back().second != context_[i].second) d.notes.push_back(context_[i]);  // what calls itself is said once
+        // what calls itself is said once
+        if (d.notes.empty() || d.notes.back().second != context_[i].second) d.notes.push_back(context_[i]);
     return d;
   }
   /// What is called, without its arguments.
   static Span called(const ast::Expr& e) { return e.kind == ast::ExprKind::call ? e.items[0]->span : e.span; }
   /// Adds "did you mean"; with `list_all`, what there is where nothing is near.
   void suggest(Diagnostic& d, const std::string& name, const std::vector<std::string>& known, bool list_all = false);
-  bool spend(Span span);               // false: the step budget is used up
+  bool spend(Span span);  // false: the step budget is used up
   /// Reports a list or layer that is nested too deep, or a list with too many values. The value, or an error.
   Value bounded(Value v, Span span);
 
@@ -90,31 +91,38 @@ class Elaborator {
   /// A call by name of what the language itself offers: functions of tensors and of compile-time values, initialisers.
   Value named_call(const std::string& name, const ast::Expr& e, const EnvPtr& env);
   /// exp(x), x + y: by the registry's table. `shown` is what the user wrote.
-  Value tensor_function(const ir::FunctionDef& f, const std::vector<Value>& operands, const std::vector<int64_t>& axes, Span span);
+  Value tensor_function(const ir::FunctionDef& f, const std::vector<Value>& operands, const std::vector<int64_t>& axes,
+                        Span span);
   const ir::FunctionDef* find_function(const std::string& name) const;
   ir::ValueId constant(double v, Span span);
   /// Says where a number is none in float32: false when it is too large.
   bool representable(double v, Span span);
   std::optional<int64_t> axis(const Value& v, int rank, Span span);
-  Value apply_op(const Callable& op, const std::vector<Value>& tensors, const std::map<std::string, Value>& bound, Span span);
+  Value apply_op(const Callable& op, const std::vector<Value>& tensors, const std::map<std::string, Value>& bound,
+                 Span span);
 
   // initialisers and constraints (setting.cpp)
   const ir::SettingDef* find_setting(const std::string& name) const;
   Value setting(const ir::SettingDef& def, const std::vector<ast::Arg>& args, Span span, const EnvPtr& env);
-  bool convert_setting(const std::string& what, const ir::ArgDef& def, const ast::Expr& e, const EnvPtr& env, ir::ArgValue& out);
+  bool convert_setting(const std::string& what, const ir::ArgDef& def, const ast::Expr& e, const EnvPtr& env,
+                       ir::ArgValue& out);
 
   Value construct(const std::shared_ptr<Callable>& c, const std::vector<ast::Arg>& args, Span span, const EnvPtr& env);
-  Value construct_builtin(const std::shared_ptr<Callable>& c, const std::vector<ast::Arg>& args, Span span, const EnvPtr& env);
-  Value construct_composite(const std::shared_ptr<Callable>& c, const std::vector<ast::Arg>& args, Span span, const EnvPtr& env);
+  Value construct_builtin(const std::shared_ptr<Callable>& c, const std::vector<ast::Arg>& args, Span span,
+                          const EnvPtr& env);
+  Value construct_composite(const std::shared_ptr<Callable>& c, const std::vector<ast::Arg>& args, Span span,
+                            const EnvPtr& env);
   /// Arguments by ArgDef order; `tensors` takes tensor arguments where a layer has them. False after an error.
-  bool bind(const std::string& what, const std::vector<ir::ArgDef>& defs, const std::vector<const ast::Arg*>& args, Span span, const EnvPtr& env,
-            std::vector<ir::ArgValue>& out, std::vector<Value>* tensors, const std::vector<ast::Arg>* defaults = nullptr);
+  bool bind(const std::string& what, const std::vector<ir::ArgDef>& defs, const std::vector<const ast::Arg*>& args,
+            Span span, const EnvPtr& env, std::vector<ir::ArgValue>& out, std::vector<Value>* tensors,
+            const std::vector<ast::Arg>* defaults = nullptr);
   /// False after reporting an argument by position behind a named one.
   bool in_order(const std::vector<const ast::Arg*>& args);
   Diagnostic& too_many(const std::string& what, size_t most, size_t given, Span span);
   /// Says how a decimal is written where `after` and the argument before it are one number with a comma: lr = 0,01.
   void decimal_comma(Diagnostic& d, const std::vector<const ast::Arg*>& args, const ast::Arg* after) const;
-  bool convert(const std::string& what, const ir::ArgDef& def, const ast::Expr& e, const EnvPtr& env, ir::ArgValue& out);
+  bool convert(const std::string& what, const ir::ArgDef& def, const ast::Expr& e, const EnvPtr& env,
+               ir::ArgValue& out);
   Value as_layer(const Value& v, Span span, const EnvPtr& env);
   Value chain(const ast::Expr& e, const EnvPtr& env);
   Value apply(const std::shared_ptr<LayerValue>& layer, const Value& input, Span input_span, Span span);
@@ -142,7 +150,8 @@ class Elaborator {
   std::optional<ir::Type> tensor_type(const ast::TensorType& t, const EnvPtr& env);
   /// Gives the names of a pattern the values that `v` holds.
   void destructure(const ast::Pattern& p, const Value& v, Span span, const EnvPtr& env, bool assignable, bool warn);
-  bool declare(const EnvPtr& env, const std::string& name, Value v, Span span, bool assignable = false, bool warn = false);
+  bool declare(const EnvPtr& env, const std::string& name, Value v, Span span, bool assignable = false,
+               bool warn = false);
   void declare_callable(const ast::Stmt& s, const EnvPtr& env);
   void warn_unused(const Env& env);
 
@@ -178,20 +187,25 @@ class Elaborator {
   const ir::Registry& registry_;
   Diagnostics& diagnostics_;
   EnvPtr builtins_, file_env_;
-  std::map<const ast::File*, EnvPtr> scopes_;    // of imported files
+  std::map<const ast::File*, EnvPtr> scopes_;  // of imported files
   ir::Graph* graph_ = nullptr;
-  std::vector<LayerSource> sources_;             // of graph_->layers
+  std::vector<LayerSource> sources_;  // of graph_->layers
   std::vector<std::pair<Span, std::string>> context_;
   std::vector<Frame*> frames_;
-  std::map<std::string, int> counters_;          // "scope.prefix" to how many
+  std::map<std::string, int> counters_;  // "scope.prefix" to how many
   std::set<std::string> layer_names_;
-  std::string scope_;                            // "tower."
+  std::string scope_;  // "tower."
   std::vector<EnvPtr> envs_;
-  struct Formula { bool open = false; Span span; std::string kind; int32_t layer = ir::kNone; } formula_;
+  struct Formula {
+    bool open = false;
+    Span span;
+    std::string kind;
+    int32_t layer = ir::kNone;
+  } formula_;
   std::map<double, ir::ValueId> constants_;
-  double weights_ = 0;                           // elements of all weights
+  double weights_ = 0;  // elements of all weights
   Model* model_ = nullptr;
-  int frozen_ = 0, ops_ = 0;                     // frozen layers and ops being applied
+  int frozen_ = 0, ops_ = 0;  // frozen layers and ops being applied
   int64_t steps_ = 0;
   int depth_ = 0;
   bool exhausted_ = false;

@@ -11,7 +11,7 @@ namespace netc::sema {
 namespace {
 using K = Value::Kind;
 constexpr int64_t kMaxSteps = 2000000;
-constexpr int kMaxDepth = 800;      // of eval() inside eval(), through blocks
+constexpr int kMaxDepth = 800;  // of eval() inside eval(), through blocks
 constexpr int64_t kMaxList = 100000;
 constexpr int kMaxNesting = 64;
 
@@ -19,14 +19,17 @@ bool is_word(const std::vector<ast::Stmt>& body, const std::string& word);
 
 /// Whether a one_of of these types or inside them lists the word.
 bool is_word(const ast::ParamType& t, const std::string& word) {
-  return std::any_of(t.args.begin(), t.args.end(), [&](const ast::TypeArg& a) { return a.value && a.value->text == word; }) ||
+  return std::any_of(t.args.begin(), t.args.end(),
+                     [&](const ast::TypeArg& a) { return a.value && a.value->text == word; }) ||
          std::any_of(t.items.begin(), t.items.end(), [&](const ast::ParamType& i) { return is_word(i, word); });
 }
 bool is_word(const std::vector<ast::Param>& params, const std::string& word) {
   return std::any_of(params.begin(), params.end(), [&](const ast::Param& p) { return is_word(p.type, word); });
 }
 bool is_word(const std::vector<ast::Stmt>& body, const std::string& word) {
-  const auto holds = [&](const ast::Stmt& s) { return is_word(s.params, word) || is_word(s.body, word) || is_word(s.otherwise, word); };
+  const auto holds = [&](const ast::Stmt& s) {
+    return is_word(s.params, word) || is_word(s.body, word) || is_word(s.otherwise, word);
+  };
   return std::any_of(body.begin(), body.end(), holds);
 }
 bool is_word(const ast::File& file, const std::string& word) {
@@ -71,7 +74,8 @@ bool Elaborator::spend(Span span) {
 
 Value Elaborator::bounded(Value v, Span span) {
   if (v.depth <= kMaxNesting && v.weight <= static_cast<double>(kMaxList)) return v;
-  if (v.depth > kMaxNesting) fail(DiagId::too_much_work, span, fmt::format("{} is nested more than {} levels deep", kind_of(v), kMaxNesting));
+  if (v.depth > kMaxNesting)
+    fail(DiagId::too_much_work, span, fmt::format("{} is nested more than {} levels deep", kind_of(v), kMaxNesting));
   else fail(DiagId::too_much_work, span, fmt::format("the list has more than {} elements", grouped(kMaxList)));
   return {};
 }
@@ -212,13 +216,15 @@ Value Elaborator::modified(const ast::Expr& e, const EnvPtr& env) {
   const bool frozen = e.kind == ast::ExprKind::frozen;
   Value v = eval(*e.items[0], env);
   if (!v.error() && !v.is(K::layer) && !(v.is(K::callable) && !v.callable->function)) {
-    fail(DiagId::expected_type, e.items[0]->span, frozen ? "what is frozen" : "what starts from a file", "a layer, a block or a net", kind_of(v));
+    fail(DiagId::expected_type, e.items[0]->span, frozen ? "what is frozen" : "what starts from a file",
+         "a layer, a block or a net", kind_of(v));
     return {};
   }
   v = as_layer(v, e.items[0]->span, env);
   if (v.error()) return {};
   if (v.layer->applications > 0 && (frozen ? !v.layer->frozen : v.layer->weights.empty())) {
-    fail(DiagId::misplaced, e.span, frozen ? "frozen" : "from").help.push_back("the layer was applied before: say it where the layer is constructed");
+    fail(DiagId::misplaced, e.span, frozen ? "frozen" : "from")
+        .help.push_back("the layer was applied before: say it where the layer is constructed");
     return {};
   }
   if (frozen) {
@@ -228,7 +234,8 @@ Value Elaborator::modified(const ast::Expr& e, const EnvPtr& env) {
   const Value path = eval(*e.items[1], env);
   if (path.error()) return {};
   if (!path.is(K::string) || path.text.empty()) {
-    fail(DiagId::expected_type, e.items[1]->span, "the file after from", "a string, like \"base.safetensors\"", path.is(K::string) ? "empty" : kind_of(path));
+    fail(DiagId::expected_type, e.items[1]->span, "the file after from", "a string, like \"base.safetensors\"",
+         path.is(K::string) ? "empty" : kind_of(path));
     return {};
   }
   v.layer->weights = path.text, v.layer->weights_span = e.span;
@@ -265,7 +272,8 @@ Value Elaborator::member(const ast::Expr& e, const EnvPtr& env) {
       const int i = type.rank() - from_end;
       if (i < 0 || type.dims[i] == ir::kAnyExtent) {
         const std::string shape = ir::shape_for_user(type);
-        fail(DiagId::bad_index, e.span, fmt::format(fmt::runtime(i < 0 ? "{} has no {}" : "{} has another {} for every sample"), shape, e.text));
+        fail(DiagId::bad_index, e.span,
+             fmt::format(fmt::runtime(i < 0 ? "{} has no {}" : "{} has another {} for every sample"), shape, e.text));
         return {};
       }
       return Value::of_int(type.dims[i]);
@@ -299,9 +307,11 @@ Value Elaborator::unary(const ast::Expr& e, const EnvPtr& env) {
   const Value v = eval(*e.items[0], env);
   if (v.error()) return {};
   if (e.text == "not" && v.is(K::boolean)) return Value::of_bool(!v.integer);
-  if (const ir::FunctionDef* f = v.is(K::tensor) && e.text == "-" ? find_function("neg") : nullptr) return tensor_function(*f, {v}, {}, e.span);
+  if (const ir::FunctionDef* f = v.is(K::tensor) && e.text == "-" ? find_function("neg") : nullptr)
+    return tensor_function(*f, {v}, {}, e.span);
   if (e.text == "-" && v.is(K::number)) return Value::of_number(-v.number, v.quotient);
-  if (e.text == "-" && v.is(K::integer)) return Value::of_int(-v.integer);  // never the smallest: literals are positive, results checked
+  // never the smallest: literals are positive, results checked
+  if (e.text == "-" && v.is(K::integer)) return Value::of_int(-v.integer);
   fail(DiagId::operator_type, e.span, e.text, kind_of(v));
   return {};
 }
@@ -330,7 +340,8 @@ Value Elaborator::binary(const ast::Expr& e, const EnvPtr& env) {
       return {};
     }
     std::vector<Value> items;
-    if (b.integer > a.integer && static_cast<uint64_t>(b.integer) - static_cast<uint64_t>(a.integer) > static_cast<uint64_t>(kMaxList)) {
+    if (b.integer > a.integer &&
+        static_cast<uint64_t>(b.integer) - static_cast<uint64_t>(a.integer) > static_cast<uint64_t>(kMaxList)) {
       fail(DiagId::too_much_work, e.span, fmt::format("the range has more than {} elements", grouped(kMaxList)));
       return {};
     }
@@ -350,7 +361,8 @@ Value Elaborator::arithmetic(const ast::Expr& e, const Value& a, const Value& b)
     items.insert(items.end(), b.items->begin(), b.items->end());
     return bounded(Value::of_list(std::move(items)), e.span);
   }
-  if (op == "+" && a.is(K::string) && b.is(K::string) && a.text.size() + b.text.size() < 10000) return Value::of_string(a.text + b.text);
+  if (op == "+" && a.is(K::string) && b.is(K::string) && a.text.size() + b.text.size() < 10000)
+    return Value::of_string(a.text + b.text);
   if (!a.numeric() || !b.numeric()) {
     fail(DiagId::operator_type, e.span, op, fmt::format("{} and {}", kind_of(a), kind_of(b)));
     return {};
@@ -358,7 +370,9 @@ Value Elaborator::arithmetic(const ast::Expr& e, const Value& a, const Value& b)
   const bool integers = a.is(K::integer) && b.is(K::integer);
   const double x = a.real(), y = b.real();
   if (order) {
-    const auto holds = [&](auto p, auto q) { return Value::of_bool(op == "<" ? p < q : op == "<=" ? p <= q : op == ">" ? p > q : p >= q); };
+    const auto holds = [&](auto p, auto q) {
+      return Value::of_bool(op == "<" ? p < q : op == "<=" ? p <= q : op == ">" ? p > q : p >= q);
+    };
     return integers ? holds(a.integer, b.integer) : holds(x, y);
   }
   if ((op == "/" || op == "%") && y == 0) {
@@ -377,7 +391,8 @@ Value Elaborator::arithmetic(const ast::Expr& e, const Value& a, const Value& b)
     }
     if (op == "^") {
       r = 1;
-      if (a.integer == 1 || a.integer == 0 || a.integer == -1) r = b.integer == 0 ? 1 : a.integer == -1 && b.integer % 2 == 0 ? 1 : a.integer;
+      if (a.integer == 1 || a.integer == 0 || a.integer == -1)
+        r = b.integer == 0 ? 1 : a.integer == -1 && b.integer % 2 == 0 ? 1 : a.integer;
       else
         for (int64_t i = 0; i < b.integer && !overflow; ++i) overflow = __builtin_mul_overflow(r, a.integer, &r);
     }
@@ -391,7 +406,12 @@ Value Elaborator::arithmetic(const ast::Expr& e, const Value& a, const Value& b)
     if (a.integer % b.integer == 0) return Value::of_int(a.integer / b.integer);
     return Value::of_number(x / y, true);
   }
-  double z = op == "+" ? x + y : op == "-" ? x - y : op == "*" ? x * y : op == "/" ? x / y : op == "%" ? x - y * std::floor(x / y) : std::pow(x, y);
+  double z = op == "+"   ? x + y
+             : op == "-" ? x - y
+             : op == "*" ? x * y
+             : op == "/" ? x / y
+             : op == "%" ? x - y * std::floor(x / y)
+                         : std::pow(x, y);
   if (!std::isfinite(z)) {
     fail(DiagId::bad_number, e.span, "the result is not a finite number");
     return {};

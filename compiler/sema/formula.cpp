@@ -1,4 +1,5 @@
-// Expressions of tensors: operators and functions of the registry's table, and the operators that users define with them.
+// Expressions of tensors: operators and functions of the registry's table, and the operators that users define with
+// them.
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -11,7 +12,7 @@
 namespace netc::sema {
 namespace {
 using K = Value::Kind;
-constexpr double kMaxElements = 2147483647;        // of one tensor of one sample: indices have 32 bits
+constexpr double kMaxElements = 2147483647;  // of one tensor of one sample: indices have 32 bits
 constexpr double kMaxWeights = 1e12;
 constexpr size_t kMaxNodes = 100000;
 constexpr int kMaxDepth = 800;
@@ -27,14 +28,16 @@ bool Elaborator::fits(const ir::Type& t, const std::string& what, Span span) {
   double n = 1;
   for (const int64_t d : t.dims) n *= static_cast<double>(std::max<int64_t>(d, 1));
   if (n <= kMaxElements) return true;
-  fail(DiagId::too_much_work, span, fmt::format("{} is {}: a tensor has at most {} elements", what, ir::shape_for_user(t),
-                                               grouped(static_cast<int64_t>(kMaxElements))));
+  fail(DiagId::too_much_work, span,
+       fmt::format("{} is {}: a tensor has at most {} elements", what, ir::shape_for_user(t),
+                   grouped(static_cast<int64_t>(kMaxElements))));
   return false;
 }
 
 bool Elaborator::room_for_nodes(Span span) {
   if (weights_ > kMaxWeights && !exhausted_)
-    fail(DiagId::too_much_work, span, fmt::format("the weights have more than {} elements together", grouped(static_cast<int64_t>(kMaxWeights))));
+    fail(DiagId::too_much_work, span,
+         fmt::format("the weights have more than {} elements together", grouped(static_cast<int64_t>(kMaxWeights))));
   if (graph_->nodes.size() > kMaxNodes && !exhausted_)
     fail(DiagId::too_much_work, span, fmt::format("the net has more than {} operations", grouped(kMaxNodes)));
   exhausted_ = exhausted_ || weights_ > kMaxWeights || graph_->nodes.size() > kMaxNodes;
@@ -65,11 +68,13 @@ const ir::FunctionDef* Elaborator::find_function(const std::string& name) const 
 bool Elaborator::representable(double v, Span span) {
   using Limits = std::numeric_limits<float>;
   if (std::abs(v) > static_cast<double>(Limits::max())) {
-    fail(DiagId::bad_number, span, fmt::format("{} is beyond float32, whose largest number is {:.3g}", v, Limits::max()));
+    fail(DiagId::bad_number, span,
+         fmt::format("{} is beyond float32, whose largest number is {:.3g}", v, Limits::max()));
     return false;
   }
   if (v != 0 && std::abs(v) < static_cast<double>(Limits::min()))
-    fail(DiagId::tiny_number, span, fmt::format("{}", v), static_cast<float>(v) == 0 ? "it is 0 there" : "few of its digits are kept");
+    fail(DiagId::tiny_number, span, fmt::format("{}", v),
+         static_cast<float>(v) == 0 ? "it is 0 there" : "few of its digits are kept");
   return true;
 }
 
@@ -82,10 +87,12 @@ ir::ValueId Elaborator::constant(double v, Span span) {
   return it->second = graph_->add_variable(std::move(c), ir::Type{ir::DType::f32, false, {}});
 }
 
-Value Elaborator::tensor_function(const ir::FunctionDef& f, const std::vector<Value>& operands, const std::vector<int64_t>& axes, Span span) {
+Value Elaborator::tensor_function(const ir::FunctionDef& f, const std::vector<Value>& operands,
+                                  const std::vector<int64_t>& axes, Span span) {
   const int have = static_cast<int>(operands.size());
   if (have < f.min_args || have > f.max_args) {
-    const std::string takes = f.min_args == f.max_args ? counted(f.min_args, "operand") : fmt::format("{} to {} operands", f.min_args, f.max_args);
+    const std::string takes = f.min_args == f.max_args ? counted(f.min_args, "operand")
+                                                       : fmt::format("{} to {} operands", f.min_args, f.max_args);
     fail(DiagId::operand_count, span, f.name, takes, are(have));
     return {};
   }
@@ -114,9 +121,11 @@ Value Elaborator::tensor_function(const ir::FunctionDef& f, const std::vector<Va
   std::string error;
   const ir::ValueId out = f.build(*graph_, registry_.ops, in, axes, formula_.layer, error);
   if (out == ir::kNone) {
-    Diagnostic& d = fail(DiagId::layer_error, span, error.empty() ? fmt::format("{} does not take these operands", f.name) : error);
+    Diagnostic& d =
+        fail(DiagId::layer_error, span, error.empty() ? fmt::format("{} does not take these operands", f.name) : error);
     for (const ir::ValueId v : in)
-      if (const std::string remedy = ops::type_remedy(graph_->type(v)); !remedy.empty() && d.help.empty()) d.help.push_back(remedy);
+      if (const std::string remedy = ops::type_remedy(graph_->type(v)); !remedy.empty() && d.help.empty())
+        d.help.push_back(remedy);
     return {};
   }
   if (!fits(graph_->type(out), "the result of " + f.name, span)) return {};
@@ -134,7 +143,8 @@ std::optional<int64_t> Elaborator::axis(const Value& v, int rank, Span span) {
     return std::nullopt;
   }
   if (at >= 0 && at < rank) return at;
-  fail(DiagId::bad_index, span, fmt::format("{} is no axis of a tensor of {}", v.is(K::string) ? v.text : show(v), counted(rank, "dimension")));
+  fail(DiagId::bad_index, span,
+       fmt::format("{} is no axis of a tensor of {}", v.is(K::string) ? v.text : show(v), counted(rank, "dimension")));
   return std::nullopt;
 }
 
@@ -152,22 +162,29 @@ Value Elaborator::named_call(const std::string& name, const ast::Expr& e, const 
     // Words for axes mean something here only.
     const bool list = a.value->kind == ast::ExprKind::list;
     const auto word = [&](const ast::Expr& x) {
-      const bool axis = std::count(axis_words().begin(), axis_words().end(), x.text) > 0, own = env->find(x.text) != nullptr;
-      return f && f->reduces && x.kind == ast::ExprKind::name && (own ? axis && (tensors || a.name == "axis") : axis || !operands.empty());
+      const bool axis = std::count(axis_words().begin(), axis_words().end(), x.text) > 0,
+                 own = env->find(x.text) != nullptr;
+      return f && f->reduces && x.kind == ast::ExprKind::name &&
+             (own ? axis && (tensors || a.name == "axis") : axis || !operands.empty());
     };
     Value v;
     if (word(*a.value)) {
       v = Value::of_string(a.value->text);
-    } else if (list && std::any_of(a.value->items.begin(), a.value->items.end(), [&](const auto& i) { return word(*i); })) {
+    } else if (list &&
+               std::any_of(a.value->items.begin(), a.value->items.end(), [&](const auto& i) { return word(*i); })) {
       std::vector<Value> items;
       for (const auto& i : a.value->items) items.push_back(word(*i) ? Value::of_string(i->text) : eval(*i, env));
       v = Value::of_list(std::move(items));
     } else {
       v = eval(*a.value, env);
     }
-    if (v.error()) { ok = false; continue; }
+    if (v.error()) {
+      ok = false;
+      continue;
+    }
     tensors = tensors || v.is(K::tensor);
-    const bool operand = a.name.empty() && axes.empty() && (v.is(K::tensor) || (v.numeric() && f && static_cast<int>(operands.size()) < f->max_args));
+    const bool operand = a.name.empty() && axes.empty() &&
+                         (v.is(K::tensor) || (v.numeric() && f && static_cast<int>(operands.size()) < f->max_args));
     if (!tensors || operand || !f || !f->reduces) {
       operands.push_back(std::move(v));
     } else if (v.is(K::list)) {
@@ -199,7 +216,8 @@ Value Elaborator::named_call(const std::string& name, const ast::Expr& e, const 
   return tensor_function(*f, operands, dims, e.span);
 }
 
-Value Elaborator::apply_op(const Callable& c, const std::vector<Value>& tensors, const std::map<std::string, Value>& bound, Span span) {
+Value Elaborator::apply_op(const Callable& c, const std::vector<Value>& tensors,
+                           const std::map<std::string, Value>& bound, Span span) {
   if (!spend(span)) return {};
   if (depth_ >= kMaxDepth) {
     exhausted_ = true;
@@ -212,13 +230,19 @@ Value Elaborator::apply_op(const Callable& c, const std::vector<Value>& tensors,
   depth_ += 2, ++ops_;  // it takes more of the stack than an expression
   context_.push_back({span, fmt::format("in {}, applied here", source(span))});
   Value out;
-  if (formula_.open && formula_.layer == ir::kNone && formula_.span.begin == span.begin && formula_.span.end == span.end) formula_.kind = c.name();
+  if (formula_.open && formula_.layer == ir::kNone && formula_.span.begin == span.begin &&
+      formula_.span.end == span.end)
+    formula_.kind = c.name();
   const bool outermost = !formula_.open;
   if (outermost) open_formula(span, c.name());
   for (const ast::Param& p : c.params()) {
     const bool tensor = p.type.name.empty() && !p.fallback;
     const auto it = bound.find(p.name);
-    declare(env, p.name, tensor ? tensors[next++] : it != bound.end() ? it->second : fallback(p, c.name(), env), p.span);
+    declare(env, p.name,
+            tensor              ? tensors[next++]
+            : it != bound.end() ? it->second
+                                : fallback(p, c.name(), env),
+            p.span);
   }
   out = eval(*c.op->value, env);
   if (outermost) out = close_formula(std::move(out));

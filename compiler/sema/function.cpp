@@ -12,10 +12,12 @@ using K = Value::Kind;
 using List = std::vector<Value>;
 
 constexpr int64_t kMaxList = 100000;
-constexpr double kExact = 9e15;      // integers beyond are not told apart by a number
+constexpr double kExact = 9e15;  // integers beyond are not told apart by a number
 constexpr size_t kMaxText = 10000;
 
-bool all_numbers(const List& v) { return !v.empty() && std::all_of(v.begin(), v.end(), [](const Value& x) { return x.numeric(); }); }
+bool all_numbers(const List& v) {
+  return !v.empty() && std::all_of(v.begin(), v.end(), [](const Value& x) { return x.numeric(); });
+}
 
 /// Rounded numbers are integers where these hold them.
 Value rounded(double d) { return std::abs(d) < kExact ? Value::of_int(static_cast<int64_t>(d)) : Value::of_number(d); }
@@ -49,7 +51,8 @@ Made length(const List& v) {
 Made enumerate(const List& v) {
   if (v.size() != 1 || !v[0].is(K::list)) return std::nullopt;
   List out;
-  for (const Value& i : *v[0].items) out.push_back(Value::of_list({Value::of_int(static_cast<int64_t>(out.size())), i}));
+  for (const Value& i : *v[0].items)
+    out.push_back(Value::of_list({Value::of_int(static_cast<int64_t>(out.size())), i}));
   return Value::of_list(std::move(out));
 }
 
@@ -83,13 +86,17 @@ Made to_int(const List& v) {
   return to_integer<std::trunc>(v);
 }
 
-Made to_text(const List& v) { return v.size() == 1 ? Made(Value::of_string(text_of(v[0]).substr(0, kMaxText))) : std::nullopt; }
+Made to_text(const List& v) {
+  return v.size() == 1 ? Made(Value::of_string(text_of(v[0]).substr(0, kMaxText))) : std::nullopt;
+}
 
-/// range(end), range(begin, end), range(begin, end, step); an empty list when it would be too long is told apart by the caller.
+/// range(end), range(begin, end), range(begin, end, step); an empty list when it would be too long is told apart by the
+/// caller.
 Made range(const List& v) {
   if (v.empty() || v.size() > 3 || !all_numbers(v)) return std::nullopt;
   const bool integers = std::all_of(v.begin(), v.end(), [](const Value& x) { return x.is(K::integer); });
-  const double begin = v.size() > 1 ? v[0].real() : 0, end = v.size() > 1 ? v[1].real() : v[0].real(), step = v.size() > 2 ? v[2].real() : 1;
+  const double begin = v.size() > 1 ? v[0].real() : 0, end = v.size() > 1 ? v[1].real() : v[0].real(),
+               step = v.size() > 2 ? v[2].real() : 1;
   const double count = step == 0 ? -1 : std::ceil((end - begin) / step - 1e-9);
   if (step == 0 || count > static_cast<double>(kMaxList)) return std::nullopt;
   List out;
@@ -120,7 +127,10 @@ Made reversed(const List& v) {
 double half_up(double x) { return std::floor(x + 0.5); }
 double same(double x) { return x; }
 
-struct Entry { Function f; const char* wants; };
+struct Entry {
+  Function f;
+  const char* wants;
+};
 
 const std::map<std::string, Entry>& table() {
   static const std::map<std::string, Entry> all = {
@@ -164,8 +174,11 @@ Value Elaborator::function(const std::string& name, const std::vector<Value>& v,
   const auto entry = table().find(name);
   const Made made = entry == table().end() ? std::nullopt : entry->second.f(v);
   if (!made) {
-    fail(DiagId::expected_type, span, "the argument of " + name, entry == table().end() ? "a tensor" : entry->second.wants,
-         v.size() == 1 ? kind_of(v[0]) : v.empty() ? "missing" : counted(static_cast<int64_t>(v.size()), "value"));
+    fail(DiagId::expected_type, span, "the argument of " + name,
+         entry == table().end() ? "a tensor" : entry->second.wants,
+         v.size() == 1 ? kind_of(v[0])
+         : v.empty()   ? "missing"
+                       : counted(static_cast<int64_t>(v.size()), "value"));
     return {};
   }
   if (made->is(K::list)) steps_ += static_cast<int64_t>(made->items->size());
@@ -199,8 +212,8 @@ Value Elaborator::call_function(const Callable& f, const std::vector<ast::Arg>& 
       ok = false;
     }
   }
-  constexpr int kFrames = 2;                     // a call takes more of the stack than an expression
-  const auto inner = std::make_shared<Env>();   // nothing in an expression keeps it: it ends here
+  constexpr int kFrames = 2;                   // a call takes more of the stack than an expression
+  const auto inner = std::make_shared<Env>();  // nothing in an expression keeps it: it ends here
   inner->parent = f.env, inner->kind = Env::Kind::body;
   context_.push_back({span, fmt::format("in {}, called here", source(span))});
   depth_ += kFrames;
@@ -211,7 +224,8 @@ Value Elaborator::call_function(const Callable& f, const std::vector<ast::Arg>& 
     else if (p.fallback) v = ok ? eval(*p.fallback, inner) : Value();
     else if (!unknown) fail(DiagId::missing_argument, span, f.name(), p.name);
     const std::optional<std::string> want = v.error() || p.type.name.empty() ? "" : misfit(p.type, v, inner);
-    if (want && !want->empty()) fail(DiagId::argument_type, it != given.end() ? it->second.second : p.span, p.name, f.name(), *want, show(v));
+    if (want && !want->empty())
+      fail(DiagId::argument_type, it != given.end() ? it->second.second : p.span, p.name, f.name(), *want, show(v));
     if (!want || !want->empty()) v = {};
     ok = ok && !v.error();
     declare(inner, p.name, std::move(v), p.span);

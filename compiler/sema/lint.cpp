@@ -27,8 +27,12 @@ class Lint {
   const Graph& g_;
   Diagnostics& diagnostics_;
 
-  const Node* def(ValueId v) const { return v == kNone || g_.values[v].def == kNone ? nullptr : &g_.nodes[g_.values[v].def]; }
-  Span span_of(int32_t layer) const { return layer >= 0 && layer < static_cast<int32_t>(m_.sources.size()) ? m_.sources[layer].span : Span{0, 1}; }
+  const Node* def(ValueId v) const {
+    return v == kNone || g_.values[v].def == kNone ? nullptr : &g_.nodes[g_.values[v].def];
+  }
+  Span span_of(int32_t layer) const {
+    return layer >= 0 && layer < static_cast<int32_t>(m_.sources.size()) ? m_.sources[layer].span : Span{0, 1};
+  }
   const std::string& text_of_layer(int32_t layer) const { return g_.layers[layer].text; }
 
   /// The one operand of n that belongs to samples, when n reads no weights; else kNone.
@@ -36,7 +40,8 @@ class Lint {
     ValueId only = kNone;
     for (const ValueId v : n.inputs) {
       const int32_t variable = g_.values[v].variable;
-      if (variable != kNone && g_.values[v].def == kNone && (g_.variables[variable].role == Role::weight || g_.variables[variable].role == Role::state))
+      if (variable != kNone && g_.values[v].def == kNone &&
+          (g_.variables[variable].role == Role::weight || g_.variables[variable].role == Role::state))
         return kNone;
       if (!g_.type(v).batched) continue;
       if (only != kNone) return kNone;
@@ -64,14 +69,16 @@ class Lint {
         const Node* from = def(n.inputs[0]);
         while (from && passes(*from)) from = def(from->inputs[0]);
         if (from && chances(from->op->meaning))
-          diagnostics_.report(DiagId::softmax_twice, span_of(n.layer), text_of_layer(n.layer)).help.push_back("once is enough: leave one of them out");
+          diagnostics_.report(DiagId::softmax_twice, span_of(n.layer), text_of_layer(n.layer))
+              .help.push_back("once is enough: leave one of them out");
       }
       if (n.op->windows) unread(n);
     }
   }
   static bool chances(Meaning m) { return m == Meaning::distribution || m == Meaning::probability; }
 
-  /// Statistics over a batch of one sample with one value of each channel: what keeps their running averages is as large as the sample.
+  /// Statistics over a batch of one sample with one value of each channel: what keeps their running averages is as
+  /// large as the sample.
   void statistics() {
     if (!m_.train.present || m_.train.batch > 1) return;
     for (const Node& n : g_.nodes) {
@@ -80,7 +87,8 @@ class Lint {
         const ValueId average = g_.variables[u.variable].value;
         const bool kept = std::find(n.inputs.begin() + 1, n.inputs.end(), average) != n.inputs.end();
         if (!kept || g_.type(n.inputs[0]).elements() != g_.type(average).elements()) continue;
-        diagnostics_.report(DiagId::statistics_of_one, span_of(n.layer), text_of_layer(n.layer)).help = {"give batch at least 2, or take LayerNorm, which needs no batch"};
+        diagnostics_.report(DiagId::statistics_of_one, span_of(n.layer), text_of_layer(n.layer)).help = {
+            "give batch at least 2, or take LayerNorm, which needs no batch"};
       }
     }
   }
@@ -95,17 +103,22 @@ class Lint {
       apart = apart || w.stride > w.extent;
       int64_t read = 0, next = 0;
       for (int64_t o = 0; o < out.dims[w.dim]; ++o) {
-        const int64_t begin = std::max(next, o * w.stride - w.before), end = std::min(in.dims[w.dim], o * w.stride - w.before + w.extent);
+        const int64_t begin = std::max(next, o * w.stride - w.before),
+                      end = std::min(in.dims[w.dim], o * w.stride - w.before + w.extent);
         read += std::max<int64_t>(0, end - begin);
         next = std::max(next, end);
       }
       const int64_t missed = in.dims[w.dim] - read;
-      if (static_cast<double>(missed) > kUnreadShare * static_cast<double>(in.dims[w.dim])) lost.emplace_back(missed, w.dim);
+      if (static_cast<double>(missed) > kUnreadShare * static_cast<double>(in.dims[w.dim]))
+        lost.emplace_back(missed, w.dim);
     }
     if (lost.empty() || point) return;
-    const bool both = lost.size() > 1 && lost[0].first == lost[1].first && in.dims[lost[0].second] == in.dims[lost[1].second];
+    const bool both =
+        lost.size() > 1 && lost[0].first == lost[1].first && in.dims[lost[0].second] == in.dims[lost[1].second];
     const char* what = both ? "rows and columns" : lost[0].second == 0 ? "rows" : "columns";
-    diagnostics_.report(DiagId::dropped_pixels, span_of(n.layer), text_of_layer(n.layer), lost[0].first, in.dims[lost[0].second], what, shape_for_user(in))
+    diagnostics_
+        .report(DiagId::dropped_pixels, span_of(n.layer), text_of_layer(n.layer), lost[0].first,
+                in.dims[lost[0].second], what, shape_for_user(in))
         .help.push_back(apart ? "a stride of at most the window's size reads them all"
                               : "padding = same reads them all; or choose an input, window and stride that divide");
   }
@@ -124,7 +137,8 @@ class Lint {
     trained(compared);
   }
 
-  /// What the values of v mean, as far as it can be told: scores when only one chain of operators leads to v from the last contraction.
+  /// What the values of v mean, as far as it can be told: scores when only one chain of operators leads to v from the
+  /// last contraction.
   Meaning meaning(ValueId v) const {
     for (const Node* n = def(v); n; n = def(v)) {
       if (n->op->meaning != Meaning::any) return n->op->meaning;
@@ -149,8 +163,8 @@ class Lint {
     diagnostics_.report(DiagId::loss_activation, term.span, term.loss->name, words(wants), o.name, words(has))
         .help.push_back(wants == Meaning::distribution  ? "end the output with a softmax, or take a loss for what it is"
                         : wants == Meaning::probability ? "end the output with a sigmoid, or take a loss for what it is"
-                        : wants == Meaning::scores      ? "leave the last activation out, or take the loss of probabilities"
-                                                        : "leave the last activation out, or take a cross-entropy");
+                        : wants == Meaning::scores ? "leave the last activation out, or take the loss of probabilities"
+                                                   : "leave the last activation out, or take a cross-entropy");
   }
   static const char* words(Meaning m) {
     switch (m) {
@@ -186,7 +200,8 @@ class Lint {
         const int32_t v = g_.find_variable(name);
         if (v == kNone || g_.variables[v].role != Role::weight || !g_.variables[v].trainable) continue;
         if (!used[g_.variables[v].value] || reached[g_.variables[v].value]) continue;
-        diagnostics_.report(DiagId::untrained_weights, span_of(static_cast<int32_t>(l)), text_of_layer(static_cast<int32_t>(l)))
+        diagnostics_
+            .report(DiagId::untrained_weights, span_of(static_cast<int32_t>(l)), text_of_layer(static_cast<int32_t>(l)))
             .help.push_back("leave the layer out, or let an output that has a loss depend on it");
         break;
       }

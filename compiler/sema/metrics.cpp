@@ -8,12 +8,15 @@ namespace {
 using K = Value::Kind;
 
 /// The types of an output and of what its first loss compares it with.
-struct Compared { ir::Type output, label; };
+struct Compared {
+  ir::Type output, label;
+};
 std::optional<Compared> compared(const Model& model, const std::string& output) {
   for (const LossTerm& term : model.train.losses) {
     if (term.output != output) continue;
     for (const ir::Output& o : model.graph.outputs)
-      if (o.name == output && o.value != ir::kNone) return Compared{model.graph.type(o.value), term.loss->label_type(model.graph.type(o.value))};
+      if (o.name == output && o.value != ir::kNone)
+        return Compared{model.graph.type(o.value), term.loss->label_type(model.graph.type(o.value))};
   }
   return std::nullopt;
 }
@@ -45,12 +48,14 @@ std::vector<std::string> monitors_of(const Model& model) {
   for (const LossTerm& term : model.train.losses) {
     const auto types = compared(model, term.output);
     const std::string prefix = prefix_of(model, term.output);
-    if (types && types->label.dtype == ir::DType::i32) names.push_back(prefix + "accuracy"), accuracy = accuracy || prefix.empty();
+    if (types && types->label.dtype == ir::DType::i32)
+      names.push_back(prefix + "accuracy"), accuracy = accuracy || prefix.empty();
     if (model.train.losses.size() > 1) names.push_back(term.output + ":loss");
   }
   if (accuracy && std::find(names.begin(), names.end(), "accuracy") == names.end()) names.push_back("accuracy");
   for (const std::string& m : model.train.metrics)
-    if (m.find("confusion_matrix") == std::string::npos && std::find(names.begin(), names.end(), m) == names.end()) names.push_back(m);
+    if (m.find("confusion_matrix") == std::string::npos && std::find(names.begin(), names.end(), m) == names.end())
+      names.push_back(m);
   for (size_t i = 0, n = names.size(); i < n; ++i) names.push_back("val_" + names[i]);
   return names;
 }
@@ -72,7 +77,8 @@ void Elaborator::metric(const ast::Expr& e, const EnvPtr& env, Model& model) {
     return;
   }
   bool named = false;
-  if (!args.empty() && args[0]->name.empty() && args[0]->value->kind == ast::ExprKind::name) {   // accuracy(kind), top(kind, 2)
+  // accuracy(kind), top(kind, 2)
+  if (!args.empty() && args[0]->name.empty() && args[0]->value->kind == ast::ExprKind::name) {
     const std::string& first = args[0]->value->text;
     const bool is_output = std::find(outputs.begin(), outputs.end(), first) != outputs.end();
     if (!is_output && !env->find(first)) {
@@ -86,18 +92,21 @@ void Elaborator::metric(const ast::Expr& e, const EnvPtr& env, Model& model) {
   if (const auto types = compared(model, output)) {
     std::string error, help;
     if (!def->check(types->output, types->label, values, error, help)) {
-      if (const std::string list = fitting(registry_, *types); help.empty() && !list.empty()) help = "for these there are " + list;
+      if (const std::string list = fitting(registry_, *types); help.empty() && !list.empty())
+        help = "for these there are " + list;
       Diagnostic& d = fail(DiagId::metric_error, e.span, error);
       if (!help.empty()) d.help.push_back(help);
       return;
     }
   } else if (named && !model.train.losses.empty()) {
-    fail(DiagId::metric_error, e.span, fmt::format("{} compares an output with its label, but no loss is taken of {}, so it has none", name, output));
+    fail(DiagId::metric_error, e.span,
+         fmt::format("{} compares an output with its label, but no loss is taken of {}, so it has none", name, output));
     return;
   }
   std::string text = def->text ? def->text(values) : name;
   text = prefix_of(model, output) + text;
-  if (std::find(model.train.metrics.begin(), model.train.metrics.end(), text) == model.train.metrics.end()) model.train.metrics.push_back(text);
+  if (std::find(model.train.metrics.begin(), model.train.metrics.end(), text) == model.train.metrics.end())
+    model.train.metrics.push_back(text);
 }
 
 void Elaborator::callback(const ast::Expr& e, const EnvPtr& env, Model& model) {
@@ -113,20 +122,29 @@ void Elaborator::callback(const ast::Expr& e, const EnvPtr& env, Model& model) {
   if (c.kind == "csv") {
     const Value path = args.size() == 1 ? eval(*args[0]->value, env) : Value();
     if (path.is(K::string) && path.text.find_first_not_of(" \t") != std::string::npos) c.path = path.text;
-    else if (args.empty()) fail(DiagId::missing_argument, e.span, c.kind, "path").help.push_back("write: csv(\"results.csv\")");
-    else if (!path.error() || args.size() > 1) fail(DiagId::argument_type, args[0]->span, "path", c.kind, "one string", source(args[0]->span));
+    else if (args.empty())
+      fail(DiagId::missing_argument, e.span, c.kind, "path").help.push_back("write: csv(\"results.csv\")");
+    else if (!path.error() || args.size() > 1)
+      fail(DiagId::argument_type, args[0]->span, "path", c.kind, "one string", source(args[0]->span));
   } else {
     const ir::ArgValue watched{std::string("val_loss")}, patience{int64_t{c.kind == "early_stopping" ? 5 : 3}};
-    std::vector<ir::ArgDef> defs{{c.kind == "checkpoint" ? "best" : "monitor", ArgType::choice, watched, -1e300, 1e300, monitors, "what is watched"}};
-    if (c.kind != "checkpoint") defs.push_back({"patience", ArgType::integer, patience, 1, 1e6, {}, "epochs without improvement"});
-    if (c.kind == "reduce_lr_on_plateau") defs.push_back({"factor", ArgType::number, ir::ArgValue{0.1}, 1e-6, 0.999999, {}, "the rate is multiplied by it"});
-    for (const ast::Arg* a : args) {   // what would be there if it were counted
+    std::vector<ir::ArgDef> defs{{c.kind == "checkpoint" ? "best" : "monitor", ArgType::choice, watched, -1e300, 1e300,
+                                  monitors, "what is watched"}};
+    if (c.kind != "checkpoint")
+      defs.push_back({"patience", ArgType::integer, patience, 1, 1e6, {}, "epochs without improvement"});
+    if (c.kind == "reduce_lr_on_plateau")
+      defs.push_back(
+          {"factor", ArgType::number, ir::ArgValue{0.1}, 1e-6, 0.999999, {}, "the rate is multiplied by it"});
+    for (const ast::Arg* a : args) {  // what would be there if it were counted
       const std::string& word = a->value->text;
       const std::string metric = word.starts_with("val_") ? word.substr(4) : word;
-      const bool known = std::any_of(registry_.metrics.begin(), registry_.metrics.end(), [&](const ir::MetricDef* m) { return m->name == metric; });
-      if (a->value->kind != ast::ExprKind::name || !known || std::count(monitors.begin(), monitors.end(), word)) continue;
-      fail(DiagId::argument_choice, a->value->span, defs[0].name, c.kind, fmt::format("{}", fmt::join(monitors, ", ")), word).help = {
-          fmt::format("it is there when metrics has it: metrics = [{}]", metric)};
+      const bool known = std::any_of(registry_.metrics.begin(), registry_.metrics.end(),
+                                     [&](const ir::MetricDef* m) { return m->name == metric; });
+      if (a->value->kind != ast::ExprKind::name || !known || std::count(monitors.begin(), monitors.end(), word))
+        continue;
+      fail(DiagId::argument_choice, a->value->span, defs[0].name, c.kind, fmt::format("{}", fmt::join(monitors, ", ")),
+           word)
+          .help = {fmt::format("it is there when metrics has it: metrics = [{}]", metric)};
       return;
     }
     std::vector<ir::ArgValue> v;

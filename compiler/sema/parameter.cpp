@@ -10,7 +10,8 @@ namespace {
 using K = Value::Kind;
 /// A quotient of integers is rounded down where an integer is wanted.
 void round_quotient(Value& v) {
-  if (v.is(K::number) && v.quotient && std::abs(v.number) < 9e15) v = Value::of_int(static_cast<int64_t>(std::floor(v.number)));
+  if (v.is(K::number) && v.quotient && std::abs(v.number) < 9e15)
+    v = Value::of_int(static_cast<int64_t>(std::floor(v.number)));
 }
 
 }  // namespace
@@ -19,14 +20,16 @@ std::optional<std::string> Elaborator::misfit(const ast::ParamType& t, Value& v,
   const bool ranged = t.name == "int" || t.name == "float";
   for (const ast::TypeArg& a : t.args)
     if ((t.name != "one_of" && !ranged) || (ranged ? a.value != nullptr || t.args.size() > 1 : a.value == nullptr)) {
-      fail(DiagId::misplaced, t.span, "what stands in these parentheses").help.push_back("write int(1..), float(0..1) or one_of(a, b)");
+      fail(DiagId::misplaced, t.span, "what stands in these parentheses")
+          .help.push_back("write int(1..), float(0..1) or one_of(a, b)");
       return std::nullopt;
     }
   if (t.name == "one_of") {
     std::string list;
     for (const ast::TypeArg& a : t.args) {
       const Env::Name* own = a.value->kind == ast::ExprKind::name ? env->find(a.value->text) : nullptr;
-      const bool word = a.value->kind == ast::ExprKind::name && !(own && own->value.is(K::callable));   // a number of that name does not change it
+      // a number of that name does not change it
+      const bool word = a.value->kind == ast::ExprKind::name && !(own && own->value.is(K::callable));
       const Value c = word ? Value::of_string(a.value->text) : eval(*a.value, env);
       if (c.error()) return std::nullopt;
       if (equal(c, v)) return "";
@@ -41,10 +44,12 @@ std::optional<std::string> Elaborator::misfit(const ast::ParamType& t, Value& v,
     bool good = v.is(integer ? K::integer : K::number);
     std::string want = integer ? "an integer" : "a number";
     for (const ast::TypeArg& a : t.args) {  // both ends belong to the range
-      for (const auto& [end, word] : {std::pair{a.low.get(), a.high ? " from " : " of at least "}, std::pair{a.high.get(), a.low ? " to " : " of at most "}}) {
+      for (const auto& [end, word] : {std::pair{a.low.get(), a.high ? " from " : " of at least "},
+                                      std::pair{a.high.get(), a.low ? " to " : " of at most "}}) {
         if (!end) continue;
         const Value bound = eval(*end, env);
-        if (!bound.error() && !bound.numeric()) fail(DiagId::expected_type, end->span, "the end of a range", "a number", kind_of(bound));
+        if (!bound.error() && !bound.numeric())
+          fail(DiagId::expected_type, end->span, "the end of a range", "a number", kind_of(bound));
         if (!bound.numeric()) return std::nullopt;
         want += word + show(bound);
         good = good && (end == a.low.get() ? v.real() >= bound.real() : v.real() <= bound.real());
@@ -68,7 +73,8 @@ std::optional<std::string> Elaborator::misfit(const ast::ParamType& t, Value& v,
   if (t.name == "bool") return v.is(K::boolean) ? "" : "true or false";
   if (t.name == "string") return v.is(K::string) ? "" : "a string";
   if (t.name == "list" || t.name == "tuple") return v.is(K::list) ? "" : "a " + t.name;
-  suggest(fail(DiagId::unknown_type, t.span, t.name), t.name, {"int", "float", "bool", "string", "list", "tuple", "one_of"}, true);
+  suggest(fail(DiagId::unknown_type, t.span, t.name), t.name,
+          {"int", "float", "bool", "string", "list", "tuple", "one_of"}, true);
   return std::nullopt;
 }
 
@@ -86,7 +92,8 @@ std::optional<std::string> Elaborator::misfit(const ast::Param& p, Value& v, con
   }
 }
 
-bool Elaborator::check_param(const ast::Param& p, Value& v, Span span, const EnvPtr& env, const std::string& help, DiagId id) {
+bool Elaborator::check_param(const ast::Param& p, Value& v, Span span, const EnvPtr& env, const std::string& help,
+                             DiagId id) {
   const std::optional<std::string> want = misfit(p, v, env);
   if (!want) return false;
   if (want->empty()) return true;
@@ -139,7 +146,8 @@ void Elaborator::hyperparameters(const ast::Net& net, const Options& options, co
     else suggest(d, name, names, true);
   }
   for (const ast::Param& p : net.params) {
-    const auto define = std::find_if(options.defines.rbegin(), options.defines.rend(), [&](const auto& d) { return d.first == p.name; });
+    const auto define = std::find_if(options.defines.rbegin(), options.defines.rend(),
+                                     [&](const auto& d) { return d.first == p.name; });
     const bool overridden = define != options.defines.rend();
     Value v;
     if (overridden) {
@@ -147,14 +155,20 @@ void Elaborator::hyperparameters(const ast::Net& net, const Options& options, co
     } else if (p.fallback) {
       v = fallback(p, net.name, env);
     } else {
-      fail(DiagId::missing_argument, p.span, net.name, p.name).help.push_back(fmt::format("give it a default, or a value with -D {}=...", p.name));
+      fail(DiagId::missing_argument, p.span, net.name, p.name)
+          .help.push_back(fmt::format("give it a default, or a value with -D {}=...", p.name));
     }
     declare(env, p.name, v, p.span);
     if (v.error()) continue;
-    const std::string type = v.is(K::integer) ? "int" : v.is(K::number) ? "float" : v.is(K::boolean) ? "bool" : v.is(K::string) ? "string"
-                             : v.is(K::list) ? "list" : "setting";
+    const std::string type = v.is(K::integer)   ? "int"
+                             : v.is(K::number)  ? "float"
+                             : v.is(K::boolean) ? "bool"
+                             : v.is(K::string)  ? "string"
+                             : v.is(K::list)    ? "list"
+                                                : "setting";
     model.hyperparameters.push_back({p.name, show(v), type, overridden});
-    if (p.name == "classes" && v.is(K::list) && std::all_of(v.items->begin(), v.items->end(), [](const Value& x) { return x.is(K::string); }))
+    if (p.name == "classes" && v.is(K::list) &&
+        std::all_of(v.items->begin(), v.items->end(), [](const Value& x) { return x.is(K::string); }))
       for (const Value& c : *v.items) model.classes.push_back(c.text);
   }
 }

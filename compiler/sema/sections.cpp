@@ -20,8 +20,10 @@ void Elaborator::product(const ast::Net& net, const Options& options, Model& mod
   run(net.body, env, frame);
   frames_.pop_back();
   if (!exhausted_) {
-    if (frame.inputs_taken == 0) fail(DiagId::missing_input, net.name_span, net.name).help.push_back("write: input image: u8[28, 28, 1]");
-    if (frame.outputs.empty()) fail(DiagId::missing_output, net.name_span, net.name).help.push_back("write: output label = ...");
+    if (frame.inputs_taken == 0)
+      fail(DiagId::missing_input, net.name_span, net.name).help.push_back("write: input image: u8[28, 28, 1]");
+    if (frame.outputs.empty())
+      fail(DiagId::missing_output, net.name_span, net.name).help.push_back("write: output label = ...");
   }
   for (const auto& [name, value] : frame.outputs) model.graph.outputs.push_back({name, value.tensor});
   model.sources = sources_;
@@ -36,7 +38,8 @@ void Elaborator::product(const ast::Net& net, const Options& options, Model& mod
 }
 
 std::string Elaborator::data_spec(const ast::Expr& e, const EnvPtr& env) {
-  static const std::vector<std::string> kFiles{"images", "mnist", "cifar", "csv", "npy", "text", "masks"}, kGenerated{"digits", "shapes", "xor", "series"};
+  static const std::vector<std::string> kFiles{"images", "mnist", "cifar", "csv", "npy", "text", "masks"},
+      kGenerated{"digits", "shapes", "xor", "series"};
   if (e.kind == ast::ExprKind::string) return e.text;
   std::string name;
   std::vector<const ast::Arg*> args;
@@ -44,7 +47,8 @@ std::string Elaborator::data_spec(const ast::Expr& e, const EnvPtr& env) {
   if (call && !args.empty() && args[0]->name.empty()) {
     const ast::Expr& first = *args[0]->value;
     const bool known = std::find(kGenerated.begin(), kGenerated.end(), first.text) != kGenerated.end();
-    if (name == "synthetic" && first.kind == ast::ExprKind::name && args.size() == 1 && known) return "synthetic:" + first.text;
+    if (name == "synthetic" && first.kind == ast::ExprKind::name && args.size() == 1 && known)
+      return "synthetic:" + first.text;
     if (name == "pairs" && args.size() == 1) {
       const std::string of = data_spec(first, env);
       return of.empty() ? "" : "pairs:" + of;
@@ -68,8 +72,9 @@ std::string Elaborator::data_spec(const ast::Expr& e, const EnvPtr& env) {
   Diagnostic& d = fail(DiagId::bad_data, e.span, source(e.span));
   suggest(d, name, {"images", "mnist", "cifar", "csv", "npy", "text", "masks", "pairs", "synthetic"});
   if (d.help.empty())
-    d.help.push_back("write images(\"path\", labels = classes), mnist, cifar, csv, npy, text or masks(\"path\"), pairs(DATA), "
-                     "or synthetic(digits), shapes, xor or series");
+    d.help.push_back(
+        "write images(\"path\", labels = classes), mnist, cifar, csv, npy, text or masks(\"path\"), pairs(DATA), "
+        "or synthetic(digits), shapes, xor or series");
   return "";
 }
 
@@ -80,8 +85,10 @@ void Elaborator::data(const ast::Section& s, const EnvPtr& env, Model& model) {
     else if (e.key == "train") model.data.train = data_spec(*e.value, env);
     else if (e.key == "valid") model.data.valid = data_spec(*e.value, env);
     else if (e.key == "test") model.data.test = data_spec(*e.value, env);
-    else if (e.key != "augment") suggest(fail(DiagId::unknown_key, e.span, "data", e.key), e.key, {"train", "valid", "test", "augment"}, true);
-    else if (e.value->kind == ast::ExprKind::list) for (const auto& a : e.value->items) augment(*a, env, model);
+    else if (e.key != "augment")
+      suggest(fail(DiagId::unknown_key, e.span, "data", e.key), e.key, {"train", "valid", "test", "augment"}, true);
+    else if (e.value->kind == ast::ExprKind::list)
+      for (const auto& a : e.value->items) augment(*a, env, model);
     else augment(*e.value, env, model);
   }
 }
@@ -89,17 +96,30 @@ void Elaborator::data(const ast::Section& s, const EnvPtr& env, Model& model) {
 namespace {
 
 using ir::ArgDef, ir::ArgType, ir::ArgValue;
-struct AugmentDef { std::string name; std::vector<ArgDef> args; };
+struct AugmentDef {
+  std::string name;
+  std::vector<ArgDef> args;
+};
 
-/// Every change is a share of the image, of a turn or of the brightness: amounts of one are what people mean by percents and degrees.
+/// Every change is a share of the image, of a turn or of the brightness: amounts of one are what people mean by
+/// percents and degrees.
 const std::vector<AugmentDef>& augmentations() {
-  const auto share = [](const char* name, const char* doc, double most) { return ArgDef{name, ArgType::number, std::nullopt, 1e-6, most, {}, doc}; };
+  const auto share = [](const char* name, const char* doc, double most) {
+    return ArgDef{name, ArgType::number, std::nullopt, 1e-6, most, {}, doc};
+  };
   const auto both = [&](const char* name, const char* doc, double most) {
     ArgDef across{"horizontal", ArgType::number, ArgValue{}, 1e-6, most, {}, doc};
     return AugmentDef{name, {share("vertical", doc, most), across}};
   };
   static const std::vector<AugmentDef> all{
-      {"flip", {{"direction", ArgType::choice, ArgValue{std::string("horizontal")}, 0, 0, {"horizontal", "vertical", "both"}, "along which axis"}}},
+      {"flip",
+       {{"direction",
+         ArgType::choice,
+         ArgValue{std::string("horizontal")},
+         0,
+         0,
+         {"horizontal", "vertical", "both"},
+         "along which axis"}}},
       {"rotate", {share("turn", "a share of a full turn, either way: degrees / 360", 0.5)}},
       both("shift", "a share of the image's extent: percent / 100", 1),
       both("zoom", "a share of the image's extent, in and out: percent / 100", 0.99),
@@ -138,7 +158,9 @@ void Elaborator::train(const ast::Section& s, const EnvPtr& env, Model& model) {
     const Value v = eval(*e.value, env);
     if (v.error()) return;
     if (v.is(K::integer) && v.integer >= min && v.integer <= max) out = v.integer;
-    else fail(DiagId::expected_type, e.value->span, e.key, fmt::format("an integer from {} to {}", min, grouped(max)), show(v));
+    else
+      fail(DiagId::expected_type, e.value->span, e.key, fmt::format("an integer from {} to {}", min, grouped(max)),
+           show(v));
   };
   const auto each = [&](const ast::Expr& e, void (Elaborator::*f)(const ast::Expr&, const EnvPtr&, Model&)) {
     if (e.kind != ast::ExprKind::list) return (this->*f)(e, env, model);
@@ -152,14 +174,19 @@ void Elaborator::train(const ast::Section& s, const EnvPtr& env, Model& model) {
     else if (e.key == "epochs") integer(e, 1, 1000000, t.epochs);
     else if (e.key == "seed") integer(e, 0, 4294967295, t.seed);
     else if (e.key != "metrics" && e.key != "callbacks")
-      suggest(fail(DiagId::unknown_key, e.span, "train", e.key), e.key, {"loss", "optimizer", "batch", "epochs", "seed", "metrics", "callbacks"}, true);
+      suggest(fail(DiagId::unknown_key, e.span, "train", e.key), e.key,
+              {"loss", "optimizer", "batch", "epochs", "seed", "metrics", "callbacks"}, true);
   }
   // Metrics are checked against the loss's label, and callbacks watch metrics, in whatever order they are written.
-  for (const auto& [key, f] : {std::pair{"metrics", &Elaborator::metric}, std::pair{"callbacks", &Elaborator::callback}})
+  for (const auto& [key, f] :
+       {std::pair{"metrics", &Elaborator::metric}, std::pair{"callbacks", &Elaborator::callback}})
     for (const ast::Entry& e : s.entries)
       if (e.key == key) each(*e.value, f);
-  if (!seen.count("loss")) fail(DiagId::missing_key, s.span, "train", "a loss").help.push_back("write: loss = categorical_crossentropy(OUTPUT, label)");
-  if (!seen.count("optimizer")) fail(DiagId::missing_key, s.span, "train", "an optimizer").help.push_back("write: optimizer = adam(lr = 1e-3)");
+  if (!seen.count("loss"))
+    fail(DiagId::missing_key, s.span, "train", "a loss")
+        .help.push_back("write: loss = categorical_crossentropy(OUTPUT, label)");
+  if (!seen.count("optimizer"))
+    fail(DiagId::missing_key, s.span, "train", "an optimizer").help.push_back("write: optimizer = adam(lr = 1e-3)");
 }
 
 void Elaborator::optimizer(const ast::Expr& e, const EnvPtr& env, Model& model) {

@@ -9,7 +9,8 @@ using K = Value::Kind;
 
 bool is_of(const Value& v, ir::ArgType type) {
   if (!v.is(K::setting)) return false;
-  return type == ir::ArgType::initializer ? std::holds_alternative<ir::Initializer>(*v.setting) : std::holds_alternative<ir::Constraint>(*v.setting);
+  return type == ir::ArgType::initializer ? std::holds_alternative<ir::Initializer>(*v.setting)
+                                          : std::holds_alternative<ir::Constraint>(*v.setting);
 }
 
 }  // namespace
@@ -30,13 +31,15 @@ Value Elaborator::setting(const ir::SettingDef& def, const std::vector<ast::Arg>
   return v;
 }
 
-bool Elaborator::convert_setting(const std::string& what, const ir::ArgDef& def, const ast::Expr& e, const EnvPtr& env, ir::ArgValue& out) {
+bool Elaborator::convert_setting(const std::string& what, const ir::ArgDef& def, const ast::Expr& e, const EnvPtr& env,
+                                 ir::ArgValue& out) {
   std::vector<std::string> names;
   for (const ir::SettingDef* s : registry_.settings)
     if (s->type == def.type) names.push_back(s->name);
   const std::string want = def.type == ir::ArgType::initializer ? "an initialiser" : "a constraint";
   const ast::Expr& callee = e.kind == ast::ExprKind::call ? *e.items[0] : e;
-  if (callee.kind == ast::ExprKind::name && std::find(names.begin(), names.end(), callee.text) != names.end()) {  // whatever else has that name
+  // whatever else has that name
+  if (callee.kind == ast::ExprKind::name && std::find(names.begin(), names.end(), callee.text) != names.end()) {
     const Value v = setting(*find_setting(callee.text), e.args, e.span, env);
     if (v.error()) return false;
     out = *v.setting;
@@ -48,7 +51,8 @@ bool Elaborator::convert_setting(const std::string& what, const ir::ArgDef& def,
   }
   Value v = eval(e, env);
   if (v.is(K::string)) {  // a word that a hyperparameter brought
-    const ir::SettingDef* s = std::find(names.begin(), names.end(), v.text) == names.end() ? nullptr : find_setting(v.text);
+    const ir::SettingDef* s =
+        std::find(names.begin(), names.end(), v.text) == names.end() ? nullptr : find_setting(v.text);
     if (!s) {
       suggest(fail(DiagId::argument_type, e.span, def.name, what, want, show(v)), v.text, names, true);
       return false;
@@ -57,7 +61,8 @@ bool Elaborator::convert_setting(const std::string& what, const ir::ArgDef& def,
   }
   if (v.error()) return false;
   if (!is_of(v, def.type)) {
-    fail(DiagId::argument_type, e.span, def.name, what, want, kind_of(v)).help.push_back(fmt::format("there are {}", fmt::join(names, ", ")));
+    fail(DiagId::argument_type, e.span, def.name, what, want, kind_of(v))
+        .help.push_back(fmt::format("there are {}", fmt::join(names, ", ")));
     return false;
   }
   out = *v.setting;

@@ -14,11 +14,15 @@ constexpr double kMaxSample = 1e9;
 bool is_layer(const Value& v) { return v.is(K::layer) || (v.is(K::callable) && !v.callable->function); }
 
 /// A layer, or a list with one.
-bool holds_layer(const Value& v) { return is_layer(v) || (v.is(K::list) && std::any_of(v.items->begin(), v.items->end(), holds_layer)); }
+bool holds_layer(const Value& v) {
+  return is_layer(v) || (v.is(K::list) && std::any_of(v.items->begin(), v.items->end(), holds_layer));
+}
 }  // namespace
 
 Elaborator::Elaborator(const ast::File& file, const ir::Registry& registry, Diagnostics& diagnostics)
-    : file_(file), registry_(registry), diagnostics_(diagnostics) {
+    : file_(file),
+      registry_(registry),
+      diagnostics_(diagnostics) {
   builtins_ = new_env(nullptr);
   for (const ir::LayerDef* l : registry.layers) {
     auto c = std::make_shared<Callable>();
@@ -57,7 +61,8 @@ void Elaborator::declare_callable(const ast::Stmt& s, const EnvPtr& env) {
   auto c = std::make_shared<Callable>();
   c->env = env;
   (s.kind == ast::StmtKind::block ? c->block : s.kind == ast::StmtKind::op ? c->op : c->function) = &s;
-  const bool tensor = std::any_of(s.params.begin(), s.params.end(), [](const ast::Param& p) { return p.type.name.empty() && !p.fallback; });
+  const bool tensor = std::any_of(s.params.begin(), s.params.end(),
+                                  [](const ast::Param& p) { return p.type.name.empty() && !p.fallback; });
   if (c->op && !tensor)
     fail(DiagId::missing_input, s.name_span, s.name)
         .help.push_back(fmt::format("a parameter without type and default is a tensor: op {}(x) = ...", s.name));
@@ -84,8 +89,8 @@ bool Elaborator::declare(const EnvPtr& env, const std::string& name, Value v, Sp
 
 namespace {
 
-/// let NAME = Layer names it, and the layers of a list NAME1, NAME2; in a loop they are numbered when they are applied. A layer's name without parentheses is one
-/// layer, too.
+/// let NAME = Layer names it, and the layers of a list NAME1, NAME2; in a loop they are numbered when they are applied.
+/// A layer's name without parentheses is one layer, too.
 void name_layers(const std::string& name, Value& v, bool loop) {
   const auto give = [&](Value& l, std::string wanted) {
     if (l.is(K::callable) && !l.named && (l.callable->builtin || l.callable->block || l.callable->net))
@@ -100,11 +105,13 @@ void name_layers(const std::string& name, Value& v, bool loop) {
 
 }  // namespace
 
-void Elaborator::destructure(const ast::Pattern& p, const Value& v, Span span, const EnvPtr& env, bool assignable, bool warn) {
+void Elaborator::destructure(const ast::Pattern& p, const Value& v, Span span, const EnvPtr& env, bool assignable,
+                             bool warn) {
   if (p.items.empty()) {
     if (p.name == "_") return;
     bool loop = false;
-    for (Env* e = env.get(); e && !loop; e = e->kind == Env::Kind::body ? nullptr : e->parent.get()) loop = e->kind == Env::Kind::loop;
+    for (Env* e = env.get(); e && !loop; e = e->kind == Env::Kind::body ? nullptr : e->parent.get())
+      loop = e->kind == Env::Kind::loop;
     Value named = v;
     if (warn) name_layers(p.name, named, loop);
     declare(env, p.name, std::move(named), p.span, assignable, warn && p.name[0] != '_');
@@ -112,9 +119,11 @@ void Elaborator::destructure(const ast::Pattern& p, const Value& v, Span span, c
   }
   const bool matches = v.is(K::list) && v.items->size() == p.items.size();
   if (!v.error() && !matches)
-    fail(DiagId::expected_type, span, "what " + source(p.span) + " takes apart", fmt::format("a list of {}", p.items.size()),
+    fail(DiagId::expected_type, span, "what " + source(p.span) + " takes apart",
+         fmt::format("a list of {}", p.items.size()),
          v.is(K::list) ? fmt::format("a list of {}", v.items->size()) : kind_of(v));
-  for (size_t i = 0; i < p.items.size(); ++i) destructure(p.items[i], matches ? (*v.items)[i] : Value(), span, env, assignable, warn);
+  for (size_t i = 0; i < p.items.size(); ++i)
+    destructure(p.items[i], matches ? (*v.items)[i] : Value(), span, env, assignable, warn);
 }
 
 void Elaborator::warn_unused(const Env& env) {
@@ -127,7 +136,8 @@ void Elaborator::warn_unused(const Env& env) {
 
 Value Elaborator::run(const std::vector<ast::Stmt>& body, const EnvPtr& env, Frame& frame, bool wanted) {
   Value result;
-  for (size_t i = 0; i < body.size() && !exhausted_; ++i) statement(body[i], env, frame, wanted && i + 1 == body.size(), result);
+  for (size_t i = 0; i < body.size() && !exhausted_; ++i)
+    statement(body[i], env, frame, wanted && i + 1 == body.size(), result);
   warn_unused(*env);
   return result;
 }
@@ -153,7 +163,8 @@ void Elaborator::statement(const ast::Stmt& s, const EnvPtr& env, Frame& frame, 
         suggest(d, s.name, visible(env, false));
         if (d.help.empty()) d.help.push_back(fmt::format("declare it: let {} = ...", s.name));
       } else if (!n->assignable) {
-        fail(DiagId::not_assignable, s.name_span, s.name).help.push_back(fmt::format("declare it with var {} = ...", s.name));
+        fail(DiagId::not_assignable, s.name_span, s.name)
+            .help.push_back(fmt::format("declare it with var {} = ...", s.name));
       } else {
         n->value = std::move(v);
       }
@@ -187,7 +198,8 @@ void Elaborator::statement(const ast::Stmt& s, const EnvPtr& env, Frame& frame, 
       for (const ast::Arg& a : s.args) {
         const size_t k = std::find(known.begin(), known.end(), a.name) - known.begin();
         ir::ArgValue ignored;
-        const std::string example = fmt::format("name it: default {}({} = ...)", s.name, known.empty() ? "NAME" : known[0]);
+        const std::string example =
+            fmt::format("name it: default {}({} = ...)", s.name, known.empty() ? "NAME" : known[0]);
         if (a.name.empty()) fail(DiagId::misplaced, a.span, "an argument without a name").help.push_back(example);
         else if (k == known.size()) suggest(fail(DiagId::unknown_argument, a.span, s.name, a.name), a.name, known);
         else convert(s.name, layer->args[k], *a.value, env, ignored);
@@ -197,19 +209,22 @@ void Elaborator::statement(const ast::Stmt& s, const EnvPtr& env, Frame& frame, 
     }
     case ast::StmtKind::output: {
       Value v = eval(*s.value, env);
-      if (!v.error() && (v.is(K::layer) || v.is(K::callable)) && !frame.top && !frame.is_net && frame.inputs_taken == 0) {
+      if (!v.error() && (v.is(K::layer) || v.is(K::callable)) && !frame.top && !frame.is_net &&
+          frame.inputs_taken == 0) {
         const Value l = as_layer(v, s.value->span, env);
         frame.inputs_taken = 1;
         v = l.error() ? Value() : apply(l.layer, frame.operands[0], frame.operand_spans[0], l.layer->span);
       }
       if (!v.error() && !v.is(K::tensor)) {
         Diagnostic& d = fail(DiagId::expected_type, s.value->span, "an output", "a tensor", kind_of(v));
-        if (holds_layer(v) && d.help.empty()) d.help.push_back("is -> missing before it? A layer on its own is given nothing");
+        if (holds_layer(v) && d.help.empty())
+          d.help.push_back("is -> missing before it? A layer on its own is given nothing");
         v = {};
       }
       const std::string name = s.name.empty() ? "output" : s.name;
       if (frame.top && name == "loss")
-        fail(DiagId::misplaced, s.name_span, "the name loss").help.push_back("training gives this name a meaning: choose another");
+        fail(DiagId::misplaced, s.name_span, "the name loss")
+            .help.push_back("training gives this name a meaning: choose another");
       for (const auto& [other, value] : frame.outputs)
         if (other == name) {
           fail(DiagId::duplicate_name, s.name_span, name);
@@ -225,7 +240,9 @@ void Elaborator::statement(const ast::Stmt& s, const EnvPtr& env, Frame& frame, 
       const bool layer = holds_layer(v);
       const bool result_here = last && !frame.top && !(layer && (frame.inputs_taken > 0 || !frame.outputs.empty()));
       if (result_here) result = v;
-      else if (layer) fail(DiagId::never_applied, s.span, source(s.span)).help.push_back("is -> missing before it? A layer on its own is given nothing");
+      else if (layer)
+        fail(DiagId::never_applied, s.span, source(s.span))
+            .help.push_back("is -> missing before it? A layer on its own is given nothing");
       else if (!v.error()) fail(DiagId::unused_value, s.span, "this expression");
       return;
     }
@@ -246,7 +263,9 @@ std::optional<ir::Type> Elaborator::tensor_type(const ast::TensorType& t, const 
   constexpr ir::DType kTypes[] = {ir::DType::f32, ir::DType::u8, ir::DType::i32, ir::DType::u32};
   type.dtype = kTypes[k];
   bool ok = t.dims.size() <= kMaxRank;
-  if (!ok) fail(DiagId::bad_dimension, t.span, fmt::format("a sample has at most {} dimensions, but {} has {}", kMaxRank, source(t.span), t.dims.size()));
+  if (!ok)
+    fail(DiagId::bad_dimension, t.span,
+         fmt::format("a sample has at most {} dimensions, but {} has {}", kMaxRank, source(t.span), t.dims.size()));
   double elements = 1;
   for (const auto& d : t.dims) {
     if (!d) {
@@ -254,9 +273,13 @@ std::optional<ir::Type> Elaborator::tensor_type(const ast::TensorType& t, const 
       continue;
     }
     const Value v = eval(*d, env);
-    if (v.error()) { ok = false; continue; }
+    if (v.error()) {
+      ok = false;
+      continue;
+    }
     if (!v.is(K::integer) || v.integer < 1 || v.integer > kMaxExtent) {
-      fail(DiagId::bad_dimension, d->span, fmt::format("an extent must be an integer from 1 to {}, or *, but is {}", grouped(kMaxExtent), show(v)));
+      fail(DiagId::bad_dimension, d->span,
+           fmt::format("an extent must be an integer from 1 to {}, or *, but is {}", grouped(kMaxExtent), show(v)));
       ok = false;
       continue;
     }
@@ -267,7 +290,8 @@ std::optional<ir::Type> Elaborator::tensor_type(const ast::TensorType& t, const 
     const bool countable = elements < 9e18;
     const std::string most = grouped(static_cast<int64_t>(kMaxSample));
     const std::string has = countable ? grouped(static_cast<int64_t>(elements)) : fmt::format("{:g}", elements);
-    fail(DiagId::bad_dimension, t.span, fmt::format("a sample has at most {} values, but {} has {}", most, source(t.span), has));
+    fail(DiagId::bad_dimension, t.span,
+         fmt::format("a sample has at most {} values, but {} has {}", most, source(t.span), has));
     ok = false;
   }
   return ok ? std::optional(type) : std::nullopt;
@@ -277,12 +301,15 @@ void Elaborator::input(const ast::Stmt& s, const EnvPtr& env, Frame& frame) {
   std::optional<ir::Type> type;
   if (s.type.present) type = tensor_type(s.type, env);
   if (frame.top) {
-    if (!s.type.present) fail(DiagId::expected_type, s.name_span, "an input of a net", "declared with its type, like u8[28, 28, 1]", "not");
+    if (!s.type.present)
+      fail(DiagId::expected_type, s.name_span, "an input of a net", "declared with its type, like u8[28, 28, 1]",
+           "not");
     ++frame.inputs_taken;
     Value v;
     for (const char* reserved : {"lr", "seed", "step", "label"}) {
       if (s.name != reserved) continue;
-      fail(DiagId::misplaced, s.name_span, fmt::format("the name {}", s.name)).help.push_back("training gives this name a meaning: choose another");
+      fail(DiagId::misplaced, s.name_span, fmt::format("the name {}", s.name))
+          .help.push_back("training gives this name a meaning: choose another");
     }
     if (type && graph_->find_variable(s.name) == ir::kNone) {
       ir::Variable variable;
@@ -302,9 +329,11 @@ void Elaborator::input(const ast::Stmt& s, const EnvPtr& env, Frame& frame) {
   if (type && v.is(K::tensor)) {
     const ir::Type& given = graph_->type(v.tensor);
     bool fits = given.dtype == type->dtype && given.rank() == type->rank();
-    for (int i = 0; fits && i < given.rank(); ++i) fits = type->dims[i] == ir::kAnyExtent || given.dims[i] == type->dims[i];
+    for (int i = 0; fits && i < given.rank(); ++i)
+      fits = type->dims[i] == ir::kAnyExtent || given.dims[i] == type->dims[i];
     if (!fits) {
-      fail(DiagId::input_type, frame.operand_spans[k], s.name, frame.what, ir::shape_for_user(*type), ir::shape_for_user(given));
+      fail(DiagId::input_type, frame.operand_spans[k], s.name, frame.what, ir::shape_for_user(*type),
+           ir::shape_for_user(given));
       declare(env, s.name, {}, s.name_span);
       return;
     }

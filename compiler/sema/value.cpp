@@ -55,15 +55,18 @@ std::string show(const Value& v) {
 }
 
 std::string kind_of(const Value& v) {
-  static const char* const kNames[] = {"nothing", "a boolean", "an integer", "a number", "a string", "a list", "a table", "a tensor", "a layer", "a layer", ""};
+  static const char* const kNames[] = {"nothing", "a boolean", "an integer", "a number", "a string", "a list",
+                                       "a table", "a tensor",  "a layer",    "a layer",  ""};
   if (v.is(Value::Kind::callable) && v.callable->function) return "a function";
-  if (v.is(Value::Kind::setting)) return std::holds_alternative<ir::Initializer>(*v.setting) ? "an initialiser" : "a constraint";
+  if (v.is(Value::Kind::setting))
+    return std::holds_alternative<ir::Initializer>(*v.setting) ? "an initialiser" : "a constraint";
   return kNames[static_cast<int>(v.kind)];
 }
 
 std::vector<Value> tensors_of(const Value& v) {
   if (v.is(Value::Kind::tensor)) return {v};
-  const bool tensors = v.is(Value::Kind::list) && std::all_of(v.items->begin(), v.items->end(), [](const Value& i) { return i.is(Value::Kind::tensor); });
+  const bool tensors = v.is(Value::Kind::list) && std::all_of(v.items->begin(), v.items->end(),
+                                                              [](const Value& i) { return i.is(Value::Kind::tensor); });
   return tensors ? *v.items : std::vector<Value>();
 }
 
@@ -72,7 +75,8 @@ namespace {
 /// 1/255 rather than 0.00392157.
 std::string number(double v) {
   const double inverse = v != 0 ? 1 / v : 0;
-  const bool fraction = std::abs(inverse) > 1 && std::abs(inverse) < 1e6 && std::abs(inverse - std::round(inverse)) < 1e-9 && fmt::format("{:g}", v).size() > 6;
+  const bool fraction = std::abs(inverse) > 1 && std::abs(inverse) < 1e6 &&
+                        std::abs(inverse - std::round(inverse)) < 1e-9 && fmt::format("{:g}", v).size() > 6;
   return fraction ? fmt::format("1/{:g}", std::round(inverse)) : fmt::format("{:g}", v);
 }
 
@@ -82,7 +86,7 @@ std::string show(const ir::ArgValue& v) {
   if (const auto* d = std::get_if<double>(&v)) return number(*d);
   if (const auto* s = std::get_if<std::string>(&v)) return *s;
   if (const auto* l = std::get_if<std::vector<int64_t>>(&v)) {
-    const bool same = l->size() == 2 && (*l)[0] == (*l)[1];   // a pair of one value is written as the value
+    const bool same = l->size() == 2 && (*l)[0] == (*l)[1];  // a pair of one value is written as the value
     return same ? std::to_string((*l)[0]) : fmt::format("[{}]", fmt::join(*l, ", "));
   }
   return "";
@@ -92,10 +96,11 @@ std::string show(const ir::ArgValue& v) {
 
 std::string call_with_values(const ir::LayerDef& def, const std::vector<ir::ArgValue>& args) {
   std::string text;
-  bool in_order = true;   // no argument left out so far
+  bool in_order = true;  // no argument left out so far
   for (size_t k = 0; k < args.size() && k < def.args.size(); ++k) {
     const ir::ArgDef& a = def.args[k];
-    const bool minor = k > 0 && (a.type == ir::ArgType::boolean || a.type == ir::ArgType::number), lead = k == 0 && a.type != ir::ArgType::number;
+    const bool minor = k > 0 && (a.type == ir::ArgType::boolean || a.type == ir::ArgType::number),
+               lead = k == 0 && a.type != ir::ArgType::number;
     const std::string value = show(args[k]);
     if (minor || value.empty() || (!lead && a.fallback && show(*a.fallback) == value)) {
       in_order = false;

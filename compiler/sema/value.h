@@ -18,24 +18,42 @@ struct NamedLayer;
 struct Value {
   enum class Kind : uint8_t { error, boolean, integer, number, string, list, dict, tensor, layer, callable, setting };
   Kind kind = Kind::error;
-  int depth = 0;                       // of lists and layers inside each other: bounded, so that nothing recurses without end
-  bool quotient = false;               // a number that is a quotient of integers: rounded down where an integer is wanted
-  double weight = 1;                   // of a list: how many values it holds, with those of lists inside it
-  int64_t integer = 0;                 // also a boolean's
+  int depth = 0;          // of lists and layers inside each other: bounded, so that nothing recurses without end
+  bool quotient = false;  // a number that is a quotient of integers: rounded down where an integer is wanted
+  double weight = 1;      // of a list: how many values it holds, with those of lists inside it
+  int64_t integer = 0;    // also a boolean's
   double number = 0;
-  std::string text;                    // a string; a setting as it was written
-  std::shared_ptr<std::vector<Value>> items;   // list; dict: key, value, key, value
-  std::shared_ptr<const std::vector<std::string>> names;  // of a list's items, when they are the outputs of a net or block
+  std::string text;                           // a string; a setting as it was written
+  std::shared_ptr<std::vector<Value>> items;  // list; dict: key, value, key, value
+  /// of a list's items, when they are the outputs of a net or block
+  std::shared_ptr<const std::vector<std::string>> names;
   ir::ValueId tensor = ir::kNone;
   std::shared_ptr<LayerValue> layer;
   std::shared_ptr<Callable> callable;
-  std::shared_ptr<NamedLayer> named;   // a callable that let gave a name: what it is where it is applied without parentheses
-  std::shared_ptr<const ir::ArgValue> setting;   // an initialiser or a constraint
+  /// a callable that let gave a name: what it is where it is applied without parentheses
+  std::shared_ptr<NamedLayer> named;
+  std::shared_ptr<const ir::ArgValue> setting;  // an initialiser or a constraint
 
-  static Value of_bool(bool b) { Value v; v.kind = Kind::boolean, v.integer = b; return v; }
-  static Value of_int(int64_t i) { Value v; v.kind = Kind::integer, v.integer = i; return v; }
-  static Value of_number(double d, bool quotient = false) { Value v; v.kind = Kind::number, v.number = d, v.quotient = quotient; return v; }
-  static Value of_string(std::string s) { Value v; v.kind = Kind::string, v.text = std::move(s); return v; }
+  static Value of_bool(bool b) {
+    Value v;
+    v.kind = Kind::boolean, v.integer = b;
+    return v;
+  }
+  static Value of_int(int64_t i) {
+    Value v;
+    v.kind = Kind::integer, v.integer = i;
+    return v;
+  }
+  static Value of_number(double d, bool quotient = false) {
+    Value v;
+    v.kind = Kind::number, v.number = d, v.quotient = quotient;
+    return v;
+  }
+  static Value of_string(std::string s) {
+    Value v;
+    v.kind = Kind::string, v.text = std::move(s);
+    return v;
+  }
   static Value of_list(std::vector<Value> l) {
     Value v;
     v.kind = Kind::list;
@@ -43,9 +61,17 @@ struct Value {
     v.items = std::make_shared<std::vector<Value>>(std::move(l));
     return v;
   }
-  static Value of_tensor(ir::ValueId t) { Value v; v.kind = Kind::tensor, v.tensor = t; return v; }
+  static Value of_tensor(ir::ValueId t) {
+    Value v;
+    v.kind = Kind::tensor, v.tensor = t;
+    return v;
+  }
   static Value of_layer(std::shared_ptr<LayerValue> l);
-  static Value of_callable(std::shared_ptr<Callable> c) { Value v; v.kind = Kind::callable, v.callable = std::move(c); return v; }
+  static Value of_callable(std::shared_ptr<Callable> c) {
+    Value v;
+    v.kind = Kind::callable, v.callable = std::move(c);
+    return v;
+  }
 
   bool error() const { return kind == Kind::error; }
   bool is(Kind k) const { return kind == k; }
@@ -67,11 +93,16 @@ std::string call_with_values(const ir::LayerDef&, const std::vector<ir::ArgValue
 
 /// Names of one scope.
 struct Env {
-  struct Name { Value value; bool assignable = false, used = false, warn = false; Span span; };
+  struct Name {
+    Value value;
+    bool assignable = false, used = false, warn = false;
+    Span span;
+  };
   std::shared_ptr<Env> parent;
-  enum class Kind : uint8_t { plain, loop, body } kind = Kind::plain;   // of a loop's iteration; of a net's or block's whole body
+  // of a loop's iteration; of a net's or block's whole body
+  enum class Kind : uint8_t { plain, loop, body } kind = Kind::plain;
   std::map<std::string, Name> names;
-  std::map<std::string, const std::vector<ast::Arg>*> defaults;   // default Conv(...)
+  std::map<std::string, const std::vector<ast::Arg>*> defaults;  // default Conv(...)
   Name* find(const std::string& name) {
     for (Env* e = this; e; e = e->parent.get())
       if (auto it = e->names.find(name); it != e->names.end()) return &it->second;
@@ -86,38 +117,42 @@ struct Callable {
   const ast::Stmt* block = nullptr;
   const ast::Net* net = nullptr;
   const ast::Stmt *op = nullptr, *function = nullptr;
-  EnvPtr env;                          // where it was declared
-  std::string name() const { return builtin ? builtin->name : net ? net->name : (block ? block : op ? op : function)->name; }
-  const std::vector<ast::Param>& params() const { return net ? net->params : (block ? block : op ? op : function)->params; }
+  EnvPtr env;  // where it was declared
+  std::string name() const {
+    return builtin ? builtin->name : net ? net->name : (block ? block : op ? op : function)->name;
+  }
+  const std::vector<ast::Param>& params() const {
+    return net ? net->params : (block ? block : op ? op : function)->params;
+  }
   Span name_span() const { return net ? net->name_span : (block ? block : op ? op : function)->name_span; }
   bool same(const Callable& c) const { return builtin == c.builtin && block == c.block && net == c.net && op == c.op; }
 };
 
 /// A layer: constructed once, applied any number of times with the same weights.
 struct LayerValue {
-  std::shared_ptr<Callable> made_by;                 // null: a sequence
+  std::shared_ptr<Callable> made_by;  // null: a sequence
   std::vector<std::shared_ptr<LayerValue>> sequence;
-  Span span;                                         // where it was constructed
-  std::string wanted_name;                           // let NAME = Layer
-  bool numbered = false;                             // the name was given in a loop: NAME1, NAME2
-  bool frozen = false;                               // computes as in inference, its weights are not trained
-  std::string weights;                               // from FILE: what its weights start as; as written
-  Span weights_span;                                 // where it was written
-  std::string name;                                  // fixed when first applied
-  std::vector<ir::ArgValue> args;                    // of a builtin, by ArgDef order
-  std::vector<Value> tensors;                        // tensor arguments: Add(y)
-  std::map<std::string, Value> bound;                // of a block, net or op
-  std::vector<std::shared_ptr<LayerValue>> inner;    // of a block or net: layers in order of construction, for sharing
-  std::map<std::string, int32_t> variables;          // of a builtin: short name to graph variable
+  Span span;                                       // where it was constructed
+  std::string wanted_name;                         // let NAME = Layer
+  bool numbered = false;                           // the name was given in a loop: NAME1, NAME2
+  bool frozen = false;                             // computes as in inference, its weights are not trained
+  std::string weights;                             // from FILE: what its weights start as; as written
+  Span weights_span;                               // where it was written
+  std::string name;                                // fixed when first applied
+  std::vector<ir::ArgValue> args;                  // of a builtin, by ArgDef order
+  std::vector<Value> tensors;                      // tensor arguments: Add(y)
+  std::map<std::string, Value> bound;              // of a block, net or op
+  std::vector<std::shared_ptr<LayerValue>> inner;  // of a block or net: layers in order of construction, for sharing
+  std::map<std::string, int32_t> variables;        // of a builtin: short name to graph variable
   int applications = 0;
-  int depth = 0;                                     // of layers inside its sequence or its arguments
+  int depth = 0;  // of layers inside its sequence or its arguments
 };
 
 /// let norm = BatchNorm: one layer, constructed where it is first applied.
 struct NamedLayer {
   std::string name;
-  bool numbered = false;                             // the name was given in a loop
-  std::shared_ptr<LayerValue> layer;                 // null: not constructed yet
+  bool numbered = false;              // the name was given in a loop
+  std::shared_ptr<LayerValue> layer;  // null: not constructed yet
 };
 
 inline Value Value::of_layer(std::shared_ptr<LayerValue> l) {

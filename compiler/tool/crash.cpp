@@ -24,7 +24,9 @@ void say(const char* text) {
 /// Nothing here allocates or locks: the thread may be anywhere.
 void crash(int signal) {
   say("netc: internal error: ");
-  say(signal == SIGABRT ? "it was stopped by a failed check" : signal == SIGSEGV || signal == SIGBUS ? "invalid memory access" : "invalid instruction or operation");
+  say(signal == SIGABRT                       ? "it was stopped by a failed check"
+      : signal == SIGSEGV || signal == SIGBUS ? "invalid memory access"
+                                              : "invalid instruction or operation");
   if (const char* kernel = lower::kernel_in_work(); *kernel != 0) say(", in kernel "), say(kernel);
   say("; please report it with the model\n");
   sweep_temporaries();
@@ -56,7 +58,8 @@ void handle_signals() {
   std::signal(SIGXFSZ, SIG_IGN);  // a file that may not grow any more fails a write, as a full disk does
   action.sa_handler = interrupted;
   for (const int signal : {SIGINT, SIGTERM, SIGHUP})
-    if (struct sigaction before{}; sigaction(signal, nullptr, &before) == 0 && before.sa_handler != SIG_IGN)  // nohup's stay
+    // nohup's stay
+    if (struct sigaction before{}; sigaction(signal, nullptr, &before) == 0 && before.sa_handler != SIG_IGN)
       sigaction(signal, &action, nullptr);
 }
 

@@ -1,5 +1,5 @@
-// Temporary files go away whatever ends netc. What nobody foresaw (LLVM's assertions, a stack that overflows) ends with a line that says which kernel was being
-// compiled, and exit code 70.
+// Temporary files go away whatever ends netc. What nobody foresaw (LLVM's assertions, a stack that overflows) ends with
+// a line that says which kernel was being compiled, and exit code 70.
 #pragma once
 
 namespace netc::tool {

@@ -8,7 +8,12 @@
 namespace netc::tool {
 namespace {
 
-struct Explanation { DiagId id; const char* meaning; const char* wrong; const char* right; };
+struct Explanation {
+  DiagId id;
+  const char* meaning;
+  const char* wrong;
+  const char* right;
+};
 
 const std::vector<Explanation>& explanations() {
   static const std::vector<Explanation> all = {
@@ -30,11 +35,13 @@ int explain(const std::string& id) {
   for (const Explanation& e : explanations()) {
     known.push_back(id_name(e.id));
     if (known.back() != id) continue;
-    fmt::print("{} ({})\n\n{}\n\n  wrong:  {}\n  right:  {}\n", id, severity_of(e.id) == Severity::error ? "error" : "warning", e.meaning, e.wrong, e.right);
+    fmt::print("{} ({})\n\n{}\n\n  wrong:  {}\n  right:  {}\n", id,
+               severity_of(e.id) == Severity::error ? "error" : "warning", e.meaning, e.wrong, e.right);
     return kDone;
   }
   const std::string near = nearest_name(id, known);
-  print_error(fmt::format("no diagnostic is called {}; {}", id, near.empty() ? "netc explain lists them" : "did you mean " + near + "?"));
+  print_error(fmt::format("no diagnostic is called {}; {}", id,
+                          near.empty() ? "netc explain lists them" : "did you mean " + near + "?"));
   return kFailed;
 }
 

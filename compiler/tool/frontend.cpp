@@ -13,13 +13,15 @@
 namespace netc::tool {
 namespace {
 
-/// Where imports are looked for besides the importing file's folder: what the command line says, then the models that came with netc.
+/// Where imports are looked for besides the importing file's folder: what the command line says, then the models that
+/// came with netc.
 std::vector<std::string> import_paths(const FileOptions& options) {
   std::vector<std::string> out = options.import_paths;
   std::error_code ec;
   const std::filesystem::path self = std::filesystem::read_symlink("/proc/self/exe", ec), bin = self.parent_path();
   if (ec) return out;
-  for (const auto& p : {bin.parent_path() / "share/netc/models", bin.parent_path().parent_path() / "models"})  // installed; in the tree that netc is built in
+  // installed; in the tree that netc is built in
+  for (const auto& p : {bin.parent_path() / "share/netc/models", bin.parent_path().parent_path() / "models"})
     if (std::filesystem::is_directory(p, ec)) out.push_back(p.string());
   return out;
 }

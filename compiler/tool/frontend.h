@@ -20,11 +20,12 @@ struct FileOptions {
   std::vector<std::string> import_paths;  // -I
   std::string net;                        // empty: the file's only net
   bool warnings_are_errors = false;
-  bool json = false;                      // diagnostics as JSON, to stdout
+  bool json = false;  // diagnostics as JSON, to stdout
   bool color = false;
 };
 
-/// Prints the diagnostics of a run: as text to stderr at once, or as one JSON document (docs/diagnostics.md) to stdout at its end.
+/// Prints the diagnostics of a run: as text to stderr at once, or as one JSON document (docs/diagnostics.md) to stdout
+/// at its end.
 class Report {
  public:
   explicit Report(const FileOptions& options) : options_(options) {}

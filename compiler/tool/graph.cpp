@@ -22,7 +22,8 @@ int graph(const std::string& path, const std::string& out, const FileOptions& op
   if (!model) return kFailed;
   std::vector<Read> reads = {{path, "the source"}};
   for (const std::string& file : model->imported_files) reads.push_back({file, "an imported file"});
-  if (const std::string error = out.empty() || out == "-" ? "" : cannot_write(out, reads, true); !error.empty()) return print_error(error), kFailed;
+  if (const std::string error = out.empty() || out == "-" ? "" : cannot_write(out, reads, true); !error.empty())
+    return print_error(error), kFailed;
   const passes::Program program = passes::run_pipeline(*model, ops::registry());
   const schedule::Plan plan = schedule::make_plan(program.inference, schedule::host_machine(), 1);
   return write_text(out, picture::draw(*model, plan));

@@ -16,14 +16,18 @@ using ir::ArgType;
 using ir::ArgValue;
 
 /// One thing the language offers by name.
-struct Entry { std::string section, name, doc; const std::vector<ArgDef>* args; };
+struct Entry {
+  std::string section, name, doc;
+  const std::vector<ArgDef>* args;
+};
 
 std::vector<Entry> entries() {
   std::vector<Entry> all;
   const ir::Registry& r = ops::registry();
   for (const ir::LayerDef* l : r.layers) all.push_back({l->section, l->name, l->doc, &l->args});
   std::stable_sort(all.begin(), all.end(), [](const Entry& a, const Entry& b) { return a.section < b.section; });
-  for (const ir::SettingDef* s : r.settings) all.push_back({s->type == ArgType::initializer ? "Initialisers" : "Constraints", s->name, s->doc, &s->args});
+  for (const ir::SettingDef* s : r.settings)
+    all.push_back({s->type == ArgType::initializer ? "Initialisers" : "Constraints", s->name, s->doc, &s->args});
   for (const ir::LossDef* l : r.losses) all.push_back({"Losses", l->name, l->doc, &l->args});
   for (const ir::OptimizerDef* o : r.optimizers) all.push_back({"Optimisers", o->name, o->doc, &o->args});
   for (const ir::MetricDef* m : r.metrics) all.push_back({"Metrics", m->name, m->doc, &m->args});
@@ -36,8 +40,10 @@ std::string value_text(const ArgValue& v) {
   if (const double* d = std::get_if<double>(&v)) return fmt::format("{:g}", *d);
   if (const std::string* s = std::get_if<std::string>(&v)) return *s;
   if (const auto* list = std::get_if<std::vector<int64_t>>(&v)) return fmt::format("[{}]", fmt::join(*list, ", "));
-  if (const auto* list = std::get_if<std::vector<double>>(&v)) return list->size() == 1 ? fmt::format("{:g}", (*list)[0]) : fmt::format("[{:g}]", fmt::join(*list, ", "));
-  if (const auto* list = std::get_if<std::vector<std::string>>(&v)) return list->size() == 1 ? (*list)[0] : fmt::format("[{}]", fmt::join(*list, ", "));
+  if (const auto* list = std::get_if<std::vector<double>>(&v))
+    return list->size() == 1 ? fmt::format("{:g}", (*list)[0]) : fmt::format("[{:g}]", fmt::join(*list, ", "));
+  if (const auto* list = std::get_if<std::vector<std::string>>(&v))
+    return list->size() == 1 ? (*list)[0] : fmt::format("[{}]", fmt::join(*list, ", "));
   if (const auto* init = std::get_if<ir::Initializer>(&v)) return init->kind;
   return "none";
 }
@@ -62,7 +68,8 @@ std::string type_text(const ArgDef& a) {
 
 std::string signature(const Entry& e) {
   std::string s;
-  for (const ArgDef& a : *e.args) s += (s.empty() ? "" : ", ") + a.name + (a.fallback ? " = " + value_text(*a.fallback) : "");
+  for (const ArgDef& a : *e.args)
+    s += (s.empty() ? "" : ", ") + a.name + (a.fallback ? " = " + value_text(*a.fallback) : "");
   return s.empty() ? e.name : fmt::format("{}({})", e.name, s);
 }
 
@@ -70,7 +77,9 @@ void print_text(const Entry& e) {
   fmt::print("{}\n  {}\n", signature(e), e.doc);
   size_t width = 0;
   for (const ArgDef& a : *e.args) width = std::max(width, a.name.size());
-  for (const ArgDef& a : *e.args) fmt::print("    {:<{}}  {}; {}{}\n", a.name, width, type_text(a), a.doc, a.fallback ? fmt::format(" (default {})", value_text(*a.fallback)) : "");
+  for (const ArgDef& a : *e.args)
+    fmt::print("    {:<{}}  {}; {}{}\n", a.name, width, type_text(a), a.doc,
+               a.fallback ? fmt::format(" (default {})", value_text(*a.fallback)) : "");
 }
 
 void print_json(const std::vector<Entry>& all) {
@@ -82,7 +91,11 @@ void print_json(const std::vector<Entry>& all) {
       if (a.fallback) arg["default"] = value_text(*a.fallback);
       args.push_back(std::move(arg));
     }
-    j.push_back({{"name", e.name}, {"section", e.section}, {"signature", signature(e)}, {"doc", e.doc}, {"arguments", std::move(args)}});
+    j.push_back({{"name", e.name},
+                 {"section", e.section},
+                 {"signature", signature(e)},
+                 {"doc", e.doc},
+                 {"arguments", std::move(args)}});
   }
   fmt::print("{}\n", j.dump(2));
 }
@@ -97,7 +110,8 @@ int layers(const std::string& name, bool json) {
     all.erase(std::remove_if(all.begin(), all.end(), [&](const Entry& e) { return e.name != name; }), all.end());
     if (all.empty()) {
       const std::string near = nearest_name(name, names);
-      print_error(fmt::format("no layer, loss, optimiser or metric is called {}; {}", name, near.empty() ? "netc layers lists them" : "did you mean " + near + "?"));
+      print_error(fmt::format("no layer, loss, optimiser or metric is called {}; {}", name,
+                              near.empty() ? "netc layers lists them" : "did you mean " + near + "?"));
       return kFailed;
     }
   }

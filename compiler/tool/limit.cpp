@@ -15,7 +15,7 @@ namespace {
 
 using emit::grouped;
 
-constexpr size_t kNamed = 4;   // layers that a line names
+constexpr size_t kNamed = 4;  // layers that a line names
 
 int64_t bytes_of(const emit::Unit& u) {
   const emit::Memory m = memory_of(u, 0);
@@ -34,7 +34,8 @@ std::vector<std::string> names(const ir::Graph& g, std::vector<ir::ValueId> valu
   std::vector<std::string> names;
   for (const ir::ValueId v : values) {
     const int32_t layer = g.nodes[static_cast<size_t>(g.values[static_cast<size_t>(v)].def)].layer;
-    const std::string name = layer == ir::kNone ? g.values[static_cast<size_t>(v)].name : g.layers[static_cast<size_t>(layer)].name;
+    const std::string name =
+        layer == ir::kNone ? g.values[static_cast<size_t>(v)].name : g.layers[static_cast<size_t>(layer)].name;
     if (std::find(names.begin(), names.end(), name) == names.end()) names.push_back(name);
   }
   return names;
@@ -57,16 +58,16 @@ int largest_batch(emit::Unit u, const ir::Graph& inference, int64_t limit) {
 
 }  // namespace
 
-bool limit_memory(emit::Unit& unit, const passes::Program& program, const schedule::Tuning& tuning, schedule::Plan& train, int64_t limit, LimitCost& cost,
-                  std::string& error) {
+bool limit_memory(emit::Unit& unit, const passes::Program& program, const schedule::Tuning& tuning,
+                  schedule::Plan& train, int64_t limit, LimitCost& cost, std::string& error) {
   if (bytes_of(unit) <= limit) return true;
   if (unit.train) {
     const int64_t others = bytes_of(unit) - std::max(train.arena_bytes, unit.infer->arena_bytes);
     cost.unlimited_arena = train.arena_bytes;
     cost.unlimited_flops = flops_of(train);
     // Evaluation, in the same arena, takes what it takes.
-    schedule::LimitedPlan within = schedule::plan_within(program.training, *unit.machine, train.max_batch, std::max(limit - others, unit.infer->arena_bytes),
-                                                          &tuning);
+    schedule::LimitedPlan within = schedule::plan_within(program.training, *unit.machine, train.max_batch,
+                                                         std::max(limit - others, unit.infer->arena_bytes), &tuning);
     train = std::move(within.plan);
     cost.layers = names(program.training, within.recomputed);
     cost.plain = names(program.training, within.plain);
@@ -76,9 +77,10 @@ bool limit_memory(emit::Unit& unit, const passes::Program& program, const schedu
   const int64_t least = bytes_of(unit);
   if (least <= limit) return true;
   const int batch = largest_batch(unit, unit.train ? program.evaluation : program.inference, limit);
-  error = fmt::format("--memory-limit: {} at batch {} takes {} bytes at least, more than {}; {}", unit.train ? "training" : "inference", unit.infer->max_batch,
-                      grouped(least), grouped(limit),
-                      batch > 0 ? fmt::format("a batch of {} would fit (--max-batch {})", batch, batch) : std::string("not even a batch of 1 would fit"));
+  error = fmt::format("--memory-limit: {} at batch {} takes {} bytes at least, more than {}; {}",
+                      unit.train ? "training" : "inference", unit.infer->max_batch, grouped(least), grouped(limit),
+                      batch > 0 ? fmt::format("a batch of {} would fit (--max-batch {})", batch, batch)
+                                : std::string("not even a batch of 1 would fit"));
   return false;
 }
 
@@ -89,12 +91,13 @@ std::string text(const LimitCost& c, bool all) {
     if (names.empty()) return;
     const size_t n = all ? names.size() : std::min(kNamed, names.size());
     what += fmt::format("{} {} ({}{}), ", rt::counted(static_cast<int64_t>(names.size()), "layer"), how,
-                        fmt::join(names.begin(), names.begin() + static_cast<std::ptrdiff_t>(n), ", "), n < names.size() ? ", ..." : "");
+                        fmt::join(names.begin(), names.begin() + static_cast<std::ptrdiff_t>(n), ", "),
+                        n < names.size() ? ", ..." : "");
   };
   add(c.layers, "computed again in the backward pass");
   add(c.plain, "in a form that takes less memory");
-  return fmt::format("within the limit: {}{:.1f} % more operations; arena {} bytes instead of {}\n", what, 100 * (c.flops / c.unlimited_flops - 1),
-                     grouped(c.arena), grouped(c.unlimited_arena));
+  return fmt::format("within the limit: {}{:.1f} % more operations; arena {} bytes instead of {}\n", what,
+                     100 * (c.flops / c.unlimited_flops - 1), grouped(c.arena), grouped(c.unlimited_arena));
 }
 
 }  // namespace netc::tool

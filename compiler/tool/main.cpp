@@ -33,32 +33,49 @@ namespace {
 
 /// How diagnostics are printed.
 void add_output_options(CLI::App& app, FileOptions& f) {
-  app.add_option_function<std::string>("--diagnostics", [&f](const std::string& v) { f.json = v == "json"; }, "text or json")
+  app.add_option_function<std::string>(
+         "--diagnostics", [&f](const std::string& v) { f.json = v == "json"; }, "text or json")
       ->check(CLI::IsMember({"text", "json"}));
-  app.add_option_function<std::string>("--color", [&f](const std::string& v) {
-    if (v != "auto") f.color = v == "always";
-  }, "auto, always or never")->check(CLI::IsMember({"auto", "always", "never"}));
+  app.add_option_function<std::string>(
+         "--color",
+         [&f](const std::string& v) {
+           if (v != "auto") f.color = v == "always";
+         },
+         "auto, always or never")
+      ->check(CLI::IsMember({"auto", "always", "never"}));
   f.color = isatty(STDERR_FILENO) && !std::getenv("NO_COLOR");
 }
 
 void add_file_options(CLI::App& app, FileOptions& f) {
-  app.add_option("-D", f.definitions, "a hyperparameter: -D name=value")->take_all()->allow_extra_args(false)->type_name("NAME=VALUE")
-      ->check([](const std::string& v) { return v.find('=') == std::string::npos || v[0] == '=' ? v + " is no definition; write -D name=value" : std::string(); });
-  app.add_option("-I,--import-path", f.import_paths, "where imported files are looked for, too")->take_all()->allow_extra_args(false)->type_name("DIR");
+  app.add_option("-D", f.definitions, "a hyperparameter: -D name=value")
+      ->take_all()
+      ->allow_extra_args(false)
+      ->type_name("NAME=VALUE")
+      ->check([](const std::string& v) {
+        return v.find('=') == std::string::npos || v[0] == '=' ? v + " is no definition; write -D name=value"
+                                                               : std::string();
+      });
+  app.add_option("-I,--import-path", f.import_paths, "where imported files are looked for, too")
+      ->take_all()
+      ->allow_extra_args(false)
+      ->type_name("DIR");
   app.add_option("--net", f.net, "the net to take, when the file has several")->type_name("NAME");
   app.add_flag("--Werror", f.warnings_are_errors, "warnings are errors");
   add_output_options(app, f);
 }
 
 void add_precision(CLI::App& app, CompileOptions& o) {
-  app.add_option_function<std::string>("--precision", [&o](const std::string& v) { o.bf16 = v == "bf16"; },
-                                       "of what products are made of: f32, or bf16, whose sums are f32")->check(CLI::IsMember({"f32", "bf16"}));
+  app.add_option_function<std::string>(
+         "--precision", [&o](const std::string& v) { o.bf16 = v == "bf16"; },
+         "of what products are made of: f32, or bf16, whose sums are f32")
+      ->check(CLI::IsMember({"f32", "bf16"}));
 }
 
 /// "800MB", "1.5GiB", "4096": bytes; 0 where it says none.
 int64_t bytes_of(const std::string& size) {
-  static const std::map<std::string, double> units = {{"", 1},      {"b", 1},        {"kb", 1e3},      {"mb", 1e6},      {"gb", 1e9},
-                                                      {"tb", 1e12}, {"kib", 0x1p10}, {"mib", 0x1p20}, {"gib", 0x1p30}, {"tib", 0x1p40}};
+  static const std::map<std::string, double> units = {{"", 1},         {"b", 1},       {"kb", 1e3},     {"mb", 1e6},
+                                                      {"gb", 1e9},     {"tb", 1e12},   {"kib", 0x1p10}, {"mib", 0x1p20},
+                                                      {"gib", 0x1p30}, {"tib", 0x1p40}};
   double number = 0;
   const auto [end, wrong] = std::from_chars(size.data(), size.data() + size.size(), number);
   const auto unit = units.find(CLI::detail::to_lower(size.substr(static_cast<size_t>(end - size.data()))));
@@ -69,10 +86,15 @@ int64_t bytes_of(const std::string& size) {
 /// What decides which plans are made, and what of them is compiled.
 void add_machine_options(CLI::App& app, CompileOptions& o) {
   app.add_option("--target", o.target,
-                 "host, x86-64-avx2, x86-64-avx512 or x86-64-avx512-bf16; several with commas between: the product takes the best that runs");
-  app.add_option_function<std::string>("--memory-limit", [&o](const std::string& v) { o.memory_limit = bytes_of(v); },
-                                       "what an instance may take, as 800MB or 2GiB: training computes again what it cannot keep")
-      ->check([](const std::string& v) { return bytes_of(v) > 0 ? std::string() : v + " is no size; write 800MB or 1.5GiB"; })->type_name("SIZE");
+                 "host, x86-64-avx2, x86-64-avx512 or x86-64-avx512-bf16; several with commas between: the product "
+                 "takes the best that runs");
+  app.add_option_function<std::string>(
+         "--memory-limit", [&o](const std::string& v) { o.memory_limit = bytes_of(v); },
+         "what an instance may take, as 800MB or 2GiB: training computes again what it cannot keep")
+      ->check([](const std::string& v) {
+        return bytes_of(v) > 0 ? std::string() : v + " is no size; write 800MB or 1.5GiB";
+      })
+      ->type_name("SIZE");
   app.add_option("--threads", o.threads, "threads that compile")->check(CLI::Range(1, 1024));
   app.add_flag("--inference-only", o.inference_only, "without training");
   app.add_flag("--no-cache", o.no_cache, "compile every kernel again");
@@ -83,18 +105,25 @@ void add_machine_options(CLI::App& app, CompileOptions& o) {
 /// What the design names and this version lacks: the message for the user, or "".
 std::string not_yet(const std::vector<std::string>& arguments) {
   static const std::set<std::string> commands = {"import", "lsp"};
-  const auto lacks = [](const std::string& what) { return what + " is not in this version yet; netc --help lists what is"; };
+  const auto lacks = [](const std::string& what) {
+    return what + " is not in this version yet; netc --help lists what is";
+  };
   for (size_t i = 0; i < arguments.size(); ++i) {
     const std::string name = arguments[i].substr(0, arguments[i].find('='));
     if (i == 0 && commands.count(name)) return lacks(name);
-    const std::string value = name != arguments[i] ? arguments[i].substr(name.size() + 1) : i + 1 < arguments.size() ? arguments[i + 1] : "";
+    const std::string value = name != arguments[i]       ? arguments[i].substr(name.size() + 1)
+                              : i + 1 < arguments.size() ? arguments[i + 1]
+                                                         : "";
     if (name == "--emit" && value == "onnx") return lacks(name + " " + value);
-    if (name == "--target" && (value == "aarch64" || value == "cuda" || value == "opencl")) return lacks(name + " " + value);
+    if (name == "--target" && (value == "aarch64" || value == "cuda" || value == "opencl"))
+      return lacks(name + " " + value);
   }
   return "";
 }
 
-int usage(const std::string& message, const std::string& near = "") { return print_error(rt::usage_text("netc", message, near)), kUsage; }
+int usage(const std::string& message, const std::string& near = "") {
+  return print_error(rt::usage_text("netc", message, near)), kUsage;
+}
 
 int run(int argc, char** argv) {
   CLI::App app("netc compiles neural networks to native programs.");
@@ -102,17 +131,23 @@ int run(int argc, char** argv) {
   CompileOptions o;
   app.add_option("FILE", o.path, "the model: FILE.net")->type_name("");
   app.add_option("-o,--output", o.out, "where the result goes")->type_name("PATH");
-  app.add_option("--emit", o.emit, "what to make")->check(CLI::IsMember({"program", "library", "cpp", "objects", "graph", "ir", "schedule", "halide"}));
+  app.add_option("--emit", o.emit, "what to make")
+      ->check(CLI::IsMember({"program", "library", "cpp", "objects", "graph", "ir", "schedule", "halide"}));
   app.add_option("--max-batch", o.max_batch, "the largest batch of the product")->check(CLI::Range(1, 65536));
-  app.add_option("--weights", o.weights, "a safetensors file that goes inside the program or library, which then needs none")->type_name("FILE");
+  app.add_option("--weights", o.weights,
+                 "a safetensors file that goes inside the program or library, which then needs none")
+      ->type_name("FILE");
   add_machine_options(app, o);
   app.add_flag("--report", o.report, "what each kernel's machine code does: vector width, multiply-adds, spills");
   app.add_flag("--timings", o.timings, "what each stage took");
   std::vector<std::string> passes = passes::pass_names();
   passes.push_back("all");
-  app.add_option("--print-after", o.print_after, "prints the graph after this pass, or after all")->check(CLI::IsMember(passes));
+  app.add_option("--print-after", o.print_after, "prints the graph after this pass, or after all")
+      ->check(CLI::IsMember(passes));
   app.add_flag("--json", o.json, "sizes, memory and the report as JSON");
-  app.add_flag("--tune{60}", o.tune, "measures which loops are fastest on this machine, for --tune=SECONDS (60), and keeps them in MODEL.tune")
+  app.add_flag(
+         "--tune{60}", o.tune,
+         "measures which loops are fastest on this machine, for --tune=SECONDS (60), and keeps them in MODEL.tune")
       ->check(CLI::Range(1, 1000000));
   app.add_flag("--MD", o.depfile, "-MD writes PATH.d for make and ninja");
   add_file_options(app, o.file);
@@ -133,7 +168,8 @@ int run(int argc, char** argv) {
   FileOptions fmt_options;
   bool fmt_check = false;
   fmt_app->add_option("FILE", fmt_files, "models to lay out; - is stdin to stdout")->required();
-  fmt_app->add_flag("--check", fmt_check, "writes nothing; names the files that would change, and fails if there are any");
+  fmt_app->add_flag("--check", fmt_check,
+                    "writes nothing; names the files that would change, and fails if there are any");
   add_output_options(*fmt_app, fmt_options);
   CLI::App* graph_app = app.add_subcommand("graph", "a picture of the network, as SVG");
   std::string graph_file, graph_out;
@@ -149,21 +185,24 @@ int run(int argc, char** argv) {
   bool layers_json = false;
   layers_app->add_option("NAME", layer, "one layer, loss or optimiser");
   layers_app->add_flag("--json", layers_json, "as JSON");
-  CLI::App* tune_app = app.add_subcommand("tune", "measures which loops are fastest on this machine, and keeps them in MODEL.tune beside each model");
+  CLI::App* tune_app = app.add_subcommand(
+      "tune", "measures which loops are fastest on this machine, and keeps them in MODEL.tune beside each model");
   std::vector<std::string> tune_paths;
   CompileOptions tune_options;
   tune_options.tune = 60;
   tune_app->add_option("FILE_OR_FOLDER", tune_paths, "models, or folders of models")->required();
   tune_app->add_option("--seconds", tune_options.tune, "to measure, for each model")->check(CLI::Range(0.1, 1e6));
   tune_app->add_option("--tuning", tune_options.tuning, "one tuning file for all of them")->type_name("FILE");
-  tune_app->add_option("--max-batch", tune_options.max_batch, "the largest batch of the product")->check(CLI::Range(1, 65536));
+  tune_app->add_option("--max-batch", tune_options.max_batch, "the largest batch of the product")
+      ->check(CLI::Range(1, 65536));
   tune_app->add_option("--target", tune_options.target, "host, x86-64-avx2, x86-64-avx512 or x86-64-avx512-bf16");
   add_precision(*tune_app, tune_options);
   tune_app->add_option("--threads", tune_options.threads, "threads that compile")->check(CLI::Range(1, 1024));
   tune_app->add_flag("--inference-only", tune_options.inference_only, "without training");
   tune_app->add_flag("--no-cache", tune_options.no_cache, "compile every kernel again");
   add_file_options(*tune_app, tune_options.file);
-  CLI::App* verify_app = app.add_subcommand("verify", "compares a network's kernels, results and gradients with an interpreter in double");
+  CLI::App* verify_app =
+      app.add_subcommand("verify", "compares a network's kernels, results and gradients with an interpreter in double");
   CompileOptions verify_options;
   verify_options.emit = "verification";
   verify_options.max_batch = 4;
@@ -177,15 +216,13 @@ int run(int argc, char** argv) {
     command->set_version_flag("--version", "netc " NETC_VERSION);
   std::vector<std::string> arguments(argv + 1, argv + argc);
   if (const std::string lacking = not_yet(arguments); !lacking.empty()) return print_error(lacking), kUsage;
-  std::reverse(arguments.begin(), arguments.end());                            // as CLI11 takes them
+  std::reverse(arguments.begin(), arguments.end());                                           // as CLI11 takes them
   std::replace(arguments.begin(), arguments.end(), std::string("-MD"), std::string("--MD"));  // which it does not know
   try {
     app.parse(arguments);
   } catch (const CLI::Success& e) {  // --help, --version
     return app.exit(e), kDone;
-  } catch (const CLI::ParseError& e) {
-    return usage(e.what(), rt::meant(app, {argv + 1, argv + argc}, {"-MD"}));
-  }
+  } catch (const CLI::ParseError& e) { return usage(e.what(), rt::meant(app, {argv + 1, argv + argc}, {"-MD"})); }
   if (check_app->parsed()) return check(files, check_options);
   if (fmt_app->parsed()) return format_files(fmt_files, fmt_check, fmt_options);
   if (graph_app->parsed()) return graph(graph_file, graph_out, graph_options);
@@ -202,8 +239,10 @@ int run(int argc, char** argv) {
   if (const std::string near = std::filesystem::exists(o.path, ec) ? "" : rt::meant(app, {o.path}); !near.empty())
     return usage(fmt::format("no file and no command is called {}", o.path), near);
   const bool product = o.emit == "program" || o.emit == "library" || o.emit == "objects";
-  if (o.report && !product) return usage("--report is about machine code: it goes with --emit program, library or objects");
-  if (!o.weights.empty() && o.emit != "program" && o.emit != "library") return usage("--weights puts weights inside a product: it goes with --emit program or library");
+  if (o.report && !product)
+    return usage("--report is about machine code: it goes with --emit program, library or objects");
+  if (!o.weights.empty() && o.emit != "program" && o.emit != "library")
+    return usage("--weights puts weights inside a product: it goes with --emit program or library");
   if (o.json && !product && o.emit != "cpp") return usage("--json goes with --emit program, library, objects or cpp");
   return compile(o);
 }

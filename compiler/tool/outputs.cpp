@@ -24,7 +24,8 @@ namespace fs = std::filesystem;
 bool is_source(const fs::path& path) {
   const auto ends = [](const fs::path& p) {
     std::string extension = p.extension().string();
-    std::transform(extension.begin(), extension.end(), extension.begin(), [](unsigned char c) { return std::tolower(c); });
+    std::transform(extension.begin(), extension.end(), extension.begin(),
+                   [](unsigned char c) { return std::tolower(c); });
     return extension == ".net";
   };
   std::error_code ec;
@@ -39,11 +40,14 @@ bool is_source(const fs::path& path) {
 }
 
 /// In the first lines of what netc writes into a folder: library, C++ source, objects.
-constexpr const char* kMarks[] = {"\nWritten by netc ", "neither netc nor Halide is needed", "# object, the driver's name of the kernel"};
+constexpr const char* kMarks[] = {"\nWritten by netc ", "neither netc nor Halide is needed",
+                                  "# object, the driver's name of the kernel"};
 
-/// What must not be replaced by `out`: "" or the message. The same file under any name counts: other spellings, symbolic and hard links.
+/// What must not be replaced by `out`: "" or the message. The same file under any name counts: other spellings,
+/// symbolic and hard links.
 std::string destroys(const std::string& out, const std::vector<Read>& reads) {
-  if (is_source(out)) return fmt::format("{} is a .net file, which is never replaced; name another output with -o", out);
+  if (is_source(out))
+    return fmt::format("{} is a .net file, which is never replaced; name another output with -o", out);
   std::error_code ec;
   const fs::path full = fs::weakly_canonical(out, ec);
   for (const Read& r : reads)
@@ -91,14 +95,17 @@ bool is_other(const std::string& out) {
 FolderFiles files_in_folder(const std::string& emit, const std::string& id) {
   if (emit == "objects") return {"symbols.txt", {}};
   if (emit == "cpp") return {"README.md", {"driver.cpp", "names.cpp", "Makefile", "CMakeLists.txt"}};
-  return {"README.md", {"include/" + id + ".h", "include/" + id + "_c.h", "lib/lib" + id + ".a", fmt::format("lib/cmake/{0}/{0}Config.cmake", id)}};
+  return {"README.md",
+          {"include/" + id + ".h", "include/" + id + "_c.h", "lib/lib" + id + ".a",
+           fmt::format("lib/cmake/{0}/{0}Config.cmake", id)}};
 }
 
 std::string cannot_write(const std::string& out, const std::vector<Read>& reads, bool makes_folders) {
   if (is_special(out)) return "";
   if (std::string error = destroys(out, reads); !error.empty()) return error;
   std::error_code ec;
-  if (out.back() == '/' || fs::is_directory(out, ec)) return fmt::format("{} is a folder; give the file another name", out);
+  if (out.back() == '/' || fs::is_directory(out, ec))
+    return fmt::format("{} is a folder; give the file another name", out);
   fs::path folder = fs::path(out).parent_path();
   if (!makes_folders && !folder.empty() && !fs::is_directory(folder, ec))
     return fmt::format("there is no folder {} to write {} into", folder.string(), fs::path(out).filename().string());
@@ -109,7 +116,8 @@ std::string cannot_write(const std::string& out, const std::vector<Read>& reads,
 std::string cannot_fill(const std::string& folder, const FolderFiles& files, const std::vector<Read>& reads) {
   if (std::string error = destroys(folder, reads); !error.empty()) return error;
   std::error_code ec;
-  if (fs::exists(folder, ec) && !fs::is_directory(folder, ec)) return fmt::format("{} is a file; give the folder another name", folder);
+  if (fs::exists(folder, ec) && !fs::is_directory(folder, ec))
+    return fmt::format("{} is a file; give the folder another name", folder);
   std::vector<std::string> all = files.others;
   all.push_back(files.own);
   for (const std::string& name : all)
@@ -120,7 +128,9 @@ std::string cannot_fill(const std::string& folder, const FolderFiles& files, con
   for (const char* mark : kMarks)
     if (std::strstr(begin, mark)) return "";
   for (const std::string& name : all)
-    if (fs::exists(folder + "/" + name, ec)) return fmt::format("{}/{} was not made by netc, and would be replaced; name another folder with -o", folder, name);
+    if (fs::exists(folder + "/" + name, ec))
+      return fmt::format("{}/{} was not made by netc, and would be replaced; name another folder with -o", folder,
+                         name);
   return "";
 }
 

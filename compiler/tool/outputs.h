@@ -1,4 +1,5 @@
-// What a command is about to write: refused before any work where it would destroy what the user made, or cannot be written.
+// What a command is about to write: refused before any work where it would destroy what the user made, or cannot be
+// written.
 #pragma once
 #include <string>
 #include <vector>
@@ -6,7 +7,9 @@
 namespace netc::tool {
 
 /// Files that are read by a compilation, and what each is: {"a.net", "the source"}.
-struct Read { std::string path, what; };
+struct Read {
+  std::string path, what;
+};
 
 /// A device or a pipe, which is written to and never replaced.
 bool is_special(const std::string& out);
@@ -17,11 +20,15 @@ int write_text(const std::string& out, const std::string& text);
 bool is_other(const std::string& out);
 
 /// The files that a product makes in its folder; `own` is the one whose beginning tells that netc made the folder.
-struct FolderFiles { std::string own; std::vector<std::string> others; };
+struct FolderFiles {
+  std::string own;
+  std::vector<std::string> others;
+};
 /// Of --emit library, cpp and objects.
 FolderFiles files_in_folder(const std::string& emit, const std::string& id);
 
-/// "" when the file `out` can be written and is none of `reads`, nor a .net file; else the message. `makes_folders`: those above it that are missing are made.
+/// "" when the file `out` can be written and is none of `reads`, nor a .net file; else the message. `makes_folders`:
+/// those above it that are missing are made.
 std::string cannot_write(const std::string& out, const std::vector<Read>& reads, bool makes_folders);
 /// The same of a folder and the files that a product puts there, none of which may be another's.
 std::string cannot_fill(const std::string& folder, const FolderFiles&, const std::vector<Read>& reads);

@@ -91,32 +91,37 @@ nlohmann::json json_of(const sema::Model& m, const std::vector<LayerRow>& rows, 
 
 void print_table(const sema::Model& m, const std::vector<LayerRow>& rows, const Totals& t) {
   size_t name = 4, text = 5, shape = 6;
-  const auto widen = [&](size_t& column, const std::string& s) { column = std::max(column, std::min(s.size(), kWidestLayer)); };
+  const auto widen = [&](size_t& column, const std::string& s) {
+    column = std::max(column, std::min(s.size(), kWidestLayer));
+  };
   for (const InputRow& i : t.inputs) widen(name, i.name), widen(shape, i.type);
   for (const LayerRow& r : rows) widen(name, r.name), widen(text, r.text), widen(shape, r.output_shape);
   fmt::print("net {}{}\n\n", m.net, m.doc.empty() ? "" : ": " + m.doc);
-  const std::string head =
-      fmt::format("{:<{}}  {:<{}}  {:<{}}  {:>12}  {:>15}  {:>10}", "name", name, "layer", text, "output", shape, "parameters", "MACs", "memory");
+  const std::string head = fmt::format("{:<{}}  {:<{}}  {:<{}}  {:>12}  {:>15}  {:>10}", "name", name, "layer", text,
+                                       "output", shape, "parameters", "MACs", "memory");
   const std::string rule(head.size(), '-');
   fmt::print("{}\n{}\n", head, rule);
   for (const InputRow& i : t.inputs) fmt::print("{:<{}}  {:<{}}  {}\n", i.name, name, "input", text, i.type);
   for (const LayerRow& r : rows) {
     const std::string layer = r.text.size() > kWidestLayer ? r.text.substr(0, kWidestLayer - 3) + "..." : r.text;
-    fmt::print("{:<{}}  {:<{}}  {:<{}}  {:>12}  {:>15}  {:>10}\n", r.name, name, layer, text, r.output_shape, shape, grouped(r.trainable + r.fixed),
-               grouped(r.macs), r.output_bytes > 0 ? size_text(static_cast<double>(r.output_bytes)) : "");
+    fmt::print("{:<{}}  {:<{}}  {:<{}}  {:>12}  {:>15}  {:>10}\n", r.name, name, layer, text, r.output_shape, shape,
+               grouped(r.trainable + r.fixed), grouped(r.macs),
+               r.output_bytes > 0 ? size_text(static_cast<double>(r.output_bytes)) : "");
   }
   const auto bytes = [](int64_t n) { return size_text(static_cast<double>(n)); };
   fmt::print("{}\n", rule);
   fmt::print("Total params: {} ({})\n", grouped(t.trainable + t.fixed), bytes((t.trainable + t.fixed) * 4));
   fmt::print("Trainable params: {} ({})\n", grouped(t.trainable), bytes(t.trainable * 4));
   fmt::print("Non-trainable params: {} ({})\n", grouped(t.fixed), bytes(t.fixed * 4));
-  fmt::print("Total MACs of one sample: {}; its layers' outputs: {}\n", grouped(static_cast<int64_t>(t.macs)), bytes(t.activations));
+  fmt::print("Total MACs of one sample: {}; its layers' outputs: {}\n", grouped(static_cast<int64_t>(t.macs)),
+             bytes(t.activations));
   const emit::Memory& b = t.memory;
-  fmt::print("Memory of inference, batch {}: {} (weights {}, arena {}, data {})\n", t.batch, bytes(emit::inference_bytes(b, 0)), bytes(b.weights),
-             bytes(b.infer_arena), bytes(b.data));
+  fmt::print("Memory of inference, batch {}: {} (weights {}, arena {}, data {})\n", t.batch,
+             bytes(emit::inference_bytes(b, 0)), bytes(b.weights), bytes(b.infer_arena), bytes(b.data));
   if (!t.trains) return;
-  fmt::print("Memory of training, batch {}: {} (weights {}, optimiser {}, arena {}, data {})\n", t.batch, bytes(emit::training_bytes(b, 0)), bytes(b.weights),
-             bytes(b.slots), bytes(std::max(b.train_arena, b.infer_arena)), bytes(b.data));
+  fmt::print("Memory of training, batch {}: {} (weights {}, optimiser {}, arena {}, data {})\n", t.batch,
+             bytes(emit::training_bytes(b, 0)), bytes(b.weights), bytes(b.slots),
+             bytes(std::max(b.train_arena, b.infer_arena)), bytes(b.data));
 }
 
 }  // namespace

@@ -35,10 +35,13 @@ bool read_tuning(const std::string& path, bool must_exist, schedule::Tuning& tun
   return true;
 }
 
-bool tune_into(const std::string& path, const std::vector<tune::Job>& jobs, const schedule::Machine& machine, tune::Options options, schedule::Tuning& tuning,
-               tune::Outcome& outcome, std::string& error) {
+bool tune_into(const std::string& path, const std::vector<tune::Job>& jobs, const schedule::Machine& machine,
+               tune::Options options, schedule::Tuning& tuning, tune::Outcome& outcome, std::string& error) {
   const bool terminal = isatty(STDERR_FILENO);
-  if (terminal) options.progress = [](const std::string& now) { fmt::print(stderr, "\r\x1b[K{}", now.substr(0, 100)), std::fflush(stderr); };
+  if (terminal)
+    options.progress = [](const std::string& now) {
+      fmt::print(stderr, "\r\x1b[K{}", now.substr(0, 100)), std::fflush(stderr);
+    };
   const bool done = tune::tune(jobs, machine, options, tuning, outcome, error);
   if (terminal) fmt::print(stderr, "\r\x1b[K");
   return done && emit::replace_file(path, print(tuning), error);

@@ -19,14 +19,20 @@ void print(const std::vector<Line>& lines) {
   for (const Line& l : lines) width = std::max(width, l.where.size() + l.what.size() + 2);
   for (const Line& l : lines) {
     const std::string name = fmt::format("{}  {}", l.where, l.what);
-    fmt::print("  {:<{}}  {:>8.1e} of {:>7.1e}{}\n", name, width, l.result.error, l.result.bound, l.text.empty() ? "" : "  WRONG: " + l.text);
+    fmt::print("  {:<{}}  {:>8.1e} of {:>7.1e}{}\n", name, width, l.result.error, l.result.bound,
+               l.text.empty() ? "" : "  WRONG: " + l.text);
   }
 }
 
 nlohmann::json json_of(const std::vector<Line>& lines) {
   nlohmann::json all = nlohmann::json::array();
   for (const Line& l : lines)
-    all.push_back({{"plan", l.where}, {"name", l.what}, {"error", l.result.error}, {"bound", l.result.bound}, {"ok", l.result.ok()}, {"wrong", l.text}});
+    all.push_back({{"plan", l.where},
+                   {"name", l.what},
+                   {"error", l.result.error},
+                   {"bound", l.result.bound},
+                   {"ok", l.result.ok()},
+                   {"wrong", l.text}});
   return all;
 }
 
@@ -48,11 +54,17 @@ int verify(const emit::Unit& u, const passes::Program& program, const lower::Opt
     print_error(error);
     return error.starts_with("internal error") ? kInternal : kFailed;
   }
-  const auto wrong = [](const std::vector<Line>& lines) { return std::count_if(lines.begin(), lines.end(), [](const Line& l) { return !l.result.ok(); }); };
+  const auto wrong = [](const std::vector<Line>& lines) {
+    return std::count_if(lines.begin(), lines.end(), [](const Line& l) { return !l.result.ok(); });
+  };
   const auto bad = wrong(report.kernels) + wrong(report.results) + static_cast<std::ptrdiff_t>(report.faults.size());
   if (o.json) {
-    fmt::print("{}\n", nlohmann::json{{"net", u.model->net}, {"ok", report.ok()}, {"kernels", json_of(report.kernels)}, {"results", json_of(report.results)},
-                                      {"faults", report.faults}}.dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
+    fmt::print("{}\n", nlohmann::json{{"net", u.model->net},
+                                      {"ok", report.ok()},
+                                      {"kernels", json_of(report.kernels)},
+                                      {"results", json_of(report.results)},
+                                      {"faults", report.faults}}
+                           .dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
     return bad ? kFailed : kDone;
   }
   fmt::print("kernels: the worst error beside its bound, of the largest element\n");
@@ -60,9 +72,13 @@ int verify(const emit::Unit& u, const passes::Program& program, const lower::Opt
   fmt::print("results of whole steps, passes and gradients\n");
   print(report.results);
   for (const std::string& fault : report.faults) fmt::print("  WRONG: {}\n", fault);
-  if (bad) fmt::print("{}: {} of {} checks are over their bound; please report it with the model\n", u.model->net, bad, report.kernels.size() + report.results.size() + report.faults.size());
-  else fmt::print("{}: {} and {} within their bounds\n", u.model->net, rt::counted(static_cast<int64_t>(report.kernels.size()), "kernel"),
-                  rt::counted(static_cast<int64_t>(report.results.size()), "result"));
+  if (bad)
+    fmt::print("{}: {} of {} checks are over their bound; please report it with the model\n", u.model->net, bad,
+               report.kernels.size() + report.results.size() + report.faults.size());
+  else
+    fmt::print("{}: {} and {} within their bounds\n", u.model->net,
+               rt::counted(static_cast<int64_t>(report.kernels.size()), "kernel"),
+               rt::counted(static_cast<int64_t>(report.results.size()), "result"));
   return bad ? kFailed : kDone;
 }
 

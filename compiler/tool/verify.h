@@ -11,10 +11,11 @@ namespace netc::tool {
 
 struct VerifyOptions {
   bool json = false;
-  uint64_t seed = 1;                 // of what the net is fed with
+  uint64_t seed = 1;  // of what the net is fed with
 };
 
-/// Prints a line for each kernel and each result, the worst error beside its bound. Returns the exit code: kFailed when one is over.
+/// Prints a line for each kernel and each result, the worst error beside its bound. Returns the exit code: kFailed when
+/// one is over.
 int verify(const emit::Unit&, const passes::Program&, const lower::Options&, const VerifyOptions&);
 
 }  // namespace netc::tool

@@ -23,7 +23,9 @@ bool put_inside(const std::string& path, emit::Unit& unit, std::shared_ptr<rt::W
   for (const emit::VariableRow& row : all.rows) {
     rt::VarInfo v{};
     v.name = row.variable->name.c_str();
-    v.role = row.variable->role == ir::Role::slot ? rt::VarRole::slot : row.variable->role == ir::Role::state ? rt::VarRole::state : rt::VarRole::weight;
+    v.role = row.variable->role == ir::Role::slot    ? rt::VarRole::slot
+             : row.variable->role == ir::Role::state ? rt::VarRole::state
+                                                     : rt::VarRole::weight;
     v.rank = row.type.rank();
     std::copy(row.type.dims.begin(), row.type.dims.end(), v.dims);
     variables.push_back(v);
@@ -34,8 +36,9 @@ bool put_inside(const std::string& path, emit::Unit& unit, std::shared_ptr<rt::W
   if (const auto fits = rt::check_weights(info, *file); !fits) return error = fits.error(), false;
   unit.weights = file->bytes();
   if (unit.weights.size() <= kMostInside) return true;
-  return error = fmt::format("{} is too large to go inside ({} bytes, at most {}); leave it beside the product", path, rt::grouped(static_cast<int64_t>(unit.weights.size())),
-                             rt::grouped(kMostInside)), false;
+  return error = fmt::format("{} is too large to go inside ({} bytes, at most {}); leave it beside the product", path,
+                             rt::grouped(static_cast<int64_t>(unit.weights.size())), rt::grouped(kMostInside)),
+         false;
 }
 
 }  // namespace netc::tool

@@ -8,7 +8,8 @@
 
 namespace netc::tool {
 
-/// Reads `path` into unit.weights, which lie in `file`. False where it is no weights file, or of another network: `error` says which tensors do not fit.
+/// Reads `path` into unit.weights, which lie in `file`. False where it is no weights file, or of another network:
+/// `error` says which tensors do not fit.
 bool put_inside(const std::string& path, emit::Unit& unit, std::shared_ptr<rt::WeightsFile>& file, std::string& error);
 
 }  // namespace netc::tool

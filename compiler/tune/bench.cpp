@@ -100,7 +100,8 @@ std::vector<std::string> Bench::results(int batch) {
   std::vector<std::string> all;
   for (int b : s_.each.back()->outputs) {
     const Buffer& buffer = p_.buffers[b];
-    all.emplace_back(reinterpret_cast<const char*>(memory(buffer).at), static_cast<size_t>(buffer.type.bytes() * (buffer.type.batched ? batch : 1)));
+    all.emplace_back(reinterpret_cast<const char*>(memory(buffer).at),
+                     static_cast<size_t>(buffer.type.bytes() * (buffer.type.batched ? batch : 1)));
   }
   return all;
 }
@@ -109,7 +110,9 @@ bool Bench::same(const std::vector<std::string>& a, const std::vector<std::strin
   if (a.size() != b.size()) return false;
   for (size_t i = 0; i < a.size(); ++i) {
     if (a[i].size() != b[i].size()) return false;
-    if (p_.buffers[s_.each.back()->outputs[i]].type.dtype == ir::DType::f32 ? !close(a[i], b[i], tolerance) : !nearly_all(a[i], b[i])) return false;
+    if (p_.buffers[s_.each.back()->outputs[i]].type.dtype == ir::DType::f32 ? !close(a[i], b[i], tolerance)
+                                                                            : !nearly_all(a[i], b[i]))
+      return false;
   }
   return true;
 }
@@ -122,7 +125,8 @@ Bench::Memory& Bench::memory(const Buffer& b) {
 
 void* Bench::tensor(const Buffer& b, int batch) {
   auto t = std::make_unique<Tensor>();
-  for (const schedule::StoredDim& d : stored_dims(b)) t->dims.emplace_back(0, static_cast<int32_t>(d.extent), static_cast<int32_t>(d.stride));
+  for (const schedule::StoredDim& d : stored_dims(b))
+    t->dims.emplace_back(0, static_cast<int32_t>(d.extent), static_cast<int32_t>(d.stride));
   if (b.type.batched) t->dims.back().extent = batch;
   t->buffer.host = memory(b).at;
   t->buffer.type = element(b.type.dtype);
@@ -132,16 +136,21 @@ void* Bench::tensor(const Buffer& b, int batch) {
   return &tensors_.back()->buffer;
 }
 
-// Numbers between 0 and 1, the same each time: no root of less than nothing, no difference of large sums. Indices are 0, which every table has.
+// Numbers between 0 and 1, the same each time: no root of less than nothing, no difference of large sums. Indices are
+// 0, which every table has.
 void Bench::fill(const Buffer& b, void* to, size_t bytes) const {
-  const ir::Variable* v = b.variable == ir::kNone || b.storage == Storage::arena ? nullptr : &p_.graph->variables[static_cast<size_t>(b.variable)];
-  if (v && v->role == ir::Role::constant) return void(std::memcpy(to, v->literal.data(), std::min(bytes, v->literal.size() * 4)));
+  const ir::Variable* v = b.variable == ir::kNone || b.storage == Storage::arena
+                              ? nullptr
+                              : &p_.graph->variables[static_cast<size_t>(b.variable)];
+  if (v && v->role == ir::Role::constant)
+    return void(std::memcpy(to, v->literal.data(), std::min(bytes, v->literal.size() * 4)));
   uint32_t state = 12345;
   const auto next = [&] { return (state = state * 1664525u + 1013904223u) >> 8; };  // 24 bits
   switch (b.type.dtype) {
     case ir::DType::f32:
       for (size_t i = 0; i < bytes / 4; ++i)
-        static_cast<float*>(to)[i] = v && v->role == ir::Role::scalar ? 1e-3f : 0.05f + 0.9f * static_cast<float>(next()) / 16777216.0f;
+        static_cast<float*>(to)[i] =
+            v && v->role == ir::Role::scalar ? 1e-3f : 0.05f + 0.9f * static_cast<float>(next()) / 16777216.0f;
       break;
     case ir::DType::u8:
       if (b.storage == Storage::input)
@@ -150,7 +159,8 @@ void Bench::fill(const Buffer& b, void* to, size_t bytes) const {
     case ir::DType::u32: std::fill_n(static_cast<uint32_t*>(to), bytes / 4, 3u); break;  // a seed, a step
     case ir::DType::i32: break;
     case ir::DType::bf16:  // between 1/8 and 1
-      std::generate_n(static_cast<uint16_t*>(to), bytes / 2, [&] { return static_cast<uint16_t>(0x3e00 + next() % 0x180); });
+      std::generate_n(static_cast<uint16_t*>(to), bytes / 2,
+                      [&] { return static_cast<uint16_t>(0x3e00 + next() % 0x180); });
       break;
   }
 }

@@ -38,14 +38,14 @@ class Bench {
     rt::AlignedMemory own{nullptr, {}}, start{nullptr, {}};
     uint8_t* at = nullptr;
     size_t bytes = 0;
-    int first = -1;               // the buffer that it is filled for: it is read before anything is written there
+    int first = -1;  // the buffer that it is filled for: it is read before anything is written there
     bool written = false;
   };
   struct Tensor {
     halide_buffer_t buffer{};
     std::vector<halide_dimension_t> dims;
   };
-  using Place = std::pair<int, int>;       // in the arena: its block; else the variable's number
+  using Place = std::pair<int, int>;  // in the arena: its block; else the variable's number
 
   Memory& memory(const schedule::Buffer&);
   void* tensor(const schedule::Buffer&, int batch);

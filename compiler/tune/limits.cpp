@@ -14,7 +14,9 @@
 namespace netc::tune {
 namespace {
 
-std::string path_of(const std::string& cache_dir, const schedule::Machine& m) { return cache_dir + "/limits/" + schedule::machine_key(m); }
+std::string path_of(const std::string& cache_dir, const schedule::Machine& m) {
+  return cache_dir + "/limits/" + schedule::machine_key(m);
+}
 
 }  // namespace
 
@@ -40,11 +42,14 @@ void update_limits(const std::string& cache_dir, schedule::Machine& m) {
   schedule::Limits l = measure_limits(m);
   if (load_limits(cache_dir, m)) {
     const schedule::Limits& before = m.limits;
-    l = {std::max(l.gflops, before.gflops), std::max(l.cache_gbytes, before.cache_gbytes), std::max(l.memory_gbytes, before.memory_gbytes)};
+    l = {std::max(l.gflops, before.gflops), std::max(l.cache_gbytes, before.cache_gbytes),
+         std::max(l.memory_gbytes, before.memory_gbytes)};
   }
   m.limits = l;
   std::string error;
-  if (!cache_dir.empty()) emit::replace_file(path_of(cache_dir, m), fmt::format("{:.1f} {:.1f} {:.1f}\n", l.gflops, l.cache_gbytes, l.memory_gbytes), error);
+  if (!cache_dir.empty())
+    emit::replace_file(path_of(cache_dir, m),
+                       fmt::format("{:.1f} {:.1f} {:.1f}\n", l.gflops, l.cache_gbytes, l.memory_gbytes), error);
 }
 
 }  // namespace netc::tune

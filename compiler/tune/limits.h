@@ -1,4 +1,5 @@
-// What this machine's arithmetic and memory give at most, measured in some 50 ms and kept in the compiler's cache folder.
+// What this machine's arithmetic and memory give at most, measured in some 50 ms and kept in the compiler's cache
+// folder.
 #pragma once
 #include <string>
 
@@ -11,7 +12,8 @@ schedule::Limits measure_limits(const schedule::Machine& m);
 
 /// Those that an earlier run on this machine measured; false, and `m` as it was, where there are none.
 bool load_limits(const std::string& cache_dir, schedule::Machine& m);
-/// Measures them; the largest that any run saw are kept, since other processes only take from them. A folder that cannot be written is no error.
+/// Measures them; the largest that any run saw are kept, since other processes only take from them. A folder that
+/// cannot be written is no error.
 void update_limits(const std::string& cache_dir, schedule::Machine& m);
 
 }  // namespace netc::tune

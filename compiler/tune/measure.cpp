@@ -23,11 +23,11 @@ namespace {
 using Clock = std::chrono::steady_clock;
 using Function = int (*)(void**);  // Halide's _argv form: a pointer to each argument
 
-constexpr double kTurnUs = 200;           // calls of one way before the next way's turn
+constexpr double kTurnUs = 200;  // calls of one way before the next way's turn
 constexpr int kLeastRounds = 3, kMostRounds = 60;
-constexpr double kHopeless = 1.4;         // times the fastest, after two rounds: such a way has no further turns
-constexpr double kAgain = 1.03;           // times its fastest turn: as good as that
-constexpr double kPatience = 8;           // times the planned time, at most, until times repeat
+constexpr double kHopeless = 1.4;  // times the fastest, after two rounds: such a way has no further turns
+constexpr double kAgain = 1.03;    // times its fastest turn: as good as that
+constexpr double kPatience = 8;    // times the planned time, at most, until times repeat
 
 double us_since(Clock::time_point t) { return std::chrono::duration<double, std::micro>(Clock::now() - t).count(); }
 
@@ -106,18 +106,22 @@ class Measuring {
     return calls.run();
   }
 
-  // Rounds go on until the fastest turn of each way was nearly reached by another one: what other processes take makes turns slower, never faster.
+  // Rounds go on until the fastest turn of each way was nearly reached by another one: what other processes take makes
+  // turns slower, never faster.
   std::vector<double> time(const std::vector<Calls>& ways) {
     const double limit = how_.seconds * 1e6 / static_cast<double>(how_.batches.size());
     std::vector<double> best(ways.size(), 1e12), second = best;
-    const auto hopeless = [&](size_t i) { return i > 0 && best[i] > kHopeless * *std::min_element(best.begin(), best.end()); };
+    const auto hopeless = [&](size_t i) {
+      return i > 0 && best[i] > kHopeless * *std::min_element(best.begin(), best.end());
+    };
     const auto unsure = [&] {
       for (size_t i = 0; i < best.size(); ++i)
         if (!hopeless(i) && second[i] > kAgain * best[i]) return true;
       return false;
     };
     const auto start = Clock::now();
-    for (int round = 0; round < kMostRounds && (round < kLeastRounds || us_since(start) < (unsure() ? kPatience : 1) * limit); ++round)
+    for (int round = 0;
+         round < kMostRounds && (round < kLeastRounds || us_since(start) < (unsure() ? kPatience : 1) * limit); ++round)
       for (size_t i = 0; i < ways.size(); ++i) {
         if (round > 1 && hopeless(i)) continue;
         if (ways[i].bench->overwrites()) ways[i].bench->restore();
@@ -136,7 +140,8 @@ class Measuring {
   }
 
   void say(const Message& m) {
-    if (write(pipe_, &m, sizeof m) != static_cast<ssize_t>(sizeof m)) _exit(1);  // shorter than PIPE_BUF: whole or not at all
+    // shorter than PIPE_BUF: whole or not at all
+    if (write(pipe_, &m, sizeof m) != static_cast<ssize_t>(sizeof m)) _exit(1);
   }
   [[noreturn]] void stop(const std::string& why) {
     Message m{Message::stops};
@@ -155,7 +160,8 @@ bool has_code(const Way& w) {
   return std::all_of(w.objects.begin(), w.objects.end(), [](const lower::Object& o) { return !o.object.empty(); });
 }
 
-bool link(const std::vector<Way>& ways, const emit::TempFolder& temp, const emit::Toolchain& tools, const std::string& library, std::string& error) {
+bool link(const std::vector<Way>& ways, const emit::TempFolder& temp, const emit::Toolchain& tools,
+          const std::string& library, std::string& error) {
   std::vector<std::string> command = emit::split_words(tools.cxx);
   command.insert(command.end(), {"-shared", "-nostdlib", "-o", library});
   std::set<std::string> seen;
@@ -174,7 +180,8 @@ bool link(const std::vector<Way>& ways, const emit::TempFolder& temp, const emit
 
 }  // namespace
 
-bool measure(const std::vector<Way>& ways, const How& how, const emit::Toolchain& tools, std::vector<Measured>& measured, std::string& error) {
+bool measure(const std::vector<Way>& ways, const How& how, const emit::Toolchain& tools,
+             std::vector<Measured>& measured, std::string& error) {
   measured.assign(ways.size(), {});
   std::vector<int> running;
   size_t scratch = 0;
@@ -183,13 +190,15 @@ bool measure(const std::vector<Way>& ways, const How& how, const emit::Toolchain
     if (has_code(ways[i])) running.push_back(static_cast<int>(i));
   }
   const std::string name = ways.empty() ? "" : ways[0].subject->each.back()->name;
-  if (running.empty() || running.front() != 0) return error = fmt::format("kernel {} has no code to compare with", name), false;
+  if (running.empty() || running.front() != 0)
+    return error = fmt::format("kernel {} has no code to compare with", name), false;
   emit::TempFolder temp;
   const std::string library = temp.file("kernels.so");
   if (!temp.ok(error) || !link(ways, temp, tools, library, error)) return false;
   while (!running.empty()) {
     int pipes[2];
-    if (pipe2(pipes, O_CLOEXEC) != 0) return error = fmt::format("cannot measure kernels: {}", std::strerror(errno)), false;
+    if (pipe2(pipes, O_CLOEXEC) != 0)
+      return error = fmt::format("cannot measure kernels: {}", std::strerror(errno)), false;
     const Child child([&] {
       const pid_t pid = fork();
       if (pid < 0) return pid;
@@ -199,7 +208,9 @@ bool measure(const std::vector<Way>& ways, const How& how, const emit::Toolchain
       close(pipes[0]);
       Measuring(ways, how, pipes[1]).run(library, running, scratch);
     });
-    if (child.pid() < 0) return close(pipes[0]), close(pipes[1]), error = fmt::format("cannot measure kernels: {}", std::strerror(errno)), false;
+    if (child.pid() < 0)
+      return close(pipes[0]), close(pipes[1]), error = fmt::format("cannot measure kernels: {}", std::strerror(errno)),
+                                               false;
     close(pipes[1]);
     std::map<std::pair<int, int>, double> times;  // by way and batch
     std::set<int> wrong;

@@ -23,18 +23,18 @@ struct Way {
 
 /// `us[b]` is the least time that the kernels took together at the b-th batch.
 struct Measured {
-  bool works = false;             // they ran, and the last one gave what the first way's gave, within float32's rounding
+  bool works = false;  // they ran, and the last one gave what the first way's gave, within float32's rounding
   std::vector<double> us;
 };
 
 struct How {
-  std::vector<int> batches;       // each at most the plan's
-  double seconds = 0.3;           // for all ways together, about
-  double tolerance = 1e-3;        // of the largest element of a result
+  std::vector<int> batches;  // each at most the plan's
+  double seconds = 0.3;      // for all ways together, about
+  double tolerance = 1e-3;   // of the largest element of a result
 };
 
-/// Measures ways in turn, with threads and scratch memory as products have them; all of them are to give the same results. False and `error` when nothing can be
-/// measured: no linker, no memory, or the first way fails.
+/// Measures ways in turn, with threads and scratch memory as products have them; all of them are to give the same
+/// results. False and `error` when nothing can be measured: no linker, no memory, or the first way fails.
 bool measure(const std::vector<Way>&, const How&, const emit::Toolchain&, std::vector<Measured>&, std::string& error);
 
 }  // namespace netc::tune

@@ -41,7 +41,8 @@ double spearman(const std::vector<std::pair<double, double>>& pairs) {
   x = ranks(x), y = ranks(y);
   const double mean = (static_cast<double>(pairs.size()) - 1) / 2;
   double xy = 0, xx = 0, yy = 0;
-  for (size_t i = 0; i < x.size(); ++i) xy += (x[i] - mean) * (y[i] - mean), xx += (x[i] - mean) * (x[i] - mean), yy += (y[i] - mean) * (y[i] - mean);
+  for (size_t i = 0; i < x.size(); ++i)
+    xy += (x[i] - mean) * (y[i] - mean), xx += (x[i] - mean) * (x[i] - mean), yy += (y[i] - mean) * (y[i] - mean);
   return xx > 0 && yy > 0 ? xy / std::sqrt(xx * yy) : 0;
 }
 

@@ -17,20 +17,20 @@
 namespace netc::tune {
 namespace {
 
+using schedule::form_key;
+using schedule::forms_of;
 using schedule::Kernel;
 using schedule::Phase;
 using schedule::Plan;
 using schedule::Strategy;
 using schedule::Tuning;
-using schedule::form_key;
-using schedule::forms_of;
 using schedule::TuningEntry;
 using Clock = std::chrono::steady_clock;
 
-constexpr double kFormsShare = 0.3;       // of the budget
-constexpr double kWorthIt = 0.97;         // of the time of what is left for it: less is noise
-constexpr int kValues = 3;                // that are tried of each number, around what it is
-constexpr int kAtOnce = 8;                // ways that are compiled and measured together
+constexpr double kFormsShare = 0.3;  // of the budget
+constexpr double kWorthIt = 0.97;    // of the time of what is left for it: less is noise
+constexpr int kValues = 3;           // that are tried of each number, around what it is
+constexpr int kAtOnce = 8;           // ways that are compiled and measured together
 
 bool runs_each_time(const Kernel& k) { return k.phase != Phase::ingest && k.phase != Phase::prepare; }
 
@@ -56,16 +56,21 @@ struct Work {
   std::vector<double> default_us = {}, us = {};  // by batch; empty: not measured yet
   Strategy best = {};
   std::set<std::string> tried = {};
-  bool known = false;                     // measured by an earlier run
-  bool settled = false;                   // nothing near is faster
-  bool fails = false;                     // cannot be measured
+  bool known = false;    // measured by an earlier run
+  bool settled = false;  // nothing near is faster
+  bool fails = false;    // cannot be measured
   double total() const { return default_us.empty() ? kernel->strategy.cost_us * count : default_us.front() * count; }
 };
 
 class Tuner {
  public:
   Tuner(const std::vector<Job>& jobs, const schedule::Machine& m, const Options& o, Tuning& tuning, Outcome& outcome)
-      : jobs_(jobs), m_(m), o_(o), tuning_(tuning), outcome_(outcome), machine_(schedule::machine_key(m)) {}
+      : jobs_(jobs),
+        m_(m),
+        o_(o),
+        tuning_(tuning),
+        outcome_(outcome),
+        machine_(schedule::machine_key(m)) {}
 
   bool run(std::string& error) {
     forms();
@@ -101,8 +106,8 @@ class Tuner {
   }
   How how(const Job& job, double seconds) const { return {.batches = job.batches, .seconds = seconds}; }
 
-  TuningEntry entry(const Job& job, const std::string& key, const std::string& name, const std::string& choice, const std::vector<double>& us,
-                    const std::vector<double>& default_us) const {
+  TuningEntry entry(const Job& job, const std::string& key, const std::string& name, const std::string& choice,
+                    const std::vector<double>& us, const std::vector<double>& default_us) const {
     TuningEntry e{machine_, key, one_word(name), choice, {}};
     for (size_t i = 0; i < us.size(); ++i) e.timings.push_back({job.batches[i], us[i], default_us[i]});
     return e;
@@ -110,7 +115,13 @@ class Tuner {
 
   // --- forms: each in a graph of the node alone, with the strategies that the compiler chooses for it.
 
-  struct Node { const Job* job; ir::NodeId id; std::string key; int count; double flops; };
+  struct Node {
+    const Job* job;
+    ir::NodeId id;
+    std::string key;
+    int count;
+    double flops;
+  };
 
   void forms() {
     std::map<std::string, Node> nodes;
@@ -124,12 +135,19 @@ class Tuner {
       }
     std::vector<const Node*> order;
     for (const auto& [key, node] : nodes) order.push_back(&node);
-    std::stable_sort(order.begin(), order.end(), [](const Node* a, const Node* b) { return a->flops * a->count > b->flops * b->count; });
+    std::stable_sort(order.begin(), order.end(),
+                     [](const Node* a, const Node* b) { return a->flops * a->count > b->flops * b->count; });
     for (const Node* n : order) {
       if (const TuningEntry* known = tuning_.find(machine_, n->key)) {
-        outcome_.rows.push_back({.job = n->job->name, .name = known->name, .choice = known->choice,
-                                 .default_choice = forms_of(*n->job->graph, n->id, m_).front(), .form = true, .known = true,
-                                 .count = n->count, .default_us = known->timings.front().default_us, .us = known->timings.front().us});
+        outcome_.rows.push_back({.job = n->job->name,
+                                 .name = known->name,
+                                 .choice = known->choice,
+                                 .default_choice = forms_of(*n->job->graph, n->id, m_).front(),
+                                 .form = true,
+                                 .known = true,
+                                 .count = n->count,
+                                 .default_us = known->timings.front().default_us,
+                                 .us = known->timings.front().us});
         continue;
       }
       if (spent() >= kFormsShare * o_.seconds) {
@@ -173,11 +191,20 @@ class Tuner {
     size_t best = 0;
     int work = 0;
     for (size_t i = 1; i < ways.size(); ++i)
-      if (work += measured[i].works; measured[i].works && ratio(measured[i].us, measured[best].us) < (best == 0 ? kWorthIt : 1)) best = i;
+      if (work += measured[i].works;
+          measured[i].works && ratio(measured[i].us, measured[best].us) < (best == 0 ? kWorthIt : 1))
+        best = i;
     TuningEntry e = entry(*n.job, n.key, name, names[best], measured[best].us, measured[0].us);
     e.form = true;
-    outcome_.rows.push_back({.job = n.job->name, .name = e.name, .choice = names[best], .default_choice = names[0], .form = true, .count = n.count,
-                             .tried = work, .default_us = measured[0].us[0], .us = measured[best].us[0]});
+    outcome_.rows.push_back({.job = n.job->name,
+                             .name = e.name,
+                             .choice = names[best],
+                             .default_choice = names[0],
+                             .form = true,
+                             .count = n.count,
+                             .tried = work,
+                             .default_us = measured[0].us[0],
+                             .us = measured[best].us[0]});
     tuning_.set(std::move(e));
   }
 
@@ -224,7 +251,8 @@ class Tuner {
     }
     for (Work& w : works_)
       if (const TuningEntry* e = tuning_.find(machine_, w.key); e && !e->form)
-        if (const auto s = schedule::strategy_of(e->choice); s && can_take(*w.plan, *w.kernel, m_, *s)) w.best = *s, w.known = true;
+        if (const auto s = schedule::strategy_of(e->choice); s && can_take(*w.plan, *w.kernel, m_, *s))
+          w.best = *s, w.known = true;
   }
 
   std::vector<Work*> by_time() {
@@ -240,7 +268,8 @@ class Tuner {
     return lower_all(plan, m_, lower, objects, error);
   }
 
-  /// The kernel in these strategies, compiled and run; the first is the compiler's own. False when it cannot be measured.
+  /// The kernel in these strategies, compiled and run; the first is the compiler's own. False when it cannot be
+  /// measured.
   bool run(Work& w, const std::vector<Strategy>& strategies, double seconds, std::vector<Measured>& measured) {
     Plan some = *w.plan;
     some.kernels.clear();
@@ -329,11 +358,20 @@ class Tuner {
         outcome_.left += !w->fails;
         continue;
       }
-      outcome_.rows.push_back({.job = w->job->name, .name = w->kernel->name, .choice = w->best.text(), .default_choice = w->kernel->strategy.text(),
-                               .known = w->known, .count = w->count, .tried = std::max(0, static_cast<int>(w->tried.size()) - 1),
-                               .estimated_us = w->kernel->strategy.cost_us, .default_us = w->default_us.front(), .us = w->us.front()});
+      outcome_.rows.push_back({.job = w->job->name,
+                               .name = w->kernel->name,
+                               .choice = w->best.text(),
+                               .default_choice = w->kernel->strategy.text(),
+                               .known = w->known,
+                               .count = w->count,
+                               .tried = std::max(0, static_cast<int>(w->tried.size()) - 1),
+                               .estimated_us = w->kernel->strategy.cost_us,
+                               .default_us = w->default_us.front(),
+                               .us = w->us.front()});
     }
-    const auto before = [](const Row& a, const Row& b) { return std::pair(!a.form, a.job) < std::pair(!b.form, b.job); };
+    const auto before = [](const Row& a, const Row& b) {
+      return std::pair(!a.form, a.job) < std::pair(!b.form, b.job);
+    };
     std::stable_sort(outcome_.rows.begin(), outcome_.rows.end(), before);
     outcome_.seconds = spent();
   }
@@ -351,7 +389,8 @@ class Tuner {
 
 }  // namespace
 
-bool tune(const std::vector<Job>& jobs, const schedule::Machine& m, const Options& o, Tuning& tuning, Outcome& outcome, std::string& error) {
+bool tune(const std::vector<Job>& jobs, const schedule::Machine& m, const Options& o, Tuning& tuning, Outcome& outcome,
+          std::string& error) {
   return Tuner(jobs, m, o, tuning, outcome).run(error);
 }
 

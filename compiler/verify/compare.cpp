@@ -9,11 +9,13 @@
 
 namespace netc::verify {
 
-Comparison compare(const ir::RefTensor& want, const ir::RefTensor& got, const std::vector<const ir::RefTensor*>& rounded, double relative) {
+Comparison compare(const ir::RefTensor& want, const ir::RefTensor& got,
+                   const std::vector<const ir::RefTensor*>& rounded, double relative) {
   constexpr double kInfinity = std::numeric_limits<double>::infinity();
   Comparison c;
   if (want.data.size() != got.data.size()) return c.error = kInfinity, c;
-  constexpr double kSmallest = std::numeric_limits<float>::min();  // kernels may take for 0 what float32 has no normal number for
+  // kernels may take for 0 what float32 has no normal number for
+  constexpr double kSmallest = std::numeric_limits<float>::min();
   double scale = kSmallest;
   for (double v : want.data) scale = std::isfinite(v) ? std::max(scale, std::abs(v)) : scale;
   double noise = 0;
@@ -35,7 +37,8 @@ std::string describe(const Comparison& c, const ir::RefTensor& want) {
   if (c.at < 0) return "it has another shape";
   std::vector<int64_t> at;
   int64_t rest = c.at;
-  for (auto extent = want.dims.rbegin(); extent != want.dims.rend(); rest /= std::max<int64_t>(1, *extent++)) at.insert(at.begin(), rest % std::max<int64_t>(1, *extent));
+  for (auto extent = want.dims.rbegin(); extent != want.dims.rend(); rest /= std::max<int64_t>(1, *extent++))
+    at.insert(at.begin(), rest % std::max<int64_t>(1, *extent));
   return fmt::format("element [{}] is {:.9g}, not {:.9g}", fmt::join(at, ", "), c.got, c.want);
 }
 

@@ -1,4 +1,5 @@
-// Contents of variables. What numbers a label or a token may be is found by trying the operators that read it in the interpreter.
+// Contents of variables. What numbers a label or a token may be is found by trying the operators that read it in the
+// interpreter.
 #include <algorithm>
 #include <cmath>
 #include <optional>
@@ -13,8 +14,8 @@ using namespace ir;
 
 namespace {
 
-constexpr int64_t kHuge = 1 << 20;        // larger than any number of classes or tokens
-constexpr int64_t kUnlimited = 10;        // numbers, where an operator tells all apart
+constexpr int64_t kHuge = 1 << 20;  // larger than any number of classes or tokens
+constexpr int64_t kUnlimited = 10;  // numbers, where an operator tells all apart
 constexpr int kTrialBatch = 2;
 
 RefTensor shaped(const Type& t, int64_t batch, int64_t any_height, int64_t any_width) {
@@ -31,7 +32,8 @@ RefTensor shaped(const Type& t, int64_t batch, int64_t any_height, int64_t any_w
   return r;
 }
 
-/// One operator by itself, its operands `v` filled by `fill`, the others with numbers between 0.1 and 0.4, which suit every operator.
+/// One operator by itself, its operands `v` filled by `fill`, the others with numbers between 0.1 and 0.4, which suit
+/// every operator.
 std::vector<double> trial(const Graph& g, const Node& n, ValueId v, const std::function<double(Rng&)>& fill) {
   Rng others(1), mine(2);
   std::vector<RefTensor> in;
@@ -50,7 +52,8 @@ std::vector<double> trial(const Graph& g, const Node& n, ValueId v, const std::f
 
 bool reads(const Node& n, ValueId v) { return std::find(n.inputs.begin(), n.inputs.end(), v) != n.inputs.end(); }
 
-/// How many numbers from 0 on make a difference to the operator: it takes larger ones for the largest. 1: it does not look.
+/// How many numbers from 0 on make a difference to the operator: it takes larger ones for the largest. 1: it does not
+/// look.
 int64_t told_apart(const Graph& g, const Node& n, ValueId v) {
   const auto with = [&](int64_t k) { return trial(g, n, v, [k](Rng&) { return static_cast<double>(k); }); };
   const std::vector<double> last = with(kHuge);
@@ -92,7 +95,8 @@ void fill_shares(RefTensor& t, const Type& type, Rng& rng) {
   const size_t row = type.rank() == 0 ? 1 : static_cast<size_t>(type.dims.back());
   for (size_t i = 0; i < t.data.size(); i += row) {
     double sum = 0;
-    for (size_t c = 0; c < row; ++c) sum += t.data[i + c] = answers ? static_cast<double>(rng.below(2)) : 0.05 + rng.uniform();
+    for (size_t c = 0; c < row; ++c)
+      sum += t.data[i + c] = answers ? static_cast<double>(rng.below(2)) : 0.05 + rng.uniform();
     for (size_t c = 0; c < row && !answers; ++c) t.data[i + c] /= sum;
   }
 }
@@ -124,11 +128,13 @@ std::map<std::string, RefTensor> contents(const Graph& g, int batch, uint64_t dr
     RefTensor t = shaped(type, batch, height, width);
     const bool whole = !is_real(type.dtype), integers = whole && type.dtype != DType::u8 && v.role != Role::scalar;
     const int64_t range = integers ? range_of(g, v.value) : 0;
-    const bool positive = v.role == Role::slot ? must_be_positive(g, v.value) : v.role == Role::state && v.init.kind == "ones";
+    const bool positive =
+        v.role == Role::slot ? must_be_positive(g, v.value) : v.role == Role::state && v.init.kind == "ones";
     const bool shares = v.role == Role::label && !whole && !is_quantity(g, v.value);
     if (shares) fill_shares(t, type, rng);
     for (double& x : t.data) {
-      if (v.role == Role::scalar) x = whole ? static_cast<double>(1 + rng.below(100)) : 0.5;  // large: what a step changes is then large beside the rounding of a weight
+      // large: what a step changes is then large beside the rounding of a weight
+      if (v.role == Role::scalar) x = whole ? static_cast<double>(1 + rng.below(100)) : 0.5;
       else if (type.dtype == DType::u8) x = static_cast<double>(rng.below(256));
       else if (integers) x = static_cast<double>(rng.below(range));
       else if (positive) x = 0.2 + std::abs(rng.normal());

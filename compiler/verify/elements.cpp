@@ -46,7 +46,8 @@ std::vector<int64_t> places(const schedule::Buffer& b, int batch) {
   for (int64_t i = 0; i < all; ++i) {
     std::vector<int64_t> at;  // innermost first
     int64_t rest = i % of_sample;
-    for (auto extent = b.type.dims.rbegin(); extent != b.type.dims.rend(); rest /= *extent++) at.push_back(rest % *extent);
+    for (auto extent = b.type.dims.rbegin(); extent != b.type.dims.rend(); rest /= *extent++)
+      at.push_back(rest % *extent);
     if (b.block > 0) {
       const int64_t lane = at[static_cast<size_t>(b.block_dim)];
       std::vector<int64_t> in_blocks;

@@ -27,7 +27,7 @@ using schedule::Storage;
 
 using Function = int (*)(void**);  // Halide's _argv form: a pointer to each argument
 
-constexpr int64_t kGuard = 64;     // bytes behind a block
+constexpr int64_t kGuard = 64;  // bytes behind a block
 constexpr uint8_t kGuardByte = 0xa5;
 
 halide_type_t type_of(ir::DType t) {
@@ -50,7 +50,8 @@ struct Tensor : halide_buffer_t {
   void set(ir::DType element, const std::vector<schedule::StoredDim>& dims) {
     type = type_of(element);
     dimensions = 0;
-    for (const schedule::StoredDim& d : dims) shape[dimensions++] = {0, static_cast<int32_t>(d.extent), static_cast<int32_t>(d.stride), 0};
+    for (const schedule::StoredDim& d : dims)
+      shape[dimensions++] = {0, static_cast<int32_t>(d.extent), static_cast<int32_t>(d.stride), 0};
   }
   void set_batch(int n) { shape[dimensions - 1].extent = n; }
 };
@@ -62,7 +63,8 @@ class Loaded final : public Kernels {
     if (handle_) dlclose(handle_);
   }
 
-  bool load(const schedule::Machine& m, const lower::Options& options, const emit::Toolchain& tools, std::string& error) {
+  bool load(const schedule::Machine& m, const lower::Options& options, const emit::Toolchain& tools,
+            std::string& error) {
     std::vector<lower::Object> objects;
     if (!lower::lower_all(plan, m, options, objects, error)) return false;
     const emit::TempFolder temp;
@@ -103,18 +105,25 @@ struct Piece {
   uint8_t* at() const { return static_cast<uint8_t*>(memory.get()); }
 };
 
-void fill_with_nan(uint8_t* at, int64_t bytes) { std::memset(at, 0xff, static_cast<size_t>(bytes)); }  // all bits set: NaN as float32 and as bf16
+// all bits set: NaN as float32 and as bf16
+void fill_with_nan(uint8_t* at, int64_t bytes) { std::memset(at, 0xff, static_cast<size_t>(bytes)); }
 
 class Instance final : public Run {
  public:
-  Instance(const Loaded& l, Layout layout, int batch) : l_(l), p_(l.plan), g_(*l.plan.graph), layout_(layout), batch_(batch) {}
+  Instance(const Loaded& l, Layout layout, int batch)
+      : l_(l),
+        p_(l.plan),
+        g_(*l.plan.graph),
+        layout_(layout),
+        batch_(batch) {}
 
   bool create(int threads, std::string& error) {
     context_ = rt::Context::create(threads, l_.scratch, error);
     if (!context_) return false;
     std::vector<rt::ArenaBlock> blocks = p_.blocks;
     for (rt::ArenaBlock& b : blocks) {  // with room for the guard
-      b = {rt::arena_bytes(b, batch_, slice()) + kGuard, 0, layout_ == Layout::apart ? 0 : b.first, layout_ == Layout::apart ? 0 : b.last, b.whole};
+      b = {rt::arena_bytes(b, batch_, slice()) + kGuard, 0, layout_ == Layout::apart ? 0 : b.first,
+           layout_ == Layout::apart ? 0 : b.last, b.whole};
       sizes_.push_back(b.fixed - kGuard);
     }
     offsets_.resize(blocks.size());
@@ -130,7 +139,8 @@ class Instance final : public Run {
     }
     tensors_ = std::vector<Tensor>(p_.buffers.size());
     for (size_t i = 0; i < p_.buffers.size(); ++i) describe(i, 0, batch_);
-    for (int k = 0; k < static_cast<int>(p_.kernels.size()); ++k) (p_.kernels[k].phase == Phase::prepare ? order_ : rest_).push_back(k);
+    for (int k = 0; k < static_cast<int>(p_.kernels.size()); ++k)
+      (p_.kernels[k].phase == Phase::prepare ? order_ : rest_).push_back(k);
     order_.insert(order_.end(), rest_.begin(), rest_.end());
     return true;
   }
@@ -180,13 +190,18 @@ class Instance final : public Run {
     return guarded(k, error);
   }
 
-  void put(int buffer, const ir::RefTensor& t) override { write_tensor(p_.buffers[buffer], t, batch_, tensors_[buffer].host); }
-  ir::RefTensor get(int buffer) const override { return read_tensor(p_.buffers[buffer], batch_, tensors_[buffer].host); }
+  void put(int buffer, const ir::RefTensor& t) override {
+    write_tensor(p_.buffers[buffer], t, batch_, tensors_[buffer].host);
+  }
+  ir::RefTensor get(int buffer) const override {
+    return read_tensor(p_.buffers[buffer], batch_, tensors_[buffer].host);
+  }
 
  private:
   int slice() const { return layout_ == Layout::product ? p_.slice : 0; }
   int64_t bytes_of(const Buffer& b) const {
-    const ir::Type& t = b.storage == Storage::input || b.storage == Storage::label ? b.type : g_.type(g_.variables[b.variable].value);
+    const ir::Type& t =
+        b.storage == Storage::input || b.storage == Storage::label ? b.type : g_.type(g_.variables[b.variable].value);
     return t.has_any_extent() ? 0 : t.batched ? b.sample_bytes() * batch_ : t.bytes();
   }
   static Piece piece(int64_t bytes) {
@@ -196,7 +211,8 @@ class Instance final : public Run {
     return p;
   }
 
-  // A tensor of the samples from `first` on; those that have a slice's samples only lie at the beginning of their block.
+  // A tensor of the samples from `first` on; those that have a slice's samples only lie at the beginning of their
+  // block.
   void describe(size_t i, int first, int n) {
     const Buffer& b = p_.buffers[i];
     Tensor& t = tensors_[i];
@@ -205,7 +221,8 @@ class Instance final : public Run {
     uint8_t* at = b.storage == Storage::arena ? arena_.at() + offsets_[b.arena_block] : outside_.at(b.variable).at();
     const bool all = b.storage != Storage::arena || b.whole || slice() == 0;
     t.host = at;
-    if (!b.type.has_any_extent()) t.host = (at + b.sample_at * size_of(b.type.dtype) + (b.type.batched && all ? b.sample_bytes() * first : 0));
+    if (!b.type.has_any_extent())
+      t.host = (at + b.sample_at * size_of(b.type.dtype) + (b.type.batched && all ? b.sample_bytes() * first : 0));
   }
 
   bool call(size_t k, std::string& error) {
@@ -214,13 +231,17 @@ class Instance final : public Run {
     for (const auto* list : {&p_.kernels[k].inputs, &p_.kernels[k].outputs})
       for (int b : *list) args.push_back(static_cast<halide_buffer_t*>(&tensors_[b]));
     const size_t before = context_->heap_blocks();
-    if (const int code = l_.functions[k](args.data())) return error = fmt::format("kernel {} returned {}: {}", p_.kernels[k].name, code, context_->last_error()), false;
-    if (context_->heap_blocks() > before) return error = fmt::format("kernel {} asks for more scratch memory than its bound", p_.kernels[k].name), false;
+    if (const int code = l_.functions[k](args.data()))
+      return error = fmt::format("kernel {} returned {}: {}", p_.kernels[k].name, code, context_->last_error()), false;
+    if (context_->heap_blocks() > before)
+      return error = fmt::format("kernel {} asks for more scratch memory than its bound", p_.kernels[k].name), false;
     return true;
   }
 
   bool ingests(int32_t variable) const {
-    return std::any_of(p_.inputs.begin(), p_.inputs.end(), [&](const schedule::InputPort& port) { return port.variable == variable && !port.ingests.empty(); });
+    return std::any_of(p_.inputs.begin(), p_.inputs.end(), [&](const schedule::InputPort& port) {
+      return port.variable == variable && !port.ingests.empty();
+    });
   }
 
   // The data loader's kernel: each sample by itself, as large as it is.
@@ -229,7 +250,8 @@ class Instance final : public Run {
     const Buffer &from = p_.buffers[kernel.inputs[0]], &to = p_.buffers[kernel.outputs[0]];
     const ir::RefTensor& raw = raw_[from.variable];
     if (raw.dims.size() != 4) return error = fmt::format("kernel {} has no image", kernel.name), false;
-    const int64_t height = raw.dims[1], width = raw.dims[2], channels = raw.dims[3], elements = height * width * channels;
+    const int64_t height = raw.dims[1], width = raw.dims[2], channels = raw.dims[3],
+                  elements = height * width * channels;
     std::vector<float> room(static_cast<size_t>(elements));
     for (int n = 0; n < batch_; ++n) {
       const auto first = raw.data.begin() + n * elements;
@@ -243,7 +265,8 @@ class Instance final : public Run {
       ingested.host = tensors_[kernel.outputs[0]].host + n * to.sample_bytes();
       void* user = context_.get();
       void* args[] = {&user, static_cast<halide_buffer_t*>(&image), static_cast<halide_buffer_t*>(&ingested)};
-      if (const int code = l_.functions[k](args)) return error = fmt::format("kernel {} returned {}", kernel.name, code), false;
+      if (const int code = l_.functions[k](args))
+        return error = fmt::format("kernel {} returned {}", kernel.name, code), false;
     }
     return guarded(k, error);
   }
@@ -251,7 +274,9 @@ class Instance final : public Run {
   bool guarded(size_t k, std::string& error) {
     for (const auto& [variable, piece] : outside_)
       for (int64_t i = 0; i < kGuard; ++i)
-        if (piece.at()[piece.bytes + i] != kGuardByte) return error = fmt::format("kernel {} writes behind {}", p_.kernels[k].name, g_.variables[variable].name), false;
+        if (piece.at()[piece.bytes + i] != kGuardByte)
+          return error = fmt::format("kernel {} writes behind {}", p_.kernels[k].name, g_.variables[variable].name),
+                 false;
     return true;
   }
 
@@ -263,23 +288,35 @@ class Instance final : public Run {
     for (size_t b = 0; b < p_.blocks.size(); ++b) {
       if (p_.blocks[b].first > time + static_cast<int>(end - begin) - 1 || p_.blocks[b].last < time) continue;
       alive.push_back(b);
-      if (p_.blocks[b].first >= time && !started_[b]) fill_with_nan(arena_.at() + offsets_[b], sizes_[b]), started_[b] = true;
+      if (p_.blocks[b].first >= time && !started_[b])
+        fill_with_nan(arena_.at() + offsets_[b], sizes_[b]), started_[b] = true;
       std::memset(arena_.at() + offsets_[b] + sizes_[b], kGuardByte, kGuard);
     }
     if (end - begin == 1) {
       if (!call(order_[begin], error)) return false;
     } else {
-      struct Step { Instance* self; size_t kernel; std::string* error; };
+      struct Step {
+        Instance* self;
+        size_t kernel;
+        std::string* error;
+      };
       std::vector<Step> steps;
       for (size_t i = begin; i < end; ++i) steps.push_back({this, static_cast<size_t>(order_[i]), &error});
       std::vector<rt::Call> calls;
-      for (Step& s : steps) calls.push_back({[](void* of) { const Step& s = *static_cast<Step*>(of); return s.self->call(s.kernel, *s.error) ? 0 : -1; }, &s});
-      if (context_->in_step(calls.data(), calls.size()) != 0) return error = error.empty() ? "kernels in step failed" : error, false;
+      for (Step& s : steps)
+        calls.push_back({[](void* of) {
+                           const Step& s = *static_cast<Step*>(of);
+                           return s.self->call(s.kernel, *s.error) ? 0 : -1;
+                         },
+                         &s});
+      if (context_->in_step(calls.data(), calls.size()) != 0)
+        return error = error.empty() ? "kernels in step failed" : error, false;
     }
     for (size_t b : alive)
       for (int64_t i = 0; i < kGuard; ++i)
         if (arena_.at()[offsets_[b] + sizes_[b] + i] != kGuardByte)
-          return error = fmt::format("kernel {} writes behind a block of the arena", p_.kernels[order_[begin]].name), false;
+          return error = fmt::format("kernel {} writes behind a block of the arena", p_.kernels[order_[begin]].name),
+                 false;
     return guarded(static_cast<size_t>(order_[begin]), error);
   }
 
@@ -303,17 +340,18 @@ class Instance final : public Run {
   const int batch_;
   std::unique_ptr<rt::Context> context_;
   Piece arena_;
-  std::vector<int64_t> offsets_, sizes_;   // of the arena's blocks, bytes
-  std::map<int32_t, Piece> outside_;       // by variable
-  std::map<int32_t, ir::RefTensor> raw_;   // images of any size, by variable
+  std::vector<int64_t> offsets_, sizes_;  // of the arena's blocks, bytes
+  std::map<int32_t, Piece> outside_;      // by variable
+  std::map<int32_t, ir::RefTensor> raw_;  // images of any size, by variable
   std::vector<Tensor> tensors_;
-  std::vector<int> order_, rest_;          // kernels in a product's order; those that are not prepared
-  std::map<size_t, bool> started_;         // blocks that were written since they began
+  std::vector<int> order_, rest_;   // kernels in a product's order; those that are not prepared
+  std::map<size_t, bool> started_;  // blocks that were written since they began
 };
 
 }  // namespace
 
-std::unique_ptr<Kernels> Kernels::load(const Plan& p, const schedule::Machine& m, const lower::Options& options, const emit::Toolchain& tools, std::string& error) {
+std::unique_ptr<Kernels> Kernels::load(const Plan& p, const schedule::Machine& m, const lower::Options& options,
+                                       const emit::Toolchain& tools, std::string& error) {
   auto kernels = std::make_unique<Loaded>(p);
   if (!kernels->load(m, options, tools, error)) return nullptr;
   return kernels;

@@ -18,14 +18,16 @@ class Kernels {
  public:
   virtual ~Kernels() = default;
   /// Null and `error` when a kernel cannot be compiled or the library cannot be loaded.
-  static std::unique_ptr<Kernels> load(const schedule::Plan&, const schedule::Machine&, const lower::Options&, const emit::Toolchain&, std::string& error);
+  static std::unique_ptr<Kernels> load(const schedule::Plan&, const schedule::Machine&, const lower::Options&,
+                                       const emit::Toolchain&, std::string& error);
 };
 
-/// How an instance's memory is laid out. product: as in products, blocks sharing bytes, samples in slices: for whole steps. apart: each block has bytes of its own
-/// and all samples: for kernels one by one.
+/// How an instance's memory is laid out. product: as in products, blocks sharing bytes, samples in slices: for whole
+/// steps. apart: each block has bytes of its own and all samples: for kernels one by one.
 enum class Layout : uint8_t { product, apart };
 
-/// One instance's memory and threads. What nobody has written holds NaN; behind every block and variable lie guards. Not thread-safe.
+/// One instance's memory and threads. What nobody has written holds NaN; behind every block and variable lie guards.
+/// Not thread-safe.
 class Run {
  public:
   virtual ~Run() = default;

@@ -45,7 +45,12 @@ void subtract(RefTensor& t, const RefTensor& from) {
 class Verifier {
  public:
   Verifier(std::string where, const Plan& p, const Contents& contents, const Options& o, Report& report)
-      : where_(std::move(where)), p_(p), g_(*p.graph), contents_(contents), o_(o), report_(report) {
+      : where_(std::move(where)),
+        p_(p),
+        g_(*p.graph),
+        contents_(contents),
+        o_(o),
+        report_(report) {
     for (const Update& u : g_.updates) updates_[u.value] = u.variable;
   }
 
@@ -70,8 +75,8 @@ class Verifier {
     return {g_.type(v.value).dims, std::vector<double>(static_cast<size_t>(g_.type(v.value).elements()), 0.0)};
   }
 
-  void add(std::vector<Line>& lines, const std::string& what, ValueId v, RefTensor want, RefTensor got, std::vector<RefTensor> rounded, const Contents& contents,
-           double relative) {
+  void add(std::vector<Line>& lines, const std::string& what, ValueId v, RefTensor want, RefTensor got,
+           std::vector<RefTensor> rounded, const Contents& contents, double relative) {
     if (const auto update = updates_.find(v); update != updates_.end()) {
       const RefTensor old = old_contents(update->second, contents);
       subtract(want, old), subtract(got, old);
@@ -103,9 +108,13 @@ class Verifier {
       }
       std::vector<std::vector<RefTensor>> rounded(static_cast<size_t>(o_.roundings), exact);
       for (const NodeId n : kernel.nodes) {
-        evaluate(n, exact, [&](const Node& node, const std::vector<RefTensor>& in) { return node.op->reference(node, g_, in, batch); });
+        evaluate(n, exact, [&](const Node& node, const std::vector<RefTensor>& in) {
+          return node.op->reference(node, g_, in, batch);
+        });
         for (size_t r = 0; r < rounded.size(); ++r)
-          evaluate(n, rounded[r], [&](const Node& node, const std::vector<RefTensor>& in) { return off_by_rounding(node, g_, in, batch, 1 + r); });
+          evaluate(n, rounded[r], [&](const Node& node, const std::vector<RefTensor>& in) {
+            return off_by_rounding(node, g_, in, batch, 1 + r);
+          });
       }
       std::string fault;
       if (!run->run_kernel(k, fault)) {
@@ -116,8 +125,12 @@ class Verifier {
         const auto v = static_cast<size_t>(kernel.output_values[i]);
         std::vector<RefTensor> near;
         for (const auto& r : rounded) near.push_back(r[v]);
-        const std::string what = kernel.outputs.size() == 1 ? kernel.name : fmt::format("{}, {}", kernel.name, p_.buffers[static_cast<size_t>(kernel.outputs[i])].name);
-        add(report_.kernels, what, kernel.output_values[i], exact[v], run->get(kernel.outputs[i]), std::move(near), contents, kKernelRelative);
+        const std::string what =
+            kernel.outputs.size() == 1
+                ? kernel.name
+                : fmt::format("{}, {}", kernel.name, p_.buffers[static_cast<size_t>(kernel.outputs[i])].name);
+        add(report_.kernels, what, kernel.output_values[i], exact[v], run->get(kernel.outputs[i]), std::move(near),
+            contents, kKernelRelative);
       }
     }
     return true;
@@ -128,7 +141,8 @@ class Verifier {
     std::vector<RefTensor> in;
     for (const ValueId v : node.inputs) in.push_back(values[static_cast<size_t>(v)]);
     std::vector<RefTensor> out = how(node, in);
-    for (size_t i = 0; i < out.size() && i < node.results.size(); ++i) values[static_cast<size_t>(node.results[i])] = std::move(out[i]);
+    for (size_t i = 0; i < out.size() && i < node.results.size(); ++i)
+      values[static_cast<size_t>(node.results[i])] = std::move(out[i]);
   }
 
   // A step as a product runs it, with any number of threads: outputs, the loss and its terms, what variables become.
@@ -137,15 +151,22 @@ class Verifier {
     const auto exact = interpret(g_, contents, batch);
     std::vector<std::vector<RefTensor>> rounded;
     for (uint64_t key = 1; key <= static_cast<uint64_t>(o_.roundings); ++key)
-      rounded.push_back(interpret(g_, contents, batch, [&](const Node& n, const std::vector<RefTensor>& in) { return off_by_rounding(n, g_, in, batch, key); }));
+      rounded.push_back(interpret(g_, contents, batch, [&](const Node& n, const std::vector<RefTensor>& in) {
+        return off_by_rounding(n, g_, in, batch, key);
+      }));
     std::map<std::string, std::pair<ValueId, int>> results;  // by name: value and buffer
     for (const Output& o : g_.outputs) results[o.name] = {o.value, buffer_of(o.value)};
-    for (const Update& u : g_.updates) results["new " + g_.variables[static_cast<size_t>(u.variable)].name] = {u.value, buffer_of(u.value)};
+    for (const Update& u : g_.updates)
+      results["new " + g_.variables[static_cast<size_t>(u.variable)].name] = {u.value, buffer_of(u.value)};
     std::map<std::string, RefTensor> first;
-    struct Way { Layout layout; int threads; };
+    struct Way {
+      Layout layout;
+      int threads;
+    };
     std::vector<Way> ways;
     for (const int threads : o_.threads) ways.push_back({Layout::product, threads});
-    ways.push_back({Layout::apart, o_.threads.back()});  // kernels are tried in it one by one: sharing memory and slices of the batch change no bit
+    // kernels are tried in it one by one: sharing memory and slices of the batch change no bit
+    ways.push_back({Layout::apart, o_.threads.back()});
     for (const auto [layout, threads] : ways) {
       const auto run = Run::create(*kernels_, layout, batch, threads, error);
       if (!run) return false;
@@ -160,7 +181,9 @@ class Verifier {
         RefTensor got = buffer < 0 ? RefTensor() : run->get(buffer);
         if (const auto known = first.find(name); known != first.end()) {
           if (const std::string other = difference(known->second, got); !other.empty()) {
-            const std::string ways = layout == Layout::apart ? "where blocks share memory" : fmt::format("between {} and {} threads", o_.threads[0], threads);
+            const std::string ways = layout == Layout::apart
+                                         ? "where blocks share memory"
+                                         : fmt::format("between {} and {} threads", o_.threads[0], threads);
             report_.faults.push_back(fmt::format("{}, batch {}: {} differs {}: {}", where_, batch, name, ways, other));
           }
           continue;
@@ -168,8 +191,8 @@ class Verifier {
         first[name] = got;
         std::vector<RefTensor> near;
         for (const auto& r : rounded) near.push_back(r[static_cast<size_t>(v)]);
-        add(report_.results, fmt::format("{}{}", name, batch == p_.max_batch ? "" : fmt::format(", batch {}", batch)), v, exact[static_cast<size_t>(v)], std::move(got),
-            std::move(near), contents, kRelative);
+        add(report_.results, fmt::format("{}{}", name, batch == p_.max_batch ? "" : fmt::format(", batch {}", batch)),
+            v, exact[static_cast<size_t>(v)], std::move(got), std::move(near), contents, kRelative);
       }
     }
     return true;
@@ -179,7 +202,8 @@ class Verifier {
   static std::string difference(const RefTensor& a, const RefTensor& b) {
     if (a.data.size() != b.data.size()) return fmt::format("{} elements and {}", a.data.size(), b.data.size());
     for (size_t i = 0; i < a.data.size(); ++i)
-      if (a.data[i] != b.data[i] && !(a.data[i] != a.data[i] && b.data[i] != b.data[i])) return fmt::format("element {} is {} and {}", i, a.data[i], b.data[i]);
+      if (a.data[i] != b.data[i] && !(a.data[i] != a.data[i] && b.data[i] != b.data[i]))
+        return fmt::format("element {} is {} and {}", i, a.data[i], b.data[i]);
     return "";
   }
 
@@ -203,14 +227,17 @@ class Verifier {
 
 bool Report::ok() const {
   const auto right = [](const Line& l) { return l.result.ok(); };
-  return faults.empty() && std::all_of(kernels.begin(), kernels.end(), right) && std::all_of(results.begin(), results.end(), right);
+  return faults.empty() && std::all_of(kernels.begin(), kernels.end(), right) &&
+         std::all_of(results.begin(), results.end(), right);
 }
 
-bool verify_plan(const std::string& where, const Plan& p, const Contents& contents, const Options& o, Report& report, std::string& error) {
+bool verify_plan(const std::string& where, const Plan& p, const Contents& contents, const Options& o, Report& report,
+                 std::string& error) {
   return Verifier(where, p, contents, o, report).run(error);
 }
 
-bool verify_model(const sema::Model& m, const passes::Program& program, const std::function<Contents(const Graph&)>& contents, const Options& o, Report& report,
+bool verify_model(const sema::Model& m, const passes::Program& program,
+                  const std::function<Contents(const Graph&)>& contents, const Options& o, Report& report,
                   std::string& error) {
   const bool trains = !program.training.nodes.empty();
   const auto plan = [&](const Graph& g) {
@@ -222,12 +249,14 @@ bool verify_model(const sema::Model& m, const passes::Program& program, const st
   const auto check = [&](const char* where, const schedule::Plan* known, const Graph& g) {
     return verify_plan(where, known ? *known : plan(g), data, o, report, error);
   };
-  if (!check(trains ? "evaluation" : "inference", o.infer, trains ? program.evaluation : program.inference)) return false;
+  if (!check(trains ? "evaluation" : "inference", o.infer, trains ? program.evaluation : program.inference))
+    return false;
   if (!trains) return true;
   if (!check("training", o.train, program.training)) return false;
   if (!o.gradients || program.gradients.empty()) return true;
   Graph g = program.training;
-  for (const auto& [variable, value] : program.gradients) g.outputs.push_back({"gradient of " + g.variables[static_cast<size_t>(variable)].name, value});
+  for (const auto& [variable, value] : program.gradients)
+    g.outputs.push_back({"gradient of " + g.variables[static_cast<size_t>(variable)].name, value});
   g.updates.clear();
   Options steps_only = o;
   steps_only.kernels = false;

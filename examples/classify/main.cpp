@@ -1,4 +1,5 @@
-// Classifies a photograph with the network that `netc models/lenet.net --emit library -o out` made: classify WEIGHTS PHOTO.jpg
+// Classifies a photograph with the network that `netc models/lenet.net --emit library -o out` made: classify WEIGHTS
+// PHOTO.jpg
 #include <lenet.h>
 #include <turbojpeg.h>
 
@@ -9,7 +10,10 @@
 
 namespace {
 
-struct Photo { std::vector<unsigned char> pixels; int width = 0, height = 0; };
+struct Photo {
+  std::vector<unsigned char> pixels;
+  int width = 0, height = 0;
+};
 
 /// Empty when the file is no JPEG.
 Photo read_jpeg(const char* path) {
@@ -20,7 +24,9 @@ Photo read_jpeg(const char* path) {
   tjhandle jpeg = tjInitDecompress();
   if (tjDecompressHeader3(jpeg, file.data(), file.size(), &photo.width, &photo.height, &sampling, &colours) == 0) {
     photo.pixels.resize(size_t{3} * photo.width * photo.height);
-    if (tjDecompress2(jpeg, file.data(), file.size(), photo.pixels.data(), photo.width, 0, photo.height, TJPF_RGB, 0) != 0) photo.pixels.clear();
+    if (tjDecompress2(jpeg, file.data(), file.size(), photo.pixels.data(), photo.width, 0, photo.height, TJPF_RGB, 0) !=
+        0)
+      photo.pixels.clear();
   }
   tjDestroy(jpeg);
   return photo;

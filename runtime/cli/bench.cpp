@@ -28,7 +28,10 @@ using Clock = std::chrono::steady_clock;
 
 double ms_since(Clock::time_point t) { return std::chrono::duration<double, std::milli>(Clock::now() - t).count(); }
 
-struct Spread { double median = 0, p95 = 0, least = 0; size_t n = 0; };
+struct Spread {
+  double median = 0, p95 = 0, least = 0;
+  size_t n = 0;
+};
 Spread spread_of(std::vector<double> v) {
   std::sort(v.begin(), v.end());
   if (v.empty()) return {};
@@ -49,7 +52,8 @@ Spread measure(double seconds, F&& step) {
   return spread_of(std::move(ms));
 }
 
-/// Medians of the kernels for which `counts` holds, in milliseconds: each runs in its place in a step, with the caches as the kernels before left them.
+/// Medians of the kernels for which `counts` holds, in milliseconds: each runs in its place in a step, with the caches
+/// as the kernels before left them.
 template <class F>
 std::vector<double> measure_kernels(Model& model, double seconds, int batch, F&& counts) {
   const auto& kernels = model.info().kernels;
@@ -75,8 +79,12 @@ size_t peak_memory() {
   return 0;
 }
 
-/// How near a kernel comes to what the machine's arithmetic and memory allow, whichever takes longer for it. Above 1: its data came from a cache.
-struct Roof { double gflops = 0, gbytes = 0, share = 0; const char* bound = ""; };
+/// How near a kernel comes to what the machine's arithmetic and memory allow, whichever takes longer for it. Above 1:
+/// its data came from a cache.
+struct Roof {
+  double gflops = 0, gbytes = 0, share = 0;
+  const char* bound = "";
+};
 Roof roof(const KernelInfo& k, int batch, double ms, const std::optional<MachineLimits>& limits, int threads) {
   const double flops = k.flops * batch + k.fixed_flops, bytes = k.bytes * batch + k.fixed_bytes;
   Roof r{flops / ms / 1e6, bytes / ms / 1e6};
@@ -87,19 +95,23 @@ Roof roof(const KernelInfo& k, int batch, double ms, const std::optional<Machine
   return r;
 }
 
-/// Room for fresh weights in a mapped file without a name. Inference has its weights from a file, and forgets those that it stores in another way.
+/// Room for fresh weights in a mapped file without a name. Inference has its weights from a file, and forgets those
+/// that it stores in another way.
 class WeightsRoom final : public Backing {
  public:
   explicit WeightsRoom(const ModelInfo& info) : variables_(info.variables) {
     for (const VarInfo& v : variables_) bytes_ += v.role == VarRole::slot ? 0 : aligned(v);
     std::FILE* file = bytes_ > 0 ? std::tmpfile() : nullptr;
     if (!file) return;
-    if (posix_fallocate(fileno(file), 0, static_cast<off_t>(bytes_)) == 0) map_ = mmap(nullptr, bytes_, PROT_READ | PROT_WRITE, MAP_SHARED, fileno(file), 0);
+    if (posix_fallocate(fileno(file), 0, static_cast<off_t>(bytes_)) == 0)
+      map_ = mmap(nullptr, bytes_, PROT_READ | PROT_WRITE, MAP_SHARED, fileno(file), 0);
     std::fclose(file);
   }
-  ~WeightsRoom() override { if (*this) munmap(map_, bytes_); }
+  ~WeightsRoom() override {
+    if (*this) munmap(map_, bytes_);
+  }
   WeightsRoom(const WeightsRoom&) = delete;
-  explicit operator bool() const { return map_ != MAP_FAILED; }   // false: there is no place for such a file
+  explicit operator bool() const { return map_ != MAP_FAILED; }  // false: there is no place for such a file
   void drop(const float* data, size_t bytes) override { drop_pages(data, bytes); }
   bool restore(const float*, size_t) override { return true; }
   void bind(Model& model) {
@@ -130,8 +142,10 @@ void fill(Model& model, int batch) {
       else static_cast<int32_t*>(to)[i] = static_cast<int32_t>(random() % classes);
     }
   };
-  for (size_t i = 0; i < info.ingested.size(); ++i) put(info.ingested[i], model.input(i), 2);   // class and token 0 or 1 are everywhere
-  for (size_t i = 0; i < info.labels.size(); ++i) put(info.labels[i], model.labels(i), static_cast<unsigned>(std::max<int64_t>(classes_at(info, i), 2)));
+  // class and token 0 or 1 are everywhere
+  for (size_t i = 0; i < info.ingested.size(); ++i) put(info.ingested[i], model.input(i), 2);
+  for (size_t i = 0; i < info.labels.size(); ++i)
+    put(info.labels[i], model.labels(i), static_cast<unsigned>(std::max<int64_t>(classes_at(info, i), 2)));
 }
 
 }  // namespace
@@ -183,15 +197,22 @@ int run_bench(const ModelInfo& info, CreateFn create, const BenchOptions& o) {
                       {"gbytes_per_s", bytes / s.median / 1e6},
                       {"peak_memory", peak_memory()}};
   if (!o.json) {
-    fmt::print("{} {} batch {}: median {:.4g} ms, p95 {:.4g}, least {:.4g} ({})\n", info.name, o.what, batch, s.median, s.p95, s.least, counted(static_cast<int64_t>(s.n), "run"));
-    fmt::print("{:.5g} samples/s, {:.4g} GFLOP/s, {:.4g} GB/s, first result after {:.3g} ms, peak memory {:.1f} MB\n", batch / s.median * 1e3,
-               flops / s.median / 1e6, bytes / s.median / 1e6, first_ms, static_cast<double>(peak_memory()) / 1e6);
+    fmt::print("{} {} batch {}: median {:.4g} ms, p95 {:.4g}, least {:.4g} ({})\n", info.name, o.what, batch, s.median,
+               s.p95, s.least, counted(static_cast<int64_t>(s.n), "run"));
+    fmt::print("{:.5g} samples/s, {:.4g} GFLOP/s, {:.4g} GB/s, first result after {:.3g} ms, peak memory {:.1f} MB\n",
+               batch / s.median * 1e3, flops / s.median / 1e6, bytes / s.median / 1e6, first_ms,
+               static_cast<double>(peak_memory()) / 1e6);
   }
   if (o.kernels) {
     const auto limits = measure_limits(threads);
-    if (limits && o.json) j["limits"] = {{"gflops", limits->gflops * threads}, {"memory_gbytes_per_s", limits->memory_gbytes}};
-    if (!o.json && limits) fmt::print("this machine, {}: {:.0f} GFLOP/s, {:.1f} GB/s from memory\n", counted(threads, "thread"), limits->gflops * threads, limits->memory_gbytes);
-    if (!o.json) fmt::print("\n{:>10}  {:>6}  {:>8}  {:>7}  {:>12}  {:<9} {}\n", "us", "share", "GFLOP/s", "GB/s", "of its limit", "phase", "kernel, strategy");
+    if (limits && o.json)
+      j["limits"] = {{"gflops", limits->gflops * threads}, {"memory_gbytes_per_s", limits->memory_gbytes}};
+    if (!o.json && limits)
+      fmt::print("this machine, {}: {:.0f} GFLOP/s, {:.1f} GB/s from memory\n", counted(threads, "thread"),
+                 limits->gflops * threads, limits->memory_gbytes);
+    if (!o.json)
+      fmt::print("\n{:>10}  {:>6}  {:>8}  {:>7}  {:>12}  {:<9} {}\n", "us", "share", "GFLOP/s", "GB/s", "of its limit",
+                 "phase", "kernel, strategy");
     const std::vector<double> each = measure_kernels(*model, o.seconds, batch, in_phase);
     for (size_t i = 0; i < info.kernels.size(); ++i) {
       const KernelInfo& k = info.kernels[i];
@@ -206,7 +227,8 @@ int run_bench(const ModelInfo& info, CreateFn create, const BenchOptions& o) {
                                 {"gbytes_per_s", r.gbytes}});
         if (limits) j["kernels"].back()["of_limit"] = r.share, j["kernels"].back()["bound"] = r.bound;
       } else {
-        fmt::print("{:>10.1f}  {:>5.1f}%  {:>8.1f}  {:>7.1f}  {:>12}  {:<9} {}  [{}]\n", each[i] * 1e3, 100 * each[i] / s.median, r.gflops, r.gbytes,
+        fmt::print("{:>10.1f}  {:>5.1f}%  {:>8.1f}  {:>7.1f}  {:>12}  {:<9} {}  [{}]\n", each[i] * 1e3,
+                   100 * each[i] / s.median, r.gflops, r.gbytes,
                    limits ? fmt::format("{:.0f}% {}", 100 * r.share, r.bound) : "", k.phase, k.name, k.strategy);
       }
     }

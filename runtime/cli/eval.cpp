@@ -12,7 +12,7 @@
 namespace netc::rt {
 namespace {
 
-constexpr int kMostShown = 30;   // classes of a confusion matrix on a terminal
+constexpr int kMostShown = 30;  // classes of a confusion matrix on a terminal
 
 void print_confusion(const Confusion& c, const std::vector<std::string>& names) {
   size_t width = 7;
@@ -33,7 +33,8 @@ void print_classes(const Confusion& c, const std::vector<std::string>& names) {
   for (const std::string& n : names) width = std::max(width, n.size());
   fmt::print("\n{:<{}}  precision  recall      f1  samples\n", "class", width);
   for (int k = 0; k < c.classes(); ++k) {
-    fmt::print("{:<{}}  {:>9.4f}  {:>6.4f}  {:>6.4f}  {:>7}\n", names[static_cast<size_t>(k)], width, c.precision(k), c.recall(k), c.f1(k), c.of_class(k));
+    fmt::print("{:<{}}  {:>9.4f}  {:>6.4f}  {:>6.4f}  {:>7}\n", names[static_cast<size_t>(k)], width, c.precision(k),
+               c.recall(k), c.f1(k), c.of_class(k));
   }
 }
 
@@ -61,22 +62,30 @@ int run_eval(const ModelInfo& info, CreateFn create, const EvalOptions& o) {
   if (spec.empty() && info.data_test && *info.data_test) spec = info.data_test;
   if (spec.empty() && info.data_valid && *info.data_valid) spec = info.data_valid;
   Split split = Split::test;
-  if (spec.empty() && info.data_train) spec = validation_spec(info, info.data_train, true, ""), split = Split::held_out;  // its own test split
-  if (spec.empty()) return fail(info, "no data to evaluate on; name it: --data FOLDER, --data mnist:DIR or --data synthetic:digits");
-  if (!info.has_training) return fail(info, "was compiled for inference only, without its loss; compile it without --inference-only to evaluate");
+  // its own test split
+  if (spec.empty() && info.data_train) spec = validation_spec(info, info.data_train, true, ""), split = Split::held_out;
+  if (spec.empty())
+    return fail(info, "no data to evaluate on; name it: --data FOLDER, --data mnist:DIR or --data synthetic:digits");
+  if (!info.has_training)
+    return fail(info,
+                "was compiled for inference only, without its loss; compile it without --inference-only to evaluate");
   Loaded l;
   const int batch = o.batch > 0 ? o.batch : info.max_batch;
   if (!load_for_inference(info, create, o.weights, batch, o.threads, l)) return 1;
-  const NamedInfo named(info, l.classes, l.columns ? &*l.columns : nullptr);   // labels as in training
+  const NamedInfo named(info, l.classes, l.columns ? &*l.columns : nullptr);  // labels as in training
   auto source = open_source(spec, split, named.info());
   if (!source) return fail(info, source.error());
-  auto loader = Loader::create(**source, *l.model, {.batch = batch, .threads = o.threads, .seed = 0, .shuffle = false, .augment = false});
+  auto loader = Loader::create(**source, *l.model,
+                               {.batch = batch, .threads = o.threads, .seed = 0, .shuffle = false, .augment = false});
   if (!loader) return fail(info, loader.error());
   const EvalResult r = evaluate(*l.model, **loader);
   if (r.n == 0) return fail(info, fmt::format("none of the samples of {} could be read", spec));
-  if (r.not_finite > 0) return fail(info, fmt::format("the net's answers to {} of {} are not finite numbers: its weights are broken, or the data's values are far "
-                                                      "outside those it was trained on", grouped(r.not_finite), counted(r.n, "sample")));
-  std::vector<std::string> names;   // none where labels are no class indices
+  if (r.not_finite > 0)
+    return fail(info, fmt::format("the net's answers to {} of {} are not finite numbers: its weights are broken, or "
+                                  "the data's values are far "
+                                  "outside those it was trained on",
+                                  grouped(r.not_finite), counted(r.n, "sample")));
+  std::vector<std::string> names;  // none where labels are no class indices
   for (int k = 0; k < r.confusion().classes(); ++k) names.push_back(class_name(info, (*source)->classes(), k));
   const size_t skipped = (*loader)->skipped();
   if (o.json) {
@@ -91,7 +100,8 @@ int run_eval(const ModelInfo& info, CreateFn create, const EvalOptions& o) {
   for (const NamedValue& v : r.metrics.values()) fmt::print("{} {:.4f}\n", v.name, v.value);
   const Confusion& c = r.confusion();
   if (c.classes() == 0) return 0;
-  fmt::print("always answering {} would be right for {:.4f}\n", names[static_cast<size_t>(c.majority())], c.majority_share());
+  fmt::print("always answering {} would be right for {:.4f}\n", names[static_cast<size_t>(c.majority())],
+             c.majority_share());
   if (c.classes() <= kMostShown) print_confusion(c, names);
   print_classes(c, names);
   return 0;

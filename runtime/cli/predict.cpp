@@ -18,10 +18,13 @@
 namespace netc::rt {
 namespace {
 
-constexpr int kMostTogether = 16;   // samples of one batch
+constexpr int kMostTogether = 16;  // samples of one batch
 constexpr const char* kPiped = "standard input";
 
-struct Answer { int index; float probability; };
+struct Answer {
+  int index;
+  float probability;
+};
 
 /// The `top` most likely classes of one row; a single output stands for two classes.
 std::vector<Answer> best_of(const Metrics& metrics, const float* row, int classes, int top) {
@@ -34,7 +37,8 @@ std::vector<Answer> best_of(const Metrics& metrics, const float* row, int classe
   return all;
 }
 
-/// The output that classes are read from: the one that is compared with them; of a net that was compiled without its losses the first row that answers with them.
+/// The output that classes are read from: the one that is compared with them; of a net that was compiled without its
+/// losses the first row that answers with them.
 int class_output(const ModelInfo& info) {
   const auto c = classified(info);
   if (c) return static_cast<int>(c->output);
@@ -47,10 +51,16 @@ int class_output(const ModelInfo& info) {
 class Predictions {
  public:
   Predictions(const ModelInfo& info, const PredictOptions& o, Loaded& loaded, int batch)
-      : info_(info), o_(o), l_(loaded), batch_(batch), class_output_(class_output(info)) {
+      : info_(info),
+        o_(o),
+        l_(loaded),
+        batch_(batch),
+        class_output_(class_output(info)) {
     if (const OutputMetrics all(info); all.classes()) reading_ = *all.classes();
-    else if (class_output_ >= 0) reading_ = Metrics(info.outputs[static_cast<size_t>(class_output_)], {"label", DType::i32, 0, {}}, {});
-    const int outputs = class_output_ < 0 ? 0 : static_cast<int>(info.outputs[static_cast<size_t>(class_output_)].elements());
+    else if (class_output_ >= 0)
+      reading_ = Metrics(info.outputs[static_cast<size_t>(class_output_)], {"label", DType::i32, 0, {}}, {});
+    const int outputs =
+        class_output_ < 0 ? 0 : static_cast<int>(info.outputs[static_cast<size_t>(class_output_)].elements());
     for (int k = 0; k < (outputs ? classes_of(outputs) : 0); ++k) names_.push_back(class_name(info, l_.classes, k));
   }
 
@@ -71,8 +81,10 @@ class Predictions {
     if (l_.model->infer(static_cast<int>(taken_.size())) == nullptr) return false;
     for (size_t i = 0; i < taken_.size(); ++i) {
       if (finite_answer(*l_.model, i)) say(i);
-      else good_ = false, fail(info_, fmt::format("{}: the net's answer is not finite numbers: its weights are broken, or the values far outside those it was trained on",
-                                                  taken_[i]));
+      else
+        good_ = false, fail(info_, fmt::format("{}: the net's answer is not finite numbers: its weights are broken, or "
+                                               "the values far outside those it was trained on",
+                                               taken_[i]));
     }
     taken_.clear();
     return true;
@@ -89,13 +101,16 @@ class Predictions {
   }
 
   void say(size_t i) {
-    const bool whole = info_.outputs.size() > 1 || class_output_ < 0;   // not just classes
+    const bool whole = info_.outputs.size() > 1 || class_output_ < 0;  // not just classes
     nlohmann::json j = {{"file", taken_[i]}};
     if (class_output_ >= 0) {
       const std::span<const float> values = row(static_cast<size_t>(class_output_), i);
-      const std::vector<Answer> answers = best_of(reading_, values.data(), static_cast<int>(names_.size()), std::max(1, o_.top));
+      const std::vector<Answer> answers =
+          best_of(reading_, values.data(), static_cast<int>(names_.size()), std::max(1, o_.top));
       nlohmann::json top = nlohmann::json::array();
-      for (const Answer& a : answers) top.push_back({{"class", names_[static_cast<size_t>(a.index)]}, {"index", a.index}, {"probability", a.probability}});
+      for (const Answer& a : answers)
+        top.push_back(
+            {{"class", names_[static_cast<size_t>(a.index)]}, {"index", a.index}, {"probability", a.probability}});
       j.update({{"class", top[0]["class"]}, {"probability", top[0]["probability"]}, {"top", std::move(top)}});
       if (!o_.json) print_classes(taken_[i], answers);
     } else if (!o_.json) {
@@ -120,8 +135,10 @@ class Predictions {
 
   void print_values(const char* name, std::span<const float> values) const {
     constexpr size_t kShown = 16;
-    const std::string more = values.size() > kShown ? fmt::format(" ... ({}; all with --json)", counted(values.size(), "number")) : "";
-    const std::string text = fmt::format("{:.5g}{}", fmt::join(values.first(std::min(values.size(), kShown)), " "), more);
+    const std::string more =
+        values.size() > kShown ? fmt::format(" ... ({}; all with --json)", counted(values.size(), "number")) : "";
+    const std::string text =
+        fmt::format("{:.5g}{}", fmt::join(values.first(std::min(values.size(), kShown)), " "), more);
     if (info_.outputs.size() > 1) fmt::print("  {}: {}\n", name, text);
     else fmt::print(" {}\n", text);
   }
@@ -130,26 +147,33 @@ class Predictions {
   const PredictOptions& o_;
   Loaded& l_;
   int batch_, class_output_;
-  bool good_ = true;                         // each sample had an answer
-  Metrics reading_;                          // how a row of the class output is read
+  bool good_ = true;  // each sample had an answer
+  Metrics reading_;   // how a row of the class output is read
   std::vector<std::string> names_, taken_;
   nlohmann::json results_ = nlohmann::json::array();
 };
 
-/// What `argument` names as a source of data: a SPEC, or a file of rows; "" when it is a path of images, or - for a list.
+/// What `argument` names as a source of data: a SPEC, or a file of rows; "" when it is a path of images, or - for a
+/// list.
 std::string spec_of(const std::string& argument) {
   std::error_code none;
-  const bool rows = !kind_of_file(argument).empty(), colon = argument.find(':') != std::string::npos && argument.find(':') > 0;
+  const bool rows = !kind_of_file(argument).empty(),
+             colon = argument.find(':') != std::string::npos && argument.find(':') > 0;
   return rows || (colon && !std::filesystem::exists(argument, none)) ? argument : "";
 }
 
-/// What a list on standard input begins with an image's first bytes instead of: the image itself, piped. Else the list's lines.
-struct Piped { std::vector<uint8_t> image; std::vector<std::string> lines; };
+/// What a list on standard input begins with an image's first bytes instead of: the image itself, piped. Else the
+/// list's lines.
+struct Piped {
+  std::vector<uint8_t> image;
+  std::vector<std::string> lines;
+};
 Piped read_piped() {
   Piped p;
   std::string all;
   char buffer[65536];
-  while (all.size() <= kMaxImageFile && (std::cin.read(buffer, sizeof buffer) || std::cin.gcount() > 0)) all.append(buffer, static_cast<size_t>(std::cin.gcount()));
+  while (all.size() <= kMaxImageFile && (std::cin.read(buffer, sizeof buffer) || std::cin.gcount() > 0))
+    all.append(buffer, static_cast<size_t>(std::cin.gcount()));
   if (!image_format({reinterpret_cast<const uint8_t*>(all.data()), all.size()}).empty()) {
     p.image.assign(all.begin(), all.end());
     return p;
@@ -158,7 +182,7 @@ Piped read_piped() {
   for (size_t at = 0; at < all.size();) {
     const size_t end = std::min(all.find('\n', at), all.size());
     std::string line = all.substr(at, end - at);
-    if (line.ends_with('\r') && !std::filesystem::exists(line, none)) line.pop_back();   // a list made on Windows
+    if (line.ends_with('\r') && !std::filesystem::exists(line, none)) line.pop_back();  // a list made on Windows
     if (!line.empty()) p.lines.push_back(std::move(line));
     at = end + 1;
   }
@@ -166,7 +190,8 @@ Piped read_piped() {
 }
 
 /// The images that the arguments stand for; each argument that stands for none is reported.
-std::vector<std::string> files_of(const ModelInfo& info, const std::vector<std::string>& arguments, std::vector<uint8_t>& piped, bool& all_good) {
+std::vector<std::string> files_of(const ModelInfo& info, const std::vector<std::string>& arguments,
+                                  std::vector<uint8_t>& piped, bool& all_good) {
   std::vector<std::string> files;
   auto add = [&](const std::string& path) {
     auto found = list_images(path);
@@ -187,7 +212,8 @@ std::vector<std::string> files_of(const ModelInfo& info, const std::vector<std::
 }
 
 /// The data that the arguments name, without labels: classes are those of the weights.
-bool open_sources(const ModelInfo& info, const Loaded& l, const std::vector<std::string>& arguments, std::vector<std::unique_ptr<Source>>& out) {
+bool open_sources(const ModelInfo& info, const Loaded& l, const std::vector<std::string>& arguments,
+                  std::vector<std::unique_ptr<Source>>& out) {
   ModelInfo bare = info;
   bare.labels = {}, bare.losses = {};
   const NamedInfo named(bare, l.classes, l.columns ? &*l.columns : nullptr);
@@ -208,13 +234,18 @@ std::string no_images_text(const ModelInfo& info) {
   for (const PortInfo& p : info.inputs) {
     if (takes_images(p)) continue;
     if (p.rank == 3 && (p.dims[0] == 1 || p.dims[0] == 3) && (p.dtype == DType::u8 || p.dtype == DType::f32))
-      return fmt::format("the input {} is {}, and images come with their channels last: declare it as {}[{}, {}, {}], or give arrays (npy:FILE)", p.name, type_text(p),
-                         p.dtype == DType::u8 ? "u8" : "f32", p.dims[1] < 0 ? "*" : fmt::format("{}", p.dims[1]), p.dims[2] < 0 ? "*" : fmt::format("{}", p.dims[2]), p.dims[0]);
+      return fmt::format(
+          "the input {} is {}, and images come with their channels last: declare it as {}[{}, {}, {}], or give arrays "
+          "(npy:FILE)",
+          p.name, type_text(p), p.dtype == DType::u8 ? "u8" : "f32", p.dims[1] < 0 ? "*" : fmt::format("{}", p.dims[1]),
+          p.dims[2] < 0 ? "*" : fmt::format("{}", p.dims[2]), p.dims[0]);
   }
   const bool some = std::any_of(info.inputs.begin(), info.inputs.end(), takes_images);
   if (!some) return "the net takes no images; give a table (FILE.csv) or other data (KIND:...)";
   const PortInfo& other = *std::find_if_not(info.inputs.begin(), info.inputs.end(), takes_images);
-  return fmt::format("the net takes more than images: its input {} is {}; give an array of each input in one file (npy:FILE.npz)", other.name, type_text(other));
+  return fmt::format(
+      "the net takes more than images: its input {} is {}; give an array of each input in one file (npy:FILE.npz)",
+      other.name, type_text(other));
 }
 
 }  // namespace
@@ -229,9 +260,12 @@ int run_predict(const ModelInfo& info, CreateFn create, const PredictOptions& o)
   const std::vector<std::string> files = files_of(info, o.images, piped, all_good);
   const bool specs = std::any_of(o.images.begin(), o.images.end(), is_spec);
   if (files.empty() && !specs) return all_good ? fail(info, "no images given") : 1;
-  if (files.size() % ports != 0) return fail(info, fmt::format("the net takes {} at a time, but {} given", counted(ports, "image"), are(files.size())));
+  if (files.size() % ports != 0)
+    return fail(info,
+                fmt::format("the net takes {} at a time, but {} given", counted(ports, "image"), are(files.size())));
   const size_t most = specs ? kMostTogether : files.size() / ports;
-  const int batch = std::min<int>({kMostTogether, info.max_batch, static_cast<int>(std::min<size_t>(most, kMostTogether))});
+  const int batch =
+      std::min<int>({kMostTogether, info.max_batch, static_cast<int>(std::min<size_t>(most, kMostTogether))});
   Loaded l;
   if (!load_for_inference(info, create, o.weights, batch, o.threads, l)) return 1;
   std::vector<std::unique_ptr<Source>> sources;
@@ -248,9 +282,12 @@ int run_predict(const ModelInfo& info, CreateFn create, const PredictOptions& o)
     tl::expected<void, std::string> read;
     for (size_t i = 0; i < ports && read; ++i) {
       const int channels = image_channels(info.inputs[i]);
-      read = files[at + i] == kPiped && !piped.empty() ? decode_image(piped, channels, kPiped, sample.inputs[i]) : read_image(files[at + i], channels, sample.inputs[i]);
+      read = files[at + i] == kPiped && !piped.empty() ? decode_image(piped, channels, kPiped, sample.inputs[i])
+                                                       : read_image(files[at + i], channels, sample.inputs[i]);
     }
-    offer(fmt::format("{}", fmt::join(files.begin() + static_cast<std::ptrdiff_t>(at), files.begin() + static_cast<std::ptrdiff_t>(at + ports), ", ")), read);
+    offer(fmt::format("{}", fmt::join(files.begin() + static_cast<std::ptrdiff_t>(at),
+                                      files.begin() + static_cast<std::ptrdiff_t>(at + ports), ", ")),
+          read);
   }
   for (const auto& source : sources)
     for (size_t i = 0; i < source->size() && ran; ++i) offer(source->name(i), source->read(i, sample));

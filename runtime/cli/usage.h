@@ -12,8 +12,10 @@
 
 namespace netc::rt {
 
-/// The command or option that the first misspelt word of the command line is nearest to, or "". `options`: those that the app does not know itself.
-inline std::string meant(const CLI::App& app, const std::vector<std::string>& arguments, std::vector<std::string> options = {}) {
+/// The command or option that the first misspelt word of the command line is nearest to, or "". `options`: those that
+/// the app does not know itself.
+inline std::string meant(const CLI::App& app, const std::vector<std::string>& arguments,
+                         std::vector<std::string> options = {}) {
   std::vector<std::string> commands;
   const CLI::App* at = &app;
   for (const CLI::App* c : app.get_subcommands({})) {
@@ -30,8 +32,11 @@ inline std::string meant(const CLI::App& app, const std::vector<std::string>& ar
     if (i == 0 && at == &app && word[0] != '-' && !std::filesystem::exists(word, ec)) {
       if (const std::string near = nearest(word, commands); !near.empty()) return near;
     }
-    const bool short_with_value = word.size() > 2 && word[1] != '-' && std::find(options.begin(), options.end(), word.substr(0, 2)) != options.end();
-    if (word.size() < 2 || word[0] != '-' || short_with_value || std::find(options.begin(), options.end(), word) != options.end()) continue;
+    const bool short_with_value = word.size() > 2 && word[1] != '-' &&
+                                  std::find(options.begin(), options.end(), word.substr(0, 2)) != options.end();
+    if (word.size() < 2 || word[0] != '-' || short_with_value ||
+        std::find(options.begin(), options.end(), word) != options.end())
+      continue;
     if (const std::string near = nearest(word, options); !near.empty()) return near;
   }
   return "";

@@ -1,4 +1,5 @@
-// A network inside an application: what the C interface of a compiled library does. No exception leaves it; nothing is allocated after open() but by load and save.
+// A network inside an application: what the C interface of a compiled library does. No exception leaves it; nothing is
+// allocated after open() but by load and save.
 #pragma once
 #include <cstdint>
 #include <map>
@@ -15,8 +16,10 @@ enum class Status : int { ok = 0, argument = 1, memory = 2, file = 3, state = 4,
 /// One instance: a model, its weights and the count of its steps. Not thread-safe itself; instances are independent.
 class Embedded {
  public:
-  /// Null and `error` when memory or threads cannot be had, the processor lacks instructions, or an option is out of range.
-  static std::unique_ptr<Embedded> open(const ModelInfo&, CreateFn create, int threads, int max_batch, bool training, std::string& error) noexcept;
+  /// Null and `error` when memory or threads cannot be had, the processor lacks instructions, or an option is out of
+  /// range.
+  static std::unique_ptr<Embedded> open(const ModelInfo&, CreateFn create, int threads, int max_batch, bool training,
+                                        std::string& error) noexcept;
 
   /// Message of the last call that failed, or "".
   const char* error() const { return error_; }
@@ -28,7 +31,8 @@ class Embedded {
   /// Fresh weights; the same seed gives the same bits.
   Status initialise(uint64_t seed) noexcept;
 
-  /// Puts input `port` of a sample into place `index` of the batch, resized if the net does that. `height` and `width` count for images only.
+  /// Puts input `port` of a sample into place `index` of the batch, resized if the net does that. `height` and `width`
+  /// count for images only.
   Status set_sample(size_t port, int index, const void* sample, int height, int width) noexcept;
   /// The class index of a sample, for label `port`.
   Status set_label(size_t port, int index, int label) noexcept;
@@ -50,8 +54,8 @@ class Embedded {
   bool in_range(int count) const { return count >= 1 && count <= max_batch_; }
 
   std::unique_ptr<Model> model_;
-  std::shared_ptr<WeightsFile> file_;   // bound: must live as long as the model reads it; see WeightsFile
-  std::map<std::string, std::string> of_data_;   // what the loaded weights remember of the data they were trained on
+  std::shared_ptr<WeightsFile> file_;           // bound: must live as long as the model reads it; see WeightsFile
+  std::map<std::string, std::string> of_data_;  // what the loaded weights remember of the data they were trained on
   int max_batch_ = 0;
   bool training_ = false, ready_ = false;
   uint32_t step_ = 0, seed_ = 1;

@@ -32,9 +32,10 @@ std::string folder_of(const std::string& path) {
   return slash == 0 ? "/" : path.substr(0, slash);
 }
 
-constexpr std::string_view kTemporary = ".tmp.";   // NAME.tmp.PROCESS.NUMBER
+constexpr std::string_view kTemporary = ".tmp.";  // NAME.tmp.PROCESS.NUMBER
 
-/// Makes a temporary name for `path` with `make`, which fails with EEXIST where another process of the same id has left one: then it is the next number's turn.
+/// Makes a temporary name for `path` with `make`, which fails with EEXIST where another process of the same id has left
+/// one: then it is the next number's turn.
 template <class Make>
 std::string temporary_for(const std::string& path, Make&& make) {
   static std::atomic<unsigned> counter{0};
@@ -45,11 +46,12 @@ std::string temporary_for(const std::string& path, Make&& make) {
   }
 }
 
-bool synced(int fd) { return ::fsync(fd) == 0 || errno == EINVAL || errno == ENOTSUP; }   // not every file system can
+bool synced(int fd) { return ::fsync(fd) == 0 || errno == EINVAL || errno == ENOTSUP; }  // not every file system can
 
 }  // namespace
 
-tl::expected<void, std::string> write_atomically(const std::string& path, std::span<const std::string_view> parts, bool durable) {
+tl::expected<void, std::string> write_atomically(const std::string& path, std::span<const std::string_view> parts,
+                                                 bool durable) {
   int fd = -1;
   const std::string temporary = temporary_for(path, [&](const std::string& name) {
     fd = ::open(name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
@@ -91,9 +93,11 @@ tl::expected<void, std::string> write_atomically(const std::string& path, std::s
 
 bool link_atomically(const std::string& target, const std::string& path) {
   std::error_code ignored;
-  if (std::filesystem::equivalent(target, path, ignored)) return true;   // to rename one name of a file to another does nothing
+  // to rename one name of a file to another does nothing
+  if (std::filesystem::equivalent(target, path, ignored)) return true;
   bool made = false;
-  const std::string temporary = temporary_for(path, [&](const std::string& name) { return made = ::link(target.c_str(), name.c_str()) == 0; });
+  const std::string temporary =
+      temporary_for(path, [&](const std::string& name) { return made = ::link(target.c_str(), name.c_str()) == 0; });
   if (!made) return false;
   if (::rename(temporary.c_str(), path.c_str()) == 0) return true;
   ::unlink(temporary.c_str());
@@ -123,13 +127,18 @@ std::string_view meant_by(std::string_view name) {
   if (at == std::string_view::npos || at == 0) return {};
   const std::string_view numbers = name.substr(at + kTemporary.size());
   const size_t dot = numbers.find('.');
-  const auto digits = [](std::string_view s) { return !s.empty() && std::all_of(s.begin(), s.end(), [](char c) { return c >= '0' && c <= '9'; }); };
-  return dot != std::string_view::npos && digits(numbers.substr(0, dot)) && digits(numbers.substr(dot + 1)) ? name.substr(0, at) : std::string_view{};
+  const auto digits = [](std::string_view s) {
+    return !s.empty() && std::all_of(s.begin(), s.end(), [](char c) { return c >= '0' && c <= '9'; });
+  };
+  return dot != std::string_view::npos && digits(numbers.substr(0, dot)) && digits(numbers.substr(dot + 1))
+             ? name.substr(0, at)
+             : std::string_view{};
 }
 
 void sweep_leftovers(const std::string& folder, const std::string& name) {
   std::error_code error, ignored;
-  for (auto it = std::filesystem::directory_iterator(folder, error); !error && it != std::filesystem::directory_iterator(); it.increment(error)) {
+  for (auto it = std::filesystem::directory_iterator(folder, error);
+       !error && it != std::filesystem::directory_iterator(); it.increment(error)) {
     const std::string file = it->path().filename().string();
     const std::string_view meant = meant_by(file);
     if (!meant.empty() && (name.empty() || meant == name)) std::filesystem::remove(it->path(), ignored);
@@ -137,7 +146,8 @@ void sweep_leftovers(const std::string& folder, const std::string& name) {
 }
 
 tl::expected<std::string, std::string> read_file(const std::string& path, size_t limit) {
-  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);   // a pipe that nobody writes to must not hold it up
+  // a pipe that nobody writes to must not hold it up
+  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   const auto failed = [&](std::string why) {
     if (fd >= 0) ::close(fd);
     return tl::make_unexpected(fmt::format("{}: {}", path, why));
@@ -154,7 +164,8 @@ tl::expected<std::string, std::string> read_file(const std::string& path, size_t
     if (n < 0 && errno == EINTR) continue;
     if (n < 0) return failed(fmt::format("cannot read: {}", std::strerror(errno)));
     if (n == 0) break;
-    if (text.size() + static_cast<size_t>(n) > limit) return failed(fmt::format("is longer than {}", counted(limit, "byte")));
+    if (text.size() + static_cast<size_t>(n) > limit)
+      return failed(fmt::format("is longer than {}", counted(limit, "byte")));
     text.append(buffer, static_cast<size_t>(n));
   }
   ::close(fd);

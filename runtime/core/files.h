@@ -8,10 +8,13 @@
 
 namespace netc::rt {
 
-/// Writes the parts one after another to a temporary file beside `path`, syncs it, renames it over `path` and syncs the folder.
-/// Errors name the file and the system's reason; the temporary file is removed. Not `durable`: nothing is synced, the file outlives the process alone.
-tl::expected<void, std::string> write_atomically(const std::string& path, std::span<const std::string_view> parts, bool durable = true);
-tl::expected<void, std::string> write_atomically(const std::string& path, std::string_view contents, bool durable = true);
+/// Writes the parts one after another to a temporary file beside `path`, syncs it, renames it over `path` and syncs the
+/// folder. Errors name the file and the system's reason; the temporary file is removed. Not `durable`: nothing is
+/// synced, the file outlives the process alone.
+tl::expected<void, std::string> write_atomically(const std::string& path, std::span<const std::string_view> parts,
+                                                 bool durable = true);
+tl::expected<void, std::string> write_atomically(const std::string& path, std::string_view contents,
+                                                 bool durable = true);
 
 /// Makes `path` another name of the file `target`, in one step; false where links cannot be had.
 bool link_atomically(const std::string& target, const std::string& path);
@@ -24,7 +27,8 @@ tl::expected<void, std::string> sync_file(const std::string& path);
 
 /// The file that the temporary file `name` was to become; "" when it is no such file.
 std::string_view meant_by(std::string_view name);
-/// Removes the temporary files that killed processes left in `folder` for a file called `name`; "": for any. Nobody may be writing there.
+/// Removes the temporary files that killed processes left in `folder` for a file called `name`; "": for any. Nobody may
+/// be writing there.
 void sweep_leftovers(const std::string& folder, const std::string& name = "");
 
 /// The whole file; an error when it is longer than `limit` bytes, or no regular file.

@@ -19,7 +19,8 @@ using Clock = std::chrono::steady_clock;
 double seconds_since(Clock::time_point t) { return std::chrono::duration<double>(Clock::now() - t).count(); }
 
 /// The least of some runs, as seconds.
-template <class F> double fastest(int runs, F f) {
+template <class F>
+double fastest(int runs, F f) {
   double best = 1e9;
   for (int r = 0; r < runs; ++r) {
     const auto start = Clock::now();
@@ -86,11 +87,13 @@ std::optional<MachineLimits> measure_limits(int threads) {
   const double arithmetic = fastest(8, [&] { sink = wide ? multiply_add_16() : multiply_add_8(); });
   limits.gflops = 2.0 * kSteps * kSums * (wide ? 16 : 8) / arithmetic / 1e9;
   const size_t half_of_l2 = std::max<size_t>(cache_bytes(_SC_LEVEL2_CACHE_SIZE, 512 << 10) / 2, 64 << 10) / 4;
-  const size_t each = std::clamp<size_t>(2 * cache_bytes(_SC_LEVEL3_CACHE_SIZE, 16 << 20), 16 << 20, 64 << 20) / 4;  // of a thread, from memory
+  // of a thread, from memory
+  const size_t each = std::clamp<size_t>(2 * cache_bytes(_SC_LEVEL3_CACHE_SIZE, 16 << 20), 16 << 20, 64 << 20) / 4;
   std::vector<float> memory(each * static_cast<size_t>(threads), 1.0f);
   const double cached = fastest(20, [&] { sink = read(memory.data(), half_of_l2); });
   limits.cache_gbytes = 4.0 * static_cast<double>(half_of_l2) / cached / 1e9;
-  const double streamed = fastest(3, [&] { on_all([&](int t) { read(memory.data() + each * static_cast<size_t>(t), each); }); });
+  const double streamed =
+      fastest(3, [&] { on_all([&](int t) { read(memory.data() + each * static_cast<size_t>(t), each); }); });
   limits.memory_gbytes = 4.0 * static_cast<double>(memory.size()) / streamed / 1e9;
   return limits;
 #else

@@ -1,4 +1,5 @@
-// What a machine's arithmetic and memory give at most, by loops that do nothing else: some 100 ms. float32, the widest vectors that the processor has.
+// What a machine's arithmetic and memory give at most, by loops that do nothing else: some 100 ms. float32, the widest
+// vectors that the processor has.
 #pragma once
 #include <optional>
 

@@ -6,7 +6,10 @@ namespace netc::rt {
 namespace {
 
 /// What each word of a target needs, as the compiler's builtin calls it.
-struct Needs { std::string_view word; std::string_view sets[14]; };
+struct Needs {
+  std::string_view word;
+  std::string_view sets[14];
+};
 constexpr Needs kNeeds[] = {
     {"sse41", {"sse4.1"}},
     {"avx", {"avx"}},
@@ -16,9 +19,15 @@ constexpr Needs kNeeds[] = {
     {"avx512", {"avx512f", "avx512cd"}},
     {"avx512_skylake", {"avx512f", "avx512cd", "avx512vl", "avx512bw", "avx512dq"}},
     {"avx512_cannonlake", {"avx512f", "avx512cd", "avx512vl", "avx512bw", "avx512dq", "avx512ifma", "avx512vbmi"}},
-    {"avx512_zen4", {"avx512f", "avx512cd", "avx512vl", "avx512bw", "avx512dq", "avx512ifma", "avx512vbmi", "avx512bf16", "avx512vpopcntdq", "avx512vbmi2", "avx512bitalg", "avx512vnni"}},
-    {"avx512_zen5", {"avx512f", "avx512cd", "avx512vl", "avx512bw", "avx512dq", "avx512ifma", "avx512vbmi", "avx512bf16", "avx512vpopcntdq", "avx512vbmi2", "avx512bitalg", "avx512vnni"}},
-    {"avx512_sapphirerapids", {"avx512f", "avx512cd", "avx512vl", "avx512bw", "avx512dq", "avx512ifma", "avx512vbmi", "avx512bf16", "avx512vnni"}},
+    {"avx512_zen4",
+     {"avx512f", "avx512cd", "avx512vl", "avx512bw", "avx512dq", "avx512ifma", "avx512vbmi", "avx512bf16",
+      "avx512vpopcntdq", "avx512vbmi2", "avx512bitalg", "avx512vnni"}},
+    {"avx512_zen5",
+     {"avx512f", "avx512cd", "avx512vl", "avx512bw", "avx512dq", "avx512ifma", "avx512vbmi", "avx512bf16",
+      "avx512vpopcntdq", "avx512vbmi2", "avx512bitalg", "avx512vnni"}},
+    {"avx512_sapphirerapids",
+     {"avx512f", "avx512cd", "avx512vl", "avx512bw", "avx512dq", "avx512ifma", "avx512vbmi", "avx512bf16",
+      "avx512vnni"}},
 };
 
 bool this_processor_has([[maybe_unused]] std::string_view set) {
@@ -72,7 +81,8 @@ std::string cannot_run(std::string_view target) {
   constexpr std::string_view kLeast = "x86-64-linux-avx-avx2-f16c-fma-sse41";
   const bool least = missing_instructions(kLeast, &this_processor_has).empty();
   return "this processor has no " + missing + ", for which it was compiled; " +
-         (least ? "compile it with netc --target x86-64-avx2, which runs here" : "netc's least target is x86-64-avx2, a processor with AVX2 and FMA");
+         (least ? "compile it with netc --target x86-64-avx2, which runs here"
+                : "netc's least target is x86-64-avx2, a processor with AVX2 and FMA");
 }
 
 }  // namespace netc::rt

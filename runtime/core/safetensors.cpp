@@ -46,7 +46,9 @@ class HeaderReader final : public nlohmann::json_sax<nlohmann::json> {
   bool boolean(bool) override { return unexpected("a boolean"); }
   bool number_float(double, const string_t&) override { return unexpected("a fraction or too large a number"); }
   bool binary(binary_t&) override { return unexpected("binary data"); }
-  bool number_integer(int64_t v) override { return v < 0 ? fail("a negative number") : number_unsigned(static_cast<uint64_t>(v)); }
+  bool number_integer(int64_t v) override {
+    return v < 0 ? fail("a negative number") : number_unsigned(static_cast<uint64_t>(v));
+  }
 
   bool number_unsigned(uint64_t v) override {
     if (list_ == nullptr) return unexpected("a number");
@@ -72,7 +74,10 @@ class HeaderReader final : public nlohmann::json_sax<nlohmann::json> {
     }
     if (in_metadata_) return metadata.count(k) == 0 || fail("names a key twice");
     Entry& e = entries.back();
-    bool* seen = k == "dtype" ? &e.has_dtype : k == "shape" ? &e.has_shape : k == "data_offsets" ? &e.has_offsets : nullptr;
+    bool* seen = k == "dtype"          ? &e.has_dtype
+                 : k == "shape"        ? &e.has_shape
+                 : k == "data_offsets" ? &e.has_offsets
+                                       : nullptr;
     if (seen == nullptr) return fail(fmt::format("has an unknown key '{}'", k));
     if (*seen) return fail(fmt::format("has '{}' twice", k));
     *seen = true;
@@ -111,7 +116,8 @@ class HeaderReader final : public nlohmann::json_sax<nlohmann::json> {
   }
   bool fail(std::string_view what) {
     if (depth_ == 0 || names_.empty()) return fail_plain(fmt::format("the header {}", what));
-    return fail_plain(fmt::format("'{}' {}", in_metadata_ || entries.empty() ? "__metadata__" : entries.back().name, what));
+    return fail_plain(
+        fmt::format("'{}' {}", in_metadata_ || entries.empty() ? "__metadata__" : entries.back().name, what));
   }
   bool unexpected(std::string_view what) { return fail(fmt::format("has {} where none belongs", what)); }
 
@@ -124,8 +130,10 @@ class HeaderReader final : public nlohmann::json_sax<nlohmann::json> {
 
 /// The bytes of an element; 0: a type that nobody knows here.
 uint64_t size_of(std::string_view dtype) {
-  for (const auto& [size, names] : {std::pair{8, "F64 I64 U64"}, {4, "F32 I32 U32"}, {2, "F16 BF16 I16 U16"}, {1, "I8 U8 BOOL F8_E4M3 F8_E5M2"}})
-    for (std::string_view rest = names; !rest.empty(); rest.remove_prefix(std::min(rest.size(), rest.find(' ') == rest.npos ? rest.size() : rest.find(' ') + 1)))
+  for (const auto& [size, names] :
+       {std::pair{8, "F64 I64 U64"}, {4, "F32 I32 U32"}, {2, "F16 BF16 I16 U16"}, {1, "I8 U8 BOOL F8_E4M3 F8_E5M2"}})
+    for (std::string_view rest = names; !rest.empty();
+         rest.remove_prefix(std::min(rest.size(), rest.find(' ') == rest.npos ? rest.size() : rest.find(' ') + 1)))
       if (rest.substr(0, rest.find(' ')) == dtype) return static_cast<uint64_t>(size);
   return 0;
 }
@@ -145,29 +153,37 @@ void convert(std::string_view dtype, const char* from, size_t n, float* to) {
     uint16_t half = 0;
     double wide = 0;
     if (dtype == "F64") std::memcpy(&wide, from + 8 * i, 8), to[i] = static_cast<float>(wide);
-    else std::memcpy(&half, from + 2 * i, 2), to[i] = dtype == "F16" ? from_f16(half) : std::bit_cast<float>(static_cast<uint32_t>(half) << 16);
+    else
+      std::memcpy(&half, from + 2 * i, 2),
+          to[i] = dtype == "F16" ? from_f16(half) : std::bit_cast<float>(static_cast<uint32_t>(half) << 16);
   }
 }
 
-/// Checks each entry by itself, and that together they cover [0, bytes) without gap or overlap. "" when all is well. Sorts by offset.
+/// Checks each entry by itself, and that together they cover [0, bytes) without gap or overlap. "" when all is well.
+/// Sorts by offset.
 std::string check(std::vector<Entry>& entries, uint64_t bytes) {
   for (const Entry& e : entries) {
-    if (!e.has_dtype || !e.has_shape || !e.has_offsets) return fmt::format("'{}' lacks a dtype, a shape or data_offsets", e.name);
-    if (e.offsets.size() != 2 || e.offsets[0] > e.offsets[1]) return fmt::format("'{}' has data_offsets that are no range", e.name);
-    if (e.offsets[1] > bytes) return fmt::format("'{}' ends at byte {} of {}: the file is cut short", e.name, e.offsets[1], bytes);
+    if (!e.has_dtype || !e.has_shape || !e.has_offsets)
+      return fmt::format("'{}' lacks a dtype, a shape or data_offsets", e.name);
+    if (e.offsets.size() != 2 || e.offsets[0] > e.offsets[1])
+      return fmt::format("'{}' has data_offsets that are no range", e.name);
+    if (e.offsets[1] > bytes)
+      return fmt::format("'{}' ends at byte {} of {}: the file is cut short", e.name, e.offsets[1], bytes);
     uint64_t need = size_of(e.dtype);
     if (need == 0) continue;
     bool overflow = false;
     for (const uint64_t d : e.shape) overflow |= d > INT64_MAX || __builtin_mul_overflow(need, d, &need);
     if (overflow || need != e.offsets[1] - e.offsets[0]) {
-      return fmt::format("'{}' has shape [{}], which does not fit its {}", e.name, fmt::join(e.shape, ", "), counted(e.offsets[1] - e.offsets[0], "byte"));
+      return fmt::format("'{}' has shape [{}], which does not fit its {}", e.name, fmt::join(e.shape, ", "),
+                         counted(e.offsets[1] - e.offsets[0], "byte"));
     }
   }
   std::sort(entries.begin(), entries.end(), [](const Entry& a, const Entry& b) { return a.offsets < b.offsets; });
   uint64_t at = 0;
   for (const Entry& e : entries) {
     if (e.offsets[0] < at) return fmt::format("'{}' overlaps another tensor's data", e.name);
-    if (e.offsets[0] > at) return fmt::format("bytes {} to {} before '{}' belong to no tensor", at, e.offsets[0], e.name);
+    if (e.offsets[0] > at)
+      return fmt::format("bytes {} to {} before '{}' belong to no tensor", at, e.offsets[0], e.name);
     at = e.offsets[1];
   }
   if (at != bytes) return fmt::format("{} at the end belong to no tensor", counted(bytes - at, "byte"));
@@ -208,7 +224,8 @@ std::string WeightsFile::read_part(size_t begin, size_t end) {
 }
 
 std::string WeightsFile::read_header() {
-  // Two writes within a tick of the system's clock have the same time: a file that was written just now is read when the tick is over.
+  // Two writes within a tick of the system's clock have the same time: a file that was written just now is read when
+  // the tick is over.
   timespec now{};
   ::clock_gettime(CLOCK_REALTIME, &now);
   auto stamp = stamp_now();
@@ -238,7 +255,7 @@ std::string WeightsFile::read_data(size_t start) {
 }
 
 void WeightsFile::drop(const float* data, size_t bytes) {
-  if (map_ == nullptr) return drop_pages(data, bytes);   // pages of the executable, which nobody writes
+  if (map_ == nullptr) return drop_pages(data, bytes);  // pages of the executable, which nobody writes
   const size_t begin = static_cast<size_t>(reinterpret_cast<const char*>(data) - map_);
   for (size_t page = (begin + kPage - 1) / kPage; (page + 1) * kPage <= begin + bytes; ++page) dropped_[page] = true;
   drop_pages(data, bytes);
@@ -277,26 +294,29 @@ tl::expected<std::shared_ptr<WeightsFile>, std::string> WeightsFile::open(const 
   file->map_bytes_ = static_cast<size_t>(info.st_size);
   if (const std::string wrong = file->read_header(); !wrong.empty()) return failed(wrong);
   return parse(file, file->map_);
-} catch (const std::bad_alloc&) {
-  return tl::make_unexpected(fmt::format("{}: not enough memory to read it", path));
-}
+} catch (const std::bad_alloc&) { return tl::make_unexpected(fmt::format("{}: not enough memory to read it", path)); }
 
-tl::expected<std::shared_ptr<WeightsFile>, std::string> WeightsFile::of_memory(std::span<const char> bytes, const std::string& name) {
+tl::expected<std::shared_ptr<WeightsFile>, std::string> WeightsFile::of_memory(std::span<const char> bytes,
+                                                                               const std::string& name) {
   std::shared_ptr<WeightsFile> file(new WeightsFile);
   file->path_ = name;
   file->map_bytes_ = bytes.size();
   return parse(std::move(file), bytes.data());
 }
 
-tl::expected<std::shared_ptr<WeightsFile>, std::string> WeightsFile::parse(std::shared_ptr<WeightsFile> file, const char* bytes) try {
-  const auto failed = [&](std::string_view why) { return tl::make_unexpected(fmt::format("{}: {}", file->path_, why)); };
+tl::expected<std::shared_ptr<WeightsFile>, std::string> WeightsFile::parse(std::shared_ptr<WeightsFile> file,
+                                                                           const char* bytes) try {
+  const auto failed = [&](std::string_view why) {
+    return tl::make_unexpected(fmt::format("{}: {}", file->path_, why));
+  };
   uint64_t header = 0;
   for (int i = 7; i >= 0; --i) header = header << 8 | static_cast<unsigned char>(bytes[i]);
   if (header > kMaxHeader) return failed("is not a safetensors file (its header would be longer than 100 MB)");
   if (header > file->map_bytes_ - 8) return failed("is cut short: its header is not whole");
   if (header < 2 || bytes[8] != '{') return failed("is not a safetensors file (its header is not a JSON object)");
   HeaderReader reader;
-  if (!nlohmann::json::sax_parse(bytes + 8, bytes + 8 + header, &reader)) return failed(reader.error.empty() ? "the header is not valid JSON" : reader.error);
+  if (!nlohmann::json::sax_parse(bytes + 8, bytes + 8 + header, &reader))
+    return failed(reader.error.empty() ? "the header is not valid JSON" : reader.error);
   const uint64_t start = 8 + header, data_bytes = file->map_bytes_ - start;
   if (const std::string wrong = check(reader.entries, data_bytes); !wrong.empty()) return failed(wrong);
   if (const std::string wrong = file->read_data(start); !wrong.empty()) return failed(wrong);
@@ -326,15 +346,18 @@ tl::expected<std::shared_ptr<WeightsFile>, std::string> WeightsFile::parse(std::
   return tl::make_unexpected(fmt::format("{}: not enough memory to read it", file->path_));
 }
 
-tl::expected<void, std::string> write_safetensors(const std::string& path, std::vector<TensorView> tensors, std::map<std::string, std::string> metadata,
-                                                  bool durable) {
+tl::expected<void, std::string> write_safetensors(const std::string& path, std::vector<TensorView> tensors,
+                                                  std::map<std::string, std::string> metadata, bool durable) {
   const auto failed = [&](std::string_view why) { return tl::make_unexpected(fmt::format("{}: {}", path, why)); };
   std::stable_partition(tensors.begin(), tensors.end(), [](const TensorView& t) { return t.elements % 16 == 0; });
-  const auto quoted = [](const std::string& s) { return nlohmann::json(s).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace); };
+  const auto quoted = [](const std::string& s) {
+    return nlohmann::json(s).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+  };
   std::string header = "{";
   if (!metadata.empty()) {
     header += "\"__metadata__\":{";
-    for (const auto& [key, value] : metadata) header += fmt::format("{}{}:{}", header.back() == '{' ? "" : ",", quoted(key), quoted(value));
+    for (const auto& [key, value] : metadata)
+      header += fmt::format("{}{}:{}", header.back() == '{' ? "" : ",", quoted(key), quoted(value));
     header += "}";
   }
   std::set<std::string_view> names{"__metadata__"};
@@ -343,11 +366,12 @@ tl::expected<void, std::string> write_safetensors(const std::string& path, std::
   for (const TensorView& t : tensors) {
     size_t elements = 1;
     for (const int64_t d : t.shape) elements *= static_cast<size_t>(d);
-    if (elements != t.elements || (t.data == nullptr && elements > 0)) return failed(fmt::format("'{}' does not have the data its shape says", t.name));
+    if (elements != t.elements || (t.data == nullptr && elements > 0))
+      return failed(fmt::format("'{}' does not have the data its shape says", t.name));
     if (!names.insert(t.name).second) return failed(fmt::format("two tensors are named '{}'", t.name));
     const size_t end = at + t.elements * sizeof(float);
-    header += fmt::format("{}{}:{{\"dtype\":\"F32\",\"shape\":[{}],\"data_offsets\":[{},{}]}}", header.size() == 1 ? "" : ",", quoted(t.name),
-                          fmt::join(t.shape, ","), at, end);
+    header += fmt::format("{}{}:{{\"dtype\":\"F32\",\"shape\":[{}],\"data_offsets\":[{},{}]}}",
+                          header.size() == 1 ? "" : ",", quoted(t.name), fmt::join(t.shape, ","), at, end);
     at = end;
     parts.emplace_back(reinterpret_cast<const char*>(t.data), t.elements * sizeof(float));
   }

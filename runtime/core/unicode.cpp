@@ -10,9 +10,10 @@ namespace netc::rt {
 
 std::string nfc(std::string_view text) {
   std::string plain(text);
-  const bool ascii = std::none_of(text.begin(), text.end(), [](char c) { return static_cast<unsigned char>(c) >= 0x80; });
-  if (ascii || plain.find('\0') != std::string::npos) return plain;   // a zero would end what the library reads
-  using Nfc = uint8_t*(const uint8_t*);   // utf8proc_NFC: the caller's to free, null where it is no UTF-8
+  const bool ascii =
+      std::none_of(text.begin(), text.end(), [](char c) { return static_cast<unsigned char>(c) >= 0x80; });
+  if (ascii || plain.find('\0') != std::string::npos) return plain;  // a zero would end what the library reads
+  using Nfc = uint8_t*(const uint8_t*);  // utf8proc_NFC: the caller's to free, null where it is no UTF-8
   static Nfc* const normal = [] {
     Nfc* f = nullptr;
     OptionalLibrary({"libutf8proc.so.2", "libutf8proc.so.3"}).take("utf8proc_NFC", f);

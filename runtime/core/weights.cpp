@@ -49,17 +49,20 @@ double normal(uint64_t key, bool truncated) {
 /// An initialiser with everything but the index worked out.
 struct Generator {
   enum class Kind { constant, between, uniform, normal } kind = Kind::constant;
-  double a = 0, b = 0;      // the constant; 1 from element a to b; [a, b); mean and deviation
+  double a = 0, b = 0;  // the constant; 1 from element a to b; [a, b); mean and deviation
   bool truncated = false;
-  double gain = 0;          // of orthogonal: what is drawn is made orthogonal afterwards
+  double gain = 0;  // of orthogonal: what is drawn is made orthogonal afterwards
   uint64_t key = 0;
 
   Generator(const VarInfo& v, uint64_t seed) : key(mix(mix(seed) ^ hash(v.name))) {
     const std::string_view kind_name = v.init.kind == nullptr ? "zeros" : v.init.kind;
-    const double in = std::max<double>(1, static_cast<double>(v.init.fan_in)), out = std::max<double>(1, static_cast<double>(v.init.fan_out));
+    const double in = std::max<double>(1, static_cast<double>(v.init.fan_in)),
+                 out = std::max<double>(1, static_cast<double>(v.init.fan_out));
     const auto uniform = [&](double limit) { kind = Kind::uniform, a = -limit, b = limit; };
     // Keras widens the truncated normal so that what remains has the variance asked for.
-    const auto scaled = [&](double variance) { kind = Kind::normal, truncated = true, b = std::sqrt(variance) / 0.87962566103423978; };
+    const auto scaled = [&](double variance) {
+      kind = Kind::normal, truncated = true, b = std::sqrt(variance) / 0.87962566103423978;
+    };
     if (kind_name == "ones") a = 1;
     else if (kind_name == "constant") a = v.init.a;
     else if (kind_name == "ones_between") kind = Kind::between, a = v.init.a, b = v.init.b;
@@ -83,10 +86,12 @@ struct Generator {
   }
 };
 
-/// Gram and Schmidt's orthogonal vectors of length `gain` in place of what was drawn: the columns, of which the last dim has the number, or the rows where those are
-/// fewer.
+/// Gram and Schmidt's orthogonal vectors of length `gain` in place of what was drawn: the columns, of which the last
+/// dim has the number, or the rows where those are fewer.
 void orthogonalise(const VarInfo& v, double gain, float* out) {
-  const size_t count = v.elements(), columns = v.rank == 0 ? 1 : static_cast<size_t>(std::max<int64_t>(v.dims[v.rank - 1], 1)), rows = count / columns;
+  const size_t count = v.elements(),
+               columns = v.rank == 0 ? 1 : static_cast<size_t>(std::max<int64_t>(v.dims[v.rank - 1], 1)),
+               rows = count / columns;
   const bool tall = rows >= columns;
   const size_t vectors = tall ? columns : rows, length = tall ? rows : columns;
   const auto at = [&](size_t vector, size_t i) { return tall ? i * columns + vector : vector * columns + i; };
@@ -138,29 +143,39 @@ void fill(const Generator& generator, float* out, size_t count) {
 std::vector<int64_t> shape_of(const VarInfo& v) { return {v.dims, v.dims + v.rank}; }
 
 /// A weight or state, and the tensor of a file that it is to become.
-struct Match { size_t variable; const TensorView* tensor; };
+struct Match {
+  size_t variable;
+  const TensorView* tensor;
+};
 
 /// "base." is the layer base.
 std::string layer_of(std::string_view prefix) { return std::string(prefix.substr(0, prefix.size() - 1)); }
 
-std::string json_text(const nlohmann::json& j) { return j.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace); }
+std::string json_text(const nlohmann::json& j) {
+  return j.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+}
 
-/// "-D width=64 -D depth=18": what the file's program was compiled with and this one not; "" when nothing differs, or the file does not say.
+/// "-D width=64 -D depth=18": what the file's program was compiled with and this one not; "" when nothing differs, or
+/// the file does not say.
 std::string other_hyperparameters(const ModelInfo& info, const WeightsFile& file) {
   const auto at = file.metadata().find("hyperparameters");
-  const nlohmann::json theirs = at == file.metadata().end() ? nlohmann::json() : nlohmann::json::parse(at->second, nullptr, false);
+  const nlohmann::json theirs =
+      at == file.metadata().end() ? nlohmann::json() : nlohmann::json::parse(at->second, nullptr, false);
   std::string s;
   for (const KeyValue& h : info.hyperparameters) {
     if (!theirs.is_object() || !theirs.contains(h.key) || !theirs[h.key].is_string()) continue;
     const auto value = theirs[h.key].get<std::string>();
     const bool quote = value.find_first_of(" [\"'") != std::string::npos;
-    if (value != h.value) s += fmt::format("{}-D {}{}={}{}", s.empty() ? "" : " ", quote ? "'" : "", h.key, value, quote ? "'" : "");
+    if (value != h.value)
+      s += fmt::format("{}-D {}{}={}{}", s.empty() ? "" : " ", quote ? "'" : "", h.key, value, quote ? "'" : "");
   }
   return s;
 }
 
-/// Every weight and state whose name begins with `prefix` with the tensor that is called like the rest; where there is no such, with that of the whole name.
-tl::expected<std::vector<Match>, std::string> match(const ModelInfo& info, const WeightsFile& file, std::string_view prefix) {
+/// Every weight and state whose name begins with `prefix` with the tensor that is called like the rest; where there is
+/// no such, with that of the whole name.
+tl::expected<std::vector<Match>, std::string> match(const ModelInfo& info, const WeightsFile& file,
+                                                    std::string_view prefix) {
   std::vector<Match> matches;
   std::vector<std::string> broken;
   std::string problems;
@@ -168,9 +183,12 @@ tl::expected<std::vector<Match>, std::string> match(const ModelInfo& info, const
   const auto problem = [&](std::string text) {
     if (++wrong <= 5) problems += fmt::format("\n  {}", text);
   };
-  const auto taken = [&](const VarInfo& v) { return v.role != VarRole::slot && std::string_view(v.name).starts_with(prefix); };
+  const auto taken = [&](const VarInfo& v) {
+    return v.role != VarRole::slot && std::string_view(v.name).starts_with(prefix);
+  };
   const auto has = [&](size_t skip) {
-    return std::any_of(info.variables.begin(), info.variables.end(), [&](const VarInfo& v) { return taken(v) && file.find(v.name + skip) != nullptr; });
+    return std::any_of(info.variables.begin(), info.variables.end(),
+                       [&](const VarInfo& v) { return taken(v) && file.find(v.name + skip) != nullptr; });
   };
   const size_t skip = !has(prefix.size()) && has(0) ? 0 : prefix.size();
   for (size_t i = 0; i < info.variables.size(); ++i) {
@@ -180,26 +198,39 @@ tl::expected<std::vector<Match>, std::string> match(const ModelInfo& info, const
     const TensorView* t = file.find(wanted);
     named += t != nullptr;
     if (t == nullptr) problem(fmt::format("{} {} is missing", wanted, shape_text(shape_of(v))));
-    else if (t->shape != shape_of(v)) problem(fmt::format("{} is {}, the network needs {}", wanted, shape_text(t->shape), shape_text(shape_of(v))));
-    else if (t->data == nullptr) problem(fmt::format("{} is of {}, and of F32, F16, BF16 and F64 only numbers are read", wanted, t->dtype));
-    else if (const size_t n = not_finite(t->data, t->elements)) broken.push_back(fmt::format("{} has {} of {}{}", wanted, n, t->elements, t->dtype == "F64" ? " as float32" : ""));
+    else if (t->shape != shape_of(v))
+      problem(fmt::format("{} is {}, the network needs {}", wanted, shape_text(t->shape), shape_text(shape_of(v))));
+    else if (t->data == nullptr)
+      problem(fmt::format("{} is of {}, and of F32, F16, BF16 and F64 only numbers are read", wanted, t->dtype));
+    else if (const size_t n = not_finite(t->data, t->elements))
+      broken.push_back(
+          fmt::format("{} has {} of {}{}", wanted, n, t->elements, t->dtype == "F64" ? " as float32" : ""));
     else matches.push_back({i, t});
   }
   if (wrong == 0 && broken.empty()) return matches;
   if (wrong == 0) {
-    return tl::make_unexpected(fmt::format("{}: holds values that are not finite, as a training that diverged leaves them ({}{}); take weights of an earlier epoch",
-                                           file.path(), fmt::join(broken.begin(), broken.begin() + static_cast<std::ptrdiff_t>(std::min<size_t>(broken.size(), 5)), ", "),
-                                           broken.size() > 5 ? fmt::format(", and {} more tensors", broken.size() - 5) : ""));
+    return tl::make_unexpected(
+        fmt::format("{}: holds values that are not finite, as a training that diverged leaves them ({}{}); take "
+                    "weights of an earlier epoch",
+                    file.path(),
+                    fmt::join(broken.begin(),
+                              broken.begin() + static_cast<std::ptrdiff_t>(std::min<size_t>(broken.size(), 5)), ", "),
+                    broken.size() > 5 ? fmt::format(", and {} more tensors", broken.size() - 5) : ""));
   }
   if (wrong > 5) problems += fmt::format("\n  and {} more", wrong - 5);
   const std::string whose = prefix.empty() ? info.net : layer_of(prefix);
   const std::string compiled = other_hyperparameters(info, file);
-  const std::string remedy = !compiled.empty() ? "they were trained in a program compiled with " + compiled
-                             : prefix.empty() ? matches.empty() ? "the file is of another network"
-                                                              : "the weights are of another version of the network: train again, or compile the version they are of"
-                             : named == 0     ? "the file is of another network: its tensors are not called as in " + whose
-                                              : "the file is of another version of " + whose + ": train that again, or compile with the version it is of";
-  return tl::make_unexpected(fmt::format("{}: {} of {}'s {} do not fit ({}):{}", file.path(), grouped(wrong), whose, counted(matches.size() + broken.size() + wrong, "tensor"), remedy, problems));
+  const std::string remedy =
+      !compiled.empty() ? "they were trained in a program compiled with " + compiled
+      : prefix.empty()
+          ? matches.empty()
+                ? "the file is of another network"
+                : "the weights are of another version of the network: train again, or compile the version they are of"
+      : named == 0
+          ? "the file is of another network: its tensors are not called as in " + whose
+          : "the file is of another version of " + whose + ": train that again, or compile with the version it is of";
+  return tl::make_unexpected(fmt::format("{}: {} of {}'s {} do not fit ({}):{}", file.path(), grouped(wrong), whose,
+                                         counted(matches.size() + broken.size() + wrong, "tensor"), remedy, problems));
 }
 
 void copy(Model& model, const Match& m) {
@@ -240,7 +271,8 @@ tl::expected<void, std::string> load_weights(Model& model, WeightsFile& file, bo
 }
 
 tl::expected<std::shared_ptr<WeightsFile>, std::string> open_weights(const ModelInfo& info, const std::string& path) {
-  return path.empty() ? WeightsFile::of_memory(info.weights, fmt::format("the weights inside {}", info.name)) : WeightsFile::open(path);
+  return path.empty() ? WeightsFile::of_memory(info.weights, fmt::format("the weights inside {}", info.name))
+                      : WeightsFile::open(path);
 }
 
 tl::expected<void, std::string> check_weights(const ModelInfo& info, const WeightsFile& file) {
@@ -252,16 +284,21 @@ tl::expected<std::vector<std::string>, std::string> load_initial_weights(Model& 
   std::vector<std::string> paths;
   std::vector<std::shared_ptr<WeightsFile>> files;
   std::vector<Match> all;
-  for (const InitialWeights& w : model.info().initial_weights) {   // all are checked before any is copied
+  for (const InitialWeights& w : model.info().initial_weights) {  // all are checked before any is copied
     std::error_code ec;
     const bool beside = std::filesystem::exists(w.path, ec);
     if (!beside && !std::filesystem::exists(w.written, ec)) {
-      const std::string also = std::string_view(w.path) == w.written ? "" : fmt::format(", or as {} where the program was started", w.written);
-      return tl::make_unexpected(fmt::format("{}: there is no such file, and {} starts from it; put it there{}, or give all of {}'s weights (--weights FILE)", w.path,
-                                             layer_of(w.prefix), also, model.info().net));
+      const std::string also = std::string_view(w.path) == w.written
+                                   ? ""
+                                   : fmt::format(", or as {} where the program was started", w.written);
+      return tl::make_unexpected(
+          fmt::format("{}: there is no such file, and {} starts from it; put it there{}, or give all of {}'s weights "
+                      "(--weights FILE)",
+                      w.path, layer_of(w.prefix), also, model.info().net));
     }
     const auto file = WeightsFile::open(beside ? w.path : w.written);
-    if (!file) return tl::make_unexpected(fmt::format("{}; {} starts from this file", file.error(), layer_of(w.prefix)));
+    if (!file)
+      return tl::make_unexpected(fmt::format("{}; {} starts from this file", file.error(), layer_of(w.prefix)));
     const auto matches = match(model.info(), **file, w.prefix);
     if (!matches) return tl::make_unexpected(matches.error());
     all.insert(all.end(), matches->begin(), matches->end());
@@ -272,9 +309,7 @@ tl::expected<std::vector<std::string>, std::string> load_initial_weights(Model& 
   return paths;
 }
 
-std::string classes_metadata(const std::vector<std::string>& classes) {
-  return json_text(classes);
-}
+std::string classes_metadata(const std::vector<std::string>& classes) { return json_text(classes); }
 
 std::vector<std::string> classes_from_metadata(const std::string& text) {
   std::vector<std::string> classes;
@@ -289,7 +324,8 @@ std::vector<std::string> classes_from_metadata(const std::string& text) {
 
 tl::expected<std::vector<std::string>, std::string> classes_of(const ModelInfo& info, const WeightsFile& file) {
   const auto at = file.metadata().find("classes");
-  std::vector<std::string> classes = at == file.metadata().end() ? std::vector<std::string>{} : classes_from_metadata(at->second);
+  std::vector<std::string> classes =
+      at == file.metadata().end() ? std::vector<std::string>{} : classes_from_metadata(at->second);
   if (classes.empty() || info.classes.empty()) return classes;
   const auto sorted = [](auto list) {
     std::vector<std::string> names;
@@ -298,8 +334,11 @@ tl::expected<std::vector<std::string>, std::string> classes_of(const ModelInfo& 
     return names;
   };
   if (sorted(info.classes) == sorted(classes)) return classes;
-  return tl::make_unexpected(fmt::format("{}: these weights tell the classes [{}] apart, but the program was compiled for [{}]; compile it with -D 'classes=[{}]', or give "
-                                         "weights of its own classes", file.path(), fmt::join(classes, ", "), fmt::join(info.classes, ", "), fmt::join(classes, ", ")));
+  return tl::make_unexpected(
+      fmt::format("{}: these weights tell the classes [{}] apart, but the program was compiled for [{}]; compile it "
+                  "with -D 'classes=[{}]', or give "
+                  "weights of its own classes",
+                  file.path(), fmt::join(classes, ", "), fmt::join(info.classes, ", "), fmt::join(classes, ", ")));
 }
 
 bool in_order(const ModelInfo& info, const std::vector<std::string>& classes) {
@@ -321,7 +360,8 @@ __attribute__((optimize("O3"))) size_t not_finite(const void* values, size_t cou
   return total;
 }
 
-tl::expected<void, std::string> save_weights(Model& model, const std::string& path, const std::map<std::string, std::string>& more, bool durable) {
+tl::expected<void, std::string> save_weights(Model& model, const std::string& path,
+                                             const std::map<std::string, std::string>& more, bool durable) {
   const ModelInfo& info = model.info();
   std::vector<TensorView> tensors;
   for (size_t i = 0; i < info.variables.size(); ++i) {
@@ -332,7 +372,9 @@ tl::expected<void, std::string> save_weights(Model& model, const std::string& pa
     tensors.push_back({v.name, shape_of(v), data, v.elements()});
   }
   const auto text = [](const char* s) { return std::string(s == nullptr ? "" : s); };
-  std::map<std::string, std::string> metadata = {{"net", text(info.net)}, {"program", text(info.name)}, {"source_hash", text(info.source_hash)}};
+  std::map<std::string, std::string> metadata = {{"net", text(info.net)},
+                                                 {"program", text(info.name)},
+                                                 {"source_hash", text(info.source_hash)}};
   nlohmann::json hyperparameters = nlohmann::json::object(), outputs = nlohmann::json::array();
   for (const KeyValue& h : info.hyperparameters) hyperparameters[text(h.key)] = text(h.value);
   for (const PortInfo& p : info.outputs) outputs.push_back(text(p.name));

@@ -40,7 +40,8 @@ void mirror(Field& s, bool horizontal, bool vertical) {
 
 std::array<uint8_t, 256> line(double scale, double offset) {
   std::array<uint8_t, 256> t;
-  for (size_t v = 0; v < 256; ++v) t[v] = static_cast<uint8_t>(std::clamp(scale * static_cast<double>(v) + offset, 0.0, 255.0) + 0.5);
+  for (size_t v = 0; v < 256; ++v)
+    t[v] = static_cast<uint8_t>(std::clamp(scale * static_cast<double>(v) + offset, 0.0, 255.0) + 0.5);
   return t;
 }
 
@@ -62,7 +63,8 @@ void contrast(Field& s, double factor) {
   for (const uint8_t* end = p + s.data.size(); p != end; p += c)
     for (size_t k = 0; k < c; ++k) sums[k] += p[k];
   std::array<Table, 4> tables;
-  for (size_t k = 0; k < c; ++k) tables[k] = line(factor, static_cast<double>(sums[k]) / static_cast<double>(s.data.size() / c) * (1 - factor));
+  for (size_t k = 0; k < c; ++k)
+    tables[k] = line(factor, static_cast<double>(sums[k]) / static_cast<double>(s.data.size() / c) * (1 - factor));
   look_up(s, tables);
 }
 
@@ -72,12 +74,21 @@ tl::expected<Augmenter, std::string> Augmenter::create(std::span<const AugmentIn
   Augmenter a;
   for (const AugmentInfo& info : steps) {
     const std::string_view kind = info.kind, mode = info.mode ? info.mode : "";
-    const auto failed = [&](const std::string& why) { return tl::make_unexpected(fmt::format("augment: {}: {}", kind, why)); };
-    Step s{Kind::flip, Fill::reflect, false, false, info.args[1] == 0, info.args[0], info.args[1] == 0 ? info.args[0] : info.args[1]};
+    const auto failed = [&](const std::string& why) {
+      return tl::make_unexpected(fmt::format("augment: {}: {}", kind, why));
+    };
+    Step s{Kind::flip,
+           Fill::reflect,
+           false,
+           false,
+           info.args[1] == 0,
+           info.args[0],
+           info.args[1] == 0 ? info.args[0] : info.args[1]};
     if (kind == "flip") {
       s.horizontal = mode.empty() || mode == "horizontal" || mode == "both";
       s.vertical = mode == "vertical" || mode == "both";
-      if (!s.horizontal && !s.vertical) return failed(fmt::format("there is no mode {}; there are horizontal, vertical and both", mode));
+      if (!s.horizontal && !s.vertical)
+        return failed(fmt::format("there is no mode {}; there are horizontal, vertical and both", mode));
       a.steps_.push_back(s);
       continue;
     }
@@ -90,31 +101,38 @@ tl::expected<Augmenter, std::string> Augmenter::create(std::span<const AugmentIn
     if (mode == "constant") s.fill = Fill::constant;
     else if (mode == "nearest") s.fill = Fill::nearest;
     else if (mode == "wrap") s.fill = Fill::wrap;
-    else if (!mode.empty() && mode != "reflect") return failed(fmt::format("there is no mode {}; there are reflect, constant, nearest and wrap", mode));
+    else if (!mode.empty() && mode != "reflect")
+      return failed(fmt::format("there is no mode {}; there are reflect, constant, nearest and wrap", mode));
     const double most = s.kind == Kind::zoom ? 0.99 : 1;
     for (const double v : {s.a, s.b}) {
-      if (!(v > 0) || v > most) return failed(fmt::format("needs an amount above 0 and not above {}, not {}; for example {}(0.1)", most, v, kind));
+      if (!(v > 0) || v > most)
+        return failed(
+            fmt::format("needs an amount above 0 and not above {}, not {}; for example {}(0.1)", most, v, kind));
     }
     a.steps_.push_back(s);
   }
   return a;
 }
 
-/// Fills `out` with what `in` shows at the mapped places, bilinear. Positions are fixed-point, 32 bits of fraction; `outside` clips a pixel's place.
-/// C: the channels, 0: as `channels` says.
+/// Fills `out` with what `in` shows at the mapped places, bilinear. Positions are fixed-point, 32 bits of fraction;
+/// `outside` clips a pixel's place. C: the channels, 0: as `channels` says.
 template <int C, class Outside>
-void Augmenter::warp_pixels(const uint8_t* in, uint8_t* out, int h, int w, int channels, const Affine& map, const Outside& outside) {
+void Augmenter::warp_pixels(const uint8_t* in, uint8_t* out, int h, int w, int channels, const Affine& map,
+                            const Outside& outside) {
   const int c = C ? C : channels;
   const auto fixed = [](double v) { return static_cast<int64_t>(v * 0x1p32); };
   const double mx = (w - 1) / 2.0, my = (h - 1) / 2.0;
-  const int64_t step_x = fixed(map.m[0]), step_y = fixed(map.m[3]), half = int64_t{1} << 23;   // half of the weights' last bit
+  // half of the weights' last bit
+  const int64_t step_x = fixed(map.m[0]), step_y = fixed(map.m[3]), half = int64_t{1} << 23;
   for (int y = 0; y < h; ++y) {
-    int64_t fx = fixed(map.m[1] * (y - my) + map.m[2] + mx - map.m[0] * mx) + half, fy = fixed(map.m[4] * (y - my) + map.m[5] + my - map.m[3] * mx) + half;
+    int64_t fx = fixed(map.m[1] * (y - my) + map.m[2] + mx - map.m[0] * mx) + half,
+            fy = fixed(map.m[4] * (y - my) + map.m[5] + my - map.m[3] * mx) + half;
     for (int x = 0; x < w; ++x, fx += step_x, fy += step_y) {
       const int x0 = static_cast<int>(fx >> 32), y0 = static_cast<int>(fy >> 32);
       const int wx = static_cast<int>(fx >> 24 & 255), wy = static_cast<int>(fy >> 24 & 255);
       const uint8_t *a, *b, *d, *e;
-      if (static_cast<unsigned>(x0) < static_cast<unsigned>(w - 1) && static_cast<unsigned>(y0) < static_cast<unsigned>(h - 1)) {
+      if (static_cast<unsigned>(x0) < static_cast<unsigned>(w - 1) &&
+          static_cast<unsigned>(y0) < static_cast<unsigned>(h - 1)) {
         a = in + (static_cast<ptrdiff_t>(y0) * w + x0) * c;
         b = a + c;
         d = a + static_cast<ptrdiff_t>(w) * c;
@@ -132,7 +150,8 @@ void Augmenter::warp_pixels(const uint8_t* in, uint8_t* out, int h, int w, int c
 
 /// Brings a pixel's place into the image as `fill` has it; false: there is none.
 bool Augmenter::inside(int& y, int& x, int h, int w, Fill fill) {
-  if (static_cast<unsigned>(x) < static_cast<unsigned>(w) && static_cast<unsigned>(y) < static_cast<unsigned>(h)) return true;
+  if (static_cast<unsigned>(x) < static_cast<unsigned>(w) && static_cast<unsigned>(y) < static_cast<unsigned>(h))
+    return true;
   switch (fill) {
     case Fill::constant: return false;
     case Fill::nearest: x = std::clamp(x, 0, w - 1), y = std::clamp(y, 0, h - 1); break;
@@ -162,7 +181,8 @@ Augmenter::Moves Augmenter::draw(const Field& s, CounterRandom& random) const {
   // Composes: the steps so far are applied to what this one reads.
   const auto then = [&](double a, double b, double c, double d, double e, double f) {
     const auto& o = map.m;
-    map = {{o[0] * a + o[1] * d, o[0] * b + o[1] * e, o[0] * c + o[1] * f + o[2], o[3] * a + o[4] * d, o[3] * b + o[4] * e, o[3] * c + o[4] * f + o[5]}};
+    map = {{o[0] * a + o[1] * d, o[0] * b + o[1] * e, o[0] * c + o[1] * f + o[2], o[3] * a + o[4] * d,
+            o[3] * b + o[4] * e, o[3] * c + o[4] * f + o[5]}};
   };
   for (const Step& step : steps_) {
     double u = 0, v = 0;
@@ -174,7 +194,8 @@ Augmenter::Moves Augmenter::draw(const Field& s, CounterRandom& random) const {
         continue;
       }
       case Kind::rotate: {
-        const double angle = random.uniform(-step.a, step.a) * 2 * std::numbers::pi, c = std::cos(angle), sn = std::sin(angle);
+        const double angle = random.uniform(-step.a, step.a) * 2 * std::numbers::pi, c = std::cos(angle),
+                     sn = std::sin(angle);
         then(c, -sn, 0, sn, c, 0);
         break;
       }
@@ -198,7 +219,8 @@ Augmenter::Moves Augmenter::draw(const Field& s, CounterRandom& random) const {
 }
 
 bool Augmenter::moves() const {
-  return std::any_of(steps_.begin(), steps_.end(), [](const Step& s) { return s.kind != Kind::contrast && s.kind != Kind::brightness; });
+  return std::any_of(steps_.begin(), steps_.end(),
+                     [](const Step& s) { return s.kind != Kind::contrast && s.kind != Kind::brightness; });
 }
 
 void Augmenter::follow(Field& s, CounterRandom random) {
@@ -211,10 +233,12 @@ void Augmenter::follow(Field& s, CounterRandom random) {
   uint8_t* out = other_.data();
   for (int y = 0; y < s.height; ++y) {
     for (int x = 0; x < s.width; ++x) {
-      const double fx = m[0] * (x - mx) + m[1] * (y - my) + m[2] + mx, fy = m[3] * (x - mx) + m[4] * (y - my) + m[5] + my;
+      const double fx = m[0] * (x - mx) + m[1] * (y - my) + m[2] + mx,
+                   fy = m[3] * (x - mx) + m[4] * (y - my) + m[5] + my;
       int u = static_cast<int>(std::floor(fx + 0.5)), v = static_cast<int>(std::floor(fy + 0.5));
-      *out++ =
-          inside(v, u, s.height, s.width, moves.fill) ? s.data[static_cast<size_t>(v) * static_cast<size_t>(s.width) + static_cast<size_t>(u)] : uint8_t{0};
+      *out++ = inside(v, u, s.height, s.width, moves.fill)
+                   ? s.data[static_cast<size_t>(v) * static_cast<size_t>(s.width) + static_cast<size_t>(u)]
+                   : uint8_t{0};
     }
   }
   s.data.swap(other_);

@@ -11,12 +11,14 @@
 
 namespace netc::rt {
 
-/// Random numbers by counter: value `i` of the stream (seed, a, b), the same on every machine. Statistically good enough to shuffle and to augment by.
+/// Random numbers by counter: value `i` of the stream (seed, a, b), the same on every machine. Statistically good
+/// enough to shuffle and to augment by.
 class CounterRandom {
  public:
-  CounterRandom(uint64_t seed, uint64_t a, uint64_t b = 0) : key_(mix(mix(mix(seed) ^ a) + 0x9e3779b97f4a7c15u * (b + 1))) {}
+  CounterRandom(uint64_t seed, uint64_t a, uint64_t b = 0)
+      : key_(mix(mix(mix(seed) ^ a) + 0x9e3779b97f4a7c15u * (b + 1))) {}
   uint64_t bits() { return mix(key_ + 0x9e3779b97f4a7c15u * ++counter_); }
-  double uniform() { return static_cast<double>(bits() >> 11) * 0x1p-53; }               // [0, 1)
+  double uniform() { return static_cast<double>(bits() >> 11) * 0x1p-53; }  // [0, 1)
   double uniform(double low, double high) { return low + (high - low) * uniform(); }
   /// [0, n), n >= 1. Unbiased enough: the error is below n / 2^64.
   uint64_t below(uint64_t n) { return static_cast<uint64_t>((static_cast<unsigned __int128>(bits()) * n) >> 64); }
@@ -31,10 +33,11 @@ class CounterRandom {
 };
 
 /// The augmentations of one net, in their order, and the memory one thread needs for them.
-/// flip(horizontal | vertical | both) each direction with probability 1/2; rotate(f): by up to f turns either way; shift(v, h = v): by up to that
-/// fraction of the height and width; zoom(v, h): by up to that fraction in or out, one factor for both when h is not given; contrast(f): around each
-/// channel's mean, times 1-f to 1+f; brightness(f): by up to f * 255. All geometry comes first and at once, bilinear; the border is mirrored ("reflect", or
-/// "constant", "nearest", "wrap" as the mode says).
+/// flip(horizontal | vertical | both) each direction with probability 1/2; rotate(f): by up to f turns either way;
+/// shift(v, h = v): by up to that fraction of the height and width; zoom(v, h): by up to that fraction in or out, one
+/// factor for both when h is not given; contrast(f): around each channel's mean, times 1-f to 1+f; brightness(f): by up
+/// to f * 255. All geometry comes first and at once, bilinear; the border is mirrored ("reflect", or "constant",
+/// "nearest", "wrap" as the mode says).
 class Augmenter {
  public:
   /// Errors: an unknown kind, mode or an argument that makes no sense.
@@ -44,22 +47,35 @@ class Augmenter {
   bool moves() const;
   /// Changes an image's pixels; the shape stays. Deterministic in (image, random).
   void apply(Field& image, CounterRandom random);
-  /// Moves the pixels of a mask as apply() moves those of its image, of the same size, with the same `random`: the nearest one.
+  /// Moves the pixels of a mask as apply() moves those of its image, of the same size, with the same `random`: the
+  /// nearest one.
   void follow(Field& mask, CounterRandom random);
 
  private:
   enum class Kind : uint8_t { flip, rotate, shift, zoom, contrast, brightness };
   enum class Fill : uint8_t { reflect, constant, nearest, wrap };
-  struct Step { Kind kind; Fill fill; bool horizontal, vertical, same; double a, b; };
-  struct Affine { double m[6] = {1, 0, 0, 0, 1, 0}; };   // output (x, y), centred, to input (x, y)
-  struct Moves { Affine map; bool warped = false, mirror_x = false, mirror_y = false; Fill fill = Fill::reflect; };
+  struct Step {
+    Kind kind;
+    Fill fill;
+    bool horizontal, vertical, same;
+    double a, b;
+  };
+  struct Affine {
+    double m[6] = {1, 0, 0, 0, 1, 0};
+  };  // output (x, y), centred, to input (x, y)
+  struct Moves {
+    Affine map;
+    bool warped = false, mirror_x = false, mirror_y = false;
+    Fill fill = Fill::reflect;
+  };
   static bool inside(int& y, int& x, int h, int w, Fill fill);
   Moves draw(const Field& image, CounterRandom& random) const;
   void warp(Field& image, const Affine& map, Fill fill);
   template <int C, class Outside>
-  static void warp_pixels(const uint8_t* in, uint8_t* out, int h, int w, int channels, const Affine& map, const Outside& outside);
+  static void warp_pixels(const uint8_t* in, uint8_t* out, int h, int w, int channels, const Affine& map,
+                          const Outside& outside);
   std::vector<Step> steps_;
-  std::vector<uint8_t> other_;                           // the warped pixels, swapped with the image's
+  std::vector<uint8_t> other_;  // the warped pixels, swapped with the image's
 };
 
 }  // namespace netc::rt

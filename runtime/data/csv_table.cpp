@@ -46,7 +46,8 @@ std::string_view trimmed(std::string_view s) {
 bool missing_cell(std::string_view text) {
   text = trimmed(text);
   if (text.empty()) return true;
-  for (const std::string_view word : {"NA", "N/A", "na", "n/a", "NaN", "nan", "NAN", "NULL", "Null", "null", "None", "?", "-"})
+  for (const std::string_view word :
+       {"NA", "N/A", "na", "n/a", "NaN", "nan", "NAN", "NULL", "Null", "null", "None", "?", "-"})
     if (text == word) return true;
   return false;
 }
@@ -83,7 +84,10 @@ tl::expected<TableOptions, std::string> table_options(const std::string& text) {
   });
   if (!twice.empty()) return failed(twice + "= is given twice");
   if (!wrong.empty())
-    return failed(fmt::format("'{}' is no option of a table; they are ignore=COLUMN,..., missing=mean, zero or drop, and header=yes or no, parted by &", wrong));
+    return failed(
+        fmt::format("'{}' is no option of a table; they are ignore=COLUMN,..., missing=mean, zero or drop, and "
+                    "header=yes or no, parted by &",
+                    wrong));
   return o;
 }
 
@@ -111,15 +115,20 @@ bool CsvTable::begins_with_data() const {
   return any;
 }
 
-tl::expected<CsvTable, std::string> CsvTable::parse(std::string text, const std::string& name, TableOptions::Header header) {
-  const auto failed = [&](size_t line, const std::string& why) { return tl::make_unexpected(fmt::format("{}:{}: {}", name, line, why)); };
+tl::expected<CsvTable, std::string> CsvTable::parse(std::string text, const std::string& name,
+                                                    TableOptions::Header header) {
+  const auto failed = [&](size_t line, const std::string& why) {
+    return tl::make_unexpected(fmt::format("{}:{}: {}", name, line, why));
+  };
   CsvTable t;
   t.text_ = std::move(text);
   std::string& s = t.text_;
-  if (is_utf16(s)) return failed(1, "is text in UTF-16; save it as UTF-8 (iconv -f UTF-16 -t UTF-8, or 'CSV UTF-8' in a spreadsheet)");
+  if (is_utf16(s))
+    return failed(1, "is text in UTF-16; save it as UTF-8 (iconv -f UTF-16 -t UTF-8, or 'CSV UTF-8' in a spreadsheet)");
   if (const size_t at = first_not_utf8(s); at < s.size())
     return failed(1 + static_cast<size_t>(std::count(s.begin(), s.begin() + static_cast<std::ptrdiff_t>(at), '\n')),
-                  "is not text in UTF-8; save it as UTF-8 (of Latin-1: iconv -f LATIN1 -t UTF-8, or 'CSV UTF-8' in a spreadsheet)");
+                  "is not text in UTF-8; save it as UTF-8 (of Latin-1: iconv -f LATIN1 -t UTF-8, or 'CSV UTF-8' in a "
+                  "spreadsheet)");
   const char sep = t.separator_ = separator_of(s);
   size_t at = s.compare(0, 3, "\xef\xbb\xbf") == 0 ? 3 : 0, line = 1;
   std::vector<Cell> record;
@@ -131,7 +140,7 @@ tl::expected<CsvTable, std::string> CsvTable::parse(std::string text, const std:
     for (bool ended = false; !ended;) {
       Cell cell{at, 0};
       if (at < s.size() && s[at] == '"') {
-        size_t to = at;   // quotes are undone in place: a cell never grows
+        size_t to = at;  // quotes are undone in place: a cell never grows
         bool closed = false;
         for (++at; at < s.size() && !closed; ++at) {
           if (s[at] == '\n') ++line;
@@ -140,7 +149,8 @@ tl::expected<CsvTable, std::string> CsvTable::parse(std::string text, const std:
           else s[to++] = s[at];
         }
         if (!closed) return failed(first_line, "a quote is not closed");
-        if (at < s.size() && s[at] != sep && s[at] != '\n' && s[at] != '\r') return failed(line, "something stands after a closing quote");
+        if (at < s.size() && s[at] != sep && s[at] != '\n' && s[at] != '\r')
+          return failed(line, "something stands after a closing quote");
         cell.size = to - cell.at;
       } else {
         while (at < s.size() && s[at] != sep && s[at] != '\n' && s[at] != '\r') ++at;
@@ -161,14 +171,18 @@ tl::expected<CsvTable, std::string> CsvTable::parse(std::string text, const std:
       std::set<std::string> seen;
       for (const Cell& c : record) {
         const bool named = header != TableOptions::Header::no;
-        t.names_.push_back(named ? nfc(trimmed(std::string_view(s).substr(c.at, c.size))) : fmt::format("{}", t.names_.size() + 1));
+        t.names_.push_back(named ? nfc(trimmed(std::string_view(s).substr(c.at, c.size)))
+                                 : fmt::format("{}", t.names_.size() + 1));
         if (!seen.insert(t.names_.back()).second) twice = t.names_.back(), twice_line = first_line;
       }
       if (header != TableOptions::Header::no) continue;
     }
     if (record.size() != t.names_.size())
-      return failed(first_line, fmt::format("has {} cells, the header {}; cells are parted by {}", record.size(), t.names_.size(),
-                                            sep == ',' ? "commas" : sep == ';' ? "semicolons" : "tabs"));
+      return failed(first_line,
+                    fmt::format("has {} cells, the header {}; cells are parted by {}", record.size(), t.names_.size(),
+                                sep == ','   ? "commas"
+                                : sep == ';' ? "semicolons"
+                                             : "tabs"));
     t.cells_.insert(t.cells_.end(), record.begin(), record.end());
     t.lines_.push_back(first_line);
   }
@@ -176,8 +190,10 @@ tl::expected<CsvTable, std::string> CsvTable::parse(std::string text, const std:
   if (t.lines_.empty() && twice) return failed(twice_line, fmt::format("two columns are called '{}'", *twice));
   if (t.lines_.empty()) return failed(1, "has a header and no rows");
   if (header == TableOptions::Header::told && t.begins_with_data()) {
-    return failed(1, fmt::format("there is no header: the first line ('{}', ...) is numbers as the lines below are; put a line with the columns' names in front, or give "
-                                 "the table as 'csv:{}?header=no' (or header=yes, where these are names)", t.names_[0].substr(0, 40), name));
+    return failed(1, fmt::format("there is no header: the first line ('{}', ...) is numbers as the lines below are; "
+                                 "put a line with the columns' names in front, or give "
+                                 "the table as 'csv:{}?header=no' (or header=yes, where these are names)",
+                                 t.names_[0].substr(0, 40), name));
   }
   if (twice) return failed(twice_line, fmt::format("two columns are called '{}'", *twice));
   return t;

@@ -13,9 +13,9 @@ namespace netc::rt {
 /// What may follow a table's path: FILE?ignore=id,name&missing=mean&header=no.
 struct TableOptions {
   enum class Missing { error, mean, zero, drop };
-  enum class Header { told, yes, no };             // told: there must be one, and a first line that looks like data is an error
+  enum class Header { told, yes, no };  // told: there must be one, and a first line that looks like data is an error
   std::string path;
-  std::set<std::string> ignored;                   // columns that are as if they were not there
+  std::set<std::string> ignored;  // columns that are as if they were not there
   Missing missing = Missing::error;
   Header header = Header::told;
 };
@@ -26,12 +26,15 @@ std::string table_path(const std::string& text);
 /// A table of text. Cells point into the file's bytes, quotes undone.
 class CsvTable {
  public:
-  /// The first record is the header; without one columns are called 1, 2, ... The header's commas, semicolons or tabs, whichever it has most of, part cells;
-  /// records end with LF or CRLF, cells in quotes may hold all of these and doubled quotes; empty lines are skipped.
-  /// Errors name the file and the line: rows of another length than the header, quotes that do not close, no rows, names that occur twice, a first line of data
-  /// where a header should be, UTF-16.
-  static tl::expected<CsvTable, std::string> read(const std::string& path, TableOptions::Header header = TableOptions::Header::told);
-  static tl::expected<CsvTable, std::string> parse(std::string text, const std::string& name, TableOptions::Header header = TableOptions::Header::told);
+  /// The first record is the header; without one columns are called 1, 2, ... The header's commas, semicolons or tabs,
+  /// whichever it has most of, part cells; records end with LF or CRLF, cells in quotes may hold all of these and
+  /// doubled quotes; empty lines are skipped. Errors name the file and the line: rows of another length than the
+  /// header, quotes that do not close, no rows, names that occur twice, a first line of data where a header should be,
+  /// UTF-16.
+  static tl::expected<CsvTable, std::string> read(const std::string& path,
+                                                  TableOptions::Header header = TableOptions::Header::told);
+  static tl::expected<CsvTable, std::string> parse(std::string text, const std::string& name,
+                                                   TableOptions::Header header = TableOptions::Header::told);
 
   const std::vector<std::string>& names() const { return names_; }
   size_t rows() const { return lines_.size(); }
@@ -43,7 +46,9 @@ class CsvTable {
   char separator() const { return separator_; }
 
  private:
-  struct Cell { size_t at, size; };
+  struct Cell {
+    size_t at, size;
+  };
   bool begins_with_data() const;
 
   std::string text_;

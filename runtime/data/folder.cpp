@@ -18,11 +18,13 @@ namespace {
 namespace fs = std::filesystem;
 using Result = tl::expected<void, std::string>;
 
-tl::unexpected<std::string> failed(const std::string& path, const std::string& why) { return tl::make_unexpected(fmt::format("{}: {}", path, why)); }
+tl::unexpected<std::string> failed(const std::string& path, const std::string& why) {
+  return tl::make_unexpected(fmt::format("{}: {}", path, why));
+}
 
 bool hidden(const fs::path& path) { return path.filename().native().starts_with('.'); }
 
-using Endings = std::map<std::string, size_t>;   // how many files
+using Endings = std::map<std::string, size_t>;  // how many files
 
 /// "12 .heic, 3 without an ending"; the most common ones.
 std::string list_endings(const Endings& endings) {
@@ -31,7 +33,8 @@ std::string list_endings(const Endings& endings) {
   std::stable_sort(most.begin(), most.end(), [](const auto& a, const auto& b) { return a.second > b.second; });
   std::string s;
   for (size_t i = 0; i < std::min(most.size(), kListed); ++i)
-    s += fmt::format("{}{} {}", i ? ", " : "", most[i].second, most[i].first.empty() ? "without an ending" : most[i].first);
+    s += fmt::format("{}{} {}", i ? ", " : "", most[i].second,
+                     most[i].first.empty() ? "without an ending" : most[i].first);
   return most.size() > kListed ? s + ", ..." : s;
 }
 
@@ -41,7 +44,8 @@ std::string ending_of(const fs::path& path) {
   return e;
 }
 
-/// All images below `folder`, relative to it, sorted; counts the other files. Hidden files and folders are not looked at.
+/// All images below `folder`, relative to it, sorted; counts the other files. Hidden files and folders are not looked
+/// at.
 Result walk(const fs::path& folder, std::vector<std::string>& images, Endings& others) {
   std::error_code error;
   fs::recursive_directory_iterator it(folder, error);
@@ -68,15 +72,20 @@ class Folder final : public Source {
   const std::vector<std::string>& classes() const override { return classes_; }
   std::string name(size_t i) const override { return path_of(files_[i]); }
   std::string describe() const override {
-    const bool usual = std::all_of(kinds_.begin(), kinds_.end(), [](const auto& k) { return k.first == ".jpg" || k.first == ".jpeg" || k.first == ".png"; });
-    std::string s = fmt::format("{}: {}{}, {}", root_, counted(files_.size(), "image"), usual ? "" : fmt::format(" ({})", list_endings(kinds_)), counted(classes_.size(), "class"));
+    const bool usual = std::all_of(kinds_.begin(), kinds_.end(), [](const auto& k) {
+      return k.first == ".jpg" || k.first == ".jpeg" || k.first == ".png";
+    });
+    std::string s =
+        fmt::format("{}: {}{}, {}", root_, counted(files_.size(), "image"),
+                    usual ? "" : fmt::format(" ({})", list_endings(kinds_)), counted(classes_.size(), "class"));
     if (!without_.empty()) s += fmt::format(", none of {}", fmt::join(without_, ", "));
     size_t others = 0;
     bool images = false;
     for (const auto& [ending, n] : others_) others += n, images |= is_known_image_name("x" + ending);
     if (others > 0)
-      s += fmt::format(", {} other file{} ignored ({}{})", others, others == 1 ? "" : "s", list_endings(others_),
-                       images ? ": images among them are of formats that are not read; convert them to JPEG or PNG" : "");
+      s += fmt::format(
+          ", {} other file{} ignored ({}{})", others, others == 1 ? "" : "s", list_endings(others_),
+          images ? ": images among them are of formats that are not read; convert them to JPEG or PNG" : "");
     return s;
   }
   int class_of(size_t i) const override { return files_[i].label; }
@@ -88,15 +97,21 @@ class Folder final : public Source {
   Result open(const std::string& path, Split split, const ModelInfo& info);
 
  private:
-  struct File { int folder; int label; std::string name; };
-  std::string path_of(const File& f) const { return fmt::format("{}/{}/{}", root_, folders_[static_cast<size_t>(f.folder)], f.name); }
+  struct File {
+    int folder;
+    int label;
+    std::string name;
+  };
+  std::string path_of(const File& f) const {
+    return fmt::format("{}/{}/{}", root_, folders_[static_cast<size_t>(f.folder)], f.name);
+  }
   Result list_folders();
   Result add(size_t folder, int label);
 
   std::string root_;
   std::vector<std::string> folders_, classes_, without_;
   std::vector<File> files_;
-  Endings kinds_, others_;                         // files that are read, and that are not
+  Endings kinds_, others_;  // files that are read, and that are not
   ImagePorts ports_;
 };
 
@@ -104,7 +119,9 @@ Result Folder::list_folders() {
   std::error_code error;
   const fs::file_status status = fs::status(root_, error);
   if (!fs::exists(status))
-    return failed(root_, "there is no such folder; give one with a subfolder of images per class, or synthetic:digits to try without files");
+    return failed(root_,
+                  "there is no such folder; give one with a subfolder of images per class, or synthetic:digits to try "
+                  "without files");
   if (!fs::is_directory(status)) return failed(root_, "is not a folder; give one with a subfolder of images per class");
   bool images = false;
   fs::directory_iterator it(root_, error);
@@ -117,8 +134,12 @@ Result Folder::list_folders() {
   if (error) return failed(root_, fmt::format("cannot list: {}", error.message()));
   std::sort(folders_.begin(), folders_.end());
   for (const std::string& folder : folders_)
-    if (first_not_utf8(folder) < folder.size()) return failed(root_ + "/" + folder, "its name, that of a class, is not text in UTF-8; rename it (convmv -f latin1 -t utf8)");
-  if (folders_.empty() && images) return failed(root_, "has images but no subfolders; put the images of each class in a subfolder with the class's name");
+    if (first_not_utf8(folder) < folder.size())
+      return failed(root_ + "/" + folder,
+                    "its name, that of a class, is not text in UTF-8; rename it (convmv -f latin1 -t utf8)");
+  if (folders_.empty() && images)
+    return failed(root_,
+                  "has images but no subfolders; put the images of each class in a subfolder with the class's name");
   if (folders_.empty()) return failed(root_, "is empty; it needs a subfolder of images per class");
   return {};
 }
@@ -131,7 +152,8 @@ Result Folder::add(size_t folder, int label) {
     Endings there;
     std::vector<std::string> none;
     if (Result r = walk(path, none, there); !r) return r;
-    return failed(path, fmt::format("{}{}; add images of this class or remove the folder", kNoImages, there.empty() ? "" : fmt::format(", but {}", list_endings(there))));
+    return failed(path, fmt::format("{}{}; add images of this class or remove the folder", kNoImages,
+                                    there.empty() ? "" : fmt::format(", but {}", list_endings(there))));
   }
   for (const std::string& name : images) ++kinds_[ending_of(name)];
   for (std::string& name : images) files_.push_back({static_cast<int>(folder), label, std::move(name)});
@@ -145,16 +167,24 @@ Result Folder::open(const std::string& path, Split split, const ModelInfo& info)
   if (!ports) return tl::make_unexpected(ports.error());
   ports_ = *ports;
   if (Result r = list_folders(); !r) return r;
-  const auto is_split = [](const std::string& s) { return s == "train" || s == "test" || s == "valid" || s == "val" || s == "validation"; };
-  const auto is_class = [&](const std::string& s) { return std::find(info.classes.begin(), info.classes.end(), s) != info.classes.end(); };
-  const auto part = std::find_if(folders_.begin(), folders_.end(), [&](const std::string& f) { return is_split(f) && !is_class(f); });
+  const auto is_split = [](const std::string& s) {
+    return s == "train" || s == "test" || s == "valid" || s == "val" || s == "validation";
+  };
+  const auto is_class = [&](const std::string& s) {
+    return std::find(info.classes.begin(), info.classes.end(), s) != info.classes.end();
+  };
+  const auto part =
+      std::find_if(folders_.begin(), folders_.end(), [&](const std::string& f) { return is_split(f) && !is_class(f); });
   if (part != folders_.end() && std::all_of(folders_.begin(), folders_.end(), is_split)) {
-    return failed(root_, fmt::format("its subfolders are {}, not classes; give one of them, as {}/{}", fmt::join(folders_, ", "), root_, *part));
+    return failed(root_, fmt::format("its subfolders are {}, not classes; give one of them, as {}/{}",
+                                     fmt::join(folders_, ", "), root_, *part));
   }
   const auto map = match_classes(folders_, false, root_, info);
   if (!map) return tl::make_unexpected(map.error());
   if (folders_.size() == 1 && ports_.label >= 0 && (trains(split) || map->names.size() == 1)) {
-    return failed(root_, fmt::format("has images of one class only ({}); training needs a subfolder for each of at least two", folders_[0]));
+    return failed(root_,
+                  fmt::format("has images of one class only ({}); training needs a subfolder for each of at least two",
+                              folders_[0]));
   }
   classes_ = map->names;
   // In the order of the labels, so that the sources of one net agree.
@@ -182,11 +212,11 @@ tl::expected<std::vector<std::string>, std::string> list_images(const std::strin
   std::vector<std::string> images;
   Endings others;
   if (Result r = walk(path, images, others); !r) return tl::make_unexpected(r.error());
-  if (images.empty()) return failed(path, fmt::format("{}{}", kNoImages, others.empty() ? "" : fmt::format(", but {}", list_endings(others))));
+  if (images.empty())
+    return failed(path,
+                  fmt::format("{}{}", kNoImages, others.empty() ? "" : fmt::format(", but {}", list_endings(others))));
   for (std::string& i : images) i = (fs::path(path) / i).string();
   return images;
-} catch (const std::exception& e) {
-  return failed(path, fmt::format("cannot list: {}", e.what()));
-}
+} catch (const std::exception& e) { return failed(path, fmt::format("cannot list: {}", e.what())); }
 
 }  // namespace netc::rt

@@ -21,9 +21,12 @@ namespace {
 using Bytes = std::span<const uint8_t>;
 using Result = tl::expected<void, std::string>;
 
-tl::unexpected<std::string> failed(const std::string& name, const std::string& why) { return tl::make_unexpected(fmt::format("{}: {}", name, why)); }
+tl::unexpected<std::string> failed(const std::string& name, const std::string& why) {
+  return tl::make_unexpected(fmt::format("{}: {}", name, why));
+}
 
-/// One decompressor a thread. A damaged file may leave it in a state in which it refuses good ones, so it is made anew after each.
+/// One decompressor a thread. A damaged file may leave it in a state in which it refuses good ones, so it is made anew
+/// after each.
 class Jpeg {
  public:
   Jpeg() = default;
@@ -44,7 +47,8 @@ class Jpeg {
 Result make_room(const std::string& name, uint64_t height, uint64_t width, int channels, Field& out) {
   if (height == 0 || width == 0) return failed(name, "the image has no pixels");
   if (height * width > kMaxPixels)
-    return failed(name, fmt::format("{} x {} pixels are more than the {} million an image may have", width, height, kMaxPixels >> 20));
+    return failed(name, fmt::format("{} x {} pixels are more than the {} million an image may have", width, height,
+                                    kMaxPixels >> 20));
   out.height = static_cast<int>(height);
   out.width = static_cast<int>(width);
   out.channels = channels;
@@ -56,19 +60,23 @@ Result make_room(const std::string& name, uint64_t height, uint64_t width, int c
 void from_cmyk(const std::vector<uint8_t>& cmyk, int channels, uint8_t* out) {
   for (size_t i = 0; i + 3 < cmyk.size(); i += 4) {
     uint8_t rgb[3];
-    for (int c = 0; c < 3; ++c) rgb[c] = static_cast<uint8_t>((cmyk[i + static_cast<size_t>(c)] * cmyk[i + 3] + 127) / 255);
+    for (int c = 0; c < 3; ++c)
+      rgb[c] = static_cast<uint8_t>((cmyk[i + static_cast<size_t>(c)] * cmyk[i + 3] + 127) / 255);
     if (channels == 1) *out++ = luma(rgb);
-    else for (int c = 0; c < 3; ++c) *out++ = rgb[c];
+    else
+      for (int c = 0; c < 3; ++c) *out++ = rgb[c];
   }
 }
 
 Result decode_with(tjhandle handle, Bytes bytes, int channels, const std::string& name, Field& out) {
   int width = 0, height = 0, subsampling = 0, space = 0;
   const auto size = static_cast<unsigned long>(bytes.size());
-  if (tjDecompressHeader3(handle, bytes.data(), size, &width, &height, &subsampling, &space) != 0 || width < 0 || height < 0) {
+  if (tjDecompressHeader3(handle, bytes.data(), size, &width, &height, &subsampling, &space) != 0 || width < 0 ||
+      height < 0) {
     return failed(name, fmt::format("is a damaged JPEG: {}", tjGetErrorStr2(handle)));
   }
-  if (Result room = make_room(name, static_cast<uint64_t>(height), static_cast<uint64_t>(width), channels, out); !room) return room;
+  if (Result room = make_room(name, static_cast<uint64_t>(height), static_cast<uint64_t>(width), channels, out); !room)
+    return room;
   const bool cmyk = space == TJCS_CMYK || space == TJCS_YCCK;
   std::vector<uint8_t> four;
   if (cmyk) four.resize(static_cast<size_t>(width) * static_cast<size_t>(height) * 4);
@@ -76,7 +84,8 @@ Result decode_with(tjhandle handle, Bytes bytes, int channels, const std::string
   const int format = cmyk ? TJPF_CMYK : channels == 1 ? TJPF_GRAY : TJPF_RGB;
   if (tjDecompress2(handle, bytes.data(), size, target, width, 0, height, format, TJFLAG_LIMITSCANS) != 0) {
     const char* why = tjGetErrorStr2(handle);
-    // Stray bytes between two parts are common and harmless; every other warning means that pixels are missing or made up.
+    // Stray bytes between two parts are common and harmless; every other warning means that pixels are missing or made
+    // up.
     const bool harmless = tjGetErrorCode(handle) == TJERR_WARNING && std::strstr(why, "extraneous bytes");
     if (!harmless) return failed(name, fmt::format("is a damaged JPEG: {}", why));
   }
@@ -117,7 +126,10 @@ bool starts(Bytes bytes, std::string_view magic, size_t at = 0) {
   return bytes.size() >= at + magic.size() && std::memcmp(bytes.data() + at, magic.data(), magic.size()) == 0;
 }
 
-struct Format { const char* name; std::string (*decode)(Bytes, RgbImage&); };
+struct Format {
+  const char* name;
+  std::string (*decode)(Bytes, RgbImage&);
+};
 constexpr Format kOthers[] = {{"WebP", decode_webp}, {"BMP", decode_bmp}, {"GIF", decode_gif}, {"TIFF", decode_tiff}};
 
 Result decode_other(const Format& format, Bytes bytes, int channels, const std::string& name, Field& out) {
@@ -139,7 +151,8 @@ std::string ending_of(const std::string& path) {
   return e;
 }
 
-template <size_t N> bool is_any(const std::string& s, const char* const (&list)[N]) {
+template <size_t N>
+bool is_any(const std::string& s, const char* const (&list)[N]) {
   return std::any_of(std::begin(list), std::end(list), [&](const char* e) { return s == e; });
 }
 
@@ -147,11 +160,16 @@ template <size_t N> bool is_any(const std::string& s, const char* const (&list)[
 Result read_bytes(const std::string& path, std::vector<uint8_t>& bytes) {
   const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   if (fd < 0) return failed(path, fmt::format("cannot open: {}", std::strerror(errno)));
-  struct Close { int fd; ~Close() { ::close(fd); } } close{fd};
+  struct Close {
+    int fd;
+    ~Close() { ::close(fd); }
+  } close{fd};
   struct stat info;
   if (::fstat(fd, &info) != 0) return failed(path, fmt::format("cannot read: {}", std::strerror(errno)));
-  if (!S_ISREG(info.st_mode)) return failed(path, S_ISDIR(info.st_mode) ? "is a folder, not an image" : "is not a file");
-  if (static_cast<uint64_t>(info.st_size) > kMaxImageFile) return failed(path, fmt::format("is longer than {} MiB", kMaxImageFile >> 20));
+  if (!S_ISREG(info.st_mode))
+    return failed(path, S_ISDIR(info.st_mode) ? "is a folder, not an image" : "is not a file");
+  if (static_cast<uint64_t>(info.st_size) > kMaxImageFile)
+    return failed(path, fmt::format("is longer than {} MiB", kMaxImageFile >> 20));
   bytes.resize(static_cast<size_t>(info.st_size));
   size_t have = 0;
   while (have < bytes.size()) {
@@ -174,21 +192,27 @@ std::string_view image_format(std::span<const uint8_t> bytes) {
   if (starts(bytes, "BM") && bytes.size() > 17 && bytes[15] == 0 && bytes[16] == 0 && bytes[17] == 0) return "BMP";
   if (starts(bytes, "RIFF") && starts(bytes, "WEBP", 8)) return "WebP";
   if (starts(bytes, "ftyp", 4)) return "HEIC or AVIF";
-  if (starts(bytes, std::string_view("II*\0", 4)) || starts(bytes, std::string_view("MM\0*", 4)) || starts(bytes, std::string_view("II+\0", 4))) return "TIFF";
+  if (starts(bytes, std::string_view("II*\0", 4)) || starts(bytes, std::string_view("MM\0*", 4)) ||
+      starts(bytes, std::string_view("II+\0", 4)))
+    return "TIFF";
   return "";
 }
 
 bool is_image_name(const std::string& path) {
-  return is_any(ending_of(path), {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".dib", ".gif", ".tif", ".tiff"});
+  return is_any(ending_of(path),
+                {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".dib", ".gif", ".tif", ".tiff"});
 }
 
 bool is_known_image_name(const std::string& path) {
-  constexpr const char* kOfOthers[] = {".heic", ".heif", ".avif", ".jp2", ".jxl", ".svg", ".psd", ".tga", ".ppm", ".pgm", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".raw"};
+  constexpr const char* kOfOthers[] = {".heic", ".heif", ".avif", ".jp2", ".jxl", ".svg", ".psd", ".tga",
+                                       ".ppm",  ".pgm",  ".dng",  ".cr2", ".cr3", ".nef", ".arw", ".raw"};
   return is_image_name(path) || is_any(ending_of(path), kOfOthers);
 }
 
-tl::expected<void, std::string> decode_image(std::span<const uint8_t> bytes, int channels, const std::string& name, Field& out) try {
-  if (channels != 1 && channels != 3) return failed(name, fmt::format("images are read with 1 or 3 channels, not {}", channels));
+tl::expected<void, std::string> decode_image(std::span<const uint8_t> bytes, int channels, const std::string& name,
+                                             Field& out) try {
+  if (channels != 1 && channels != 3)
+    return failed(name, fmt::format("images are read with 1 or 3 channels, not {}", channels));
   if (bytes.empty()) return failed(name, "is empty");
   const std::string_view format = image_format(bytes);
   if (format == "JPEG" || format == "PNG") {
@@ -198,21 +222,20 @@ tl::expected<void, std::string> decode_image(std::span<const uint8_t> bytes, int
   }
   for (const Format& other : kOthers)
     if (format == other.name) return decode_other(other, bytes, channels, name, out);
-  return failed(name, fmt::format("is no JPEG, PNG, WebP, BMP, GIF or TIFF{}", format.empty() ? "" : fmt::format(", but {}: convert it to JPEG or PNG", format)));
-} catch (const std::bad_alloc&) {
-  return failed(name, "no memory for the image");
-}
+  return failed(name, fmt::format("is no JPEG, PNG, WebP, BMP, GIF or TIFF{}",
+                                  format.empty() ? "" : fmt::format(", but {}: convert it to JPEG or PNG", format)));
+} catch (const std::bad_alloc&) { return failed(name, "no memory for the image"); }
 
 tl::expected<void, std::string> read_image(const std::string& path, int channels, Field& out) try {
   thread_local std::vector<uint8_t> bytes;
   if (Result read = read_bytes(path, bytes); !read) return read;
   const std::string_view format = image_format(bytes);
-  if (is_any(ending_of(path), {".jpg", ".jpeg", ".png"}) && std::any_of(std::begin(kOthers), std::end(kOthers), [&](const Format& f) { return format == f.name; }))
-    return failed(path, fmt::format("is {}, not what its name says: rename or convert it", format));   // not all programs and machines read it
+  if (is_any(ending_of(path), {".jpg", ".jpeg", ".png"}) &&
+      std::any_of(std::begin(kOthers), std::end(kOthers), [&](const Format& f) { return format == f.name; }))
+    // not all programs and machines read it
+    return failed(path, fmt::format("is {}, not what its name says: rename or convert it", format));
   return decode_image(bytes, channels, path, out);
-} catch (const std::bad_alloc&) {
-  return failed(path, "no memory for the file");
-}
+} catch (const std::bad_alloc&) { return failed(path, "no memory for the file"); }
 
 tl::expected<void, std::string> read_indices(const std::string& path, Field& out) try {
   thread_local std::vector<uint8_t> bytes;
@@ -220,13 +243,13 @@ tl::expected<void, std::string> read_indices(const std::string& path, Field& out
   if (!starts(bytes, "\x89PNG")) return failed(path, "is no PNG; the class of each pixel is kept in one");
   PngReader png(bytes, true);
   if (!png.start()) return failed(path, fmt::format("is a damaged PNG: {}", png.error()));
-  if (png.channels() != 1) return failed(path, "has colours; a mask is a grey or palette PNG whose values are the classes");
-  if (png.bits() > 8) return failed(path, "has 16 bits for each pixel; a mask is a PNG of at most 8, whose values are the classes");
+  if (png.channels() != 1)
+    return failed(path, "has colours; a mask is a grey or palette PNG whose values are the classes");
+  if (png.bits() > 8)
+    return failed(path, "has 16 bits for each pixel; a mask is a PNG of at most 8, whose values are the classes");
   if (Result room = make_room(path, png.height(), png.width(), 1, out); !room) return room;
   if (!png.rows(out.data.data())) return failed(path, fmt::format("is a damaged PNG: {}", png.error()));
   return {};
-} catch (const std::bad_alloc&) {
-  return failed(path, "no memory for the image");
-}
+} catch (const std::bad_alloc&) { return failed(path, "no memory for the image"); }
 
 }  // namespace netc::rt

@@ -23,14 +23,18 @@ using Result = tl::expected<void, std::string>;
 constexpr size_t kListed = 10;
 constexpr size_t kProbed = 10;
 
-struct Failure { int place; std::string why; };
+struct Failure {
+  int place;
+  std::string why;
+};
 
-/// One batch of the ring. While it is filled, each place belongs to one worker; ready and pending are guarded by the loader's mutex.
+/// One batch of the ring. While it is filled, each place belongs to one worker; ready and pending are guarded by the
+/// loader's mutex.
 struct Slot {
-  std::vector<AlignedMemory> memory;      // of the inputs, then the labels
-  std::vector<const void*> data;          // the same
-  std::vector<size_t> indices;      // by place; the good ones first once it is ready
-  std::vector<uint8_t> good;        // by place
+  std::vector<AlignedMemory> memory;  // of the inputs, then the labels
+  std::vector<const void*> data;      // the same
+  std::vector<size_t> indices;        // by place; the good ones first once it is ready
+  std::vector<uint8_t> good;          // by place
   std::vector<Failure> failures;
   uint64_t number = 0;
   int places = 0, n = 0, pending = 0;
@@ -40,7 +44,10 @@ struct Slot {
 class RingLoader final : public Loader {
  public:
   RingLoader(const Source& source, const Model& model, const LoaderOptions& options, Augmenter augmenter)
-      : source_(source), model_(model), options_(options), augmenter_(std::move(augmenter)) {
+      : source_(source),
+        model_(model),
+        options_(options),
+        augmenter_(std::move(augmenter)) {
     for (const PortInfo& p : model.info().ingested) bytes_.push_back(p.bytes());
     for (const PortInfo& p : model.info().labels) bytes_.push_back(p.bytes());
   }
@@ -59,7 +66,9 @@ class RingLoader final : public Loader {
   size_t batch_size() const { return static_cast<size_t>(options_.batch); }
   size_t inputs() const { return model_.info().inputs.size(); }
   /// Where `place` of a port begins; ports are the inputs, then the labels.
-  uint8_t* at(const Slot& slot, size_t port, size_t place) const { return static_cast<uint8_t*>(slot.memory[port].get()) + place * bytes_[port]; }
+  uint8_t* at(const Slot& slot, size_t port, size_t place) const {
+    return static_cast<uint8_t*>(slot.memory[port].get()) + place * bytes_[port];
+  }
   bool make_room(Slot& slot) const;
   bool work_waits() const { return issued_ < end_ && issued_ < released_ + slots_.size(); }
   void stop();
@@ -74,26 +83,27 @@ class RingLoader final : public Loader {
   const Model& model_;
   const LoaderOptions options_;
   const Augmenter augmenter_;
-  std::vector<size_t> bytes_;                // of one sample of each port
-  int chunk_ = 1;                            // places that a worker takes at a time
+  std::vector<size_t> bytes_;  // of one sample of each port
+  int chunk_ = 1;              // places that a worker takes at a time
   std::vector<Slot> slots_;
   std::vector<std::thread> threads_;
 
   // The epoch: changed only while no worker is active.
-  std::vector<size_t> order_;                // empty: the source's own
+  std::vector<size_t> order_;  // empty: the source's own
   uint64_t epoch_ = 0;
 
-  std::mutex mutex_;                         // guards what follows
+  std::mutex mutex_;  // guards what follows
   std::condition_variable work_, ready_, idle_;
-  uint64_t issued_ = 0, released_ = 0, end_ = 0;   // batches: given to workers (the one being given not counted), done with by the consumer, of the epoch
-  int next_place_ = 0;                       // of batch issued_
-  int active_ = 0;                           // workers at work
+  // batches: given to workers (the one being given not counted), done with by the consumer, of the epoch
+  uint64_t issued_ = 0, released_ = 0, end_ = 0;
+  int next_place_ = 0;  // of batch issued_
+  int active_ = 0;      // workers at work
   bool stopping_ = false;
 
   // The consumer's own.
-  bool holds_ = false;                       // the batch `released_` is in the consumer's hands
+  bool holds_ = false;  // the batch `released_` is in the consumer's hands
   size_t skipped_ = 0;
-  std::vector<bool> seen_;                   // skipped samples, by index
+  std::vector<bool> seen_;  // skipped samples, by index
   std::vector<std::string> skipped_names_;
 };
 
@@ -107,7 +117,9 @@ Result RingLoader::start() try {
   for (Slot& slot : slots_) {
     if (!make_room(slot)) {
       const size_t sample = std::accumulate(bytes_.begin(), bytes_.end(), size_t{0});
-      return tl::make_unexpected(fmt::format("no memory for {} of {} of {}; take a smaller --batch", counted(ring, "batch"), counted(options_.batch, "sample"), counted(sample, "byte")));
+      return tl::make_unexpected(fmt::format("no memory for {} of {} of {}; take a smaller --batch",
+                                             counted(ring, "batch"), counted(options_.batch, "sample"),
+                                             counted(sample, "byte")));
     }
     slot.indices.resize(batch_size());
     slot.good.resize(batch_size());
@@ -147,7 +159,7 @@ void RingLoader::stop() {
 
 void RingLoader::start_epoch(uint64_t epoch, uint64_t first_batch) {
   std::unique_lock lock(mutex_);
-  end_ = issued_;   // nothing new is begun
+  end_ = issued_;  // nothing new is begun
   idle_.wait(lock, [this] { return active_ == 0; });
   epoch_ = epoch;
   if (options_.shuffle) {
@@ -181,7 +193,8 @@ bool RingLoader::next(Batch& batch) {
     note(slot);
     if (slot.n == 0) continue;
     const std::span<const void* const> data(slot.data);
-    batch = {data.first(inputs()), data.subspan(inputs()), slot.n, std::span<const size_t>(slot.indices.data(), static_cast<size_t>(slot.n)), slot.number};
+    batch = {data.first(inputs()), data.subspan(inputs()), slot.n,
+             std::span<const size_t>(slot.indices.data(), static_cast<size_t>(slot.n)), slot.number};
     return true;
   }
 }
@@ -247,7 +260,8 @@ void RingLoader::fill(Slot& slot, int first, int last, Sample& sample, Augmenter
 /// Images each by themselves, masks like the first image.
 void RingLoader::augment(Sample& sample, size_t index, Augmenter& augmenter) const {
   for (size_t i = 0; i < sample.inputs.size(); ++i)
-    if (sample.inputs[i].image()) augmenter.apply(sample.inputs[i], CounterRandom(options_.seed, epoch_, index + 1 + (uint64_t{i} << 48)));
+    if (sample.inputs[i].image())
+      augmenter.apply(sample.inputs[i], CounterRandom(options_.seed, epoch_, index + 1 + (uint64_t{i} << 48)));
   for (Field& label : sample.labels)
     if (label.image()) augmenter.follow(label, CounterRandom(options_.seed, epoch_, index + 1));
 }
@@ -261,22 +275,23 @@ Result RingLoader::fill_place(Slot& slot, int place, Sample& sample, Augmenter& 
   for (size_t i = 0; i < inputs(); ++i)
     if (Result r = ingest_field(model_, i, sample.inputs[i], sample.path, this->at(slot, i, at)); !r) return r;
   for (size_t i = 0; i < sample.labels.size(); ++i)
-    if (Result r = put_label(model_.info(), i, sample.labels[i], sample.path, this->at(slot, inputs() + i, at)); !r) return r;
+    if (Result r = put_label(model_.info(), i, sample.labels[i], sample.path, this->at(slot, inputs() + i, at)); !r)
+      return r;
   return {};
-} catch (const std::exception& e) {
-  return tl::make_unexpected(fmt::format("sample {}: {}", place, e.what()));
-}
+} catch (const std::exception& e) { return tl::make_unexpected(fmt::format("sample {}: {}", place, e.what())); }
 
 /// Closes the gaps that skipped samples left.
 void RingLoader::finish(Slot& slot) {
   slot.n = slot.places;
   if (slot.failures.empty()) return;
-  std::sort(slot.failures.begin(), slot.failures.end(), [](const Failure& a, const Failure& b) { return a.place < b.place; });
+  std::sort(slot.failures.begin(), slot.failures.end(),
+            [](const Failure& a, const Failure& b) { return a.place < b.place; });
   size_t n = 0;
   for (size_t i = 0; i < static_cast<size_t>(slot.places); ++i) {
     if (!slot.good[i]) continue;
     if (n != i) {
-      for (size_t port = 0; port < bytes_.size(); ++port) std::copy_n(at(slot, port, i), bytes_[port], at(slot, port, n));
+      for (size_t port = 0; port < bytes_.size(); ++port)
+        std::copy_n(at(slot, port, i), bytes_[port], at(slot, port, n));
       slot.indices[n] = slot.indices[i];
     }
     ++n;
@@ -284,13 +299,16 @@ void RingLoader::finish(Slot& slot) {
   slot.n = static_cast<int>(n);
 }
 
-/// More classes than outputs would send labels out of bounds. A source's classes are those of the first label that is a class.
+/// More classes than outputs would send labels out of bounds. A source's classes are those of the first label that is a
+/// class.
 Result check_classes(const Source& source, const ModelInfo& info) {
   for (size_t i = 0; i < info.labels.size(); ++i) {
     if (!is_class(info.labels[i])) continue;
     const int64_t classes = classes_at(info, i);
     if (classes == 0 || source.classes().size() <= static_cast<size_t>(classes)) return {};
-    return tl::make_unexpected(fmt::format("{}, but the net tells {} apart; make its last layer as wide as there are classes", source.describe(), classes));
+    return tl::make_unexpected(
+        fmt::format("{}, but the net tells {} apart; make its last layer as wide as there are classes",
+                    source.describe(), classes));
   }
   return {};
 }
@@ -319,27 +337,30 @@ Result probe(const Source& source, const Model& model) {
       if (Result r = put_label(info, k, sample.labels[k], name, out.get()); !r) return r;
     return {};
   }
-  return tl::make_unexpected(fmt::format("{}: none of the first samples can be read; the first one: {}", source.describe(), first));
+  return tl::make_unexpected(
+      fmt::format("{}: none of the first samples can be read; the first one: {}", source.describe(), first));
 }
 
 }  // namespace
 
-tl::expected<std::unique_ptr<Loader>, std::string> Loader::create(const Source& source, const Model& model, const LoaderOptions& options) try {
+tl::expected<std::unique_ptr<Loader>, std::string> Loader::create(const Source& source, const Model& model,
+                                                                  const LoaderOptions& options) try {
   if (source.size() == 0) return tl::make_unexpected(fmt::format("{}: there are no samples", source.describe()));
-  if (options.batch < 1) return tl::make_unexpected(fmt::format("a batch of {} cannot be; take --batch 1 or more", counted(options.batch, "sample")));
+  if (options.batch < 1)
+    return tl::make_unexpected(
+        fmt::format("a batch of {} cannot be; take --batch 1 or more", counted(options.batch, "sample")));
   if (Result r = check_classes(source, model.info()); !r) return tl::make_unexpected(r.error());
   if (Result r = probe(source, model); !r) return tl::make_unexpected(r.error());
   auto augmenter = Augmenter::create(options.augment ? model.info().augment : std::span<const AugmentInfo>());
   if (!augmenter) return tl::make_unexpected(augmenter.error());
   if (source.places() && augmenter->moves()) {
-    return tl::make_unexpected(
-        fmt::format("{}: a label is a place in the image, which augmentation would move; augment by contrast and brightness only", source.describe()));
+    return tl::make_unexpected(fmt::format(
+        "{}: a label is a place in the image, which augmentation would move; augment by contrast and brightness only",
+        source.describe()));
   }
   auto loader = std::make_unique<RingLoader>(source, model, options, std::move(*augmenter));
   if (Result r = loader->start(); !r) return tl::make_unexpected(r.error());
   return loader;
-} catch (const std::exception& e) {
-  return tl::make_unexpected(fmt::format("cannot make the loader: {}", e.what()));
-}
+} catch (const std::exception& e) { return tl::make_unexpected(fmt::format("cannot make the loader: {}", e.what())); }
 
 }  // namespace netc::rt

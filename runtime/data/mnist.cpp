@@ -14,9 +14,14 @@
 namespace netc::rt {
 namespace {
 
-tl::unexpected<std::string> failed(const std::string& path, const std::string& why) { return tl::make_unexpected(fmt::format("{}: {}", path, why)); }
+tl::unexpected<std::string> failed(const std::string& path, const std::string& why) {
+  return tl::make_unexpected(fmt::format("{}: {}", path, why));
+}
 
-struct Idx { std::vector<uint32_t> dims; std::vector<uint8_t> data; };
+struct Idx {
+  std::vector<uint32_t> dims;
+  std::vector<uint8_t> data;
+};
 
 /// A plain or gzip file, read through zlib.
 class Input {
@@ -48,7 +53,8 @@ class Input {
   gzFile file_;
 };
 
-/// Reads an IDX file of unsigned bytes with `rank` dimensions. The dimensions are checked against the file's length before memory is taken.
+/// Reads an IDX file of unsigned bytes with `rank` dimensions. The dimensions are checked against the file's length
+/// before memory is taken.
 tl::expected<Idx, std::string> read_idx(const std::string& path, size_t rank) {
   struct stat info;
   if (::stat(path.c_str(), &info) != 0 || !S_ISREG(info.st_mode)) return failed(path, "is not a file");
@@ -56,29 +62,34 @@ tl::expected<Idx, std::string> read_idx(const std::string& path, size_t rank) {
   if (!in.open()) return failed(path, "cannot open");
   std::array<uint8_t, 16> head;
   const size_t header = 4 + 4 * rank;
-  if (in.read(head.data(), header) != static_cast<int64_t>(header)) return failed(path, "is damaged: its header is cut off");
+  if (in.read(head.data(), header) != static_cast<int64_t>(header))
+    return failed(path, "is damaged: its header is cut off");
   if (head[0] != 0 || head[1] != 0 || head[2] != 8 || head[3] != rank) {
-    return failed(path, fmt::format("is not an IDX file of {}: it starts with {:02x}{:02x}{:02x}{:02x}, not 000008{:02x}", rank == 1 ? "labels" : "images",
-                                    head[0], head[1], head[2], head[3], rank));
+    return failed(path,
+                  fmt::format("is not an IDX file of {}: it starts with {:02x}{:02x}{:02x}{:02x}, not 000008{:02x}",
+                              rank == 1 ? "labels" : "images", head[0], head[1], head[2], head[3], rank));
   }
   Idx idx;
   uint64_t bytes = 1;
   for (size_t i = 0; i < rank; ++i) {
     const uint8_t* p = head.data() + 4 + 4 * i;
     idx.dims.push_back(uint32_t{p[0]} << 24 | uint32_t{p[1]} << 16 | uint32_t{p[2]} << 8 | p[3]);
-    if (idx.dims[i] == 0 || (i > 0 && idx.dims[i] > 4096)) return failed(path, fmt::format("is damaged: dimension {} is {}", i + 1, idx.dims[i]));
+    if (idx.dims[i] == 0 || (i > 0 && idx.dims[i] > 4096))
+      return failed(path, fmt::format("is damaged: dimension {} is {}", i + 1, idx.dims[i]));
     bytes *= idx.dims[i];
   }
   // Deflate cannot shrink by more than 1032 times.
   if (bytes > static_cast<uint64_t>(info.st_size) * 1032) {
-    return failed(path, fmt::format("is damaged or cut off: its header announces {}, the file has {}", counted(bytes, "byte"), grouped(info.st_size)));
+    return failed(path, fmt::format("is damaged or cut off: its header announces {}, the file has {}",
+                                    counted(bytes, "byte"), grouped(info.st_size)));
   }
   idx.data.resize(bytes);
   const int64_t got = in.read(idx.data.data(), bytes);
   if (got < 0) return failed(path, "is damaged: it does not decompress");
-  if (static_cast<uint64_t>(got) != bytes) return failed(path, fmt::format("is cut off: its header announces {}, {} there", counted(bytes, "byte"), are(got)));
+  if (static_cast<uint64_t>(got) != bytes)
+    return failed(path, fmt::format("is cut off: its header announces {}, {} there", counted(bytes, "byte"), are(got)));
   uint8_t more;
-  const int64_t rest = in.read(&more, 1);   // checks gzip's checksum, too
+  const int64_t rest = in.read(&more, 1);  // checks gzip's checksum, too
   if (rest < 0) return failed(path, "is damaged: its checksum does not match");
   if (rest > 0) return failed(path, "is damaged: it is longer than its header says");
   return idx;
@@ -88,9 +99,12 @@ class Mnist final : public Source {
  public:
   size_t size() const override { return labels_.size(); }
   const std::vector<std::string>& classes() const override { return classes_; }
-  std::string name(size_t i) const override { return fmt::format("{} {} {}", root_, trains(split_) ? "train" : "test", i); }
+  std::string name(size_t i) const override {
+    return fmt::format("{} {} {}", root_, trains(split_) ? "train" : "test", i);
+  }
   std::string describe() const override {
-    return fmt::format("{} ({}): {} of {} x {}, {}", root_, trains(split_) ? "train" : "test", counted(size(), "image"), height_, width_, counted(classes_.size(), "class"));
+    return fmt::format("{} ({}): {} of {} x {}, {}", root_, trains(split_) ? "train" : "test", counted(size(), "image"),
+                       height_, width_, counted(classes_.size(), "class"));
   }
   bool in_memory() const override { return true; }
   tl::expected<void, std::string> read(size_t i, Sample& out) const override {
@@ -129,8 +143,11 @@ tl::expected<std::string, std::string> Mnist::find(const char* what, int rank) c
       if (::stat(path.c_str(), &info) == 0) return path;
     }
   }
-  return failed("mnist:" + root_, fmt::format("there is no {}-{}-idx{}-ubyte or {}-{}-idx{}-ubyte.gz; give the folder that holds the four MNIST files", prefix,
-                                              what, rank, prefix, what, rank));
+  return failed(
+      "mnist:" + root_,
+      fmt::format(
+          "there is no {}-{}-idx{}-ubyte or {}-{}-idx{}-ubyte.gz; give the folder that holds the four MNIST files",
+          prefix, what, rank, prefix, what, rank));
 }
 
 tl::expected<void, std::string> Mnist::open(const std::string& path, Split split, const ModelInfo& info) {
@@ -150,14 +167,16 @@ tl::expected<void, std::string> Mnist::open(const std::string& path, Split split
   if (!labels) return tl::make_unexpected(labels.error());
   if (images->dims[0] != labels->dims[0]) {
     return failed(*label_file,
-                  fmt::format("has {} for the {} of {}; the two do not belong together", counted(labels->dims[0], "label"), counted(images->dims[0], "image"), *image_file));
+                  fmt::format("has {} for the {} of {}; the two do not belong together",
+                              counted(labels->dims[0], "label"), counted(images->dims[0], "image"), *image_file));
   }
   height_ = static_cast<int>(images->dims[1]);
   width_ = static_cast<int>(images->dims[2]);
   pixels_ = std::move(images->data);
   const size_t found = size_t{*std::max_element(labels->data.begin(), labels->data.end())} + 1;
   // Ten digits, more where the labels say so; a net that names enough classes settles their number.
-  const size_t count = !info.classes.empty() && info.classes.size() >= found ? info.classes.size() : std::max(found, size_t{10});
+  const size_t count =
+      !info.classes.empty() && info.classes.size() >= found ? info.classes.size() : std::max(found, size_t{10});
   std::vector<std::string> own;
   for (size_t i = 0; i < count; ++i) own.push_back(fmt::format("{}", i));
   const auto map = match_classes(own, true, "mnist:" + root_, info);

@@ -28,18 +28,23 @@ class Reader {
 
   Opened run(Split split) {
     std::error_code none;
-    if (Result r = fs::is_directory(path_, none) ? read_folder() : read_archive(); !r) return tl::make_unexpected(r.error());
+    if (Result r = fs::is_directory(path_, none) ? read_folder() : read_archive(); !r)
+      return tl::make_unexpected(r.error());
     auto rows = std::make_unique<Rows>();
     rows->spec = "npy:" + path_;
     for (size_t i = 0; i < info_.inputs.size(); ++i)
-      if (Result r = add(info_.inputs[i], info_.inputs.size() == 1 ? "x" : "", rows->inputs.emplace_back(), true); !r) return tl::make_unexpected(r.error());
+      if (Result r = add(info_.inputs[i], info_.inputs.size() == 1 ? "x" : "", rows->inputs.emplace_back(), true); !r)
+        return tl::make_unexpected(r.error());
     for (size_t i = 0; i < info_.labels.size(); ++i) {
-      if (Result r = add(info_.labels[i], info_.labels.size() == 1 ? "y" : "", rows->labels.emplace_back(), false); !r) return tl::make_unexpected(r.error());
+      if (Result r = add(info_.labels[i], info_.labels.size() == 1 ? "y" : "", rows->labels.emplace_back(), false); !r)
+        return tl::make_unexpected(r.error());
       if (!is_class(info_.labels[i])) continue;
-      if (Result r = rows->class_indices.empty() ? classify(*rows, i) : check_classes(rows->labels[i], i); !r) return tl::make_unexpected(r.error());
+      if (Result r = rows->class_indices.empty() ? classify(*rows, i) : check_classes(rows->labels[i], i); !r)
+        return tl::make_unexpected(r.error());
     }
     rows->rows = part_of(static_cast<size_t>(samples_), split);
-    rows->about = fmt::format("{} of {}", counted(rows->rows.size(), "sample"), counted(info_.inputs.size() + info_.labels.size(), "array"));
+    rows->about = fmt::format("{} of {}", counted(rows->rows.size(), "sample"),
+                              counted(info_.inputs.size() + info_.labels.size(), "array"));
     std::vector<std::string> left;
     for (const auto& [name, bytes] : files_)
       if (!used_.contains(name)) left.push_back(name);
@@ -48,7 +53,9 @@ class Reader {
   }
 
  private:
-  tl::unexpected<std::string> failed(const std::string& why) const { return tl::make_unexpected(fmt::format("npy:{}: {}", path_, why)); }
+  tl::unexpected<std::string> failed(const std::string& why) const {
+    return tl::make_unexpected(fmt::format("npy:{}: {}", path_, why));
+  }
 
   Result read_archive() {
     const auto file = read_file(path_, kMostBytes);
@@ -56,7 +63,8 @@ class Reader {
     auto files = read_zip({reinterpret_cast<const uint8_t*>(file->data()), file->size()}, path_);
     if (!files) return tl::make_unexpected(files.error());
     for (auto& [name, bytes] : *files)
-      if (name.size() > 4 && name.compare(name.size() - 4, 4, ".npy") == 0) files_[name.substr(0, name.size() - 4)] = std::move(bytes);
+      if (name.size() > 4 && name.compare(name.size() - 4, 4, ".npy") == 0)
+        files_[name.substr(0, name.size() - 4)] = std::move(bytes);
     return {};
   }
 
@@ -89,35 +97,43 @@ class Reader {
     if (file == files_.end()) {
       std::vector<std::string> names;
       for (const auto& [name, bytes] : files_) names.push_back(name);
-      return failed(fmt::format("has no array {}{}; it has {}", port.name, *other && port.name != std::string_view(other) ? fmt::format(", nor {}", other) : "",
+      return failed(fmt::format("has no array {}{}; it has {}", port.name,
+                                *other && port.name != std::string_view(other) ? fmt::format(", nor {}", other) : "",
                                 names.empty() ? "none" : fmt::format("{}", fmt::join(names, ", "))));
     }
     used_.insert(file->first);
     const std::string name = fmt::format("{} {}", path_, file->first);
     const auto array = parse_npy(file->second, name);
     if (!array) return tl::make_unexpected(array.error());
-    if (array->dims.empty() || array->dims[0] < 1) return tl::make_unexpected(fmt::format("{}: has no samples; the first dimension counts them", name));
+    if (array->dims.empty() || array->dims[0] < 1)
+      return tl::make_unexpected(fmt::format("{}: has no samples; the first dimension counts them", name));
     if (samples_ >= 0 && array->dims[0] != samples_)
-      return tl::make_unexpected(fmt::format("{}: has {}, the arrays before it {}", name, counted(array->dims[0], "sample"), grouped(samples_)));
+      return tl::make_unexpected(fmt::format("{}: has {}, the arrays before it {}", name,
+                                             counted(array->dims[0], "sample"), grouped(samples_)));
     samples_ = array->dims[0];
     if (!input || !image(port, *array)) return take(port, *array, name, out);
     return take_image(*array, name, out);
   }
 
-  /// [N, H, W] or [N, H, W, C] for an input that takes images: u1, which it may convert, or f4 of any size for one of f32.
+  /// [N, H, W] or [N, H, W, C] for an input that takes images: u1, which it may convert, or f4 of any size for one of
+  /// f32.
   static bool image(const PortInfo& port, const NpyArray& a) {
     const size_t rank = a.dims.size();
-    const bool taken = a.type == NpyType::u1 ? port.dtype == DType::u8 || port.dtype == DType::f32 : a.type == NpyType::f4 && port.dtype == DType::f32 && !port.sized();
+    const bool taken = a.type == NpyType::u1 ? port.dtype == DType::u8 || port.dtype == DType::f32
+                                             : a.type == NpyType::f4 && port.dtype == DType::f32 && !port.sized();
     if (!taken || port.rank != 3 || (rank != 3 && rank != 4)) return false;
-    return a.dims[1] >= 1 && a.dims[2] >= 1 && a.dims[1] <= 1 << 16 && a.dims[2] <= 1 << 16 && (rank == 3 || (a.dims[3] >= 1 && a.dims[3] <= 64));
+    return a.dims[1] >= 1 && a.dims[2] >= 1 && a.dims[1] <= 1 << 16 && a.dims[2] <= 1 << 16 &&
+           (rank == 3 || (a.dims[3] >= 1 && a.dims[3] <= 64));
   }
 
   static Result take_image(const NpyArray& a, const std::string& name, Column& out) {
     const size_t rank = a.dims.size(), each = a.elements() / static_cast<size_t>(a.dims[0]);
     out.floats = a.type == NpyType::f4;
     for (size_t i = 0; i < a.elements() && out.floats; ++i)
-      if (float v; !put(DType::f32, a, i, reinterpret_cast<uint8_t*>(&v))) return tl::make_unexpected(fmt::format("{}: element {} is not finite", name, i));
-    out.height = static_cast<int>(a.dims[1]), out.width = static_cast<int>(a.dims[2]), out.channels = rank == 4 ? static_cast<int>(a.dims[3]) : 1;
+      if (float v; !put(DType::f32, a, i, reinterpret_cast<uint8_t*>(&v)))
+        return tl::make_unexpected(fmt::format("{}: element {} is not finite", name, i));
+    out.height = static_cast<int>(a.dims[1]), out.width = static_cast<int>(a.dims[2]),
+    out.channels = rank == 4 ? static_cast<int>(a.dims[3]) : 1;
     out.bytes = each * (out.floats ? sizeof(float) : 1);
     out.data.assign(a.data, a.data + out.bytes * static_cast<size_t>(a.dims[0]));
     return {};
@@ -132,28 +148,36 @@ class Reader {
 
   Result take(const PortInfo& port, const NpyArray& a, const std::string& name, Column& out) const {
     const size_t each = a.elements() / static_cast<size_t>(a.dims[0]);
-    std::vector<int64_t> sample = longer(a.dims.data() + 1, a.dims.size() - 1), wanted = longer(port.dims, static_cast<size_t>(port.rank));
+    std::vector<int64_t> sample = longer(a.dims.data() + 1, a.dims.size() - 1),
+                         wanted = longer(port.dims, static_cast<size_t>(port.rank));
     if (!port.sized() || each != port.elements() || (sample != wanted && sample.size() > 1)) {
-      const std::string shape = fmt::format("{}: a sample is {}[{}], but the net's {} is {}", name, type_name(a.type), fmt::join(a.dims.begin() + 1, a.dims.end(), ", "),
-                                            port.name, type_text(port));
+      const std::string shape =
+          fmt::format("{}: a sample is {}[{}], but the net's {} is {}", name, type_name(a.type),
+                      fmt::join(a.dims.begin() + 1, a.dims.end(), ", "), port.name, type_text(port));
       std::sort(sample.begin(), sample.end()), std::sort(wanted.begin(), wanted.end());
-      return tl::make_unexpected(shape + (port.sized() && sample == wanted ? ": bring its dimensions in that order, as with .transpose(...)" : ""));
+      return tl::make_unexpected(shape + (port.sized() && sample == wanted
+                                              ? ": bring its dimensions in that order, as with .transpose(...)"
+                                              : ""));
     }
     if (port.dtype != DType::f32 && a.type == NpyType::f4) {
-      return tl::make_unexpected(fmt::format("{}: holds float32, but the net's {} is {}; convert with .astype(...)", name, port.name, type_text(port)));
+      return tl::make_unexpected(fmt::format("{}: holds float32, but the net's {} is {}; convert with .astype(...)",
+                                             name, port.name, type_text(port)));
     }
     out.bytes = port.bytes();
     out.data.resize(a.elements() * size_of(port.dtype));
     for (size_t i = 0; i < a.elements(); ++i) {
       if (!put(port.dtype, a, i, out.data.data() + i * size_of(port.dtype))) {
-        return tl::make_unexpected(fmt::format("{}: element {} is not {} the net's {}, which is {}", name, i, a.type == NpyType::f4 ? "finite, which it has to be for" : "in the range of",
-                                               port.name, type_text(port)));
+        return tl::make_unexpected(fmt::format(
+            "{}: element {} is not {} the net's {}, which is {}", name, i,
+            a.type == NpyType::f4 ? "finite, which it has to be for" : "in the range of", port.name, type_text(port)));
       }
     }
     return {};
   }
 
-  static const char* type_name(NpyType t) { return t == NpyType::f4 ? "f32" : t == NpyType::u1 ? "u8" : t == NpyType::i4 ? "i32" : "i64"; }
+  static const char* type_name(NpyType t) {
+    return t == NpyType::f4 ? "f32" : t == NpyType::u1 ? "u8" : t == NpyType::i4 ? "i32" : "i64";
+  }
 
   static bool put(DType to, const NpyArray& a, size_t i, uint8_t* out) {
     int64_t v = 0;
@@ -166,8 +190,10 @@ class Reader {
       case NpyType::i8: std::memcpy(&v, a.data + 8 * i, 8); break;
     }
     if (to == DType::f32) return f = static_cast<float>(v), std::memcpy(out, &f, 4), true;
-    const int64_t least = to == DType::i32 ? INT32_MIN : 0, most = to == DType::u8 ? 255 : to == DType::i32 ? INT32_MAX : UINT32_MAX;
-    std::memcpy(out, &v, size_of(to));   // little-endian
+    const int64_t least = to == DType::i32 ? INT32_MIN : 0, most = to == DType::u8    ? 255
+                                                                   : to == DType::i32 ? INT32_MAX
+                                                                                      : UINT32_MAX;
+    std::memcpy(out, &v, size_of(to));  // little-endian
     return v >= least && v <= most;
   }
 
@@ -178,7 +204,8 @@ class Reader {
       int32_t v = 0;
       std::memcpy(&v, column.data.data() + i * sizeof v, sizeof v);
       if (v < 0 || v >= classes) {
-        return failed(fmt::format("{} in {}, sample {}, is none of the {} that the net tells apart", v, info_.labels[label].name, i, counted(classes, "class")));
+        return failed(fmt::format("{} in {}, sample {}, is none of the {} that the net tells apart", v,
+                                  info_.labels[label].name, i, counted(classes, "class")));
       }
     }
     return {};
@@ -189,11 +216,13 @@ class Reader {
     std::memcpy(rows.class_indices.data(), rows.labels[label].data.data(), rows.labels[label].data.size());
     int64_t most = 0;
     for (const int c : rows.class_indices) {
-      if (c < 0 || c >= kMostClasses) return failed(fmt::format("{} is no class index in {}", c, info_.labels[label].name));
+      if (c < 0 || c >= kMostClasses)
+        return failed(fmt::format("{} is no class index in {}", c, info_.labels[label].name));
       most = std::max<int64_t>(most, c);
     }
     std::vector<std::string> own;
-    for (int64_t i = 0; i < std::max<int64_t>(most + 1, static_cast<int64_t>(info_.classes.size())); ++i) own.push_back(fmt::format("{}", i));
+    for (int64_t i = 0; i < std::max<int64_t>(most + 1, static_cast<int64_t>(info_.classes.size())); ++i)
+      own.push_back(fmt::format("{}", i));
     const auto map = match_classes(own, true, rows.spec, info_);
     if (!map) return tl::make_unexpected(map.error());
     rows.class_names = map->names;
@@ -204,8 +233,8 @@ class Reader {
 
   const std::string& path_;
   const ModelInfo& info_;
-  std::map<std::string, std::vector<uint8_t>> files_;   // by array name
-  std::set<std::string> used_;                          // of them
+  std::map<std::string, std::vector<uint8_t>> files_;  // by array name
+  std::set<std::string> used_;                         // of them
   int64_t samples_ = -1;
 };
 

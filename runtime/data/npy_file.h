@@ -24,7 +24,9 @@ size_t size_of(NpyType);
 /// Checks the header against the bytes that are there. `name` begins the error.
 tl::expected<NpyArray, std::string> parse_npy(std::span<const uint8_t> bytes, const std::string& name);
 
-/// The files of a ZIP archive by name, stored or deflated, their checksums compared. Sizes are checked before memory is taken.
-tl::expected<std::map<std::string, std::vector<uint8_t>>, std::string> read_zip(std::span<const uint8_t> bytes, const std::string& name);
+/// The files of a ZIP archive by name, stored or deflated, their checksums compared. Sizes are checked before memory is
+/// taken.
+tl::expected<std::map<std::string, std::vector<uint8_t>>, std::string> read_zip(std::span<const uint8_t> bytes,
+                                                                                const std::string& name);
 
 }  // namespace netc::rt

@@ -1,4 +1,5 @@
-// WebP, BMP, GIF and TIFF. All but BMP by libraries that are taken when such a file comes: programs run without them. Only image.cpp uses it.
+// WebP, BMP, GIF and TIFF. All but BMP by libraries that are taken when such a file comes: programs run without them.
+// Only image.cpp uses it.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -8,13 +9,13 @@
 
 namespace netc::rt {
 
-constexpr size_t kMaxPixels = size_t{64} << 20;      // of one image
+constexpr size_t kMaxPixels = size_t{64} << 20;  // of one image
 
 /// What a decoder gives: height x width x 3.
 struct RgbImage {
   int height = 0, width = 0;
   std::vector<uint8_t> pixels;
-  int orientation = 1;                               // as EXIF counts
+  int orientation = 1;  // as EXIF counts
   /// Makes room; "" or why there is none.
   std::string resize(uint64_t h, uint64_t w);
 };

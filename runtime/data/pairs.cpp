@@ -16,7 +16,9 @@ class Pairs final : public Source {
   size_t size() const override { return inner_->size(); }
   const std::vector<std::string>& classes() const override { return classes_; }
   int class_of(size_t i) const override { return same(i) ? 1 : 0; }
-  std::string name(size_t i) const override { return fmt::format("{} and {}", inner_->name(i), inner_->name(partner(i))); }
+  std::string name(size_t i) const override {
+    return fmt::format("{} and {}", inner_->name(i), inner_->name(partner(i)));
+  }
   std::string describe() const override { return fmt::format("pairs of {}", inner_->describe()); }
   bool in_memory() const override { return inner_->in_memory(); }
   Result read(size_t i, Sample& out) const override {
@@ -51,7 +53,7 @@ class Pairs final : public Source {
       const size_t other = random.below(list.size() - 1);
       return list[other < at ? other : other + 1];
     }
-    size_t skip = random.below(inner_->size() - of_class_[own].size());   // among the images of the other classes
+    size_t skip = random.below(inner_->size() - of_class_[own].size());  // among the images of the other classes
     for (size_t c = 0;; ++c) {
       if (c == own) continue;
       if (skip < of_class_[c].size()) return of_class_[c][skip];
@@ -60,21 +62,27 @@ class Pairs final : public Source {
   }
 
   std::unique_ptr<Source> inner_;
-  std::vector<std::vector<size_t>> of_class_;   // the images of each class, ascending
+  std::vector<std::vector<size_t>> of_class_;  // the images of each class, ascending
   std::vector<DType> labels_;
   std::vector<std::string> classes_{"different", "same"};
 };
 
 Result Pairs::open(const std::string& spec, Split split, const ModelInfo& info) {
-  const auto failed = [&](const std::string& why) { return tl::make_unexpected(fmt::format("pairs:{}: {}", spec, why)); };
-  const auto alike = [](const PortInfo& a, const PortInfo& b) { return a.dtype == b.dtype && a.rank == b.rank && std::equal(a.dims, a.dims + a.rank, b.dims); };
+  const auto failed = [&](const std::string& why) {
+    return tl::make_unexpected(fmt::format("pairs:{}: {}", spec, why));
+  };
+  const auto alike = [](const PortInfo& a, const PortInfo& b) {
+    return a.dtype == b.dtype && a.rank == b.rank && std::equal(a.dims, a.dims + a.rank, b.dims);
+  };
   if (info.inputs.size() != 2 || !alike(info.inputs[0], info.inputs[1])) {
-    return failed(fmt::format("gives two images, but the net takes {}",
-                              info.inputs.size() == 2 ? "two inputs of different types" : fmt::format("{} inputs", info.inputs.size())));
+    return failed(fmt::format(
+        "gives two images, but the net takes {}",
+        info.inputs.size() == 2 ? "two inputs of different types" : fmt::format("{} inputs", info.inputs.size())));
   }
   for (const PortInfo& label : info.labels) {
     if (label.elements() != 1 || !label.sized() || (label.dtype != DType::i32 && label.dtype != DType::f32)) {
-      return failed(fmt::format("tells whether the two are of one class (1) or not (0), but the net's label {} is {}", label.name, type_text(label)));
+      return failed(fmt::format("tells whether the two are of one class (1) or not (0), but the net's label {} is {}",
+                                label.name, type_text(label)));
     }
     labels_.push_back(label.dtype);
   }

@@ -23,7 +23,10 @@ struct PngReader::Callbacks {
   static void warning(png_structp, png_const_charp) {}
 };
 
-PngReader::PngReader(std::span<const uint8_t> bytes, bool indices) : data_(bytes.data()), size_(bytes.size()), indices_(indices) {
+PngReader::PngReader(std::span<const uint8_t> bytes, bool indices)
+    : data_(bytes.data()),
+      size_(bytes.size()),
+      indices_(indices) {
   png_structp png = png_create_read_struct(PNG_LIBPNG_VER_STRING, this, Callbacks::error, Callbacks::warning);
   png_ = png;
   if (png) info_ = png_create_info_struct(png);
@@ -35,14 +38,15 @@ PngReader::~PngReader() {
   if (png) png_destroy_read_struct(&png, &info, nullptr);
 }
 
-// Between setjmp and a jump only this object and constants change, and no object with a destructor is alive in the frames jumped over.
+// Between setjmp and a jump only this object and constants change, and no object with a destructor is alive in the
+// frames jumped over.
 bool PngReader::start() {
   const auto png = static_cast<png_structp>(png_);
   const auto info = static_cast<png_infop>(info_);
   if (!png || !info) return false;
   if (setjmp(png_jmpbuf(png))) return false;
   png_set_read_fn(png, this, Callbacks::read);
-  png_set_user_limits(png, 0x7fffffff, 0x7fffffff);   // the caller checks height x width
+  png_set_user_limits(png, 0x7fffffff, 0x7fffffff);  // the caller checks height x width
   png_set_chunk_malloc_max(png, 64u << 20);
   png_set_chunk_cache_max(png, 128);
   png_read_info(png, info);
@@ -59,8 +63,8 @@ bool PngReader::rows(uint8_t* out) {
   const auto info = static_cast<png_infop>(info_);
   const size_t stride = static_cast<size_t>(width_) * static_cast<size_t>(channels_);
   if (setjmp(png_jmpbuf(png))) return false;
-  if (indices_) png_set_packing(png);   // 1, 2 and 4 bits to a byte each
-  else png_set_expand(png);             // palette to RGB, 1, 2 and 4 bits to 8, tRNS to alpha
+  if (indices_) png_set_packing(png);  // 1, 2 and 4 bits to a byte each
+  else png_set_expand(png);            // palette to RGB, 1, 2 and 4 bits to 8, tRNS to alpha
   png_set_strip_16(png);
   png_set_strip_alpha(png);
   const int passes = png_set_interlace_handling(png);

@@ -8,7 +8,9 @@ namespace netc::rt {
 namespace {
 
 bool is_box(const PortInfo& p) { return p.dtype == DType::f32 && p.rank == 1 && p.dims[0] == 4; }
-bool is_mask(const PortInfo& p) { return p.dtype == DType::i32 && p.sized() && (p.rank == 2 || (p.rank == 3 && p.dims[2] == 1)); }
+bool is_mask(const PortInfo& p) {
+  return p.dtype == DType::i32 && p.sized() && (p.rank == 2 || (p.rank == 3 && p.dims[2] == 1));
+}
 
 std::string gives_text(const ImageGives& g) {
   std::vector<const char*> parts;
@@ -16,7 +18,8 @@ std::string gives_text(const ImageGives& g) {
   if (g.box) parts.push_back("a box (f32[4])");
   if (g.mask) parts.push_back("a mask (i32[height, width])");
   std::string s;
-  for (size_t i = 0; i < parts.size(); ++i) s += fmt::format("{}{}", i == 0 ? "" : i + 1 == parts.size() ? " and " : ", ", parts[i]);
+  for (size_t i = 0; i < parts.size(); ++i)
+    s += fmt::format("{}{}", i == 0 ? "" : i + 1 == parts.size() ? " and " : ", ", parts[i]);
   return s;
 }
 
@@ -25,7 +28,8 @@ std::string gives_text(const ImageGives& g) {
 std::string type_text(const PortInfo& p) {
   constexpr const char* kTypes[] = {"f32", "u8", "i32", "u32"};
   std::string s;
-  for (int i = 0; i < p.rank; ++i) s += (i ? ", " : "") + (p.dims[i] < 0 ? std::string("*") : fmt::format("{}", p.dims[i]));
+  for (int i = 0; i < p.rank; ++i)
+    s += (i ? ", " : "") + (p.dims[i] < 0 ? std::string("*") : fmt::format("{}", p.dims[i]));
   return fmt::format("{}[{}]", kTypes[static_cast<int>(p.dtype)], s);
 }
 
@@ -41,19 +45,26 @@ tl::expected<ImagePorts, std::string> image_ports(const std::string& spec, const
   const auto failed = [&](const std::string& why) { return tl::make_unexpected(fmt::format("{}: {}", spec, why)); };
   ImagePorts ports;
   if (info.inputs.size() != 1) {
-    const bool two = info.inputs.size() == 2 && info.inputs[0].rank >= 2 && image_channels(info.inputs[0]) > 0 && image_channels(info.inputs[1]) > 0;
+    const bool two = info.inputs.size() == 2 && info.inputs[0].rank >= 2 && image_channels(info.inputs[0]) > 0 &&
+                     image_channels(info.inputs[1]) > 0;
     return failed(fmt::format("gives one image a sample, but the net takes {} inputs{}", info.inputs.size(),
                               two ? fmt::format("; pairs:{} makes pairs of them", spec) : ""));
   }
   ports.channels = image_channels(info.inputs[0]);
-  if (ports.channels == 0) return failed("holds images, but the net's input has neither 1 nor 3 channels; declare it as u8[*, *, 3] or u8[*, *, 1]");
+  if (ports.channels == 0)
+    return failed(
+        "holds images, but the net's input has neither 1 nor 3 channels; declare it as u8[*, *, 3] or u8[*, *, 1]");
   ports.labels = info.labels.size();
   for (size_t i = 0; i < info.labels.size(); ++i) {
     const PortInfo& p = info.labels[i];
-    int* place = gives.label && is_class(p) ? &ports.label : gives.box && is_box(p) ? &ports.box : gives.mask && is_mask(p) ? &ports.mask : nullptr;
+    int* place = gives.label && is_class(p) ? &ports.label
+                 : gives.box && is_box(p)   ? &ports.box
+                 : gives.mask && is_mask(p) ? &ports.mask
+                                            : nullptr;
     if (!place || *place >= 0) {
-      return failed(fmt::format("gives {} to each image, but not the net's label {}, {}{}", gives_text(gives), p.name, type_text(p),
-                                place ? fmt::format(": {} has it already", info.labels[static_cast<size_t>(*place)].name) : ""));
+      return failed(fmt::format(
+          "gives {} to each image, but not the net's label {}, {}{}", gives_text(gives), p.name, type_text(p),
+          place ? fmt::format(": {} has it already", info.labels[static_cast<size_t>(*place)].name) : ""));
     }
     *place = static_cast<int>(i);
   }

@@ -13,20 +13,20 @@ namespace netc::rt {
 /// One port's elements of all samples, one after another.
 struct Column {
   std::vector<uint8_t> data;
-  size_t bytes = 0;                                // of one sample
-  int height = 0, width = 0, channels = 0;         // of an image; 0: the port's elements
-  bool floats = false;                             // an image's elements: f32, or u8
+  size_t bytes = 0;                         // of one sample
+  int height = 0, width = 0, channels = 0;  // of an image; 0: the port's elements
+  bool floats = false;                      // an image's elements: f32, or u8
 };
 
 class Rows final : public Source {
  public:
-  std::vector<Column> inputs, labels;              // one for each port
-  std::vector<size_t> rows;                        // the samples, as indices into the columns
+  std::vector<Column> inputs, labels;  // one for each port
+  std::vector<size_t> rows;            // the samples, as indices into the columns
   std::vector<std::string> class_names;
-  std::vector<int> class_indices;                  // of each row; empty: none
-  std::string spec, about;                         // "csv:iris.csv"; "120 rows of 5 columns"
-  TableColumns table;                              // none: arrays
-  std::vector<size_t> lines;                       // of each row in its file; empty: rows are counted from 0
+  std::vector<int> class_indices;  // of each row; empty: none
+  std::string spec, about;         // "csv:iris.csv"; "120 rows of 5 columns"
+  TableColumns table;              // none: arrays
+  std::vector<size_t> lines;       // of each row in its file; empty: rows are counted from 0
 
   size_t size() const override { return rows.size(); }
   const std::vector<std::string>& classes() const override { return class_names; }
@@ -51,7 +51,8 @@ class Rows final : public Source {
       const Column& c = columns[k];
       fields[k].data.resize(c.bytes);
       if (c.bytes > 0) std::memcpy(fields[k].data.data(), c.data.data() + row * c.bytes, c.bytes);
-      fields[k].height = c.height, fields[k].width = c.width, fields[k].channels = c.channels, fields[k].floats = c.floats;
+      fields[k].height = c.height, fields[k].width = c.width, fields[k].channels = c.channels,
+      fields[k].floats = c.floats;
     }
   }
 };

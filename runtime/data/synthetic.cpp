@@ -1,4 +1,5 @@
-// Generated data, the same for ever: handwritten-like digits and coloured shapes. For tests, examples and trying things without files.
+// Generated data, the same for ever: handwritten-like digits and coloured shapes. For tests, examples and trying things
+// without files.
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
@@ -19,11 +20,16 @@ namespace netc::rt {
 namespace {
 
 constexpr size_t kTrain = 10000, kMost = 1000000;
-constexpr size_t kTestPart = 5;                   // a fifth as many test images
-constexpr size_t kInMemory = size_t{256} << 20;   // more than that is drawn when it is read
+constexpr size_t kTestPart = 5;                  // a fifth as many test images
+constexpr size_t kInMemory = size_t{256} << 20;  // more than that is drawn when it is read
 constexpr int kLargest = 1024;
 
-struct Kind { const char* name; int size; std::span<const char* const> classes; Draw draw; };
+struct Kind {
+  const char* name;
+  int size;
+  std::span<const char* const> classes;
+  Draw draw;
+};
 constexpr const char* kDigits[] = {"0", "1", "2", "3", "4", "5", "6", "7", "8", "9"};
 constexpr const char* kShapes[] = {"circle", "square", "triangle", "star", "cross"};
 constexpr Kind kKinds[] = {{"digits", 28, kDigits, draw_digit}, {"shapes", 32, kShapes, draw_shape}};
@@ -37,9 +43,11 @@ class Synthetic final : public Source {
   const std::vector<std::string>& classes() const override { return classes_; }
   std::string name(size_t i) const override { return fmt::format("{} ({}) {}", spec_, split_name(), i); }
   std::string describe() const override {
-    std::string s = fmt::format("{} ({}): {} of {} x {}, {}", spec_, split_name(), counted(count_, "image"), height_, width_, counted(drawn_.size(), "class"));
+    std::string s = fmt::format("{} ({}): {} of {} x {}, {}", spec_, split_name(), counted(count_, "image"), height_,
+                                width_, counted(drawn_.size(), "class"));
     if (renamed_) s += ", drawn as";
-    for (size_t i = 0; renamed_ && i < drawn_.size(); ++i) s += fmt::format("{} {}", i ? "," : "", kind_->classes[static_cast<size_t>(drawn_[i])]);
+    for (size_t i = 0; renamed_ && i < drawn_.size(); ++i)
+      s += fmt::format("{} {}", i ? "," : "", kind_->classes[static_cast<size_t>(drawn_[i])]);
     return s;
   }
   bool in_memory() const override { return !pixels_.empty(); }
@@ -69,11 +77,16 @@ class Synthetic final : public Source {
   }
 
  private:
-  tl::unexpected<std::string> failed(const std::string& why) const { return tl::make_unexpected(fmt::format("{}: {}", spec_, why)); }
+  tl::unexpected<std::string> failed(const std::string& why) const {
+    return tl::make_unexpected(fmt::format("{}: {}", spec_, why));
+  }
   const char* split_name() const { return trains(split_) ? "train" : "test"; }
-  size_t bytes() const { return static_cast<size_t>(height_) * static_cast<size_t>(width_) * static_cast<size_t>(ports_.channels); }
+  size_t bytes() const {
+    return static_cast<size_t>(height_) * static_cast<size_t>(width_) * static_cast<size_t>(ports_.channels);
+  }
   void draw(size_t i, uint8_t* out, uint8_t* mask = nullptr) const {
-    kind_->draw(drawn_[i % drawn_.size()], CounterRandom(20260117, trains(split_) ? 1 : 2, i), height_, width_, ports_.channels, out, mask);
+    kind_->draw(drawn_[i % drawn_.size()], CounterRandom(20260117, trains(split_) ? 1 : 2, i), height_, width_,
+                ports_.channels, out, mask);
   }
   void draw_with_place(size_t i, Sample& out) const;
   Result set_shape(const ModelInfo& info);
@@ -86,7 +99,7 @@ class Synthetic final : public Source {
   size_t count_ = kTrain;
   int height_ = 0, width_ = 0;
   ImagePorts ports_;
-  int64_t mask_classes_ = 0;         // that the net tells apart in each pixel
+  int64_t mask_classes_ = 0;  // that the net tells apart in each pixel
   std::vector<std::string> classes_;
   std::vector<int> drawn_, labels_;  // sample i shows the kind's class drawn_[i % n], and has the label labels_[i % n]
   bool renamed_ = false;             // the net's class names are not what is drawn
@@ -100,13 +113,16 @@ Result Synthetic::parse(const std::string& path) {
   for (const Kind& k : kKinds)
     if (kind == k.name) kind_ = &k;
   if (!kind_ && kind != "xor" && kind != "series")
-    return failed(fmt::format("there is no '{}'; there are synthetic:digits and synthetic:shapes, synthetic:xor and synthetic:series", kind));
+    return failed(fmt::format(
+        "there is no '{}'; there are synthetic:digits and synthetic:shapes, synthetic:xor and synthetic:series", kind));
   if (colon != std::string::npos) {
     const std::string number = path.substr(colon + 1);
     const char* last = number.data() + number.size();
     const auto [end, error] = std::from_chars(number.data(), last, count_);
     if (error != std::errc() || end != last || count_ < 1 || count_ > kMost) {
-      return failed(fmt::format("'{}' is not a number of training samples from 1 to {}; write for example synthetic:{}:{}", number, kMost, kind, kTrain));
+      return failed(
+          fmt::format("'{}' is not a number of training samples from 1 to {}; write for example synthetic:{}:{}",
+                      number, kMost, kind, kTrain));
     }
   }
   if (kind_ && !trains(split_)) count_ = std::max(count_ / kTestPart, size_t{1});
@@ -121,12 +137,14 @@ Result Synthetic::set_shape(const ModelInfo& info) {
   if (ports_.mask >= 0) mask_classes_ = classes_at(info, static_cast<size_t>(ports_.mask));
   const PortInfo& in = info.inputs[0];
   const bool sized = in.rank == 2 || in.rank == 3;
-  const int64_t root = in.rank == 1 && in.dims[0] > 0 ? std::llround(std::sqrt(static_cast<double>(in.dims[0]))) : 0;   // f32[784]: the rows of a square
+  // f32[784]: the rows of a square
+  const int64_t root = in.rank == 1 && in.dims[0] > 0 ? std::llround(std::sqrt(static_cast<double>(in.dims[0]))) : 0;
   const int64_t own = root > 0 && root * root == in.dims[0] ? root : kind_->size;
   const int64_t high = sized && in.dims[0] != -1 ? in.dims[0] : own;
   const int64_t wide = sized && in.dims[1] != -1 ? in.dims[1] : own;
   if (std::min(high, wide) < 8 || std::max(high, wide) > kLargest) {
-    return failed(fmt::format("the net takes images of {} x {}; from 8 x 8 to {} x {} can be drawn", high, wide, kLargest, kLargest));
+    return failed(fmt::format("the net takes images of {} x {}; from 8 x 8 to {} x {} can be drawn", high, wide,
+                              kLargest, kLargest));
   }
   height_ = static_cast<int>(high);
   width_ = static_cast<int>(wide);
@@ -165,8 +183,8 @@ Result Synthetic::set_classes(const ModelInfo& info) {
   return {};
 }
 
-/// The box is the smallest around the thing: left, top, width, height as shares of the image. Pixels of the mask are the class and one, 0 outside; just 1 for a
-/// net that tells two apart.
+/// The box is the smallest around the thing: left, top, width, height as shares of the image. Pixels of the mask are
+/// the class and one, 0 outside; just 1 for a net that tells two apart.
 void Synthetic::draw_with_place(size_t i, Sample& out) const {
   thread_local std::vector<uint8_t> mask;
   mask.resize(static_cast<size_t>(height_) * static_cast<size_t>(width_));
@@ -176,8 +194,9 @@ void Synthetic::draw_with_place(size_t i, Sample& out) const {
     for (int y = 0; y < height_; ++y)
       for (int x = 0; x < width_; ++x)
         if (mask[static_cast<size_t>(y * width_ + x)])
-          left = std::min(left, x), right = std::max(right, x + 1), top = std::min(top, y), bottom = std::max(bottom, y + 1);
-    if (right == 0) left = top = 0;   // nothing was covered
+          left = std::min(left, x), right = std::max(right, x + 1), top = std::min(top, y),
+          bottom = std::max(bottom, y + 1);
+    if (right == 0) left = top = 0;  // nothing was covered
     float* box = out.labels[static_cast<size_t>(ports_.box)].values<float>(4);
     box[0] = static_cast<float>(left) / static_cast<float>(width_);
     box[1] = static_cast<float>(top) / static_cast<float>(height_);
@@ -195,7 +214,8 @@ void Synthetic::draw_with_place(size_t i, Sample& out) const {
 
 void Synthetic::generate() {
   pixels_.resize(count_ * bytes());
-  const size_t threads = std::clamp<size_t>(std::min(static_cast<size_t>(available_cores()), pixels_.size() >> 20), 1, 16);
+  const size_t threads =
+      std::clamp<size_t>(std::min(static_cast<size_t>(available_cores()), pixels_.size() >> 20), 1, 16);
   const auto part = [&](size_t t) {
     for (size_t i = t * count_ / threads; i < (t + 1) * count_ / threads; ++i) draw(i, pixels_.data() + i * bytes());
   };

@@ -1,4 +1,5 @@
-// Text to predict: text:FILE. A sample is a stretch of characters, the label what follows each of them, or what follows the last.
+// Text to predict: text:FILE. A sample is a stretch of characters, the label what follows each of them, or what follows
+// the last.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -15,7 +16,7 @@ namespace {
 using Result = tl::expected<void, std::string>;
 
 constexpr size_t kMostBytes = size_t{1} << 30;
-constexpr size_t kMostTokens = 65536;      // different ones
+constexpr size_t kMostTokens = 65536;  // different ones
 constexpr size_t kBytes = 256;
 
 /// The bytes of the character at s[at]: of UTF-8, or one where the bytes are no UTF-8.
@@ -34,8 +35,9 @@ class Text final : public Source {
   const std::vector<std::string>& classes() const override { return classes_; }
   std::string name(size_t i) const override { return fmt::format("text:{} token {}", path_, first_ + i * step_); }
   std::string describe() const override {
-    return fmt::format("text:{}: {}, {} different{}, {} of {}", path_, counted(last_ - first_, "token"), classes_.empty() ? kBytes : classes_.size(),
-                       classes_.empty() ? " (bytes)" : "", counted(samples_, "sample"), length_);
+    return fmt::format("text:{}: {}, {} different{}, {} of {}", path_, counted(last_ - first_, "token"),
+                       classes_.empty() ? kBytes : classes_.size(), classes_.empty() ? " (bytes)" : "",
+                       counted(samples_, "sample"), length_);
   }
   bool in_memory() const override { return true; }
   Result read(size_t i, Sample& out) const override {
@@ -51,14 +53,16 @@ class Text final : public Source {
   Result open(const std::string& path, Split split, const ModelInfo& info);
 
  private:
-  tl::unexpected<std::string> failed(const std::string& why) const { return tl::make_unexpected(fmt::format("text:{}: {}", path_, why)); }
+  tl::unexpected<std::string> failed(const std::string& why) const {
+    return tl::make_unexpected(fmt::format("text:{}: {}", path_, why));
+  }
   Result check_ports(const ModelInfo& info);
   Result tokenise(const std::string& text, const ModelInfo& info, size_t vocabulary);
 
   std::string path_;
   std::vector<uint16_t> tokens_;
-  std::vector<std::string> classes_;      // the characters; none: bytes
-  size_t labels_ = 0, length_ = 0, ahead_ = 1, step_ = 1;   // ahead_: labels of a sample
+  std::vector<std::string> classes_;                       // the characters; none: bytes
+  size_t labels_ = 0, length_ = 0, ahead_ = 1, step_ = 1;  // ahead_: labels of a sample
   size_t first_ = 0, last_ = 0, samples_ = 0;
 };
 
@@ -66,8 +70,8 @@ class Text final : public Source {
 Result Text::check_ports(const ModelInfo& info) {
   const PortInfo& in = info.inputs[0];
   if (info.inputs.size() != 1 || in.dtype != DType::i32 || in.rank != 1 || !in.sized()) {
-    return failed(
-        fmt::format("gives i32[T], the numbers of T characters, but the net takes {} {}{}", in.name, type_text(in), info.inputs.size() > 1 ? " and more" : ""));
+    return failed(fmt::format("gives i32[T], the numbers of T characters, but the net takes {} {}{}", in.name,
+                              type_text(in), info.inputs.size() > 1 ? " and more" : ""));
   }
   length_ = in.elements();
   labels_ = info.labels.size();
@@ -75,8 +79,9 @@ Result Text::check_ports(const ModelInfo& info) {
   if (labels_ == 1) {
     const PortInfo& label = info.labels[0];
     if (label.dtype != DType::i32 || label.rank > 1 || (label.elements() != 1 && label.elements() != length_)) {
-      return failed(fmt::format("has i32[{}], what follows each character, or i32[], what follows the last, but the net's label {} is {}", length_, label.name,
-                                type_text(label)));
+      return failed(fmt::format(
+          "has i32[{}], what follows each character, or i32[], what follows the last, but the net's label {} is {}",
+          length_, label.name, type_text(label)));
     }
     ahead_ = label.elements();
   }
@@ -107,15 +112,19 @@ Result Text::tokenise(const std::string& text, const ModelInfo& info, size_t voc
     if (classes_.size() > kMostTokens) return failed("the net names more than 65536 characters");
   }
   if (vocabulary > 0 && classes_.size() > vocabulary) {
-    return failed(fmt::format("has {} different characters, but the net tells {} apart; make its last layer as wide (256 takes any text as bytes)",
-                              classes_.size(), vocabulary));
+    return failed(
+        fmt::format("has {} different characters, but the net tells {} apart; make its last layer as wide (256 takes "
+                    "any text as bytes)",
+                    classes_.size(), vocabulary));
   }
   for (size_t i = 0; i < classes_.size(); ++i) numbers[classes_[i]] = static_cast<uint16_t>(i);
   tokens_.reserve(text.size());
   for (size_t at = 0; at < text.size();) {
     const size_t n = character(text, at);
     const auto found = numbers.find(std::string_view(text.data() + at, n));
-    if (found == numbers.end()) return failed(fmt::format("the character '{}' at byte {} is none of those that the net knows", text.substr(at, n), at));
+    if (found == numbers.end())
+      return failed(
+          fmt::format("the character '{}' at byte {} is none of those that the net knows", text.substr(at, n), at));
     tokens_.push_back(found->second);
     at += n;
   }
@@ -127,17 +136,17 @@ Result Text::open(const std::string& path, Split split, const ModelInfo& info) {
   if (Result r = check_ports(info); !r) return r;
   const auto text = read_file(path, kMostBytes);
   if (!text) return tl::make_unexpected(text.error());
-  const PortInfo& out = info.output();   // tells them apart where no loss says which one does
+  const PortInfo& out = info.output();  // tells them apart where no loss says which one does
   const int64_t vocabulary = labels_ ? classes_at(info, 0) : out.rank > 0 ? out.dims[out.rank - 1] : 0;
   if (Result r = tokenise(*text, info, static_cast<size_t>(vocabulary)); !r) return r;
   last_ = tokens_.size();
-  const size_t held = last_ / 10;   // the end of the text: what lies beside a stretch tells about it
+  const size_t held = last_ / 10;  // the end of the text: what lies beside a stretch tells about it
   if (split == Split::held_in) last_ -= held;
   if (split == Split::held_out) first_ = last_ - held;
   const size_t need = length_ + 1, have = last_ - first_;
   if (have < need)
-    return failed(
-        fmt::format("has {} characters{}; the net takes {} and the one that follows", have, split == Split::held_out ? " to validate on" : "", length_));
+    return failed(fmt::format("has {} characters{}; the net takes {} and the one that follows", have,
+                              split == Split::held_out ? " to validate on" : "", length_));
   samples_ = (have - need) / step_ + 1;
   return {};
 }

@@ -27,13 +27,18 @@ Callbacks::Callbacks(std::span<const CallbackInfo> callbacks, bool has_validatio
   for (const CallbackInfo& c : callbacks) {
     const std::string_view kind = c.kind == nullptr ? "" : c.kind;
     if (kind == "checkpoint") rules_.front().monitor = monitor(c.monitor);
-    else if (kind == "early_stopping") rules_.push_back({Rule::Kind::stop, monitor(c.monitor), 0, std::max<int64_t>(1, c.patience), 0});
-    else if (kind == "reduce_lr_on_plateau") rules_.push_back({Rule::Kind::reduce, monitor(c.monitor), c.value, std::max<int64_t>(1, c.patience), 1e-4});
+    else if (kind == "early_stopping")
+      rules_.push_back({Rule::Kind::stop, monitor(c.monitor), 0, std::max<int64_t>(1, c.patience), 0});
+    else if (kind == "reduce_lr_on_plateau")
+      rules_.push_back({Rule::Kind::reduce, monitor(c.monitor), c.value, std::max<int64_t>(1, c.patience), 1e-4});
     else if (kind == "csv" && c.path != nullptr && *c.path != 0) csv_.push_back(c.path);
     const std::string watched = monitor(c.monitor);
-    if (kind == "csv" || c.monitor == nullptr || !std::string_view(c.monitor).starts_with(kValidation) || watched == c.monitor) continue;
-    notes_.push_back(fmt::format("there is no validation data, so no {}: {} watches {}, of the training data (--valid SPEC names some)", c.monitor, kind,
-                                 watched));
+    if (kind == "csv" || c.monitor == nullptr || !std::string_view(c.monitor).starts_with(kValidation) ||
+        watched == c.monitor)
+      continue;
+    notes_.push_back(fmt::format(
+        "there is no validation data, so no {}: {} watches {}, of the training data (--valid SPEC names some)",
+        c.monitor, kind, watched));
   }
   states_.resize(rules_.size());
 }
@@ -58,11 +63,13 @@ Callbacks::Outcome Callbacks::after_epoch(const EpochRow& row, double lr) {
     if (rule.kind == Rule::Kind::best || ++state.waited < rule.patience) continue;
     if (rule.kind == Rule::Kind::stop) {
       out.stop = true;
-      out.notes.push_back(fmt::format("stopping early: {} has not improved since epoch {} ({:.4f})", rule.monitor, state.best_epoch, state.best));
+      out.notes.push_back(fmt::format("stopping early: {} has not improved since epoch {} ({:.4f})", rule.monitor,
+                                      state.best_epoch, state.best));
     } else {
       out.lr = out.lr * rule.factor;
       state.waited = 0;
-      out.notes.push_back(fmt::format("{} has not improved since epoch {}: learning rate is now {:.4g}", rule.monitor, state.best_epoch, out.lr));
+      out.notes.push_back(fmt::format("{} has not improved since epoch {}: learning rate is now {:.4g}", rule.monitor,
+                                      state.best_epoch, out.lr));
     }
   }
   return out;

@@ -10,19 +10,24 @@
 namespace netc::rt {
 
 /// What a callback remembers between epochs. `tie`: the loss of the best epoch.
-struct CallbackState { bool seen = false; double best = 0; int64_t best_epoch = 0, waited = 0; double tie = 0; };
+struct CallbackState {
+  bool seen = false;
+  double best = 0;
+  int64_t best_epoch = 0, waited = 0;
+  double tie = 0;
+};
 
 class Callbacks {
  public:
-  /// Without validation a monitored val_X means X, and notes() say so. Without a checkpoint callback the best epoch is that of the best (val_)`best_by`; of
-  /// equals it is the one with the lower (val_)loss.
+  /// Without validation a monitored val_X means X, and notes() say so. Without a checkpoint callback the best epoch is
+  /// that of the best (val_)`best_by`; of equals it is the one with the lower (val_)loss.
   Callbacks(std::span<const CallbackInfo> callbacks, bool has_validation, const std::string& best_by);
 
   struct Outcome {
-    bool best = false;                       // write best.safetensors
+    bool best = false;  // write best.safetensors
     bool stop = false;
-    double lr = 0;                           // for the epochs to come
-    std::vector<std::string> notes;          // for people, one line each
+    double lr = 0;                   // for the epochs to come
+    std::vector<std::string> notes;  // for people, one line each
   };
   Outcome after_epoch(const EpochRow& row, double lr);
   /// What is watched instead of what was asked for, a line each.
@@ -40,8 +45,14 @@ class Callbacks {
   bool restore(std::vector<CallbackState> states);
 
  private:
-  struct Rule { enum class Kind { best, stop, reduce } kind; std::string monitor; double factor; int64_t patience; double min_delta; };
-  std::vector<Rule> rules_;                  // the first: best
+  struct Rule {
+    enum class Kind { best, stop, reduce } kind;
+    std::string monitor;
+    double factor;
+    int64_t patience;
+    double min_delta;
+  };
+  std::vector<Rule> rules_;  // the first: best
   std::vector<CallbackState> states_;
   std::vector<std::string> csv_, notes_;
 };

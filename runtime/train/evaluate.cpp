@@ -43,9 +43,10 @@ std::string validation_spec(const ModelInfo& info, const std::string& data, bool
   return holds_out(data) ? data : "";
 }
 
-NamedInfo::NamedInfo(const ModelInfo& info, const std::vector<std::string>& classes, const TableColumns* columns) : info_(info) {
+NamedInfo::NamedInfo(const ModelInfo& info, const std::vector<std::string>& classes, const TableColumns* columns)
+    : info_(info) {
   info_.columns = columns;
-  bool fits = info.labels.empty();   // of one label at least the net tells so many apart
+  bool fits = info.labels.empty();  // of one label at least the net tells so many apart
   for (size_t i = 0; i < info.labels.size(); ++i) fits |= classes_at(info, i) >= static_cast<int64_t>(classes.size());
   if (classes.empty() || !fits) return;
   names_ = classes;

@@ -75,9 +75,10 @@ std::string class_name(const ModelInfo& info, const std::vector<std::string>& of
 
 namespace {
 
-constexpr size_t kThresholds = 200;   // of the curves, as many as Keras takes
+constexpr size_t kThresholds = 200;  // of the curves, as many as Keras takes
 
-/// Of the 200 thresholds, the first below 0, 1/199, 2/199, ..., the last above 1: how many a probability exceeds. A NaN exceeds none.
+/// Of the 200 thresholds, the first below 0, 1/199, 2/199, ..., the last above 1: how many a probability exceeds. A NaN
+/// exceeds none.
 size_t exceeded(double p) {
   if (!(p >= 0)) return 0;
   if (p > 1) return kThresholds;
@@ -103,13 +104,25 @@ bool higher_is_better(std::string_view monitor) {
   return !below_is_better(monitor.substr(monitor.find(':') + 1));
 }
 
-const Metrics::Named Metrics::kKinds[] = {
-    {"accuracy", Kind::accuracy}, {"top", Kind::top},       {"binary_accuracy", Kind::binary_accuracy}, {"precision", Kind::precision}, {"recall", Kind::recall},
-    {"f1", Kind::f1},             {"auc", Kind::auc},       {"auc_pr", Kind::auc_pr},                   {"perplexity", Kind::perplexity}, {"mae", Kind::mae},
-    {"mse", Kind::mse},           {"rmse", Kind::rmse},     {"r2", Kind::r2}};
+const Metrics::Named Metrics::kKinds[] = {{"accuracy", Kind::accuracy},
+                                          {"top", Kind::top},
+                                          {"binary_accuracy", Kind::binary_accuracy},
+                                          {"precision", Kind::precision},
+                                          {"recall", Kind::recall},
+                                          {"f1", Kind::f1},
+                                          {"auc", Kind::auc},
+                                          {"auc_pr", Kind::auc_pr},
+                                          {"perplexity", Kind::perplexity},
+                                          {"mae", Kind::mae},
+                                          {"mse", Kind::mse},
+                                          {"rmse", Kind::rmse},
+                                          {"r2", Kind::r2}};
 
-Metrics::Metrics(const PortInfo& output, const PortInfo& label, std::span<const char* const> names) : classes_(classes_of(output, label)), scores_(output.means == Means::scores) {
-  const bool values = label.dtype == DType::f32 && label.rank == output.rank && std::equal(label.dims, label.dims + label.rank, output.dims);
+Metrics::Metrics(const PortInfo& output, const PortInfo& label, std::span<const char* const> names)
+    : classes_(classes_of(output, label)),
+      scores_(output.means == Means::scores) {
+  const bool values = label.dtype == DType::f32 && label.rank == output.rank &&
+                      std::equal(label.dims, label.dims + label.rank, output.dims);
   outputs_ = classifies() ? static_cast<int>(output.dims[output.rank - 1]) : 1;
   rows_ = classifies() ? static_cast<int64_t>(label.elements()) : values ? static_cast<int64_t>(output.elements()) : 0;
   if (classifies()) add_measure("accuracy");
@@ -146,19 +159,32 @@ bool Metrics::fits(Kind kind, double number) const {
     case Kind::accuracy: return classifies();
     case Kind::top: return classifies() && number >= 1;
     case Kind::binary_accuracy: return !classifies() || outputs_ == 1;
-    case Kind::precision: case Kind::recall: case Kind::f1: return true;
-    case Kind::auc: case Kind::auc_pr: return !classifies() || classes_ == 2;
+    case Kind::precision:
+    case Kind::recall:
+    case Kind::f1: return true;
+    case Kind::auc:
+    case Kind::auc_pr: return !classifies() || classes_ == 2;
     case Kind::perplexity: return outputs_ > 1;
-    case Kind::mae: case Kind::mse: case Kind::rmse: case Kind::r2: return !classifies();
+    case Kind::mae:
+    case Kind::mse:
+    case Kind::rmse:
+    case Kind::r2: return !classifies();
   }
   return false;
 }
 
 size_t Metrics::whole_of(Kind kind) const {
   switch (kind) {
-    case Kind::accuracy: case Kind::top: case Kind::binary_accuracy: return 1;
-    case Kind::precision: case Kind::recall: case Kind::f1: return 3 * static_cast<size_t>(outputs_);   // right, answered, true: of yes, or of each class
-    case Kind::auc: case Kind::auc_pr: return 2 * (kThresholds + 1);                                    // of truths no and yes, by how many thresholds they exceed
+    case Kind::accuracy:
+    case Kind::top:
+    case Kind::binary_accuracy: return 1;
+    // right, answered, true: of yes, or of each class
+    case Kind::precision:
+    case Kind::recall:
+    case Kind::f1: return 3 * static_cast<size_t>(outputs_);
+    // of truths no and yes, by how many thresholds they exceed
+    case Kind::auc:
+    case Kind::auc_pr: return 2 * (kThresholds + 1);
     default: return 0;
   }
 }
@@ -201,7 +227,7 @@ void Metrics::add_row(const float* row, int label) {
     switch (m.kind) {
       case Kind::accuracy: *whole += answer == label; break;
       case Kind::top: {
-        int before = answer == label ? 0 : 1;       // classes that come before the label's
+        int before = answer == label ? 0 : 1;  // classes that come before the label's
         if (outputs_ > 1 && known) {
           before = 0;
           for (int c = 0; c < outputs_; ++c) before += row[c] > row[label] || (row[c] == row[label] && c < label);
@@ -210,7 +236,9 @@ void Metrics::add_row(const float* row, int label) {
         *whole += known && before < m.number;
         break;
       }
-      case Kind::precision: case Kind::recall: case Kind::f1:
+      case Kind::precision:
+      case Kind::recall:
+      case Kind::f1:
         if (outputs_ == 1) {
           if (known) add_answer(m, probability(row, 1), label == 1);
           break;
@@ -232,8 +260,11 @@ void Metrics::add_value(double output, double target) {
     double* sums = state_.sums.data() + m.sums;
     switch (m.kind) {
       case Kind::mae: *sums += std::abs(output - target); break;
-      case Kind::mse: case Kind::rmse: *sums += (output - target) * (output - target); break;
-      case Kind::r2: sums[0] += (output - target) * (output - target), sums[1] += target, sums[2] += target * target; break;
+      case Kind::mse:
+      case Kind::rmse: *sums += (output - target) * (output - target); break;
+      case Kind::r2:
+        sums[0] += (output - target) * (output - target), sums[1] += target, sums[2] += target * target;
+        break;
       default: add_answer(m, scores_ ? sigmoid(output) : output, target > 0.5);
     }
   }
@@ -244,20 +275,29 @@ void Metrics::add_answer(const Measure& m, double probability, bool truth) {
   uint64_t* whole = state_.whole.data() + m.whole;
   const bool yes = probability > m.number;
   if (m.kind == Kind::binary_accuracy) *whole += yes == truth;
-  else if (m.kind == Kind::auc || m.kind == Kind::auc_pr) ++whole[(truth ? kThresholds + 1 : 0) + exceeded(probability)];
+  else if (m.kind == Kind::auc || m.kind == Kind::auc_pr)
+    ++whole[(truth ? kThresholds + 1 : 0) + exceeded(probability)];
   else whole[0] += yes && truth, whole[1] += yes, whole[2] += truth;
 }
 
-double Metrics::share(uint64_t n) const { return ratio(static_cast<double>(n), static_cast<double>(state_.count) * static_cast<double>(rows_)); }
+double Metrics::share(uint64_t n) const {
+  return ratio(static_cast<double>(n), static_cast<double>(state_.count) * static_cast<double>(rows_));
+}
 
 double Metrics::value(const Measure& m) const {
   const double n = static_cast<double>(state_.count) * static_cast<double>(rows_);
   switch (m.kind) {
-    case Kind::accuracy: case Kind::top: case Kind::binary_accuracy: return share(state_.whole[m.whole]);
-    case Kind::precision: case Kind::recall: case Kind::f1: return of_answers(m);
-    case Kind::auc: case Kind::auc_pr: return area(m);
+    case Kind::accuracy:
+    case Kind::top:
+    case Kind::binary_accuracy: return share(state_.whole[m.whole]);
+    case Kind::precision:
+    case Kind::recall:
+    case Kind::f1: return of_answers(m);
+    case Kind::auc:
+    case Kind::auc_pr: return area(m);
     case Kind::perplexity: return n == 0 ? 0 : std::exp(state_.sums[m.sums] / n);
-    case Kind::mae: case Kind::mse: return ratio(state_.sums[m.sums], n);
+    case Kind::mae:
+    case Kind::mse: return ratio(state_.sums[m.sums], n);
     case Kind::rmse: return std::sqrt(ratio(state_.sums[m.sums], n));
     case Kind::r2: return r2(m);
   }
@@ -270,7 +310,8 @@ double Metrics::of_answers(const Measure& m) const {
   int occur = 0;
   for (int c = 0; c < outputs_; ++c) {
     const uint64_t* whole = state_.whole.data() + m.whole + 3 * c;
-    const double right = static_cast<double>(whole[0]), answered = static_cast<double>(whole[1]), truths = static_cast<double>(whole[2]);
+    const double right = static_cast<double>(whole[0]), answered = static_cast<double>(whole[1]),
+                 truths = static_cast<double>(whole[2]);
     occur += whole[1] + whole[2] > 0;
     const double precision = ratio(right, answered), recall = ratio(right, truths);
     sum += m.kind == Kind::precision ? precision : m.kind == Kind::recall ? recall : harmonic(precision, recall);
@@ -282,13 +323,15 @@ double Metrics::of_answers(const Measure& m) const {
 double Metrics::area(const Measure& m) const {
   const uint64_t *no = state_.whole.data() + m.whole, *yes = no + kThresholds + 1;
   double negatives = 0, positives = 0, sum = 0, fp = 0, tp = 0;
-  for (size_t i = 0; i <= kThresholds; ++i) negatives += static_cast<double>(no[i]), positives += static_cast<double>(yes[i]);
+  for (size_t i = 0; i <= kThresholds; ++i)
+    negatives += static_cast<double>(no[i]), positives += static_cast<double>(yes[i]);
   for (size_t i = kThresholds + 1; i-- > 0;) {
     const double fp_next = fp + static_cast<double>(no[i]), tp_next = tp + static_cast<double>(yes[i]);
     if (m.kind == Kind::auc) {
       sum += ratio((fp_next - fp) * (tp + tp_next) / 2, negatives * positives);
-    } else {   // between two thresholds the right answers grow evenly with all answers: tp = slope * answers + start
-      const double answers = tp + fp, answers_next = tp_next + fp_next, slope = ratio(tp_next - tp, answers_next - answers), start = tp - slope * answers;
+    } else {  // between two thresholds the right answers grow evenly with all answers: tp = slope * answers + start
+      const double answers = tp + fp, answers_next = tp_next + fp_next,
+                   slope = ratio(tp_next - tp, answers_next - answers), start = tp - slope * answers;
       const double growth = answers > 0 ? std::log(answers_next / answers) : 0;
       sum += ratio(slope * (tp_next - tp + start * growth), positives);
     }
@@ -299,7 +342,8 @@ double Metrics::area(const Measure& m) const {
 
 double Metrics::r2(const Measure& m) const {
   const double* sums = state_.sums.data() + m.sums;
-  const double n = static_cast<double>(state_.count) * static_cast<double>(rows_), spread = sums[2] - ratio(sums[1] * sums[1], n);
+  const double n = static_cast<double>(state_.count) * static_cast<double>(rows_),
+               spread = sums[2] - ratio(sums[1] * sums[1], n);
   return spread <= 0 ? 0 : 1 - sums[0] / spread;
 }
 

@@ -11,7 +11,8 @@ namespace {
 
 /// "box:loss", or "box:mse" where several terms are of one output.
 std::string term_name(const ModelInfo& info, const LossInfo& term) {
-  const auto of_output = std::count_if(info.losses.begin(), info.losses.end(), [&](const LossInfo& l) { return l.output == term.output; });
+  const auto of_output =
+      std::count_if(info.losses.begin(), info.losses.end(), [&](const LossInfo& l) { return l.output == term.output; });
   return std::string(info.outputs[static_cast<size_t>(term.output)].name) + ":" + (of_output > 1 ? term.kind : "loss");
 }
 
@@ -45,13 +46,18 @@ OutputMetrics::OutputMetrics(const ModelInfo& info) {
   term_sums_.assign(term_names_.size(), 0);
   const auto c = classified(info);
   for (size_t o = 0; o < info.outputs.size(); ++o) {
-    const auto term = std::find_if(info.losses.begin(), info.losses.end(), [&](const LossInfo& l) { return static_cast<size_t>(l.output) == o && l.target >= 0; });
+    const auto term = std::find_if(info.losses.begin(), info.losses.end(), [&](const LossInfo& l) {
+      return static_cast<size_t>(l.output) == o && l.target >= 0;
+    });
     if (term == info.losses.end()) continue;
     const size_t target = c && c->output == o ? c->label : static_cast<size_t>(term->target);
     const TargetKind kind = c && c->output == o ? TargetKind::label : term->target_kind;
-    const PortInfo& port = kind == TargetKind::label ? info.labels[target] : kind == TargetKind::input ? info.ingested[target] : info.outputs[target];
+    const PortInfo& port = kind == TargetKind::label   ? info.labels[target]
+                           : kind == TargetKind::input ? info.ingested[target]
+                                                       : info.outputs[target];
     if (c && c->output == o) classes_ = static_cast<int>(parts_.size());
-    parts_.push_back({o, kind, target, o == 0 ? "" : std::string(info.outputs[o].name) + ":", Metrics(info.outputs[o], port, names_of(info, o))});
+    parts_.push_back({o, kind, target, o == 0 ? "" : std::string(info.outputs[o].name) + ":",
+                      Metrics(info.outputs[o], port, names_of(info, o))});
   }
 }
 
@@ -67,21 +73,26 @@ void OutputMetrics::add(const Model& model, const Batch& batch, double loss) {
   count_ += static_cast<uint64_t>(batch.n);
   for (size_t i = 0; i < term_sums_.size(); ++i) term_sums_[i] += static_cast<double>(model.loss_of(i)) * batch.n;
   for (Part& p : parts_) {
-    const void* target = p.kind == TargetKind::label ? batch.labels[p.target] : p.kind == TargetKind::input ? batch.inputs[p.target] : model.output(p.target);
+    const void* target = p.kind == TargetKind::label   ? batch.labels[p.target]
+                         : p.kind == TargetKind::input ? batch.inputs[p.target]
+                                                       : model.output(p.target);
     p.metrics.add(model.output(p.output), target, batch.n, loss);
   }
 }
 
 std::vector<NamedValue> OutputMetrics::values() const {
   std::vector<NamedValue> out{{"loss", loss()}};
-  for (size_t i = 0; i < term_sums_.size(); ++i) out.push_back({term_names_[i], count_ == 0 ? 0 : term_sums_[i] / static_cast<double>(count_)});
+  for (size_t i = 0; i < term_sums_.size(); ++i)
+    out.push_back({term_names_[i], count_ == 0 ? 0 : term_sums_[i] / static_cast<double>(count_)});
   for (const Part& p : parts_)
     for (const NamedValue& v : p.metrics.values())
       if (v.name != "loss") out.push_back({p.prefix + v.name, v.value});
   return out;
 }
 
-const char* OutputMetrics::best_by() const { return classes_ >= 0 && parts_[static_cast<size_t>(classes_)].prefix.empty() ? "accuracy" : "loss"; }
+const char* OutputMetrics::best_by() const {
+  return classes_ >= 0 && parts_[static_cast<size_t>(classes_)].prefix.empty() ? "accuracy" : "loss";
+}
 
 OutputMetrics::Counts OutputMetrics::counts() const {
   Counts c{loss_sum_, count_, term_sums_, {}};

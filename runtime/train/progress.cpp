@@ -28,7 +28,9 @@ size_t terminal_columns() {
 
 }  // namespace
 
-Progress::Progress(const Options& options) : options_(options), terminal_(isatty(STDOUT_FILENO) && !options.json && !options.quiet) {}
+Progress::Progress(const Options& options)
+    : options_(options),
+      terminal_(isatty(STDOUT_FILENO) && !options.json && !options.quiet) {}
 
 void Progress::clear_line() {
   if (line_open_) fmt::print("\r\033[K");
@@ -80,10 +82,14 @@ void Progress::step(size_t done, const OutputMetrics& metrics) {
   if (now - drawn_ < std::chrono::milliseconds(100)) return;
   drawn_ = now;
   const double spent = std::chrono::duration<double>(now - epoch_start_).count();
-  const double left = done > first_ ? spent / static_cast<double>(done - first_) * static_cast<double>(batches_ - std::min(done, batches_)) : 0;
-  const std::string head = fmt::format("Epoch {}/{}  {}/{} ", epoch_, epochs_, done, batches_), tail = fmt::format(" {} left", duration_text(left));
+  const double left = done > first_ ? spent / static_cast<double>(done - first_) *
+                                          static_cast<double>(batches_ - std::min(done, batches_))
+                                    : 0;
+  const std::string head = fmt::format("Epoch {}/{}  {}/{} ", epoch_, epochs_, done, batches_),
+                    tail = fmt::format(" {} left", duration_text(left));
   const size_t columns = terminal_columns(), taken = head.size() + tail.size();
-  const int width = columns >= taken + 50 ? 20 : columns >= taken + 36 ? 8 : 0;       // the bar gives way to the loss and the accuracy
+  // the bar gives way to the loss and the accuracy
+  const int width = columns >= taken + 50 ? 20 : columns >= taken + 36 ? 8 : 0;
   const double share = batches_ == 0 ? 1 : static_cast<double>(done) / static_cast<double>(batches_);
   const int filled = static_cast<int>(share * width);
   std::string bar;
@@ -104,8 +110,8 @@ void Progress::end_epoch(const EpochRow& row, bool best) {
     std::fflush(stdout);
     return;
   }
-  note(fmt::format("Epoch {}/{}  {} steps  {}{}{}", epoch_, epochs_, batches_, duration_text(seconds ? *seconds : 0), values_text(row.values, SIZE_MAX),
-                   best ? "  best" : ""));
+  note(fmt::format("Epoch {}/{}  {} steps  {}{}{}", epoch_, epochs_, batches_, duration_text(seconds ? *seconds : 0),
+                   values_text(row.values, SIZE_MAX), best ? "  best" : ""));
 }
 
 }  // namespace netc::rt

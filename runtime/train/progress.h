@@ -1,4 +1,5 @@
-// What a run prints: a line an epoch, redrawn in place on a terminal; plain lines, or one JSON object a line, elsewhere.
+// What a run prints: a line an epoch, redrawn in place on a terminal; plain lines, or one JSON object a line,
+// elsewhere.
 #pragma once
 #include <chrono>
 #include <cstdint>
@@ -15,7 +16,9 @@ namespace netc::rt {
 
 class Progress {
  public:
-  struct Options { bool json = false, quiet = false, color = false; };
+  struct Options {
+    bool json = false, quiet = false, color = false;
+  };
   explicit Progress(const Options& options);
 
   /// A line for people; not with json or quiet.

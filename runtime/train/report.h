@@ -14,17 +14,24 @@
 namespace netc::rt {
 
 /// What the model answered for one sample of a source.
-struct Answered { size_t index; int label, answer; float probability; /* of the answer */ };
+struct Answered {
+  size_t index;
+  int label, answer;
+  float probability; /* of the answer */
+};
 /// Of two classes: how sure the model was of the second, and whether the sample is of it.
-struct Scored { float score; bool second; };
+struct Scored {
+  float score;
+  bool second;
+};
 
 /// A pass over a split that keeps more than the counts; where nothing is classified, the counts alone.
 struct Review {
   static constexpr size_t kShown = 12, kMostScores = size_t{1} << 20;
   explicit Review(const ModelInfo& info) : result(info) {}
   EvalResult result;
-  std::vector<Scored> scores;              // of two classes only; at most kMostScores
-  std::vector<Answered> right, wrong;      // up to kShown each: some of the right ones, the surest of the wrong ones
+  std::vector<Scored> scores;          // of two classes only; at most kMostScores
+  std::vector<Answered> right, wrong;  // up to kShown each: some of the right ones, the surest of the wrong ones
 };
 
 /// Runs every batch of `loader` through the model. Nothing is counted after `stop` becomes true.

@@ -10,7 +10,7 @@ namespace netc::rt::html {
 namespace {
 
 constexpr double kWidth = 520, kHeight = 290, kLeft = 54, kRight = 16, kTop = 14, kBottom = 42;
-constexpr size_t kMostDots = 60;   // beyond it a line has no dots
+constexpr size_t kMostDots = 60;  // beyond it a line has no dots
 
 struct Range {
   double low = std::numeric_limits<double>::infinity(), high = -low;
@@ -57,19 +57,21 @@ std::string grid(const Axes& a, const std::string& x_name, bool whole_x) {
   for (double v = std::ceil(a.y.low / dy) * dy; v <= a.y.high + dy * 1e-9; v += dy) {
     const double value = std::abs(v) < dy * 1e-9 ? 0 : v;
     s += fmt::format(
-        "<line class=\"grid\" x1=\"{0:.1f}\" x2=\"{1:.1f}\" y1=\"{2:.1f}\" y2=\"{2:.1f}\"/><text class=\"tick\" text-anchor=\"end\" x=\"{3:.1f}\" "
+        "<line class=\"grid\" x1=\"{0:.1f}\" x2=\"{1:.1f}\" y1=\"{2:.1f}\" y2=\"{2:.1f}\"/><text class=\"tick\" "
+        "text-anchor=\"end\" x=\"{3:.1f}\" "
         "y=\"{4:.1f}\">{5:.4g}</text>\n",
         kLeft, kWidth - kRight, a.py(v), kLeft - 7, a.py(v) + 4, value);
   }
   double dx = nice_step(a.x.high - a.x.low, 8);
   if (whole_x) dx = std::max(1.0, dx);
   for (double v = std::ceil(a.x.low / dx) * dx; v <= a.x.high + dx * 1e-9; v += dx) {
-    s += fmt::format("<text class=\"tick\" text-anchor=\"middle\" x=\"{:.1f}\" y=\"{:.1f}\">{:.4g}</text>\n", a.px(v), kHeight - kBottom + 17,
-                     std::abs(v) < dx * 1e-9 ? 0 : v);
+    s += fmt::format("<text class=\"tick\" text-anchor=\"middle\" x=\"{:.1f}\" y=\"{:.1f}\">{:.4g}</text>\n", a.px(v),
+                     kHeight - kBottom + 17, std::abs(v) < dx * 1e-9 ? 0 : v);
   }
-  s += fmt::format("<line class=\"axis\" x1=\"{0:.1f}\" x2=\"{1:.1f}\" y1=\"{2:.1f}\" y2=\"{2:.1f}\"/>", kLeft, kWidth - kRight, kHeight - kBottom);
-  s += fmt::format("<text class=\"tick\" text-anchor=\"middle\" x=\"{:.1f}\" y=\"{:.1f}\">{}</text>\n", (kLeft + kWidth - kRight) / 2, kHeight - 7,
-                   escape(x_name));
+  s += fmt::format("<line class=\"axis\" x1=\"{0:.1f}\" x2=\"{1:.1f}\" y1=\"{2:.1f}\" y2=\"{2:.1f}\"/>", kLeft,
+                   kWidth - kRight, kHeight - kBottom);
+  s += fmt::format("<text class=\"tick\" text-anchor=\"middle\" x=\"{:.1f}\" y=\"{:.1f}\">{}</text>\n",
+                   (kLeft + kWidth - kRight) / 2, kHeight - 7, escape(x_name));
   return s;
 }
 
@@ -84,20 +86,26 @@ std::string line(const Axes& a, const Series& s, bool dots) {
     path += fmt::format("{}{:.1f} {:.1f}", down ? "L" : "M", a.px(x), a.py(y));
     down = true;
     if (dots)
-      marks += fmt::format("<circle cx=\"{:.1f}\" cy=\"{:.1f}\" r=\"3\"><title>{} {:g}: {:.4f}</title></circle>", a.px(x), a.py(y), escape(s.name), x, y);
+      marks += fmt::format("<circle cx=\"{:.1f}\" cy=\"{:.1f}\" r=\"3\"><title>{} {:g}: {:.4f}</title></circle>",
+                           a.px(x), a.py(y), escape(s.name), x, y);
   }
   return fmt::format("<g class=\"{}\"><path d=\"{}\"/>{}</g>\n", s.second ? "line second" : "line first", path, marks);
 }
 
 }  // namespace
 
-std::string line_chart(const std::string& title, const std::string& x_name, const std::vector<Series>& series, bool unit_range) {
+std::string line_chart(const std::string& title, const std::string& x_name, const std::vector<Series>& series,
+                       bool unit_range) {
   const Axes a = axes_of(series, unit_range);
   std::string s = fmt::format("<figure><figcaption>{}", escape(title));
-  for (const Series& one : series) s += fmt::format("<span class=\"key {}\">{}</span>", one.second ? "second" : "first", escape(one.name));
-  s += fmt::format("</figcaption>\n<svg viewBox=\"0 0 {:g} {:g}\" role=\"img\"><title>{}</title>\n", kWidth, kHeight, escape(title));
+  for (const Series& one : series)
+    s += fmt::format("<span class=\"key {}\">{}</span>", one.second ? "second" : "first", escape(one.name));
+  s += fmt::format("</figcaption>\n<svg viewBox=\"0 0 {:g} {:g}\" role=\"img\"><title>{}</title>\n", kWidth, kHeight,
+                   escape(title));
   s += grid(a, x_name, !unit_range);
-  if (unit_range) s += fmt::format("<line class=\"chance\" x1=\"{:.1f}\" y1=\"{:.1f}\" x2=\"{:.1f}\" y2=\"{:.1f}\"/>", a.px(0), a.py(0), a.px(1), a.py(1));
+  if (unit_range)
+    s += fmt::format("<line class=\"chance\" x1=\"{:.1f}\" y1=\"{:.1f}\" x2=\"{:.1f}\" y2=\"{:.1f}\"/>", a.px(0),
+                     a.py(0), a.px(1), a.py(1));
   for (const Series& one : series) s += line(a, one, !unit_range && one.points.size() <= kMostDots);
   return s + "</svg></figure>\n";
 }
@@ -105,7 +113,8 @@ std::string line_chart(const std::string& title, const std::string& x_name, cons
 std::string roc_chart(std::vector<Scored> scores, const std::string& second_class) {
   std::erase_if(scores, [](const Scored& s) { return !std::isfinite(s.score); });
   std::sort(scores.begin(), scores.end(), [](const Scored& a, const Scored& b) { return a.score > b.score; });
-  const size_t second = static_cast<size_t>(std::count_if(scores.begin(), scores.end(), [](const Scored&s) { return s.second; })),
+  const size_t second = static_cast<size_t>(
+                   std::count_if(scores.begin(), scores.end(), [](const Scored& s) { return s.second; })),
                first = scores.size() - second;
   if (first == 0 || second == 0) return "";
   Series curve{fmt::format("{}", second_class), {{0, 0}}};
@@ -113,14 +122,19 @@ std::string roc_chart(std::vector<Scored> scores, const std::string& second_clas
   size_t hits = 0, false_alarms = 0;
   for (size_t i = 0; i < scores.size();) {
     const float at = scores[i].score;
-    const auto [x0, y0] = std::pair(static_cast<double>(false_alarms) / static_cast<double>(first), static_cast<double>(hits) / static_cast<double>(second));
-    for (; i < scores.size() && scores[i].score == at; ++i) (scores[i].second ? hits : false_alarms) += 1;   // equal scores are one step
-    const double x = static_cast<double>(false_alarms) / static_cast<double>(first), y = static_cast<double>(hits) / static_cast<double>(second);
+    const auto [x0, y0] = std::pair(static_cast<double>(false_alarms) / static_cast<double>(first),
+                                    static_cast<double>(hits) / static_cast<double>(second));
+    // equal scores are one step
+    for (; i < scores.size() && scores[i].score == at; ++i) (scores[i].second ? hits : false_alarms) += 1;
+    const double x = static_cast<double>(false_alarms) / static_cast<double>(first),
+                 y = static_cast<double>(hits) / static_cast<double>(second);
     area += (x - x0) * (y + y0) / 2;
     const auto& [last_x, last_y] = curve.points.back();
-    if (std::abs(x - last_x) + std::abs(y - last_y) > 0.002 || i == scores.size()) curve.points.push_back({x, y});   // finer than a pixel
+    // finer than a pixel
+    if (std::abs(x - last_x) + std::abs(y - last_y) > 0.002 || i == scores.size()) curve.points.push_back({x, y});
   }
-  return line_chart(fmt::format("ROC: area under the curve {:.4f}", area), "false positive rate (up: true positive rate)", {curve}, true);
+  return line_chart(fmt::format("ROC: area under the curve {:.4f}", area),
+                    "false positive rate (up: true positive rate)", {curve}, true);
 }
 
 }  // namespace netc::rt::html

@@ -14,9 +14,15 @@ namespace netc::rt::html {
 std::string escape(std::string_view text);
 
 /// One line of a chart. Points whose y is not finite are left out.
-struct Series { std::string name; std::vector<std::pair<double, double>> points; bool second = false; /* colour */ };
-/// An inline SVG with axes, a line for each series and the values as tooltips. `unit_range`: both axes go from 0 to 1 at most.
-std::string line_chart(const std::string& title, const std::string& x_name, const std::vector<Series>& series, bool unit_range);
+struct Series {
+  std::string name;
+  std::vector<std::pair<double, double>> points;
+  bool second = false; /* colour */
+};
+/// An inline SVG with axes, a line for each series and the values as tooltips. `unit_range`: both axes go from 0 to 1
+/// at most.
+std::string line_chart(const std::string& title, const std::string& x_name, const std::vector<Series>& series,
+                       bool unit_range);
 /// The ROC curve and the area under it; "" when only one class occurs.
 std::string roc_chart(std::vector<Scored> scores, const std::string& second_class);
 
@@ -28,8 +34,10 @@ std::string class_table(const Confusion& c, const std::vector<std::string>& name
 /// The image as a PNG, at most `side` pixels high and wide; empty when it cannot be written.
 std::vector<unsigned char> thumbnail(const Field& image, int side);
 std::string base64(const std::vector<unsigned char>& bytes);
-/// Pictures, of the samples' first images, with what they are and what was answered; those that cannot be read are left out.
-std::string pictures(const Source& source, const std::vector<Answered>& answered, const std::vector<std::string>& names);
+/// Pictures, of the samples' first images, with what they are and what was answered; those that cannot be read are left
+/// out.
+std::string pictures(const Source& source, const std::vector<Answered>& answered,
+                     const std::vector<std::string>& names);
 
 /// The page's style sheet.
 std::string_view style();

@@ -19,7 +19,8 @@ size_t character(std::string_view s, size_t at) {
 }
 
 std::string bar(double share) {
-  return fmt::format("<td class=\"bar\"><span style=\"width:{:.1f}%\"></span><b>{:.4f}</b></td>", 100 * std::clamp(share, 0.0, 1.0), share);
+  return fmt::format("<td class=\"bar\"><span style=\"width:{:.1f}%\"></span><b>{:.4f}</b></td>",
+                     100 * std::clamp(share, 0.0, 1.0), share);
 }
 
 }  // namespace
@@ -50,8 +51,9 @@ std::string confusion_table(const Confusion& c, const std::vector<std::string>& 
     for (int a = 0; a < c.classes(); ++a) {
       const uint64_t n = c.at(t, a);
       const double share = static_cast<double>(n) / all;
-      s += fmt::format("<td class=\"{}{}\" style=\"--share:{:.3f}\" title=\"{} answered as {}: {} ({:.1f} %)\">{}</td>", t == a ? "right" : "wrong",
-                       share > 0.55 ? " strong" : "", n == 0 ? 0 : 0.12 + 0.88 * share, truth, escape(names[static_cast<size_t>(a)]), n, 100 * share,
+      s += fmt::format("<td class=\"{}{}\" style=\"--share:{:.3f}\" title=\"{} answered as {}: {} ({:.1f} %)\">{}</td>",
+                       t == a ? "right" : "wrong", share > 0.55 ? " strong" : "", n == 0 ? 0 : 0.12 + 0.88 * share,
+                       truth, escape(names[static_cast<size_t>(a)]), n, 100 * share,
                        n == 0 ? "&#183;" : fmt::format("{}", n));
     }
     s += "</tr>\n";
@@ -60,10 +62,12 @@ std::string confusion_table(const Confusion& c, const std::vector<std::string>& 
 }
 
 std::string class_table(const Confusion& c, const std::vector<std::string>& names) {
-  std::string s = "<div class=\"scroll\"><table><tr><th>class</th><th>precision</th><th>recall</th><th>F1</th><th class=\"number\">samples</th></tr>\n";
+  std::string s =
+      "<div class=\"scroll\"><table><tr><th>class</th><th>precision</th><th>recall</th><th>F1</th><th "
+      "class=\"number\">samples</th></tr>\n";
   for (int k = 0; k < c.classes(); ++k) {
-    s += fmt::format("<tr><td>{}</td>{}{}{}<td class=\"number\">{}</td></tr>\n", escape(names[static_cast<size_t>(k)]), bar(c.precision(k)), bar(c.recall(k)),
-                     bar(c.f1(k)), c.of_class(k));
+    s += fmt::format("<tr><td>{}</td>{}{}{}<td class=\"number\">{}</td></tr>\n", escape(names[static_cast<size_t>(k)]),
+                     bar(c.precision(k)), bar(c.recall(k)), bar(c.f1(k)), c.of_class(k));
   }
   return s + "</table></div>\n";
 }

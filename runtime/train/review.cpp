@@ -40,9 +40,14 @@ Review review(Model& model, Loader& loader, const std::function<bool()>& stop) {
       const float* row = rows + static_cast<size_t>(i) * static_cast<size_t>(outputs);
       const int answer = metrics.answer(row);
       const Answered a{batch.indices[static_cast<size_t>(i)], labels[i], answer, metrics.probability(row, answer)};
-      if (outputs <= 2 && out.scores.size() < Review::kMostScores) out.scores.push_back({metrics.probability(row, 1), a.label == 1});
-      if (a.answer == a.label) offer(out.right, a, Review::kShown, [](const Answered& x, const Answered& y) { return scatter(x.index) < scatter(y.index); });
-      else offer(out.wrong, a, Review::kShown, [](const Answered& x, const Answered& y) { return x.probability > y.probability; });
+      if (outputs <= 2 && out.scores.size() < Review::kMostScores)
+        out.scores.push_back({metrics.probability(row, 1), a.label == 1});
+      if (a.answer == a.label)
+        offer(out.right, a, Review::kShown,
+              [](const Answered& x, const Answered& y) { return scatter(x.index) < scatter(y.index); });
+      else
+        offer(out.wrong, a, Review::kShown,
+              [](const Answered& x, const Answered& y) { return x.probability > y.probability; });
     }
   }
   model.use_buffers({}, {});

@@ -19,7 +19,8 @@ const double* EpochRow::find(std::string_view name) const {
 
 namespace {
 
-constexpr const char* kOwn[] = {"args.json", "results.csv", "report.html", "best.safetensors", "last.safetensors", "state", RunLock::kFile};
+constexpr const char* kOwn[] = {"args.json",        "results.csv", "report.html", "best.safetensors",
+                                "last.safetensors", "state",       RunLock::kFile};
 
 /// Nothing is in it but what a process leaves that is killed before args.json is there.
 bool unused(const std::string& path, std::error_code& error) {
@@ -50,7 +51,8 @@ tl::expected<RunFolder, std::string> RunFolder::create(const std::string& out, c
     fs::create_directories(path, error);
     if (error) return failed(path);
     const auto taken = [&] {
-      return tl::make_unexpected(fmt::format("{}: is not empty; continue that run with --resume, or name another folder with --out", out));
+      return tl::make_unexpected(
+          fmt::format("{}: is not empty; continue that run with --resume, or name another folder with --out", out));
     };
     if (!unused(path.string(), error) && !error && !fs::exists(path / RunLock::kFile)) return taken();
     if (error) return failed(path);
@@ -64,7 +66,7 @@ tl::expected<RunFolder, std::string> RunFolder::create(const std::string& out, c
   if (error) return failed("runs");
   for (int k = 1;; ++k) {
     const fs::path path = fs::path("runs") / fmt::format("{}-{}", name, k);
-    if (fs::create_directory(path, error)) {   // only one of several processes makes it
+    if (fs::create_directory(path, error)) {  // only one of several processes makes it
       auto lock = RunLock::take(path.string());
       if (!lock) return tl::make_unexpected(lock.error());
       return RunFolder(path.string(), std::move(*lock));
@@ -77,7 +79,9 @@ tl::expected<RunFolder, std::string> RunFolder::open(const std::string& path) {
   std::error_code error;
   if (!fs::is_directory(path, error)) return tl::make_unexpected(fmt::format("{}: is not a run's folder", path));
   if (!fs::exists(path + "/" + kOwn[0], error)) {
-    return tl::make_unexpected(fmt::format("{}: holds no args.json, so it is not a run's folder; a run that was ended before it began is started anew", path));
+    return tl::make_unexpected(fmt::format(
+        "{}: holds no args.json, so it is not a run's folder; a run that was ended before it began is started anew",
+        path));
   }
   auto lock = RunLock::take(path);
   if (!lock) return tl::make_unexpected(lock.error());
@@ -87,9 +91,11 @@ tl::expected<RunFolder, std::string> RunFolder::open(const std::string& path) {
 }
 
 tl::expected<std::string, std::string> RunFolder::table(const std::string& name) const {
-  const auto refused = [&](std::string_view why) { return tl::make_unexpected(fmt::format("csv(\"{}\"): {}; name another file", name, why)); };
+  const auto refused = [&](std::string_view why) {
+    return tl::make_unexpected(fmt::format("csv(\"{}\"): {}; name another file", name, why));
+  };
   std::error_code error;
-  const fs::path path = fs::path(path_) / name;   // an absolute name stays as it is
+  const fs::path path = fs::path(path_) / name;  // an absolute name stays as it is
   const fs::path whole = fs::weakly_canonical(path, error), folder = fs::weakly_canonical(path_, error);
   const fs::path within = whole.lexically_relative(folder);
   for (const char* own : kOwn)
@@ -100,7 +106,8 @@ tl::expected<std::string, std::string> RunFolder::table(const std::string& name)
     if (!fs::is_directory(whole.parent_path(), error)) return refused("there is no such folder");
   } else if (!fs::is_regular_file(status)) {
     return refused(fs::is_directory(status) ? "is a folder" : "is no regular file");
-  } else if (!is_table(whole.string()) || (whole.filename() == "results.csv" && fs::exists(whole.parent_path() / kOwn[0], error))) {
+  } else if (!is_table(whole.string()) ||
+             (whole.filename() == "results.csv" && fs::exists(whole.parent_path() / kOwn[0], error))) {
     return refused("is there, and was not written by such a callback");
   }
   sweep_leftovers(whole.parent_path().string(), whole.filename().string());

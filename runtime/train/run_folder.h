@@ -1,4 +1,5 @@
-// The folder of one training run: runs/NAME-1, -2, ... with args.json, results.csv, weights, state/ and report.html; one process at a time has it.
+// The folder of one training run: runs/NAME-1, -2, ... with args.json, results.csv, weights, state/ and report.html;
+// one process at a time has it.
 #pragma once
 #include <cstdint>
 #include <string>
@@ -13,7 +14,7 @@ namespace netc::rt {
 
 /// What one epoch gave: loss, accuracy, ..., val_loss, val_accuracy, ..., lr, seconds.
 struct EpochRow {
-  int64_t epoch = 0;                        // from 1
+  int64_t epoch = 0;  // from 1
   std::vector<NamedValue> values;
   /// Null when there is no such value.
   const double* find(std::string_view name) const;
@@ -21,8 +22,8 @@ struct EpochRow {
 
 class RunFolder {
  public:
-  /// Makes `out`, which must not exist or be empty (but for what a process left that was killed before it had begun); or, when `out` is empty, the first free
-  /// runs/NAME-k.
+  /// Makes `out`, which must not exist or be empty (but for what a process left that was killed before it had begun);
+  /// or, when `out` is empty, the first free runs/NAME-k.
   static tl::expected<RunFolder, std::string> create(const std::string& out, const std::string& name);
   /// An existing run, to resume; what killed processes left in it is swept.
   static tl::expected<RunFolder, std::string> open(const std::string& path);
@@ -30,8 +31,8 @@ class RunFolder {
   const std::string& path() const { return path_; }
   std::string file(const std::string& name) const { return path_ + "/" + name; }
 
-  /// Where a table that the program wants to write lies: `name`, or `name` in the folder. The error: it is one of the run's own files, or there is something
-  /// that is no such table.
+  /// Where a table that the program wants to write lies: `name`, or `name` in the folder. The error: it is one of the
+  /// run's own files, or there is something that is no such table.
   tl::expected<std::string, std::string> table(const std::string& name) const;
 
  private:

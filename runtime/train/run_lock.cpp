@@ -30,7 +30,8 @@ tl::expected<RunLock, std::string> RunLock::take(const std::string& folder) {
     }
     // Where the file system has no locks nobody is kept away. What was removed by the one before is made anew.
     struct stat held, there;
-    if (::fstat(fd, &held) != 0 || ::stat(path.c_str(), &there) != 0 || held.st_ino != there.st_ino || held.st_dev != there.st_dev) {
+    if (::fstat(fd, &held) != 0 || ::stat(path.c_str(), &there) != 0 || held.st_ino != there.st_ino ||
+        held.st_dev != there.st_dev) {
       lock.path_.clear();
       continue;
     }
@@ -51,7 +52,7 @@ RunLock& RunLock::operator=(RunLock&& other) noexcept {
 
 RunLock::~RunLock() {
   if (fd_ < 0) return;
-  if (!path_.empty()) ::unlink(path_.c_str());   // still held, so it is this one's
+  if (!path_.empty()) ::unlink(path_.c_str());  // still held, so it is this one's
   ::close(fd_);
 }
 

@@ -77,8 +77,12 @@ const json& part(const json& j, const char* key) {
   static const json none;
   return j.is_object() && j.contains(key) ? j[key] : none;
 }
-std::string text_in(const json& j, const char* key) { return part(j, key).is_string() ? part(j, key).get<std::string>() : ""; }
-uint64_t whole_in(const json& j, const char* key) { return part(j, key).is_number_unsigned() ? part(j, key).get<uint64_t>() : 0; }
+std::string text_in(const json& j, const char* key) {
+  return part(j, key).is_string() ? part(j, key).get<std::string>() : "";
+}
+uint64_t whole_in(const json& j, const char* key) {
+  return part(j, key).is_number_unsigned() ? part(j, key).get<uint64_t>() : 0;
+}
 DataMark mark_in(const json& j) { return {whole_in(j, "samples"), text_in(j, "digest")}; }
 
 /// Other values of `then` that `now` has too or lacks.
@@ -88,7 +92,8 @@ void compare(const RunRecord::Facts& then, const RunRecord::Facts& now, bool all
   };
   for (const auto& [key, value] : then) {
     const auto at = find(now, key);
-    if (at == now.end() ? all : at->second != value) out.push_back({key, value, at == now.end() ? "not there" : at->second});
+    if (at == now.end() ? all : at->second != value)
+      out.push_back({key, value, at == now.end() ? "not there" : at->second});
   }
   for (const auto& [key, value] : now)
     if (all && find(then, key) == then.end()) out.push_back({key, "not there", value});
@@ -106,12 +111,14 @@ DataMark mark_of(const Source& source, const std::string& spec) {
     digest.add(spec);
   } else if (fs::is_regular_file(root, error)) {
     digest.add("", root);
-  } else if (fs::is_regular_file(first, error)) {   // each sample has its file
+  } else if (fs::is_regular_file(first, error)) {  // each sample has its file
     for (size_t i = 0; i < source.size(); ++i) digest.add(below(source.name(i)), source.name(i));
   } else {
     std::vector<std::string> files;
-    for (auto it = fs::recursive_directory_iterator(root, error); !error && it != fs::recursive_directory_iterator(); it.increment(error))
-      if (it->is_regular_file(error) && !it->path().filename().native().starts_with('.')) files.push_back(it->path().string());
+    for (auto it = fs::recursive_directory_iterator(root, error); !error && it != fs::recursive_directory_iterator();
+         it.increment(error))
+      if (it->is_regular_file(error) && !it->path().filename().native().starts_with('.'))
+        files.push_back(it->path().string());
     std::sort(files.begin(), files.end());
     for (const std::string& file : files) digest.add(below(file), file);
   }
@@ -119,9 +126,12 @@ DataMark mark_of(const Source& source, const std::string& spec) {
   return {source.size(), digest.text()};
 }
 
-std::string difference_text(const DataMark& then, const DataMark& now, const std::string& spec_then, const std::string& spec_now) {
+std::string difference_text(const DataMark& then, const DataMark& now, const std::string& spec_then,
+                            const std::string& spec_now) {
   if (then.digest.empty() || (then.samples == now.samples && then.digest == now.digest)) return "";
-  if (then.samples != now.samples) return fmt::format("{} had {}, and {} has {}", spec_then, counted(then.samples, "sample"), spec_now, grouped(now.samples));
+  if (then.samples != now.samples)
+    return fmt::format("{} had {}, and {} has {}", spec_then, counted(then.samples, "sample"), spec_now,
+                       grouped(now.samples));
   return fmt::format("{} has as many samples as {} had, but of other names, sizes or classes", spec_now, spec_then);
 }
 
@@ -137,8 +147,13 @@ RunArgs RunRecord::current() const {
 }
 
 void describe_program(RunRecord& record, const ModelInfo& info) {
-  record.program = {{"name", text_of(info.name)}, {"net", text_of(info.net)}, {"source_hash", text_of(info.source_hash)}, {"target", text_of(info.target)},
-                    {"compiler_version", text_of(info.compiler_version)}, {"loss", text_of(info.loss)}, {"optimizer", text_of(info.optimizer)},
+  record.program = {{"name", text_of(info.name)},
+                    {"net", text_of(info.net)},
+                    {"source_hash", text_of(info.source_hash)},
+                    {"target", text_of(info.target)},
+                    {"compiler_version", text_of(info.compiler_version)},
+                    {"loss", text_of(info.loss)},
+                    {"optimizer", text_of(info.optimizer)},
                     {"precision", text_of(info.precision)}};
   for (const KeyValue& h : info.hyperparameters) record.hyperparameters.emplace_back(text_of(h.key), text_of(h.value));
 }
@@ -147,7 +162,8 @@ std::vector<Change> other_program(const RunRecord& then, const RunRecord& now) {
   std::vector<Change> changes;
   compare(then.program, now.program, false, changes);
   // Another name is the same program, and another machine or compiler gives the same but for the last bits.
-  std::erase_if(changes, [](const Change& c) { return c.what == "name" || c.what == "target" || c.what == "compiler_version"; });
+  std::erase_if(changes,
+                [](const Change& c) { return c.what == "name" || c.what == "target" || c.what == "compiler_version"; });
   for (Change& c : changes)
     if (c.what == "source_hash") c.what = "the source's hash";
   compare(then.hyperparameters, now.hyperparameters, true, changes);
@@ -169,14 +185,15 @@ std::vector<Change> changes_between(const RunArgs& before, const RunArgs& now) {
 
 std::string changes_text(const std::vector<Change>& changes) {
   std::string text;
-  for (const Change& c : changes) text += fmt::format("{}{} was {} and is {}", text.empty() ? "" : "; ", c.what, c.before, c.now);
+  for (const Change& c : changes)
+    text += fmt::format("{}{} was {} and is {}", text.empty() ? "" : "; ", c.what, c.before, c.now);
   return text;
 }
 
 tl::expected<void, std::string> write_record(const RunFolder& folder, const RunRecord& r) {
   const RunArgs& a = r.args;
-  json j = {{"data", a.data}, {"valid", a.valid}, {"weights", a.weights}, {"epochs", a.epochs}, {"batch", a.batch},
-            {"lr", a.lr}, {"seed", a.seed}, {"threads", a.threads}};
+  json j = {{"data", a.data},   {"valid", a.valid}, {"weights", a.weights}, {"epochs", a.epochs},
+            {"batch", a.batch}, {"lr", a.lr},       {"seed", a.seed},       {"threads", a.threads}};
   j["program"] = json_of(r.program);
   j["program"]["hyperparameters"] = json_of(r.hyperparameters);
   j["samples"] = {{"data", json_of(r.data)}, {"valid", json_of(r.valid)}};
@@ -184,7 +201,8 @@ tl::expected<void, std::string> write_record(const RunFolder& folder, const RunR
   for (const RunRecord::Resume& resume : r.resumes) {
     json changes = json::object();
     for (const Change& c : resume.changes) changes[c.what] = {c.before, c.now};
-    j["resumes"].push_back({{"time", resume.time}, {"epoch", resume.epoch}, {"step", resume.step}, {"changes", std::move(changes)}});
+    j["resumes"].push_back(
+        {{"time", resume.time}, {"epoch", resume.epoch}, {"step", resume.step}, {"changes", std::move(changes)}});
   }
   return write_atomically(folder.file("args.json"), j.dump(2, ' ', false, json::error_handler_t::replace) + "\n");
 }
@@ -196,15 +214,18 @@ tl::expected<RunRecord, std::string> read_record(const RunFolder& folder) {
   const json j = json::parse(*text, nullptr, false);
   const auto has = [&](const char* key, auto is) { return j.contains(key) && (j[key].*is)(); };
   for (const char* key : {"data", "valid", "weights"}) {
-    if (!j.is_object() || !has(key, &json::is_string)) return tl::make_unexpected(fmt::format("{}: '{}' is missing or no text", path, key));
+    if (!j.is_object() || !has(key, &json::is_string))
+      return tl::make_unexpected(fmt::format("{}: '{}' is missing or no text", path, key));
   }
   for (const char* key : {"epochs", "batch", "seed", "threads"}) {
-    if (!has(key, &json::is_number_integer)) return tl::make_unexpected(fmt::format("{}: '{}' is missing or no whole number", path, key));
+    if (!has(key, &json::is_number_integer))
+      return tl::make_unexpected(fmt::format("{}: '{}' is missing or no whole number", path, key));
   }
   if (!has("lr", &json::is_number)) return tl::make_unexpected(fmt::format("{}: 'lr' is missing or no number", path));
   RunRecord r;
-  r.args = {j["data"].get<std::string>(), j["valid"].get<std::string>(), j["weights"].get<std::string>(), j["epochs"].get<int64_t>(), j["batch"].get<int64_t>(),
-            j["lr"].get<double>(), j["seed"].get<uint64_t>(), j["threads"].get<int>()};
+  r.args = {j["data"].get<std::string>(), j["valid"].get<std::string>(), j["weights"].get<std::string>(),
+            j["epochs"].get<int64_t>(),   j["batch"].get<int64_t>(),     j["lr"].get<double>(),
+            j["seed"].get<uint64_t>(),    j["threads"].get<int>()};
   r.program = facts_of(part(j, "program"));
   r.hyperparameters = facts_of(part(part(j, "program"), "hyperparameters"));
   r.data = mark_in(part(part(j, "samples"), "data"));
@@ -214,7 +235,8 @@ tl::expected<RunRecord, std::string> read_record(const RunFolder& folder) {
     out.time = text_in(resume, "time"), out.epoch = whole_in(resume, "epoch"), out.step = whole_in(resume, "step");
     if (!part(resume, "changes").is_object()) continue;
     for (const auto& [what, values] : part(resume, "changes").items())
-      if (values.is_array() && values.size() == 2 && values[0].is_string() && values[1].is_string()) out.changes.push_back({what, values[0], values[1]});
+      if (values.is_array() && values.size() == 2 && values[0].is_string() && values[1].is_string())
+        out.changes.push_back({what, values[0], values[1]});
   }
   return r;
 }

@@ -22,23 +22,34 @@ struct RunArgs {
   int threads = 0;
 };
 
-/// Data told from other data: the number of samples, and a digest of their files' names and sizes, not of where they lie; of SPEC itself where there are none.
-struct DataMark { uint64_t samples = 0; std::string digest; };
+/// Data told from other data: the number of samples, and a digest of their files' names and sizes, not of where they
+/// lie; of SPEC itself where there are none.
+struct DataMark {
+  uint64_t samples = 0;
+  std::string digest;
+};
 DataMark mark_of(const Source& source, const std::string& spec);
 /// How they differ, for the user; "" when they do not, or nothing is known of `then`.
-std::string difference_text(const DataMark& then, const DataMark& now, const std::string& spec_then, const std::string& spec_now);
+std::string difference_text(const DataMark& then, const DataMark& now, const std::string& spec_then,
+                            const std::string& spec_now);
 
 /// What another value makes another run of, or only another text: both as they are and as the record has them.
-struct Change { std::string what, before, now; };
+struct Change {
+  std::string what, before, now;
+};
 
 struct RunRecord {
   using Facts = std::vector<std::pair<std::string, std::string>>;
-  struct Resume { std::string time; uint64_t epoch = 0, step = 0; std::vector<Change> changes; };
+  struct Resume {
+    std::string time;
+    uint64_t epoch = 0, step = 0;
+    std::vector<Change> changes;
+  };
 
-  RunArgs args;                              // as the run was started
-  Facts program;                             // name, source_hash, precision, ...
+  RunArgs args;   // as the run was started
+  Facts program;  // name, source_hash, precision, ...
   Facts hyperparameters;
-  DataMark data, valid;                      // without a digest: not known
+  DataMark data, valid;  // without a digest: not known
   std::vector<Resume> resumes;
 
   /// `args` with all that was changed since.

@@ -11,7 +11,7 @@ namespace netc::rt {
 namespace {
 
 constexpr const char *kBest = "best.safetensors", *kLast = "last.safetensors", *kResults = "results.csv";
-constexpr double kMostShare = 0.05;   // of the time, for saving
+constexpr double kMostShare = 0.05;  // of the time, for saving
 
 /// A row such as an epoch gives, of no epoch.
 EpochRow columns_of(const ModelInfo& info, bool validation) {
@@ -28,7 +28,10 @@ EpochRow columns_of(const ModelInfo& info, bool validation) {
 tl::expected<void, std::string> Saver::begin(TrainState& state, const CallbackState& best, bool validation) {
   const std::string rows = table_text(state.history);
   for (const std::string& path : tables_)
-    if (auto written = write_atomically(path, rows.empty() ? table_head(columns_of(model_.info(), validation)) : rows, false); !written) return written;
+    if (auto written =
+            write_atomically(path, rows.empty() ? table_head(columns_of(model_.info(), validation)) : rows, false);
+        !written)
+      return written;
   std::error_code none;
   if (!rows.empty() || std::filesystem::exists(folder_.file(kResults), none)) {
     if (auto written = write_atomically(folder_.file(kResults), rows, false); !written) return written;
@@ -50,7 +53,8 @@ tl::expected<void, std::string> Saver::close_epoch(TrainState& state, bool best)
   const auto add = [&](const std::string& path) {
     std::error_code error;
     const bool there = std::filesystem::file_size(path, error) > 0 && !error;
-    return there ? append_to_file(path, table_line(columns, row), false) : write_atomically(path, table_text(state.history), false);
+    return there ? append_to_file(path, table_line(columns, row), false)
+                 : write_atomically(path, table_text(state.history), false);
   };
   if (auto added = add(folder_.file(kResults)); !added) return added;
   for (const std::string& path : tables_)
@@ -62,7 +66,8 @@ tl::expected<void, std::string> Saver::settle(TrainState& state) {
   for (const char* folder : {"state", "."}) {
     std::error_code error;
     const std::string path = folder_.file(folder);
-    for (auto it = std::filesystem::directory_iterator(path, error); !error && it != std::filesystem::directory_iterator(); it.increment(error)) {
+    for (auto it = std::filesystem::directory_iterator(path, error);
+         !error && it != std::filesystem::directory_iterator(); it.increment(error)) {
       if (!it->is_regular_file(error)) continue;
       if (auto synced = sync_file(it->path().string()); !synced) return synced;
     }

@@ -1,4 +1,5 @@
-// Keeps the files of a run in step with its state: a process that is killed at any moment leaves a run that goes on to the same bits.
+// Keeps the files of a run in step with its state: a process that is killed at any moment leaves a run that goes on to
+// the same bits.
 #pragma once
 #include <chrono>
 #include <map>
@@ -14,14 +15,21 @@
 
 namespace netc::rt {
 
-/// What is saved outlives the process at once, and the machine (synced to the disk) every few seconds: epochs of milliseconds do not wait for the disk.
+/// What is saved outlives the process at once, and the machine (synced to the disk) every few seconds: epochs of
+/// milliseconds do not wait for the disk.
 class Saver {
  public:
-  static constexpr double kSeconds = 10;     // between two saves within an epoch
-  /// `metadata` is for weights' files, `tables` are the callbacks'; `every`: seconds between two saves within an epoch, 0 for after each step. Without it some
-  /// seconds, and more where saving takes long, so that it costs no more than a twentieth of the time.
-  Saver(Model& model, const RunFolder& folder, std::map<std::string, std::string> metadata, std::vector<std::string> tables, std::optional<double> every)
-      : model_(model), folder_(folder), metadata_(std::move(metadata)), tables_(std::move(tables)), every_(every) {}
+  static constexpr double kSeconds = 10;  // between two saves within an epoch
+  /// `metadata` is for weights' files, `tables` are the callbacks'; `every`: seconds between two saves within an epoch,
+  /// 0 for after each step. Without it some seconds, and more where saving takes long, so that it costs no more than a
+  /// twentieth of the time.
+  Saver(Model& model, const RunFolder& folder, std::map<std::string, std::string> metadata,
+        std::vector<std::string> tables, std::optional<double> every)
+      : model_(model),
+        folder_(folder),
+        metadata_(std::move(metadata)),
+        tables_(std::move(tables)),
+        every_(every) {}
 
   /// Before the first step. Of a resumed run: makes whole what was begun when it ended.
   tl::expected<void, std::string> begin(TrainState& state, const CallbackState& best, bool validation);
@@ -38,7 +46,8 @@ class Saver {
   using Clock = std::chrono::steady_clock;
   double since_synced() const { return std::chrono::duration<double>(Clock::now() - synced_).count(); }
   tl::expected<void, std::string> write_state(TrainState& state, bool durable);
-  /// last.safetensors, and with `best` that one too, become other names of the weights in state/; where links cannot be had, copies.
+  /// last.safetensors, and with `best` that one too, become other names of the weights in state/; where links cannot be
+  /// had, copies.
   tl::expected<void, std::string> publish(bool best);
   tl::expected<void, std::string> link(const char* name);
 
@@ -47,9 +56,9 @@ class Saver {
   std::map<std::string, std::string> metadata_;
   std::vector<std::string> tables_;
   std::optional<double> every_;
-  std::string weights_;                      // the file in state/
+  std::string weights_;  // the file in state/
   bool best_unsynced_ = false;
-  double cost_ = 0;                          // of the last synced save, in seconds
+  double cost_ = 0;  // of the last synced save, in seconds
   Clock::time_point synced_;
 };
 

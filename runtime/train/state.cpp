@@ -19,22 +19,25 @@ namespace {
 namespace fs = std::filesystem;
 using nlohmann::json;
 
-constexpr int kFormat = 2;                         // of state.json
+constexpr int kFormat = 2;  // of state.json
 constexpr const char* kState = "state/state.json";
-constexpr const char* kSynced = "state/synced.json";   // what state.json was when all it names was on the disk
+constexpr const char* kSynced = "state/synced.json";  // what state.json was when all it names was on the disk
 constexpr const char* kHistory = "state/history.jsonl";
 
-/// A checksum of all that an instance holds of the run: files that others wrote into do not pass for those that were saved.
+/// A checksum of all that an instance holds of the run: files that others wrote into do not pass for those that were
+/// saved.
 std::string checksum(Model& model) {
   unsigned long crc = crc32_z(0, nullptr, 0);
   for (size_t i = 0; i < model.info().variables.size(); ++i)
     if (const float* data = model.variable(i)) {
-      crc = crc32_z(crc, reinterpret_cast<const unsigned char*>(data), model.info().variables[i].elements() * sizeof(float));
+      crc = crc32_z(crc, reinterpret_cast<const unsigned char*>(data),
+                    model.info().variables[i].elements() * sizeof(float));
     }
   return fmt::format("{:08x}", crc);
 }
 
-/// Reads fields one by one; the first that is missing or of another kind makes `ok` false and every later read a default.
+/// Reads fields one by one; the first that is missing or of another kind makes `ok` false and every later read a
+/// default.
 struct Reader {
   bool ok = true;
   const json* field(const json& j, const char* key, bool (json::*is)() const noexcept) {
@@ -80,13 +83,27 @@ EpochRow row_from_json(const json& j, Reader& r) {
 
 json to_json(const TrainState& s) {
   json callbacks = json::array(), outputs = json::array();
-  for (const Metrics::Counts& c : s.running.outputs) outputs.push_back({{"loss_sum", c.loss_sum}, {"count", c.count}, {"whole", c.whole}, {"sums", c.sums}});
+  for (const Metrics::Counts& c : s.running.outputs)
+    outputs.push_back({{"loss_sum", c.loss_sum}, {"count", c.count}, {"whole", c.whole}, {"sums", c.sums}});
   for (const CallbackState& c : s.callbacks) {
-    callbacks.push_back({{"seen", c.seen}, {"best", c.best}, {"best_epoch", static_cast<uint64_t>(c.best_epoch)}, {"waited", static_cast<uint64_t>(c.waited)},
+    callbacks.push_back({{"seen", c.seen},
+                         {"best", c.best},
+                         {"best_epoch", static_cast<uint64_t>(c.best_epoch)},
+                         {"waited", static_cast<uint64_t>(c.waited)},
                          {"tie", c.tie}});
   }
-  return {{"epoch", s.epoch}, {"batch", s.batch}, {"step", s.step}, {"lr", s.lr}, {"stopped", s.stopped}, {"seconds", s.seconds}, {"rows", s.history.size()},
-          {"running", {{"loss_sum", s.running.loss_sum}, {"count", s.running.count}, {"terms", s.running.terms}, {"outputs", std::move(outputs)}}},
+  return {{"epoch", s.epoch},
+          {"batch", s.batch},
+          {"step", s.step},
+          {"lr", s.lr},
+          {"stopped", s.stopped},
+          {"seconds", s.seconds},
+          {"rows", s.history.size()},
+          {"running",
+           {{"loss_sum", s.running.loss_sum},
+            {"count", s.running.count},
+            {"terms", s.running.terms},
+            {"outputs", std::move(outputs)}}},
           {"callbacks", std::move(callbacks)}};
 }
 
@@ -118,8 +135,8 @@ TrainState from_json(const json& j, Reader& r) {
     }
   }
   for (const json& c : r.list(j, "callbacks")) {
-    s.callbacks.push_back({r.flag(c, "seen"), r.number(c, "best"), static_cast<int64_t>(r.whole(c, "best_epoch")), static_cast<int64_t>(r.whole(c, "waited")),
-                           r.number(c, "tie")});
+    s.callbacks.push_back({r.flag(c, "seen"), r.number(c, "best"), static_cast<int64_t>(r.whole(c, "best_epoch")),
+                           static_cast<int64_t>(r.whole(c, "waited")), r.number(c, "tie")});
   }
   return s;
 }
@@ -134,8 +151,10 @@ tl::expected<std::vector<EpochRow>, std::string> read_history(const RunFolder& f
   for (size_t at = 0; rows.size() < count;) {
     const size_t end = text->find('\n', at);
     Reader r;
-    if (end != std::string::npos) rows.push_back(row_from_json(json::parse(text->substr(at, end - at), nullptr, false), r));
-    if (end == std::string::npos || !r.ok) return tl::make_unexpected(fmt::format("{}: is damaged: it has {} whole rows of {}", path, rows.size(), count));
+    if (end != std::string::npos)
+      rows.push_back(row_from_json(json::parse(text->substr(at, end - at), nullptr, false), r));
+    if (end == std::string::npos || !r.ok)
+      return tl::make_unexpected(fmt::format("{}: is damaged: it has {} whole rows of {}", path, rows.size(), count));
     at = end + 1;
   }
   return rows;
@@ -143,7 +162,8 @@ tl::expected<std::vector<EpochRow>, std::string> read_history(const RunFolder& f
 
 std::string lines_of(const std::vector<EpochRow>& rows, size_t first) {
   std::string text;
-  for (size_t i = first; i < rows.size(); ++i) text += row_to_json(rows[i]).dump(-1, ' ', false, json::error_handler_t::replace) + "\n";
+  for (size_t i = first; i < rows.size(); ++i)
+    text += row_to_json(rows[i]).dump(-1, ' ', false, json::error_handler_t::replace) + "\n";
   return text;
 }
 
@@ -153,9 +173,11 @@ std::string slots_of(uint32_t step) { return fmt::format("slots-{}.safetensors",
 /// Removes the tensors' files of other moments than these two.
 void sweep_tensors(const RunFolder& folder, uint32_t newest, uint32_t synced) {
   std::error_code error, ignored;
-  for (auto it = fs::directory_iterator(folder.file("state"), error); !error && it != fs::directory_iterator(); it.increment(error)) {
+  for (auto it = fs::directory_iterator(folder.file("state"), error); !error && it != fs::directory_iterator();
+       it.increment(error)) {
     const std::string file = it->path().filename().string();
-    const bool kept = file == weights_of(newest) || file == slots_of(newest) || file == weights_of(synced) || file == slots_of(synced);
+    const bool kept = file == weights_of(newest) || file == slots_of(newest) || file == weights_of(synced) ||
+                      file == slots_of(synced);
     if (it->path().extension() == ".safetensors" && !kept) fs::remove(it->path(), ignored);
   }
 }
@@ -179,16 +201,21 @@ tl::expected<std::string, std::string> save_state(Model& model, const RunFolder&
   const std::string weights_name = weights_of(state.step), slots_name = slots.empty() ? "" : slots_of(state.step);
   j["format"] = kFormat, j["weights"] = weights_name, j["slots"] = slots_name, j["checksum"] = checksum(model);
   const std::string weights = path + "/" + weights_name;
-  if (auto written = save_weights(model, weights, metadata, durable); !written) return tl::make_unexpected(written.error());
+  if (auto written = save_weights(model, weights, metadata, durable); !written)
+    return tl::make_unexpected(written.error());
   if (!slots.empty()) {
-    if (auto written = write_safetensors(path + "/" + slots_name, std::move(slots), {}, durable); !written) return tl::make_unexpected(written.error());
+    if (auto written = write_safetensors(path + "/" + slots_name, std::move(slots), {}, durable); !written)
+      return tl::make_unexpected(written.error());
   }
   const std::string history = folder.file(kHistory), rows = lines_of(state.history, state.logged);
   if (state.logged == 0 || durable || !rows.empty()) {
-    const auto written = state.logged == 0 ? write_atomically(history, rows, durable) : append_to_file(history, rows, durable);
+    const auto written =
+        state.logged == 0 ? write_atomically(history, rows, durable) : append_to_file(history, rows, durable);
     if (!written) return tl::make_unexpected(written.error());
   }
-  if (auto written = write_atomically(folder.file(kState), j.dump(1, ' ', false, json::error_handler_t::replace) + "\n", durable); !written) {
+  if (auto written =
+          write_atomically(folder.file(kState), j.dump(1, ' ', false, json::error_handler_t::replace) + "\n", durable);
+      !written) {
     return tl::make_unexpected(written.error());
   }
   if (durable && link_atomically(folder.file(kState), folder.file(kSynced))) state.synced = state.step;
@@ -216,14 +243,16 @@ tl::expected<TrainState, std::string> load_from(const char* name, Model& model, 
   if (!text) return tl::make_unexpected(text.error());
   const json j = json::parse(*text, nullptr, false);
   if (j.is_object() && j.value("format", json()) != kFormat) {
-    return tl::make_unexpected(fmt::format("{}: was saved by another version of netc; compile with that, or start anew with --weights {}", path,
-                                           folder.file("last.safetensors")));
+    return tl::make_unexpected(
+        fmt::format("{}: was saved by another version of netc; compile with that, or start anew with --weights {}",
+                    path, folder.file("last.safetensors")));
   }
   Reader r;
   TrainState state = from_json(j, r);
   const std::string weights = r.text(j, "weights"), slots = r.text(j, "slots"), saved = r.text(j, "checksum");
   const size_t rows = r.whole(j, "rows");
-  if (!r.ok || weights.find('/') != std::string::npos || slots.find('/') != std::string::npos) return tl::make_unexpected(fmt::format("{}: is damaged", path));
+  if (!r.ok || weights.find('/') != std::string::npos || slots.find('/') != std::string::npos)
+    return tl::make_unexpected(fmt::format("{}: is damaged", path));
   auto history = read_history(folder, rows);
   if (!history) return tl::make_unexpected(history.error());
   state.history = std::move(*history);
@@ -248,8 +277,10 @@ tl::expected<TrainState, std::string> load_from(const char* name, Model& model, 
     if (t->elements > 0) std::memcpy(data, t->data, t->elements * sizeof(float));
   }
   if (checksum(model) != saved) {
-    return tl::make_unexpected(fmt::format("{}: the weights are not those that were saved: something else has written into {} (or last.safetensors, the "
-                                           "same file); start anew, or from another file: --weights FILE", folder.path(), (*file)->path()));
+    return tl::make_unexpected(fmt::format(
+        "{}: the weights are not those that were saved: something else has written into {} (or last.safetensors, the "
+        "same file); start anew, or from another file: --weights FILE",
+        folder.path(), (*file)->path()));
   }
   return state;
 }
@@ -264,7 +295,8 @@ tl::expected<TrainState, std::string> load_state(Model& model, const RunFolder& 
     if (synced) synced->damage = state.error(), state = std::move(synced);
   }
   if (!state) return state;
-  if (auto written = write_atomically(folder.file(kHistory), lines_of(state->history, 0)); !written) return tl::make_unexpected(written.error());
+  if (auto written = write_atomically(folder.file(kHistory), lines_of(state->history, 0)); !written)
+    return tl::make_unexpected(written.error());
   state->logged = state->history.size();
   state->synced = state->step;
   return state;

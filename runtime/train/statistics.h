@@ -6,10 +6,12 @@
 
 namespace netc::rt {
 
-/// The first layer whose statistics over a batch of one sample are of one value each, so that it gives the same for every input: "norm1, BatchNorm, …"; "" without one.
+/// The first layer whose statistics over a batch of one sample are of one value each, so that it gives the same for
+/// every input: "norm1, BatchNorm, …"; "" without one.
 std::string statistics_of_one(const ModelInfo&);
 
-/// Of the running averages that change most slowly: that they still hold their initial values, by more than a thousandth, after `steps` steps; "" when none do.
+/// Of the running averages that change most slowly: that they still hold their initial values, by more than a
+/// thousandth, after `steps` steps; "" when none do.
 std::string statistics_too_slow(const ModelInfo&, int64_t steps);
 
 }  // namespace netc::rt

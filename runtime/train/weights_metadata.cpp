@@ -9,7 +9,8 @@ namespace {
 
 using nlohmann::json;
 
-template <class T> bool take(const json& j, const char* key, std::vector<T>& out) {
+template <class T>
+bool take(const json& j, const char* key, std::vector<T>& out) {
   if (!j.contains(key) || !j[key].is_array()) return false;
   for (const json& v : j[key]) {
     if constexpr (std::is_same_v<T, double>) {
@@ -38,7 +39,8 @@ std::optional<TableColumns> columns_of(const WeightsFile& file) {
   if (at == file.metadata().end()) return std::nullopt;
   const json j = json::parse(at->second, nullptr, false);
   TableColumns c;
-  const bool whole = j.is_object() && take(j, "inputs", c.inputs) && take(j, "labels", c.labels) && take(j, "others", c.others) && take(j, "fills", c.fills) &&
+  const bool whole = j.is_object() && take(j, "inputs", c.inputs) && take(j, "labels", c.labels) &&
+                     take(j, "others", c.others) && take(j, "fills", c.fills) &&
                      (c.fills.empty() || c.fills.size() == c.inputs.size());
   return whole ? std::optional(std::move(c)) : std::nullopt;
 }

@@ -42,7 +42,7 @@ Bytes with_exif_png(Bytes image, const Bytes& block) {
   put(whole, block.size(), 4, false);
   put(whole, chunk);
   put(whole, crc32(0, chunk.data(), static_cast<unsigned>(chunk.size())), 4, false);
-  image.insert(image.begin() + 33, whole.begin(), whole.end());   // after IHDR
+  image.insert(image.begin() + 33, whole.begin(), whole.end());  // after IHDR
   return image;
 }
 Bytes with_exif_jpeg(Bytes image, const Bytes& block) {
@@ -54,7 +54,7 @@ Bytes with_exif_jpeg(Bytes image, const Bytes& block) {
   return image;
 }
 
-const Bytes kRgb = pattern(5, 7, 3, 9);   // what each of these holds
+const Bytes kRgb = pattern(5, 7, 3, 9);  // what each of these holds
 
 Bytes bmp(int bits, bool down) {
   Bytes b, pixels;
@@ -69,7 +69,8 @@ Bytes bmp(int bits, bool down) {
     pixels.resize(begin + static_cast<size_t>(stride));
   }
   put(b, "BM"), put(b, 54 + pixels.size(), 4), put(b, 0, 4), put(b, 54, 4);
-  put(b, 40, 4), put(b, 7, 4), put(b, static_cast<uint64_t>(down ? -5 : 5), 4), put(b, 1, 2), put(b, static_cast<uint64_t>(bits), 2);
+  put(b, 40, 4), put(b, 7, 4), put(b, static_cast<uint64_t>(down ? -5 : 5), 4), put(b, 1, 2),
+      put(b, static_cast<uint64_t>(bits), 2);
   for (int i = 0; i < 6; ++i) put(b, 0, 4);
   put(b, pixels);
   return b;
@@ -82,12 +83,23 @@ Bytes tiff(int orientation, int alpha = 0) {
     pixels.push_back(kRgb[i]);
     if (alpha && i % 3 == 2) pixels.push_back(50);
   }
-  const uint64_t entries_count = alpha ? 11 : 10, samples = alpha ? 4 : 3, bits_at = 8 + 2 + entries_count * 12 + 4, pixels_at = bits_at + 2 * samples;
-  std::vector<std::pair<int, uint64_t>> entries = {{256, 7}, {257, 5}, {258, bits_at}, {259, 1}, {262, 2}, {273, pixels_at}, {274, static_cast<uint64_t>(orientation)},
-                                                   {277, samples}, {278, 5}, {279, pixels.size()}};
+  const uint64_t entries_count = alpha ? 11 : 10, samples = alpha ? 4 : 3, bits_at = 8 + 2 + entries_count * 12 + 4,
+                 pixels_at = bits_at + 2 * samples;
+  std::vector<std::pair<int, uint64_t>> entries = {{256, 7},
+                                                   {257, 5},
+                                                   {258, bits_at},
+                                                   {259, 1},
+                                                   {262, 2},
+                                                   {273, pixels_at},
+                                                   {274, static_cast<uint64_t>(orientation)},
+                                                   {277, samples},
+                                                   {278, 5},
+                                                   {279, pixels.size()}};
   if (alpha) entries.emplace_back(338, static_cast<uint64_t>(alpha));
   put(b, std::string("II*\0", 4)), put(b, 8, 4), put(b, entries_count, 2);
-  for (const auto& [tag, value] : entries) put(b, static_cast<uint64_t>(tag), 2), put(b, tag == 273 || tag == 279 ? 4 : 3, 2), put(b, tag == 258 ? samples : 1, 4), put(b, value, 4);
+  for (const auto& [tag, value] : entries)
+    put(b, static_cast<uint64_t>(tag), 2), put(b, tag == 273 || tag == 279 ? 4 : 3, 2),
+        put(b, tag == 258 ? samples : 1, 4), put(b, value, 4);
   put(b, 0, 4);
   for (uint64_t i = 0; i < samples; ++i) put(b, 8, 2);
   put(b, pixels);
@@ -99,17 +111,21 @@ Bytes gif(bool interlaced) {
   Bytes b;
   put(b, "GIF89a"), put(b, 3, 2), put(b, 3, 2), put(b, Bytes{0x91, 3, 0});
   put(b, Bytes{0, 0, 0, 255, 0, 0, 0, 255, 0, 9, 9, 9});
-  put(b, Bytes{0x2c}), put(b, 1, 2), put(b, 0, 2), put(b, 2, 2), put(b, 3, 2), put(b, Bytes{static_cast<uint8_t>(interlaced ? 0x40 : 0), 2});
+  put(b, Bytes{0x2c}), put(b, 1, 2), put(b, 0, 2), put(b, 2, 2), put(b, 3, 2),
+      put(b, Bytes{static_cast<uint8_t>(interlaced ? 0x40 : 0), 2});
   uint64_t codes = 0;
   int at = 0;
-  for (const uint64_t pixel : interlaced ? std::vector<uint64_t>{0, 1, 1, 2, 2, 0} : std::vector<uint64_t>{0, 1, 2, 0, 1, 2}) codes |= (4 | pixel << 3) << at, at += 6;
+  for (const uint64_t pixel :
+       interlaced ? std::vector<uint64_t>{0, 1, 1, 2, 2, 0} : std::vector<uint64_t>{0, 1, 2, 0, 1, 2})
+    codes |= (4 | pixel << 3) << at, at += 6;
   codes |= uint64_t{5} << at;
   put(b, 5, 1), put(b, codes, 5), put(b, Bytes{0, 0x3b});
   return b;
 }
 
-const Bytes kWebp{'R', 'I', 'F', 'F', 0x24, 0, 0, 0, 'W', 'E', 'B', 'P', 'V', 'P', '8', ' ', 0x18, 0, 0, 0, 0x30, 1, 0, 0x9d, 1, 0x2a,
-                  1, 0, 1, 0, 3, 0, 0x34, 0x25, 0xa4, 0, 3, 0x70, 0, 0xfe, 0xfb, 0x94, 0, 0};
+const Bytes kWebp{'R', 'I',  'F',  'F',  0x24, 0,    0, 0,    'W',  'E',  'B',  'P',  'V', 'P', '8',
+                  ' ', 0x18, 0,    0,    0,    0x30, 1, 0,    0x9d, 1,    0x2a, 1,    0,   1,   0,
+                  3,   0,    0x34, 0x25, 0xa4, 0,    3, 0x70, 0,    0xfe, 0xfb, 0x94, 0,   0};
 
 Field decoded(const Bytes& bytes, int channels = 3) {
   Field f;
@@ -143,8 +159,10 @@ TEST_CASE("photos are upright, whatever their orientation") {
       make_upright(o, page);
       CHECK(decoded(tiff(o)).data == page.data);
     }
-  for (const int o : {0, 9, 255, 65535}) CHECK(decoded(with_exif_png(png(stored, 2, 3, Png::grey), exif(o, true)), 1).data == stored);
-  damage(with_exif_jpeg(jpeg(pattern(16, 8, 3), 16, 8, 3), exif(6, true)), 300, [](const Bytes& b) { jpeg_orientation(b); });
+  for (const int o : {0, 9, 255, 65535})
+    CHECK(decoded(with_exif_png(png(stored, 2, 3, Png::grey), exif(o, true)), 1).data == stored);
+  damage(with_exif_jpeg(jpeg(pattern(16, 8, 3), 16, 8, 3), exif(6, true)), 300,
+         [](const Bytes& b) { jpeg_orientation(b); });
   damage(with_exif_png(png(stored, 2, 3, Png::grey), exif(6, true)), 300, [](const Bytes& b) { png_orientation(b); });
   damage(kWebp, 300, [](const Bytes& b) { webp_orientation(b); });
 }
@@ -153,7 +171,8 @@ TEST_CASE("WebP, BMP, GIF and TIFF") {
   for (const int bits : {24, 32})
     for (const bool down : {false, true}) CHECK(decoded(bmp(bits, down)).data == kRgb);
   CHECK(decoded(tiff(1)).data == kRgb);
-  for (const int alpha : {1, 2}) CHECK(decoded(tiff(1, alpha)).data == kRgb);   // associated or not: it counts for nothing
+  // associated or not: it counts for nothing
+  for (const int alpha : {1, 2}) CHECK(decoded(tiff(1, alpha)).data == kRgb);
   const Field page = decoded(tiff(1), 1);
   CHECK(page.data[0] == luma(kRgb.data()));
   for (const bool interlaced : {false, true}) {
@@ -199,7 +218,9 @@ TEST_CASE("a folder says what it reads and what it leaves out") {
   t.write("b/4.heic", {1});
   t.write("b/notes.txt", {1});
   const ModelInfo info = info_for(-1, -1, 3, DType::u8, 2);
-  CHECK(has(opened(t.path(), info)->describe(), "3 images (1 .bmp, 1 .png, 1 .tiff), 2 classes, 2 other files ignored (1 .heic, 1 .txt: images among them"));
+  CHECK(
+      has(opened(t.path(), info)->describe(),
+          "3 images (1 .bmp, 1 .png, 1 .tiff), 2 classes, 2 other files ignored (1 .heic, 1 .txt: images among them"));
   t.write("c/5.heic", {1});
   CHECK(has(error_of(t.path(), info), "/c: has no images (.jpg, .png, .webp, .bmp, .gif, .tif), but 1 .heic"));
 }

@@ -27,7 +27,8 @@ Bytes smooth(int height, int width, int channels) {
 
 Bytes luma(const Bytes& rgb) {
   Bytes out;
-  for (size_t i = 0; i < rgb.size(); i += 3) out.push_back(static_cast<uint8_t>(std::lround(.299 * rgb[i] + .587 * rgb[i + 1] + .114 * rgb[i + 2])));
+  for (size_t i = 0; i < rgb.size(); i += 3)
+    out.push_back(static_cast<uint8_t>(std::lround(.299 * rgb[i] + .587 * rgb[i + 1] + .114 * rgb[i + 2])));
   return out;
 }
 
@@ -65,10 +66,12 @@ TEST_CASE("PNG of every layout, plain and interlaced") {
     CHECK(decoded(png(grey, 11, 13, Png::grey16, interlaced), 1).data == grey);
     CHECK(apart(decoded(png(rgb, 11, 13, Png::rgb, interlaced), 1).data, luma(rgb)) <= 1);
     const Field g3 = decoded(png(grey, 11, 13, Png::grey, interlaced), 3);
-    for (size_t i = 0; i < grey.size(); ++i) CHECK((g3.data[3 * i] == grey[i] && g3.data[3 * i + 1] == grey[i] && g3.data[3 * i + 2] == grey[i]));
+    for (size_t i = 0; i < grey.size(); ++i)
+      CHECK((g3.data[3 * i] == grey[i] && g3.data[3 * i + 1] == grey[i] && g3.data[3 * i + 2] == grey[i]));
     const Bytes rgba = pattern(11, 13, 4);
     const Field opaque = decoded(png(rgba, 11, 13, Png::rgba, interlaced), 3);
-    for (size_t i = 0; i < rgba.size() / 4; ++i) CHECK((opaque.data[3 * i] == rgba[4 * i] && opaque.data[3 * i + 2] == rgba[4 * i + 2]));
+    for (size_t i = 0; i < rgba.size() / 4; ++i)
+      CHECK((opaque.data[3 * i] == rgba[4 * i] && opaque.data[3 * i + 2] == rgba[4 * i + 2]));
     const Bytes la = pattern(11, 13, 2);
     CHECK(decoded(png(la, 11, 13, Png::grey_alpha, interlaced), 1).data[5] == la[10]);
     const Field p = decoded(png(grey, 11, 13, Png::palette, interlaced), 3);
@@ -77,11 +80,12 @@ TEST_CASE("PNG of every layout, plain and interlaced") {
 }
 
 TEST_CASE("damaged images are errors with their name, never crashes") {
-  const std::vector<std::pair<Bytes, const char*>> images{{jpeg(pattern(40, 40, 3), 40, 40, 3), "colour.jpg"},
-                                                          {jpeg(pattern(40, 40, 1), 40, 40, 1), "grey.jpg"},
-                                                          {png(pattern(40, 40, 3), 40, 40, Png::rgb), "rgb.png"},
-                                                          {png(pattern(40, 40, 1), 40, 40, Png::palette, true), "palette.png"},
-                                                          {png(pattern(40, 40, 3), 40, 40, Png::rgb16), "wide.png"}};
+  const std::vector<std::pair<Bytes, const char*>> images{
+      {jpeg(pattern(40, 40, 3), 40, 40, 3), "colour.jpg"},
+      {jpeg(pattern(40, 40, 1), 40, 40, 1), "grey.jpg"},
+      {png(pattern(40, 40, 3), 40, 40, Png::rgb), "rgb.png"},
+      {png(pattern(40, 40, 1), 40, 40, Png::palette, true), "palette.png"},
+      {png(pattern(40, 40, 3), 40, 40, Png::rgb16), "wide.png"}};
   for (const auto& [bytes, name] : images) {
     CAPTURE(name);
     int refused = 0;
@@ -89,22 +93,25 @@ TEST_CASE("damaged images are errors with their name, never crashes") {
       Field s;
       for (const int channels : {1, 3}) {
         const auto r = decode_image(b, channels, file, s);
-        if (b.size() < original.size() - 2) CHECK_FALSE(r);   // cut off; the last two bytes of a JPEG are only its end mark
-        if (r) CHECK(s.data.size() == static_cast<size_t>(s.height) * static_cast<size_t>(s.width) * static_cast<size_t>(channels));
+        // cut off; the last two bytes of a JPEG are only its end mark
+        if (b.size() < original.size() - 2) CHECK_FALSE(r);
+        if (r)
+          CHECK(s.data.size() ==
+                static_cast<size_t>(s.height) * static_cast<size_t>(s.width) * static_cast<size_t>(channels));
         else CHECK(r.error().rfind(file + ": ", 0) == 0);
         refused += !r;
       }
     });
     CHECK(refused >= 200);
     Field s;
-    CHECK(decode_image(bytes, 3, name, s));   // the decoder has not been spoiled
+    CHECK(decode_image(bytes, 3, name, s));  // the decoder has not been spoiled
   }
 }
 
 TEST_CASE("sizes are checked before memory is taken; other formats are named") {
   Bytes huge = png(pattern(4, 4, 1), 4, 4, Png::grey);
   Field s;
-  for (size_t i = 16; i < 24; ++i) huge[i] = i % 4 < 2 ? 0 : 0xff;   // 65535 x 65535; the checksum is wrong as well
+  for (size_t i = 16; i < 24; ++i) huge[i] = i % 4 < 2 ? 0 : 0xff;  // 65535 x 65535; the checksum is wrong as well
   CHECK_FALSE(decode_image(huge, 1, "huge.png", s));
   Bytes wide = jpeg(pattern(8, 8, 3), 8, 8, 3);
   for (size_t i = 0; i + 8 < wide.size(); ++i)

@@ -30,13 +30,16 @@ Bytes cifar_records(int n, size_t labels, int classes) {
 
 TEST_CASE("cifar: binary files of both versions, and a folder of the two halves") {
   TempFolder t;
-  for (int i = 1; i <= 5; ++i) t.write("ten/cifar-10-batches-bin/data_batch_" + std::to_string(i) + ".bin", cifar_records(4, 1, 10));
+  for (int i = 1; i <= 5; ++i)
+    t.write("ten/cifar-10-batches-bin/data_batch_" + std::to_string(i) + ".bin", cifar_records(4, 1, 10));
   t.write("ten/cifar-10-batches-bin/test_batch.bin", cifar_records(3, 1, 10));
-  t.write("ten/cifar-10-batches-bin/batches.meta.txt", bytes_of("plane\ncar\nbird\ncat\ndeer\ndog\nfrog\nhorse\nship\ntruck\n\n"));
+  t.write("ten/cifar-10-batches-bin/batches.meta.txt",
+          bytes_of("plane\ncar\nbird\ncat\ndeer\ndog\nfrog\nhorse\nship\ntruck\n\n"));
   t.write("hundred/train.bin", cifar_records(6, 2, 100));
   t.write("hundred/test.bin", cifar_records(2, 2, 100));
   const ModelInfo info = info_for(32, 32, 3);
-  const auto ten = opened("cifar:" + t.path() + "/ten", info), test = opened("cifar:" + t.path() + "/ten/", info, Split::held_out);
+  const auto ten = opened("cifar:" + t.path() + "/ten", info),
+             test = opened("cifar:" + t.path() + "/ten/", info, Split::held_out);
   CHECK((ten->size() == 20 && test->size() == 3));
   CHECK(ten->classes()[1] == "car");
   Sample x;
@@ -60,13 +63,13 @@ TEST_CASE("cifar: binary files of both versions, and a folder of the two halves"
 TEST_CASE("text: characters and bytes, the next one as the label, the end held out") {
   TempFolder t;
   std::string text;
-  for (int i = 0; i < 200; ++i) text += "abc\xc3\xa4";   // five bytes, four characters
+  for (int i = 0; i < 200; ++i) text += "abc\xc3\xa4";  // five bytes, four characters
   const std::string spec = "text:" + t.write("a.txt", bytes_of(text));
   const PortInfo in{"tokens", DType::i32, 1, {8}}, all{"next", DType::i32, 1, {8}};
   const ModelInfo info = info_of({in}, {{"y", DType::f32, 2, {8, 4}}}, {all});
   const auto s = opened(spec, info);
   CHECK(s->classes() == std::vector<std::string>{"a", "b", "c", "\xc3\xa4"});
-  CHECK(s->size() == 99);   // of 800 characters, the last has nothing after it
+  CHECK(s->size() == 99);  // of 800 characters, the last has nothing after it
   Sample x;
   REQUIRE(s->read(3, x));
   CHECK(values<int32_t>(x.inputs[0]) == std::vector<int32_t>{0, 1, 2, 3, 0, 1, 2, 3});
@@ -80,11 +83,13 @@ TEST_CASE("text: characters and bytes, the next one as the label, the end held o
   CHECK(label_of(x) == 1);
   const auto bytes = opened(spec, info_of({in}, {{"y", DType::f32, 2, {8, 256}}}, {all}));
   CHECK(bytes->classes().empty());
-  CHECK(opened(spec, info_of({in}, {{"y", DType::f32, 2, {8, 256}}}, {}))->classes().empty());   // to predict: bytes as well
+  // to predict: bytes as well
+  CHECK(opened(spec, info_of({in}, {{"y", DType::f32, 2, {8, 256}}}, {}))->classes().empty());
   REQUIRE(bytes->read(0, x));
   CHECK(values<int32_t>(x.inputs[0])[3] == 0xc3);
 
-  CHECK(has(error_of(spec, info_of({in}, {{"y", DType::f32, 2, {8, 3}}}, {all})), "has 4 different characters, but the net tells 3 apart"));
+  CHECK(has(error_of(spec, info_of({in}, {{"y", DType::f32, 2, {8, 3}}}, {all})),
+            "has 4 different characters, but the net tells 3 apart"));
   CHECK(has(error_of(spec, info_of({f32("x", 8)}, {f32("y", 4)}, {})), "the net takes x f32[8]"));
   CHECK(has(error_of(spec, info_of({in}, {f32("y", 4)}, {f32("next", 4)})), "label next is f32[4]"));
   CHECK(has(error_of("text:" + t.write("short.txt", bytes_of("abc")), info), "has 3 characters"));
@@ -117,15 +122,17 @@ TEST_CASE("pairs: half of one class, half of two, the same each time") {
     partners.insert(x.inputs[1].data);
   }
   CHECK(partners.size() > 80);
-  REQUIRE(opened("pairs:synthetic:digits:20", info_of({photo("l", 1), photo("r", 1)}, {f32("s", 1)}, {f32("t", 1)}))->read(0, x));
+  REQUIRE(opened("pairs:synthetic:digits:20", info_of({photo("l", 1), photo("r", 1)}, {f32("s", 1)}, {f32("t", 1)}))
+              ->read(0, x));
   CHECK(values<float>(x.labels[0]) == std::vector<float>{1});
   CHECK(has(error_of("pairs:synthetic:digits", one), "gives two images, but the net takes 1 inputs"));
   CHECK(has(error_of("synthetic:digits", info), "pairs:synthetic:digits makes pairs"));
-  CHECK(opened("pairs:synthetic:xor:40", info_of({f32("a", 2), f32("b", 2)}, {f32("s", 1)}, {index("t")}))->size() == 40);
+  CHECK(opened("pairs:synthetic:xor:40", info_of({f32("a", 2), f32("b", 2)}, {f32("s", 1)}, {index("t")}))->size() ==
+        40);
   TempFolder t;
   t.write("a/x.png", png(pattern(4, 4, 1), 4, 4, Png::grey));
   t.write("b/x.png", png(pattern(4, 4, 1), 4, 4, Png::grey));
-  const auto few = opened("pairs:" + t.path(), info);   // no class has two
+  const auto few = opened("pairs:" + t.path(), info);  // no class has two
   REQUIRE(few->read(0, x));
   CHECK(label_of(x) == 0);
   CHECK(holds_out("pairs:csv:x.csv"));
@@ -138,10 +145,12 @@ TEST_CASE("masks: palettes and greys as indices, resized to the label by the nea
   for (int y = 4; y < 8; ++y)
     for (int x = 0; x < 6; ++x) mask[static_cast<size_t>(y * 6 + x)] = 2;
   for (int i = 0; i < 10; ++i) {
-    t.write("images/" + std::to_string(i) + (i % 2 ? ".jpg" : ".png"), i % 2 ? jpeg(pattern(8, 6, 3), 8, 6, 3) : png(pattern(8, 6, 3), 8, 6, Png::rgb));
+    t.write("images/" + std::to_string(i) + (i % 2 ? ".jpg" : ".png"),
+            i % 2 ? jpeg(pattern(8, 6, 3), 8, 6, 3) : png(pattern(8, 6, 3), 8, 6, Png::rgb));
     t.write("masks/" + std::to_string(i) + ".png", png(mask, 8, 6, i % 3 ? Png::palette : Png::grey));
   }
-  const ModelInfo info = info_of({photo("image")}, {{"y", DType::f32, 3, {4, 3, 3}}}, {{"mask", DType::i32, 2, {4, 3}}});
+  const ModelInfo info =
+      info_of({photo("image")}, {{"y", DType::f32, 3, {4, 3, 3}}}, {{"mask", DType::i32, 2, {4, 3}}});
   const std::string spec = "masks:" + t.path();
   const auto s = opened(spec, info);
   REQUIRE(s->size() == 10);
@@ -156,7 +165,8 @@ TEST_CASE("masks: palettes and greys as indices, resized to the label by the nea
   CHECK((opened(spec, info, Split::held_in)->size() == 8 && opened(spec, info, Split::held_out)->size() == 2));
   PortInfo cut = photo("image");
   cut.stretched = false;
-  CHECK(has(error_of(spec, info_of({cut}, {{"y", DType::f32, 3, {4, 3, 3}}}, {{"mask", DType::i32, 2, {4, 3}}})), "masks would no longer lie over them"));
+  CHECK(has(error_of(spec, info_of({cut}, {{"y", DType::f32, 3, {4, 3, 3}}}, {{"mask", DType::i32, 2, {4, 3}}})),
+            "masks would no longer lie over them"));
   const ModelInfo two = info_of({photo("image")}, {{"y", DType::f32, 3, {4, 3, 2}}}, {{"mask", DType::i32, 2, {4, 3}}});
   Sample x;
   CHECK(has(opened(spec, two)->read(0, x).error(), "has a pixel of class 2, but the net tells 2 apart"));
@@ -175,8 +185,10 @@ TEST_CASE("masks: palettes and greys as indices, resized to the label by the nea
 TEST_CASE("synthetic:shapes with boxes and masks") {
   const PortInfo box = f32("corner", 4), mask{"mask", DType::i32, 2, {32, 32}};
   const ModelInfo info =
-      info_of({{"image", DType::u8, 3, {32, 32, 3}}}, {f32("kind", 5), f32("place", 4), {"pixels", DType::f32, 3, {32, 32, 6}}}, {index("label"), box, mask});
-  const auto s = opened("synthetic:shapes:40", info), plain = opened("synthetic:shapes:40", info_for(32, 32, 3, DType::u8, 5));
+      info_of({{"image", DType::u8, 3, {32, 32, 3}}},
+              {f32("kind", 5), f32("place", 4), {"pixels", DType::f32, 3, {32, 32, 6}}}, {index("label"), box, mask});
+  const auto s = opened("synthetic:shapes:40", info),
+             plain = opened("synthetic:shapes:40", info_for(32, 32, 3, DType::u8, 5));
   CHECK(s->places());
   for (size_t i = 0; i < 40; ++i) {
     Sample x, y;
@@ -190,7 +202,8 @@ TEST_CASE("synthetic:shapes with boxes and masks") {
     CHECK(seen == std::set<uint8_t>{0, static_cast<uint8_t>(1 + i % 5)});
     for (int k = 0; k < 32 * 32; ++k) {
       const float px = (static_cast<float>(k % 32) + .5f) / 32, py = (static_cast<float>(k / 32) + .5f) / 32;
-      if (x.labels[2].data[static_cast<size_t>(k)]) CHECK((px > b[0] && px < b[0] + b[2] && py > b[1] && py < b[1] + b[3]));
+      if (x.labels[2].data[static_cast<size_t>(k)])
+        CHECK((px > b[0] && px < b[0] + b[2] && py > b[1] && py < b[1] + b[3]));
     }
   }
   ModelInfo moved = info;
@@ -199,7 +212,8 @@ TEST_CASE("synthetic:shapes with boxes and masks") {
   CHECK(has(Loader::create(*s, FakeModel(moved), {8, 1, 0, false, true}).error(), "a label is a place in the image"));
   moved.augment = kLight;
   CHECK(Loader::create(*s, FakeModel(moved), {8, 1, 0, false, true}));
-  CHECK(has(error_of("synthetic:shapes", info_of({{"image", DType::u8, 3, {32, 32, 3}}}, {f32("a", 4), f32("b", 4)}, {f32("x", 4), f32("y", 4)})),
+  CHECK(has(error_of("synthetic:shapes", info_of({{"image", DType::u8, 3, {32, 32, 3}}}, {f32("a", 4), f32("b", 4)},
+                                                 {f32("x", 4), f32("y", 4)})),
             "x has it already"));
   CHECK(opened("synthetic:digits:4", info_of({f32("x", 784)}, {f32("y", 784)}, {}))->size() == 4);
 }
@@ -218,24 +232,29 @@ TEST_CASE("synthetic:xor and synthetic:series") {
     ones += label_of(x);
   }
   CHECK((ones > 200 && ones < 300));
-  const auto series = opened("synthetic:series:20", info_of({f32("x", 30)}, {f32("y", 3), f32("z", 2)}, {f32("next", 3), index("form")}));
+  const auto series = opened("synthetic:series:20",
+                             info_of({f32("x", 30)}, {f32("y", 3), f32("z", 2)}, {f32("next", 3), index("form")}));
   REQUIRE(series->read(7, x));
   CHECK(values<float>(x.labels[0]).size() == 3);
   for (const float v : values<float>(x.inputs[0])) CHECK(std::abs(v) < 1.1f);
-  CHECK(has(error_of("synthetic:xor", info_of({f32("x", 3)}, {f32("y", 1)}, {index("label")})), "gives f32[2], but the net takes x f32[3]"));
-  CHECK(has(error_of("synthetic:xor", info_of({f32("x", 2)}, {f32("y", 1)}, {f32("label", 1)})), "has nothing for the net's label label"));
+  CHECK(has(error_of("synthetic:xor", info_of({f32("x", 3)}, {f32("y", 1)}, {index("label")})),
+            "gives f32[2], but the net takes x f32[3]"));
+  CHECK(has(error_of("synthetic:xor", info_of({f32("x", 2)}, {f32("y", 1)}, {f32("label", 1)})),
+            "has nothing for the net's label label"));
 }
 
 TEST_CASE("images without labels; what a source does not give") {
   TempFolder t;
   t.write("only/x.png", png(pattern(4, 4, 3), 4, 4, Png::rgb));
-  const auto s = opened(t.path(), info_of({photo("image")}, {f32("y", 4)}, {}));   // one class is enough then
+  const auto s = opened(t.path(), info_of({photo("image")}, {f32("y", 4)}, {}));  // one class is enough then
   Sample x;
   REQUIRE(s->read(0, x));
   CHECK(x.labels.empty());
   CHECK(has(error_of("synthetic:digits", info_of({photo("image", 1)}, {f32("y", 7)}, {f32("target", 7)})),
-            "gives a class (i32[]), a box (f32[4]) and a mask (i32[height, width]) to each image, but not the net's label target, f32[7]"));
-  CHECK(has(error_of(t.path(), info_of({photo("image")}, {f32("y", 4)}, {f32("b", 4)})), "gives a class (i32[]) to each image, but not the net's label b"));
+            "gives a class (i32[]), a box (f32[4]) and a mask (i32[height, width]) to each image, but not the net's "
+            "label target, f32[7]"));
+  CHECK(has(error_of(t.path(), info_of({photo("image")}, {f32("y", 4)}, {f32("b", 4)})),
+            "gives a class (i32[]) to each image, but not the net's label b"));
   CHECK(type_text(photo("x")) == "u8[*, *, 3]");
 }
 
@@ -244,7 +263,10 @@ TEST_CASE("masks follow their image") {
   image.height = mask.height = 12, image.width = mask.width = 10, image.channels = mask.channels = 1;
   for (int i = 0; i < 120; ++i) mask.data.push_back(i / 10 > 3 && i % 10 > 4 ? 1 : 0);
   for (const uint8_t m : mask.data) image.data.push_back(m ? 255 : 0);
-  static const AugmentInfo kSteps[] = {{"flip", "both", {}}, {"rotate", "", {.2}}, {"shift", "", {.2}}, {"zoom", "", {.2}}};
+  static const AugmentInfo kSteps[] = {{"flip", "both", {}},
+                                       {"rotate", "", {.2}},
+                                       {"shift", "", {.2}},
+                                       {"zoom", "", {.2}}};
   for (const size_t n : {size_t{1}, size_t{4}}) {
     auto a = Augmenter::create(std::span(kSteps, n));
     REQUIRE(a);
@@ -254,7 +276,8 @@ TEST_CASE("masks follow their image") {
       a->apply(i, CounterRandom(seed, 0));
       a->follow(m, CounterRandom(seed, 0));
       int apart = 0;
-      for (size_t k = 0; k < 120; ++k) apart += (i.data[k] > 127) != (m.data[k] == 1) && (i.data[k] < 100 || i.data[k] > 155);
+      for (size_t k = 0; k < 120; ++k)
+        apart += (i.data[k] > 127) != (m.data[k] == 1) && (i.data[k] < 100 || i.data[k] > 155);
       CHECK(apart <= (n == 1 ? 0 : 3));
       for (const uint8_t v : m.data) CHECK(v <= 1);
     }
@@ -262,17 +285,26 @@ TEST_CASE("masks follow their image") {
 }
 
 TEST_CASE("rows and classes that the net does not have are refused") {
-  const ModelInfo info = info_of({{"text", DType::i32, 1, {3}, 10}}, {{"next", DType::f32, 2, {3, 4}}}, {{"label", DType::i32, 1, {3}}});
+  const ModelInfo info =
+      info_of({{"text", DType::i32, 1, {3}, 10}}, {{"next", DType::f32, 2, {3, 4}}}, {{"label", DType::i32, 1, {3}}});
   const FakeModel model(info);
   CHECK(indices_below(info, 0) == 4);
   int32_t out[3];
-  struct Variant { int32_t values[3]; bool token, label; };
-  for (const Variant& v : {Variant{{0, 3, 1}, true, true}, {{0, 4, 1}, true, false}, {{9, 9, 9}, true, false}, {{10, 0, 0}, false, false}, {{0, 0, -1}, false, false}}) {
+  struct Variant {
+    int32_t values[3];
+    bool token, label;
+  };
+  for (const Variant& v : {Variant{{0, 3, 1}, true, true},
+                           {{0, 4, 1}, true, false},
+                           {{9, 9, 9}, true, false},
+                           {{10, 0, 0}, false, false},
+                           {{0, 0, -1}, false, false}}) {
     Field f;
     std::copy_n(v.values, 3, f.values<int32_t>(3));
     CHECK(ingest_field(model, 0, f, "x", out).has_value() == v.token);
     CHECK(put_label(info, 0, f, "x", out).has_value() == v.label);
   }
-  const ModelInfo values = info_of({f32("x", 1)}, {f32("y", 4)}, {{"label", DType::i32, 1, {4}}});   // no class for each row: any numbers
+  // no class for each row: any numbers
+  const ModelInfo values = info_of({f32("x", 1)}, {f32("y", 4)}, {{"label", DType::i32, 1, {4}}});
   CHECK(indices_below(values, 0) == 0);
 }

@@ -99,7 +99,7 @@ TEST_CASE("contents, order, the last batch, seeds and epochs") {
   CHECK(plain->batches() == 4);
   CHECK(plain->samples() == 100);
   Batch b;
-  CHECK_FALSE(plain->next(b));   // no epoch begun
+  CHECK_FALSE(plain->next(b));  // no epoch begun
   const Seen seen = run(*plain, info, 0);
   CHECK(seen.sizes == std::vector<int>{32, 32, 32, 4});
   Sample x;
@@ -130,10 +130,12 @@ TEST_CASE("resuming in the middle of an epoch, and leaving one early") {
   auto loader = make(*source, model, {4, 3, 9, true, true});
   const Seen whole = run(*loader, info, 2);
   for (const uint64_t first : {1, 4, 9, 10, 11}) {
-    for (int i = 0; i < 20; ++i) run(*loader, info, static_cast<uint64_t>(i), 0, static_cast<size_t>(i % 4));   // dropped half-way
+    // dropped half-way
+    for (int i = 0; i < 20; ++i) run(*loader, info, static_cast<uint64_t>(i), 0, static_cast<size_t>(i % 4));
     const Seen rest = run(*loader, info, 2, first);
     CHECK(rest.numbers.size() == (first >= 10 ? 0 : 10 - first));
-    CHECK(std::equal(rest.inputs.begin(), rest.inputs.end(), whole.inputs.end() - static_cast<std::ptrdiff_t>(rest.inputs.size())));
+    CHECK(std::equal(rest.inputs.begin(), rest.inputs.end(),
+                     whole.inputs.end() - static_cast<std::ptrdiff_t>(rest.inputs.size())));
     if (!rest.numbers.empty()) CHECK(rest.numbers.front() == first);
   }
 }
@@ -174,10 +176,13 @@ TEST_CASE("samples and nets that do not belong together are errors with a remedy
   };
   const ModelInfo grey = info_for(28, 28, 1), colour = info_for(-1, -1, 3);
   const auto digits = opened("synthetic:digits:20", grey), shapes = opened("synthetic:shapes:20", colour);
-  CHECK(error(*shapes, info_for(64, 64, 3)).find("32 x 32 x 3 does not fit the net's input image, which is 64 x 64 x 3") != std::string::npos);
-  CHECK(error(*shapes, info_for(64, 64, 3)).find("u8[*, *, 3] and begin the net with Resize(64, 64)") != std::string::npos);
+  CHECK(error(*shapes, info_for(64, 64, 3))
+            .find("32 x 32 x 3 does not fit the net's input image, which is 64 x 64 x 3") != std::string::npos);
+  CHECK(error(*shapes, info_for(64, 64, 3)).find("u8[*, *, 3] and begin the net with Resize(64, 64)") !=
+        std::string::npos);
   CHECK(error(*digits, info_for(28, 28, 3)).find("declare the input as u8[*, *, 1]") != std::string::npos);
-  CHECK(error(*digits, info_for(28, 28, 1, DType::u8, 3)).find("10 classes, but the net tells 3 apart") != std::string::npos);
+  CHECK(error(*digits, info_for(28, 28, 1, DType::u8, 3)).find("10 classes, but the net tells 3 apart") !=
+        std::string::npos);
   CHECK(error(*digits, grey, {0, 1, 0, false, false}).find("batch of 0") != std::string::npos);
   CHECK(error(*digits, grey) == "");
   ModelInfo wrong = grey;
@@ -221,8 +226,11 @@ TEST_CASE("augmentation: shape kept, flips exact, small amounts change little") 
     CHECK(a == b);
   }
   for (const char* mode : {"reflect", "constant", "nearest", "wrap"}) {
-    for (const AugmentInfo& info :
-         {AugmentInfo{"rotate", mode, {1}}, {"shift", mode, {1, .5}}, {"zoom", mode, {.9}}, {"contrast", mode, {1}}, {"brightness", mode, {1}}}) {
+    for (const AugmentInfo& info : {AugmentInfo{"rotate", mode, {1}},
+                                    {"shift", mode, {1, .5}},
+                                    {"zoom", mode, {.9}},
+                                    {"contrast", mode, {1}},
+                                    {"brightness", mode, {1}}}) {
       for (uint64_t seed = 0; seed < 30; ++seed) {
         const Field x = applied(info, s, seed);
         CHECK(x.data.size() == s.data.size());
@@ -237,9 +245,13 @@ TEST_CASE("augmentation: shape kept, flips exact, small amounts change little") 
   const Field x = applied({"rotate", "", {.001}}, smooth, 3);
   for (size_t i = 0; i < 1024; ++i) most = std::max(most, std::abs(x.data[i] - smooth.data[i]));
   CHECK(most <= 2);
-  for (const AugmentInfo& bad : {AugmentInfo{"spin", "", {}}, {"flip", "round", {}}, {"zoom", "", {1}}, {"shift", "", {-.1}}, {"rotate", "mirror", {.1}}})
+  for (const AugmentInfo& bad : {AugmentInfo{"spin", "", {}},
+                                 {"flip", "round", {}},
+                                 {"zoom", "", {1}},
+                                 {"shift", "", {-.1}},
+                                 {"rotate", "mirror", {.1}}})
     CHECK_FALSE(Augmenter::create(std::span(&bad, 1)));
-  Field dot;   // one pixel
+  Field dot;  // one pixel
   dot.height = dot.width = dot.channels = 1;
   dot.data = {9};
   CHECK(applied({"rotate", "", {1}}, dot, 1).data == Bytes{9});

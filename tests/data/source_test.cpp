@@ -58,7 +58,8 @@ TEST_CASE("a folder: classes, order, other files") {
   CHECK(label_of(x) == 1);
   CHECK(has((*mapped)->describe(), "none of c"));
   static constexpr std::array<const char*, 2> kOther{"a", "z"};
-  CHECK(has(error_of(t.path(), with_classes(kColour, kOther)), "the net's classes are [a, z], but the data has [a, b]"));
+  CHECK(
+      has(error_of(t.path(), with_classes(kColour, kOther)), "the net's classes are [a, z], but the data has [a, b]"));
 
   const auto list = list_images(t.path());
   REQUIRE(list);
@@ -84,7 +85,8 @@ TEST_CASE("folders that cannot be used say why") {
   t.write("b/readme", {1});
   CHECK(has(error_of(t.path(), kColour), "b: has no images"));
   TempFolder halves;
-  for (const char* name : {"train/a/x.png", "train/b/x.png", "test/a/x.png", "test/b/x.png"}) halves.write(name, png(pattern(4, 4, 1), 4, 4, Png::grey));
+  for (const char* name : {"train/a/x.png", "train/b/x.png", "test/a/x.png", "test/b/x.png"})
+    halves.write(name, png(pattern(4, 4, 1), 4, 4, Png::grey));
   CHECK(has(error_of(halves.path(), kColour), "give one of them"));
   CHECK(has(error_of(halves.path(), info_for(4, 4, 7)), "neither 1 nor 3 channels"));
 }
@@ -98,10 +100,19 @@ TEST_CASE("specs") {
   CHECK(has(error_of(table, kGrey), "csv:" + table + ": has 0 columns for the net's input image"));
   CHECK(holds_out(table));
   const std::string dotted = t.path() + "/./t.csv";
-  struct Pair { std::string a, b; Common common; };
-  for (const Pair& p : {Pair{table, table, Common::all}, {table, "csv:" + table, Common::all}, {table, dotted, Common::all}, {table, dotted + "?missing=drop", Common::file},
-                        {table + "?missing=drop", dotted + "?missing=drop", Common::all}, {table, t.path() + "/other.csv", Common::nothing}, {"synthetic:xor", "synthetic:xor", Common::nothing},
-                        {"text:" + table, "csv:" + table, Common::nothing}, {table, "", Common::nothing}}) {
+  struct Pair {
+    std::string a, b;
+    Common common;
+  };
+  for (const Pair& p : {Pair{table, table, Common::all},
+                        {table, "csv:" + table, Common::all},
+                        {table, dotted, Common::all},
+                        {table, dotted + "?missing=drop", Common::file},
+                        {table + "?missing=drop", dotted + "?missing=drop", Common::all},
+                        {table, t.path() + "/other.csv", Common::nothing},
+                        {"synthetic:xor", "synthetic:xor", Common::nothing},
+                        {"text:" + table, "csv:" + table, Common::nothing},
+                        {table, "", Common::nothing}}) {
     CAPTURE(p.b);
     CHECK(in_common(p.a, p.b) == p.common);
   }
@@ -158,7 +169,8 @@ TEST_CASE("damaged IDX files are errors with their name, never crashes") {
 }
 
 TEST_CASE("synthetic data: sizes, classes, the same each time") {
-  const auto digits = open_source("synthetic:digits", Split::train, kGrey), test = open_source("synthetic:digits", Split::test, kGrey);
+  const auto digits = open_source("synthetic:digits", Split::train, kGrey),
+             test = open_source("synthetic:digits", Split::test, kGrey);
   REQUIRE(digits);
   REQUIRE(test);
   CHECK((*digits)->size() == 10000);
@@ -193,7 +205,7 @@ TEST_CASE("synthetic data: sizes, classes, the same each time") {
   CHECK(label_of(b) == 0);
   CHECK_FALSE(has((*two)->describe(), "drawn as"));
   CHECK(has(error_of("synthetic:digits", info_for(4, 4, 1)), "from 8 x 8"));
-  const auto large = open_source("synthetic:shapes:4000", Split::train, info_for(224, 224, 3));   // drawn when read
+  const auto large = open_source("synthetic:shapes:4000", Split::train, info_for(224, 224, 3));  // drawn when read
   REQUIRE(large);
   CHECK_FALSE((*large)->in_memory());
   REQUIRE((*large)->read(3999, a));
@@ -215,7 +227,7 @@ TEST_CASE("the project's real data") {
   REQUIRE(f);
   CHECK((*f)->size() == 737);
   Sample x;
-  std::vector<std::string> errors;   // one of the files is a WebP image with the wrong ending
+  std::vector<std::string> errors;  // one of the files is a WebP image with the wrong ending
   for (size_t i = 0; i < (*f)->size(); ++i)
     if (const auto r = (*f)->read(i, x); !r) errors.push_back(r.error());
   REQUIRE(errors.size() == 1);

@@ -30,7 +30,8 @@ TempFolder::~TempFolder() {
 std::string TempFolder::write(const std::string& name, const Bytes& bytes) const {
   const fs::path path = path_ / name;
   fs::create_directories(path.parent_path());
-  std::ofstream(path, std::ios::binary).write(reinterpret_cast<const char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
+  std::ofstream(path, std::ios::binary)
+      .write(reinterpret_cast<const char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
   return path.string();
 }
 
@@ -38,7 +39,8 @@ Bytes pattern(int height, int width, int channels, uint32_t seed) {
   Bytes p;
   for (int y = 0; y < height; ++y)
     for (int x = 0; x < width; ++x)
-      for (int c = 0; c < channels; ++c) p.push_back(static_cast<uint8_t>(static_cast<uint32_t>(3 * x + 2 * y + 40 * c) + 29 * seed));
+      for (int c = 0; c < channels; ++c)
+        p.push_back(static_cast<uint8_t>(static_cast<uint32_t>(3 * x + 2 * y + 40 * c) + 29 * seed));
   return p;
 }
 
@@ -47,7 +49,8 @@ Bytes jpeg(const Bytes& pixels, int height, int width, int channels, int quality
   unsigned char* out = nullptr;
   unsigned long size = 0;
   const int format = channels == 1 ? TJPF_GRAY : channels == 4 ? TJPF_CMYK : TJPF_RGB;
-  tjCompress2(handle, pixels.data(), width, 0, height, format, &out, &size, channels == 1 ? TJSAMP_GRAY : TJSAMP_444, quality, 0);
+  tjCompress2(handle, pixels.data(), width, 0, height, format, &out, &size, channels == 1 ? TJSAMP_GRAY : TJSAMP_444,
+              quality, 0);
   Bytes bytes(out, out + size);
   tjFree(out);
   tjDestroy(handle);
@@ -58,19 +61,27 @@ Bytes png(const Bytes& pixels, int height, int width, Png layout, bool interlace
   Bytes out;
   png_structp png = png_create_write_struct(PNG_LIBPNG_VER_STRING, nullptr, nullptr, nullptr);
   png_infop info = png_create_info_struct(png);
-  png_set_write_fn(png, &out, [](png_structp p, png_bytep data, size_t n) {
-    auto* bytes = static_cast<Bytes*>(png_get_io_ptr(p));
-    bytes->insert(bytes->end(), data, data + n);
-  }, nullptr);
+  png_set_write_fn(
+      png, &out,
+      [](png_structp p, png_bytep data, size_t n) {
+        auto* bytes = static_cast<Bytes*>(png_get_io_ptr(p));
+        bytes->insert(bytes->end(), data, data + n);
+      },
+      nullptr);
   const bool wide = layout == Png::grey16 || layout == Png::rgb16;
-  const int type = layout == Png::grey || layout == Png::grey16 ? PNG_COLOR_TYPE_GRAY : layout == Png::rgb || layout == Png::rgb16 ? PNG_COLOR_TYPE_RGB
-                   : layout == Png::rgba ? PNG_COLOR_TYPE_RGB_ALPHA : layout == Png::grey_alpha ? PNG_COLOR_TYPE_GRAY_ALPHA : PNG_COLOR_TYPE_PALETTE;
+  const int type = layout == Png::grey || layout == Png::grey16 ? PNG_COLOR_TYPE_GRAY
+                   : layout == Png::rgb || layout == Png::rgb16 ? PNG_COLOR_TYPE_RGB
+                   : layout == Png::rgba                        ? PNG_COLOR_TYPE_RGB_ALPHA
+                   : layout == Png::grey_alpha                  ? PNG_COLOR_TYPE_GRAY_ALPHA
+                                                                : PNG_COLOR_TYPE_PALETTE;
   png_set_IHDR(png, info, static_cast<unsigned>(width), static_cast<unsigned>(height), wide ? 16 : 8, type,
-               interlaced ? PNG_INTERLACE_ADAM7 : PNG_INTERLACE_NONE, PNG_COMPRESSION_TYPE_DEFAULT, PNG_FILTER_TYPE_DEFAULT);
+               interlaced ? PNG_INTERLACE_ADAM7 : PNG_INTERLACE_NONE, PNG_COMPRESSION_TYPE_DEFAULT,
+               PNG_FILTER_TYPE_DEFAULT);
   if (layout == Png::palette) {
     png_color palette[256];
     png_byte alpha[4] = {0, 100, 200, 255};
-    for (int i = 0; i < 256; ++i) palette[i] = {static_cast<png_byte>(i), static_cast<png_byte>(255 - i), static_cast<png_byte>(i / 2)};
+    for (int i = 0; i < 256; ++i)
+      palette[i] = {static_cast<png_byte>(i), static_cast<png_byte>(255 - i), static_cast<png_byte>(i / 2)};
     png_set_PLTE(png, info, palette, 256);
     png_set_tRNS(png, info, alpha, 4, nullptr);
   }
@@ -111,11 +122,13 @@ Bytes gzip(const Bytes& data) {
 void damage(const Bytes& bytes, int n, const std::function<void(const Bytes&)>& f) {
   std::mt19937 random(7);
   for (int i = 0; i < n; ++i) {
-    f(Bytes(bytes.begin(),
-            bytes.begin() + static_cast<std::ptrdiff_t>(i < 64 ? std::min<size_t>(static_cast<size_t>(i), bytes.size() - 1) : random() % bytes.size())));
+    f(Bytes(bytes.begin(), bytes.begin() + static_cast<std::ptrdiff_t>(
+                                               i < 64 ? std::min<size_t>(static_cast<size_t>(i), bytes.size() - 1)
+                                                      : random() % bytes.size())));
     Bytes changed = bytes;
     for (uint32_t k = 1 + random() % 6; k > 0; --k)
-      changed[(random() % 2 ? random() % std::min<size_t>(bytes.size(), 64) : random() % bytes.size())] = static_cast<uint8_t>(random());
+      changed[(random() % 2 ? random() % std::min<size_t>(bytes.size(), 64) : random() % bytes.size())] =
+          static_cast<uint8_t>(random());
     f(changed);
   }
 }
@@ -134,7 +147,8 @@ ModelInfo info_of(std::vector<PortInfo> inputs, std::vector<PortInfo> outputs, s
   info.name = info.net = "fake";
   std::vector<LossInfo> losses;
   for (size_t i = 0; i < labels.size(); ++i) {
-    losses.push_back({"loss", 1, static_cast<int>(std::min(i, outputs.size() - 1)), TargetKind::label, static_cast<int>(i)});
+    losses.push_back(
+        {"loss", 1, static_cast<int>(std::min(i, outputs.size() - 1)), TargetKind::label, static_cast<int>(i)});
   }
   info.inputs = info.ingested = keep(std::move(inputs));
   info.outputs = keep(std::move(outputs));
@@ -145,7 +159,8 @@ ModelInfo info_of(std::vector<PortInfo> inputs, std::vector<PortInfo> outputs, s
 }
 
 ModelInfo info_for(int64_t height, int64_t width, int64_t channels, DType dtype, int64_t outputs) {
-  ModelInfo info = info_of({{"image", dtype, 3, {height, width, channels}}}, {{"class", DType::f32, 1, {outputs}}}, {{"label", DType::i32, 0, {}}});
+  ModelInfo info = info_of({{"image", dtype, 3, {height, width, channels}}}, {{"class", DType::f32, 1, {outputs}}},
+                           {{"label", DType::i32, 0, {}}});
   const int64_t h = height < 0 ? 4 : height, w = width < 0 ? 4 : width;
   info.ingested = keep({{"image", dtype, 3, {h, w, channels < 0 ? 3 : channels}}});
   return info;

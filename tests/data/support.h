@@ -1,4 +1,5 @@
-// What the tests of data sources share: images written through the libraries, a model that only copies, temporary folders.
+// What the tests of data sources share: images written through the libraries, a model that only copies, temporary
+// folders.
 #pragma once
 #include <cstdint>
 #include <filesystem>
@@ -23,7 +24,8 @@ class TempFolder {
   TempFolder();
   ~TempFolder();
   std::string path() const { return path_.string(); }
-  std::string write(const std::string& name, const Bytes& bytes) const;   // makes the folders it needs; returns the whole path
+  /// makes the folders it needs; returns the whole path
+  std::string write(const std::string& name, const Bytes& bytes) const;
 
  private:
   std::filesystem::path path_;
@@ -44,7 +46,8 @@ void damage(const Bytes& bytes, int n, const std::function<void(const Bytes&)>& 
 /// Ports that live as long as the program, for a ModelInfo to point at.
 std::span<const PortInfo> keep(std::vector<PortInfo> ports);
 std::span<const LossInfo> keep(std::vector<LossInfo> losses);
-/// A net of these ports; each label is compared with the output of its place, or with the last. Ingested is what is fed in.
+/// A net of these ports; each label is compared with the output of its place, or with the last. Ingested is what is fed
+/// in.
 ModelInfo info_of(std::vector<PortInfo> inputs, std::vector<PortInfo> outputs, std::vector<PortInfo> labels);
 
 inline PortInfo f32(const char* name, int64_t n) { return {name, DType::f32, 1, {n}}; }
@@ -53,7 +56,8 @@ inline PortInfo index(const char* name) { return {name, DType::i32, 0, {}}; }
 /// An image of dims, -1: any, and a class among `outputs`.
 ModelInfo info_for(int64_t height, int64_t width, int64_t channels, DType dtype = DType::u8, int64_t outputs = 10);
 
-/// ingest() copies a fixed input; of an input of any size it keeps 4 x 4 pixels at the upper left, repeating where there are none.
+/// ingest() copies a fixed input; of an input of any size it keeps 4 x 4 pixels at the upper left, repeating where
+/// there are none.
 class FakeModel final : public Model {
  public:
   explicit FakeModel(const ModelInfo& info);
@@ -82,7 +86,8 @@ std::string error_of(const std::string& spec, const ModelInfo& info, Split split
 /// The class index of a sample.
 int label_of(const Sample& sample);
 /// A field's elements.
-template <class T> std::vector<T> values(const Field& f) {
+template <class T>
+std::vector<T> values(const Field& f) {
   const T* p = reinterpret_cast<const T*>(f.data.data());
   return {p, p + f.data.size() / sizeof(T)};
 }

@@ -44,11 +44,14 @@ TEST_CASE("editors: every keyword of the grammar is coloured") {
   const std::string g4 = read("grammar/Net.g4");
   static const std::regex keyword("'([a-z]+)'");
   size_t seen = 0;
-  for (std::sregex_iterator it(g4.begin(), g4.end(), keyword), end; it != end; ++it, ++seen) CHECK_MESSAGE(words.count((*it)[1]) == 1, (*it)[1].str());
+  for (std::sregex_iterator it(g4.begin(), g4.end(), keyword), end; it != end; ++it, ++seen)
+    CHECK_MESSAGE(words.count((*it)[1]) == 1, (*it)[1].str());
   CHECK(seen > 15);
   // Rules refer to rules that exist, and the extension to files that do.
-  for (const auto& p : grammar["patterns"]) CHECK(grammar["repository"].contains(p["include"].get<std::string>().substr(1)));
+  for (const auto& p : grammar["patterns"])
+    CHECK(grammar["repository"].contains(p["include"].get<std::string>().substr(1)));
   const nlohmann::json package = nlohmann::json::parse(read("editors/package.json"));
-  for (const auto& path : {package["contributes"]["grammars"][0]["path"], package["contributes"]["languages"][0]["configuration"]})
+  for (const auto& path :
+       {package["contributes"]["grammars"][0]["path"], package["contributes"]["languages"][0]["configuration"]})
     CHECK(nlohmann::json::parse(read("editors/" + path.get<std::string>())).is_object());
 }

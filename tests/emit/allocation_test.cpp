@@ -34,7 +34,9 @@ void* calloc(size_t n, size_t bytes) { return note(), __libc_calloc(n, bytes); }
 void* realloc(void* p, size_t bytes) { return note(), __libc_realloc(p, bytes); }
 void* memalign(size_t alignment, size_t bytes) { return note(), __libc_memalign(alignment, bytes); }
 void* aligned_alloc(size_t alignment, size_t bytes) { return note(), __libc_memalign(alignment, bytes); }
-int posix_memalign(void** p, size_t alignment, size_t bytes) { return note(), *p = __libc_memalign(alignment, bytes), *p ? 0 : ENOMEM; }
+int posix_memalign(void** p, size_t alignment, size_t bytes) {
+  return note(), *p = __libc_memalign(alignment, bytes), *p ? 0 : ENOMEM;
+}
 }
 
 namespace {
@@ -66,9 +68,11 @@ void check_steps(const std::string& name, const std::string& source, const Defin
   std::string error;
   const auto m = product->create({.threads = 3, .training = true}, error);
   REQUIRE_MESSAGE(m, error);
-  rt::initialise(*m, 3);   // inputs and labels stay 0: a class, a token and a pixel of everyone's
+  rt::initialise(*m, 3);  // inputs and labels stay 0: a class, a token and a pixel of everyone's
   for (const int batch : {8, 5, 1}) {
-    CHECK(counted([&] { for (uint32_t step = 1; step < 4; ++step) m->train_step(batch, 0.01f, 9, step); }) == 0);
+    CHECK(counted([&] {
+            for (uint32_t step = 1; step < 4; ++step) m->train_step(batch, 0.01f, 9, step);
+          }) == 0);
     CHECK(counted([&] { m->evaluate(batch); }) == 0);
     CHECK(counted([&] { m->infer(batch); }) == 0);
   }
@@ -81,7 +85,9 @@ TEST_CASE("what watches for allocations sees one") {
   CHECK(counted([] { std::free(std::aligned_alloc(64, 128)); }) == 1);
 }
 
-TEST_CASE("no step allocates") {  // that no model's kernels ask for more than their scratch memory, tests/support/kernel_runner.cpp sees wherever it runs them
+// that no model's kernels ask for more than their scratch memory, tests/support/kernel_runner.cpp sees wherever it runs
+// them
+TEST_CASE("no step allocates") {
   check_steps("lenet5", "models/lenet5.net");
   check_steps("resnet", "models/resnet.net", {{"depth", "18"}, {"size", "32"}, {"width", "8"}, {"classes", "4"}});
   check_steps("unet", "models/unet.net", {{"size", "16"}, {"width", "4"}});

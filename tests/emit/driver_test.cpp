@@ -25,7 +25,8 @@ TEST_CASE("the driver of a small net is as the golden file has it") {
   const schedule::Machine machine = fixed_machine();
   auto net = support::load("tiny", support::kTinyNet, 8, true, &machine);
   net->unit.with_main = true;
-  const std::string text = emit::driver_source(net->unit), path = NETC_SOURCE_DIR "/tests/emit/golden/tiny_driver.expected";
+  const std::string text = emit::driver_source(net->unit),
+                    path = NETC_SOURCE_DIR "/tests/emit/golden/tiny_driver.expected";
   if (std::getenv("NETC_UPDATE_GOLDEN")) {
     std::ofstream(path) << text;
     return;
@@ -47,10 +48,13 @@ TEST_CASE("the driver has no line that is too long to read, and no trailing blan
   const std::string text = emit::driver_source(net->unit);
   CHECK(text.find(" \n") == std::string::npos);
   CHECK(text.find("\n\n\n") == std::string::npos);
-  for (const char* step : {"void forward()", "void backward()", "void update()", "void prepare(const Memory& m)", "void loss()"}) CHECK(text.find(step) != std::string::npos);
+  for (const char* step :
+       {"void forward()", "void backward()", "void update()", "void prepare(const Memory& m)", "void loss()"})
+    CHECK(text.find(step) != std::string::npos);
 }
 
-TEST_CASE("tables: which inputs are cut, and what running averages keep in a step, also where a layer is applied twice") {
+TEST_CASE(
+    "tables: which inputs are cut, and what running averages keep in a step, also where a layer is applied twice") {
   const char* source = R"(
 net A {
   input whole: u8[*, *, 3]
@@ -73,7 +77,8 @@ train { loss = sparse_categorical_crossentropy(y, label)  optimizer = sgd(lr = 0
   CHECK(row("cut").find(".stretched = false}") != std::string::npos);
   CHECK(row("boxed").find(".stretched = false}") != std::string::npos);
   CHECK(row("padded").find("false") == std::string::npos);
-  for (const char* name : {"norm.mean", "norm.variance"}) CHECK_MESSAGE(row(name).find(", 0.25}") != std::string::npos, row(name));
+  for (const char* name : {"norm.mean", "norm.variance"})
+    CHECK_MESSAGE(row(name).find(", 0.25}") != std::string::npos, row(name));
   CHECK_MESSAGE(row("once.mean").find(", 0.75}") != std::string::npos, row("once.mean"));
   CHECK(row("once.gamma").find("0.75") == std::string::npos);
 }
@@ -81,9 +86,11 @@ train { loss = sparse_categorical_crossentropy(y, label)  optimizer = sgd(lr = 0
 TEST_CASE("pieces of text") {
   CHECK(emit::identifier("stage1.conv.weight") == "stage1_conv_weight");
   CHECK(emit::identifier("3d") == "n3d");
-  for (const char* word : {"class", "constexpr", "co_await", "char8_t", "and_eq", "NAN", "NULL", "errno", "stdin", "assert", "linux", "unix", "std", "printf", "isnan", "major", "size_t", "timer"})
+  for (const char* word : {"class", "constexpr", "co_await", "char8_t", "and_eq", "NAN", "NULL", "errno", "stdin",
+                           "assert", "linux", "unix", "std", "printf", "isnan", "major", "size_t", "timer"})
     CHECK(emit::identifier(word) == std::string(word) + "_");
-  for (const char* name : {"lenet", "conv1", "Options", "kind", "label", "image", "width"}) CHECK(emit::identifier(name) == name);
+  for (const char* name : {"lenet", "conv1", "Options", "kind", "label", "image", "width"})
+    CHECK(emit::identifier(name) == name);
   CHECK(emit::quoted("a\"b\\\n?") == "\"a\\\"b\\\\\\n\\077\"");
   CHECK(emit::literal(0.1f) == "0.1f");
   CHECK(emit::literal(1e30) == "1e+30");

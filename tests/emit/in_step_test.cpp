@@ -19,7 +19,9 @@ net Wide {
 train { loss = squared_error(y, target)  optimizer = adam(lr = 0.01)  batch = 12 }
 )";
 
-struct Trained { std::vector<float> losses, weights; };
+struct Trained {
+  std::vector<float> losses, weights;
+};
 
 Trained train(const support::Net& net, int threads) {
   auto loaded = support::load_product(net);
@@ -35,7 +37,8 @@ Trained train(const support::Net& net, int threads) {
   std::generate_n(static_cast<float*>(model->labels(0)), 12 * 3, number);
   Trained t;
   for (uint32_t step = 1; step <= 3; ++step) t.losses.push_back(model->train_step(12, 0.01f, 1, step));
-  for (size_t i = 0; i < variables.size(); ++i) t.weights.insert(t.weights.end(), model->variable(i), model->variable(i) + variables[i].elements());
+  for (size_t i = 0; i < variables.size(); ++i)
+    t.weights.insert(t.weights.end(), model->variable(i), model->variable(i) + variables[i].elements());
   return t;
 }
 
@@ -51,7 +54,9 @@ TEST_CASE("a large weight's penalty, data gradient and update run in step, and c
   small.l2 = 20 << 10;  // the weights of the second layer are larger than the caches
   large.l2 = 4 << 20;
   const auto net = support::load("wide", kNet, 12, true, &small), plain = support::load("wide", kNet, 12, true, &large);
-  const auto in_step = [](const support::Net& n) { return std::count_if(n.train.kernels.begin(), n.train.kernels.end(), [](const auto& k) { return k.with_next; }); };
+  const auto in_step = [](const support::Net& n) {
+    return std::count_if(n.train.kernels.begin(), n.train.kernels.end(), [](const auto& k) { return k.with_next; });
+  };
   CHECK(in_step(*net) == 2);
   CHECK(in_step(*plain) == 0);
   const Trained one = train(*net, 1), three = train(*net, 3), without = train(*plain, 2);

@@ -29,8 +29,10 @@ std::vector<float> random_batch(const rt::PortInfo& port, int n, void* to) {
   const size_t count = port.elements() * static_cast<size_t>(n);
   std::vector<float> values;
   for (size_t i = 0; i < count; ++i) {
-    if (port.dtype == rt::DType::u8) values.push_back(static_cast<float>(static_cast<uint8_t*>(to)[i] = static_cast<uint8_t>(rng() % 256)));
-    else if (port.dtype == rt::DType::i32) values.push_back(static_cast<float>(static_cast<int32_t*>(to)[i] = static_cast<int32_t>(rng() % 3)));
+    if (port.dtype == rt::DType::u8)
+      values.push_back(static_cast<float>(static_cast<uint8_t*>(to)[i] = static_cast<uint8_t>(rng() % 256)));
+    else if (port.dtype == rt::DType::i32)
+      values.push_back(static_cast<float>(static_cast<int32_t*>(to)[i] = static_cast<int32_t>(rng() % 3)));
     else values.push_back(static_cast<float*>(to)[i] = static_cast<float>(rng() % 1000) / 500.0f - 1);
   }
   return values;
@@ -39,15 +41,18 @@ std::vector<float> random_batch(const rt::PortInfo& port, int n, void* to) {
 /// What was fed, by port.
 using Fed = std::map<std::string, std::vector<float>>;
 
-std::map<std::string, ir::RefTensor> contents(rt::Model& m, const ir::Graph& g, int batch, const Fed& fed, double lr, int seed, int step) {
+std::map<std::string, ir::RefTensor> contents(rt::Model& m, const ir::Graph& g, int batch, const Fed& fed, double lr,
+                                              int seed, int step) {
   std::map<std::string, ir::RefTensor> v;
   for (const ir::Variable& variable : g.variables) {
     ir::RefTensor t;
     if (g.type(variable.value).batched) t.dims.push_back(batch);
     for (int64_t d : g.type(variable.value).dims) t.dims.push_back(d);
     if (variable.role == ir::Role::constant) continue;
-    if (variable.role == ir::Role::input || variable.role == ir::Role::label) t.data.assign(fed.at(variable.name).begin(), fed.at(variable.name).end());
-    else if (variable.role == ir::Role::scalar) t.data = {variable.name == "lr" ? lr : variable.name == "seed" ? seed : step};
+    if (variable.role == ir::Role::input || variable.role == ir::Role::label)
+      t.data.assign(fed.at(variable.name).begin(), fed.at(variable.name).end());
+    else if (variable.role == ir::Role::scalar)
+      t.data = {variable.name == "lr" ? lr : variable.name == "seed" ? seed : step};
     else {
       const auto infos = m.info().variables;
       for (size_t i = 0; i < infos.size(); ++i)
@@ -69,10 +74,12 @@ ir::ValueId output(const ir::Graph& g, const std::string& name) {
   return ir::kNone;
 }
 
-void check_outputs(rt::Model& m, const ir::Graph& g, const std::vector<ir::RefTensor>& values, double tolerance, const std::string& what) {
+void check_outputs(rt::Model& m, const ir::Graph& g, const std::vector<ir::RefTensor>& values, double tolerance,
+                   const std::string& what) {
   for (size_t i = 0; i < m.info().outputs.size(); ++i) {
     REQUIRE(m.output(i));
-    close(m.output(i), values[output(g, m.info().outputs[i].name)].data, tolerance, what + " output " + m.info().outputs[i].name);
+    close(m.output(i), values[output(g, m.info().outputs[i].name)].data, tolerance,
+          what + " output " + m.info().outputs[i].name);
   }
   CHECK(m.output(m.info().outputs.size()) == nullptr);
   const size_t terms = m.info().losses.size() > 1 ? m.info().losses.size() : 0;
@@ -83,7 +90,8 @@ void check_outputs(rt::Model& m, const ir::Graph& g, const std::vector<ir::RefTe
   CHECK(std::isnan(m.loss_of(terms)));
 }
 
-/// Images of any size are fed at odd sizes through ingest(), which must leave what the interpreter's first operator gives.
+/// Images of any size are fed at odd sizes through ingest(), which must leave what the interpreter's first operator
+/// gives.
 Fed feed(rt::Model& m, int batch) {
   Fed fed;
   for (size_t i = 0; i < m.info().inputs.size(); ++i) {
@@ -93,7 +101,7 @@ Fed feed(rt::Model& m, int batch) {
       fed[port.name] = random_batch(port, batch, m.input(i));
       continue;
     }
-    const rt::PortInfo one{"", port.dtype, 3, {7, 9, port.dims[2]}};   // the interpreter takes one size for the batch
+    const rt::PortInfo one{"", port.dtype, 3, {7, 9, port.dims[2]}};  // the interpreter takes one size for the batch
     std::vector<uint8_t> pixels(one.bytes() * static_cast<size_t>(batch));
     fed[port.name] = random_batch(one, batch, pixels.data());
     for (int k = 0; k < batch; ++k) {
@@ -101,7 +109,8 @@ Fed feed(rt::Model& m, int batch) {
                static_cast<char*>(m.input(i)) + m.info().ingested[i].bytes() * static_cast<size_t>(k));
     }
   }
-  for (size_t i = 0; i < m.info().labels.size(); ++i) fed[m.info().labels[i].name] = random_batch(m.info().labels[i], batch, m.labels(i));
+  for (size_t i = 0; i < m.info().labels.size(); ++i)
+    fed[m.info().labels[i].name] = random_batch(m.info().labels[i], batch, m.labels(i));
   CHECK(m.input(m.info().inputs.size()) == nullptr);
   CHECK(m.labels(m.info().labels.size()) == nullptr);
   return fed;
@@ -117,7 +126,7 @@ void against_the_interpreter(const support::Net& net, int batch) {
   const bool images = !m->info().input().sized();
   auto inputs = [&](const ir::Graph& g, int step) {
     auto v = contents(*m, g, batch, fed, 0.01, 9, step);
-    for (const ir::Variable& variable : g.variables)   // '*' extents as they were fed
+    for (const ir::Variable& variable : g.variables)  // '*' extents as they were fed
       if (images && variable.role == ir::Role::input && g.type(variable.value).has_any_extent())
         v[variable.name].dims = {batch, 7, 9, g.type(variable.value).dims[2]};
     return v;
@@ -136,16 +145,25 @@ void against_the_interpreter(const support::Net& net, int batch) {
     const auto infos = m->info().variables;
     for (const ir::Update& u : t.updates)
       for (size_t i = 0; i < infos.size(); ++i)
-        if (t.variables[u.variable].name == infos[i].name) close(m->variable(i), values[u.value].data, 5e-3, infos[i].name);
+        if (t.variables[u.variable].name == infos[i].name)
+          close(m->variable(i), values[u.value].data, 5e-3, infos[i].name);
   }
 }
 
 }  // namespace
 
-TEST_CASE("a training step and evaluation of LeNet-5") { against_the_interpreter(*load("lenet5", "models/lenet5.net", 8), 5); }
-TEST_CASE("a training step and evaluation: dropout, penalty") { against_the_interpreter(*load("tiny", support::kTinyNet, 8), 8); }
-TEST_CASE("a training step and evaluation: two inputs, two outputs, two labels") { against_the_interpreter(*load("two", support::kTwoNet, 8), 5); }
-TEST_CASE("a training step and evaluation: an autoencoder") { against_the_interpreter(*load("auto_", support::kAutoNet, 8), 7); }
+TEST_CASE("a training step and evaluation of LeNet-5") {
+  against_the_interpreter(*load("lenet5", "models/lenet5.net", 8), 5);
+}
+TEST_CASE("a training step and evaluation: dropout, penalty") {
+  against_the_interpreter(*load("tiny", support::kTinyNet, 8), 8);
+}
+TEST_CASE("a training step and evaluation: two inputs, two outputs, two labels") {
+  against_the_interpreter(*load("two", support::kTwoNet, 8), 5);
+}
+TEST_CASE("a training step and evaluation: an autoencoder") {
+  against_the_interpreter(*load("auto_", support::kAutoNet, 8), 7);
+}
 
 TEST_CASE("evaluation in slices of a batch, the last of them smaller, is that of the batch") {
   for (const char* name : {"two", "auto_"}) {
@@ -168,13 +186,18 @@ TEST_CASE("a net of many ports: what info() says, and buffers of others") {
   auto m = product->create({.threads = 1}, error), other = product->create({.threads = 1}, error);
   REQUIRE(m);
   const rt::ModelInfo& info = m->info();
-  REQUIRE((info.inputs.size() == 2 && info.ingested.size() == 2 && info.outputs.size() == 2 && info.labels.size() == 2 && info.losses.size() == 2));
-  CHECK((std::string(info.inputs[0].name) == "photo" && info.inputs[0].dims[0] == -1 && info.ingested[0].dims[1] == 16));
-  CHECK((std::string(info.labels[1].name) == "corner" && info.labels[1].dtype == rt::DType::f32 && info.labels[1].dims[0] == 4));
-  CHECK((info.losses[1].weight == 0.5 && info.losses[1].output == 1 && info.losses[1].target == 1 && info.losses[1].target_kind == rt::TargetKind::label));
+  REQUIRE((info.inputs.size() == 2 && info.ingested.size() == 2 && info.outputs.size() == 2 &&
+           info.labels.size() == 2 && info.losses.size() == 2));
+  CHECK(
+      (std::string(info.inputs[0].name) == "photo" && info.inputs[0].dims[0] == -1 && info.ingested[0].dims[1] == 16));
+  CHECK((std::string(info.labels[1].name) == "corner" && info.labels[1].dtype == rt::DType::f32 &&
+         info.labels[1].dims[0] == 4));
+  CHECK((info.losses[1].weight == 0.5 && info.losses[1].output == 1 && info.losses[1].target == 1 &&
+         info.losses[1].target_kind == rt::TargetKind::label));
   CHECK(std::string(info.loss) == "sparse_categorical_crossentropy(kind, label) + 0.5 * squared_error(place, corner)");
   auto aligned = [](size_t n) { return (n + 63) / 64 * 64; };
-  CHECK(info.memory.data_buffers == aligned(4 * info.ingested[0].bytes()) + aligned(4 * 12) + aligned(4 * 4) + aligned(4 * 16));
+  CHECK(info.memory.data_buffers ==
+        aligned(4 * info.ingested[0].bytes()) + aligned(4 * 12) + aligned(4 * 4) + aligned(4 * 16));
 
   rt::initialise(*m, 1);
   rt::initialise(*other, 1);
@@ -209,8 +232,10 @@ TEST_CASE("an inference product of many ports has no labels") {
 }
 
 TEST_CASE("what no product can be made of") {
-  CHECK(support::refused("net A { input x: u8[*, *, 1]  output y = x -> Rescale(1/255) }").find("the output y of net A is f32[*, *, 1]; a compiled") == 0);
-  CHECK(support::refused("net A { input x: f32[4]  input n: i32[2]  output y = x -> Dense(2)  output z = n }").find("the output z of net A is i32[2]") == 0);
+  CHECK(support::refused("net A { input x: u8[*, *, 1]  output y = x -> Rescale(1/255) }")
+            .find("the output y of net A is f32[*, *, 1]; a compiled") == 0);
+  CHECK(support::refused("net A { input x: f32[4]  input n: i32[2]  output y = x -> Dense(2)  output z = n }")
+            .find("the output z of net A is i32[2]") == 0);
 }
 
 TEST_CASE("batches out of range, weights that are missing, training where there is none") {
@@ -243,14 +268,19 @@ TEST_CASE("batches out of range, weights that are missing, training where there 
   for (int i = 0; i < 12; ++i) CHECK(got[i] == want[i]);
 }
 
-TEST_CASE("weights of a file take no memory once they are stored in another way, and are there when they are asked for") {
-  auto net = load("wide", "net Wide { input x: f32[12, 12, 64]  output y = x -> Conv(128, 3) -> ReLU -> Conv(128, 3) -> ReLU -> GlobalAvgPool -> Dense(3) }", 2, false);
+TEST_CASE(
+    "weights of a file take no memory once they are stored in another way, and are there when they are asked for") {
+  auto net = load("wide",
+                  "net Wide { input x: f32[12, 12, 64]  output y = x -> Conv(128, 3) -> ReLU -> Conv(128, 3) -> ReLU "
+                  "-> GlobalAvgPool -> Dense(3) }",
+                  2, false);
   auto product = load_product(*net);
   std::string error;
   auto owner = product->create({.threads = 1}, error), m = product->create({.threads = 1, .own_weights = false}, error);
   REQUIRE((owner && m));
   rt::initialise(*owner, 1);
-  const std::string path = (std::filesystem::temp_directory_path() / fmt::format("netc-forget-{}.safetensors", getpid())).string();
+  const std::string path =
+      (std::filesystem::temp_directory_path() / fmt::format("netc-forget-{}.safetensors", getpid())).string();
   REQUIRE(rt::save_weights(*owner, path));
   const auto file = rt::WeightsFile::open(path);
   REQUIRE(file);
@@ -258,7 +288,8 @@ TEST_CASE("weights of a file take no memory once they are stored in another way,
   const auto resident = [&] {  // KB of the tensors in this process's memory
     long pages = 0;
     for (const rt::TensorView& t : (*file)->tensors()) {
-      const uintptr_t begin = reinterpret_cast<uintptr_t>(t.data) / 4096 * 4096, end = reinterpret_cast<uintptr_t>(t.data + t.elements);
+      const uintptr_t begin = reinterpret_cast<uintptr_t>(t.data) / 4096 * 4096,
+                      end = reinterpret_cast<uintptr_t>(t.data + t.elements);
       std::vector<unsigned char> in((end - begin + 4095) / 4096);
       REQUIRE(mincore(reinterpret_cast<void*>(begin), end - begin, in.data()) == 0);
       for (const unsigned char page : in) pages += page & 1;

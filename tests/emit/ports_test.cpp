@@ -1,4 +1,5 @@
-// Products of nets with several inputs, outputs and labels, as a user has them: a library, and programs that train, evaluate and predict.
+// Products of nets with several inputs, outputs and labels, as a user has them: a library, and programs that train,
+// evaluate and predict.
 #include <doctest/doctest.h>
 
 #include <cstdio>
@@ -60,7 +61,10 @@ data { train = pairs(synthetic(digits)) }
 train { loss = binary_crossentropy(same, label)  optimizer = adam(lr = 1e-2)  batch = 10  epochs = 1 }
 )";
 
-struct Said { int code; std::string out; };
+struct Said {
+  int code;
+  std::string out;
+};
 
 /// A program in a folder of its own, run there.
 class Program {
@@ -122,7 +126,7 @@ class Program {
 
 bool has(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
 
-constexpr const char* kApplication = R"cpp(
+constexpr const char* kApplication = R"code(
 #include <stdio.h>
 #include <stdlib.h>
 #include <vector>
@@ -168,7 +172,7 @@ int main(int, char** argv) {
   require(again.infer(4) && again.get_place()[3] == place, "the same");
   puts("good");
 }
-)cpp";
+)code";
 
 }  // namespace
 
@@ -178,19 +182,23 @@ TEST_CASE("a library of two inputs and two outputs has a function for each port"
   std::string error;
   emit::Built built;
   const std::string lib = folder.file("lib");
-  REQUIRE_MESSAGE(emit::build_library(support::load("two", support::kTwoNet, 4)->unit, options, lib, built, error), error);
+  REQUIRE_MESSAGE(emit::build_library(support::load("two", support::kTwoNet, 4)->unit, options, lib, built, error),
+                  error);
   REQUIRE(emit::write_file(folder.file("app.cpp"), kApplication, error));
-  REQUIRE_MESSAGE(emit::run_process({options.toolchain.cxx, "-std=c++11", "-O1", "-Wall", "-Wextra", "-Werror", folder.file("app.cpp"), "-I" + lib + "/include",
-                                     lib + "/lib/libtwo.a", "-lpthread", "-o", folder.file("app")},
+  REQUIRE_MESSAGE(emit::run_process({options.toolchain.cxx, "-std=c++11", "-O1", "-Wall", "-Wextra", "-Werror",
+                                     folder.file("app.cpp"), "-I" + lib + "/include", lib + "/lib/libtwo.a",
+                                     "-lpthread", "-o", folder.file("app")},
                                     error),
                   error);
   CHECK_MESSAGE(emit::run_process({folder.file("app"), folder.file("w.safetensors")}, error), error);
-  REQUIRE(emit::write_file(folder.file("c.c"), "#include <two_c.h>\nint main(void) { return two_get_place(0) != 0 || TWO_PLACE_SIZE != 4; }\n", error));
+  REQUIRE(emit::write_file(
+      folder.file("c.c"),
+      "#include <two_c.h>\nint main(void) { return two_get_place(0) != 0 || TWO_PLACE_SIZE != 4; }\n", error));
   if (!emit::find_executable("cc").empty())
-    CHECK_MESSAGE(
-        emit::run_process(
-            {"cc", "-std=c99", "-Wall", "-Wextra", "-Werror", "-pedantic", "-c", folder.file("c.c"), "-I" + lib + "/include", "-o", folder.file("c.o")}, error),
-        error);
+    CHECK_MESSAGE(emit::run_process({"cc", "-std=c99", "-Wall", "-Wextra", "-Werror", "-pedantic", "-c",
+                                     folder.file("c.c"), "-I" + lib + "/include", "-o", folder.file("c.o")},
+                                    error),
+                  error);
   std::string header;
   REQUIRE(emit::read_whole(lib + "/include/two.h", header, error));
   CHECK(has(header, "net.set_photo(0, pixels, height, width);"));
@@ -209,7 +217,8 @@ TEST_CASE("a program of two outputs: trains, resumes, evaluates, predicts") {
     REQUIRE(v.size() == 3);
     CHECK_MESSAGE(v.back() < v.front(), name);
   }
-  const double total = p.column("a", "loss")[0], kind = p.column("a", "kind:loss")[0], place = p.column("a", "place:loss")[0];
+  const double total = p.column("a", "loss")[0], kind = p.column("a", "kind:loss")[0],
+               place = p.column("a", "place:loss")[0];
   CHECK(total == doctest::Approx(kind + 4 * place).epsilon(1e-3));
   CHECK(p.column("a", "val_accuracy").size() == 3);
   CHECK(p.run("train --data synthetic:shapes:400 --out b --epochs 1 --quiet").code == 0);
@@ -244,7 +253,8 @@ TEST_CASE("an autoencoder needs no labels, and its best epoch is that of the low
 TEST_CASE("a table: a part is held out, rows in and values out") {
   const Program p("table", kTableNet);
   std::string text = "a,b,price\n";
-  for (int i = 0; i < 100; ++i) text += fmt::format("{},{},{}\n", i % 10 / 10.0, i / 100.0, i % 10 / 10.0 - 0.5 * i / 100.0);
+  for (int i = 0; i < 100; ++i)
+    text += fmt::format("{},{},{}\n", i % 10 / 10.0, i / 100.0, i % 10 / 10.0 - 0.5 * i / 100.0);
   p.write("t.csv", text);
   const Said trained = p.run("train --data csv:t.csv --out a");
   REQUIRE_MESSAGE(trained.code == 0, trained.out);

@@ -19,9 +19,9 @@ namespace fs = std::filesystem;
 
 namespace {
 
-/// An application of two libraries, which must not clash. It counts allocations and address space: argv[1], argv[2] are the bytes of an instance that trains and of
-/// one that infers, with one thread.
-constexpr const char* kApplication = R"cpp(
+/// An application of two libraries, which must not clash. It counts allocations and address space: argv[1], argv[2] are
+/// the bytes of an instance that trains and of one that infers, with one thread.
+constexpr const char* kApplication = R"code(
 #include <malloc.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -158,7 +158,7 @@ int main(int, char** argv) {
   require(first[3] < 0.9f, "it learns");
   puts("good");
 }
-)cpp";
+)code";
 
 emit::BuildOptions with_cache(const emit::TempFolder& folder) {
   emit::BuildOptions o = support::options();
@@ -192,7 +192,8 @@ TEST_CASE("a program: built, replaced at once, not built over a folder") {
   CHECK(again.from_cache > 0);
   CHECK(again.memory.scratch_per_thread == built.memory.scratch_per_thread);
   int others = 0;
-  for (auto& e : fs::directory_iterator(folder.file(""))) others += e.path().filename() != "lenet5" && e.path().filename() != "cache";
+  for (auto& e : fs::directory_iterator(folder.file("")))
+    others += e.path().filename() != "lenet5" && e.path().filename() != "cache";
   CHECK(others == 0);
 
   fs::create_directory(folder.file("taken"));
@@ -224,19 +225,36 @@ TEST_CASE("two libraries in one application: threads, no allocation, the memory 
   emit::BuildOptions options = with_cache(folder);
   std::string error;
   emit::Built tiny, photo;
-  REQUIRE_MESSAGE(emit::build_library(support::load("tiny", support::kTinyNet, 8)->unit, options, folder.file("lib"), tiny, error), error);
-  REQUIRE_MESSAGE(emit::build_library(support::load("photo", support::kPhotoNet, 4)->unit, options, folder.file("lib"), photo, error), error);
-  for (const char* f : {"include/tiny.h", "include/tiny_c.h", "lib/libtiny.a", "lib/cmake/tiny/tinyConfig.cmake", "README.md", "lib/libphoto.a"})
+  REQUIRE_MESSAGE(
+      emit::build_library(support::load("tiny", support::kTinyNet, 8)->unit, options, folder.file("lib"), tiny, error),
+      error);
+  REQUIRE_MESSAGE(emit::build_library(support::load("photo", support::kPhotoNet, 4)->unit, options, folder.file("lib"),
+                                      photo, error),
+                  error);
+  for (const char* f : {"include/tiny.h", "include/tiny_c.h", "lib/libtiny.a", "lib/cmake/tiny/tinyConfig.cmake",
+                        "README.md", "lib/libphoto.a"})
     CHECK_MESSAGE(fs::exists(folder.file("lib/") + f), f);
   REQUIRE(emit::write_file(folder.file("app.cpp"), kApplication, error));
-  REQUIRE(emit::write_file(folder.file("c.c"), "#include <tiny_c.h>\n#include <photo_c.h>\nint main(void) { return tiny_class_name(0) != 0; }\n", error));
+  REQUIRE(emit::write_file(
+      folder.file("c.c"),
+      "#include <tiny_c.h>\n#include <photo_c.h>\nint main(void) { return tiny_class_name(0) != 0; }\n", error));
   const std::string lib = folder.file("lib");
-  REQUIRE_MESSAGE(emit::run_process({options.toolchain.cxx, "-std=c++11", "-O1", "-Wall", "-Wextra", "-Werror", folder.file("app.cpp"), "-I" + lib + "/include",
-                                     lib + "/lib/libtiny.a", lib + "/lib/libphoto.a", "-lpthread", "-o", folder.file("app")}, error), error);
-  const std::string train = std::to_string(emit::training_bytes(photo.memory, 1)), infer = std::to_string(emit::inference_bytes(photo.memory, 1));
-  CHECK_MESSAGE(emit::run_process({folder.file("app"), train, infer, std::to_string(photo.memory.weights), folder.file("w.safetensors")}, error), error);
+  REQUIRE_MESSAGE(emit::run_process({options.toolchain.cxx, "-std=c++11", "-O1", "-Wall", "-Wextra", "-Werror",
+                                     folder.file("app.cpp"), "-I" + lib + "/include", lib + "/lib/libtiny.a",
+                                     lib + "/lib/libphoto.a", "-lpthread", "-o", folder.file("app")},
+                                    error),
+                  error);
+  const std::string train = std::to_string(emit::training_bytes(photo.memory, 1)),
+                    infer = std::to_string(emit::inference_bytes(photo.memory, 1));
+  CHECK_MESSAGE(emit::run_process({folder.file("app"), train, infer, std::to_string(photo.memory.weights),
+                                   folder.file("w.safetensors")},
+                                  error),
+                error);
   if (!emit::find_executable("cc").empty())
-    CHECK_MESSAGE(emit::run_process({"cc", "-std=c99", "-Wall", "-Wextra", "-Werror", "-pedantic", "-c", folder.file("c.c"), "-I" + lib + "/include", "-o", folder.file("c.o")}, error), error);
+    CHECK_MESSAGE(emit::run_process({"cc", "-std=c99", "-Wall", "-Wextra", "-Werror", "-pedantic", "-c",
+                                     folder.file("c.c"), "-I" + lib + "/include", "-o", folder.file("c.o")},
+                                    error),
+                  error);
 }
 
 TEST_CASE("a library refuses token ids and classes of positions that are out of range, at any place") {
@@ -244,10 +262,13 @@ TEST_CASE("a library refuses token ids and classes of positions that are out of 
   const emit::BuildOptions options = with_cache(folder);
   std::string error;
   emit::Built built;
-  auto net = support::load("tags", "net Tags {\n  input words: i32[5]\n  output tag = words -> Embedding(11, 4) -> Dense(3) -> Softmax\n}\n"
-                                   "train { loss = categorical_crossentropy(tag, label)  optimizer = sgd }\n", 4);
+  auto net = support::load(
+      "tags",
+      "net Tags {\n  input words: i32[5]\n  output tag = words -> Embedding(11, 4) -> Dense(3) -> Softmax\n}\n"
+      "train { loss = categorical_crossentropy(tag, label)  optimizer = sgd }\n",
+      4);
   REQUIRE_MESSAGE(emit::build_library(net->unit, options, folder.file("lib"), built, error), error);
-  REQUIRE(emit::write_file(folder.file("app.cpp"), R"cpp(
+  REQUIRE(emit::write_file(folder.file("app.cpp"), R"code(
 #include <climits>
 #include <cstdio>
 #include <cstring>
@@ -275,10 +296,14 @@ int main() {
   check(!net.set_sample(0, nullptr) && !net.set_target(0, nullptr), "nothing given", 0, 0);
   return wrong != 0;
 }
-)cpp", error));
+)code",
+                           error));
   const std::string lib = folder.file("lib");
-  REQUIRE_MESSAGE(emit::run_process({options.toolchain.cxx, "-std=c++11", folder.file("app.cpp"), "-I" + lib + "/include", lib + "/lib/libtags.a", "-lpthread", "-o",
-                                     folder.file("app")}, error), error);
+  REQUIRE_MESSAGE(
+      emit::run_process({options.toolchain.cxx, "-std=c++11", folder.file("app.cpp"), "-I" + lib + "/include",
+                         lib + "/lib/libtags.a", "-lpthread", "-o", folder.file("app")},
+                        error),
+      error);
   CHECK_MESSAGE(emit::run_process({folder.file("app")}, error), error);
 }
 
@@ -306,17 +331,22 @@ TEST_CASE("kernels as C++ give the results of the objects, and build without Hal
   REQUIRE(emit::write_file(out + "/kernels/mine.cpp", "not netc's", error));
   REQUIRE_MESSAGE(emit::build_cpp(net->unit, options, out, built, error), error);
   CHECK(fs::exists(out + "/kernels/mine.cpp"));
-  for (const char* f : {"Makefile", "CMakeLists.txt", "README.md", "runtime/model.h", "runtime/kernel_support.cpp"}) CHECK_MESSAGE(fs::exists(out + "/" + f), f);
+  for (const char* f : {"Makefile", "CMakeLists.txt", "README.md", "runtime/model.h", "runtime/kernel_support.cpp"})
+    CHECK_MESSAGE(fs::exists(out + "/" + f), f);
 
   support::Loaded source;
   std::vector<std::string> files;
   for (const fs::path& p : {fs::path(out + "/driver.cpp"), fs::path(out + "/names.cpp")}) files.push_back(p);
-  for (const lower::Object* o : emit::distinct(built)) files.push_back(fmt::format("{}/kernels/{}.cpp", out, o->symbol));
+  for (const lower::Object* o : emit::distinct(built))
+    files.push_back(fmt::format("{}/kernels/{}.cpp", out, o->symbol));
   std::vector<std::string> objects;
   for (const std::string& f : files) {
     objects.push_back(source.folder.file(fs::path(f).stem().string() + ".o"));
-    REQUIRE_MESSAGE(emit::run_process({options.toolchain.cxx, "-std=c++20", "-O1", "-march=native", "-ffp-contract=fast", "-fno-strict-aliasing", "-fPIC", "-w", "-Wno-psabi",
-                                       "-I" + out, "-c", f, "-o", objects.back()}, error), error);
+    REQUIRE_MESSAGE(emit::run_process({options.toolchain.cxx, "-std=c++20", "-O1", "-march=native",
+                                       "-ffp-contract=fast", "-fno-strict-aliasing", "-fPIC", "-w", "-Wno-psabi",
+                                       "-I" + out, "-c", f, "-o", objects.back()},
+                                      error),
+                    error);
   }
   support::link_and_load(*net, objects, source);
   auto compiled = support::load_product(*net);

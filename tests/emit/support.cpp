@@ -22,13 +22,15 @@ ir::LossDef squared_error() {
   ir::LossDef l;
   l.name = "squared_error";
   l.label_type = [](const ir::Type& output) { return output; };
-  l.build = [](ir::Graph& g, const ir::OpTable& ops, ir::ValueId output, ir::ValueId label, const std::vector<ir::ArgValue>&) {
+  l.build = [](ir::Graph& g, const ir::OpTable& ops, ir::ValueId output, ir::ValueId label,
+               const std::vector<ir::ArgValue>&) {
     const int64_t n = g.type(output).elements();
     ir::Variable ones;
     ones.name = g.unique_name("ones");
     ones.role = ir::Role::constant;
     ones.literal.assign(static_cast<size_t>(n), 1.0f);
-    const ir::ValueId column = g.add_variable(ones, {ir::DType::f32, false, {n, 1}}), difference = g.add(ops.at("sub"), {output, label});
+    const ir::ValueId column = g.add_variable(ones, {ir::DType::f32, false, {n, 1}}),
+                      difference = g.add(ops.at("sub"), {output, label});
     const ir::ValueId sum = g.add(ops.at("matmul"), {g.add(ops.at("mul"), {difference, difference}), column});
     return g.add(ops.at("batch_mean_of"), {g.add(ops.at("reshape"), {sum}, {{"dims", std::vector<int64_t>{}}})});
   };
@@ -51,8 +53,8 @@ namespace {
 
 using Defines = std::vector<std::pair<std::string, std::string>>;
 
-std::unique_ptr<Net> compile(const std::string& name, const std::string& source, int max_batch, bool training, const schedule::Machine* machine,
-                             const Defines& defines) {
+std::unique_ptr<Net> compile(const std::string& name, const std::string& source, int max_batch, bool training,
+                             const schedule::Machine* machine, const Defines& defines) {
   std::string text = source;
   if (source.size() > 4 && source.substr(source.size() - 4) == ".net") {
     std::ifstream f(std::string(NETC_SOURCE_DIR "/") + source);
@@ -66,11 +68,16 @@ std::unique_ptr<Net> compile(const std::string& name, const std::string& source,
   auto model = sema::analyse(*tree, {"", defines}, registry(), diagnostics);
   REQUIRE_MESSAGE(model.has_value(), diagnostics.render(false));
   net->model = std::move(*model);
-  net->program = passes::run_pipeline(net->model, registry(), [] { passes::PipelineOptions o; o.verify = true; return o; }());
+  net->program = passes::run_pipeline(net->model, registry(), [] {
+    passes::PipelineOptions o;
+    o.verify = true;
+    return o;
+  }());
   net->machine = machine ? *machine : schedule::host_machine();
   training = training && net->model.train.present;
   if (training) net->train = schedule::make_plan(net->program.training, net->machine, max_batch);
-  net->infer = schedule::make_plan(training ? net->program.evaluation : net->program.inference, net->machine, max_batch);
+  net->infer =
+      schedule::make_plan(training ? net->program.evaluation : net->program.inference, net->machine, max_batch);
   net->unit.name = name;
   net->unit.model = &net->model;
   net->unit.train = training ? &net->train : nullptr;
@@ -83,14 +90,16 @@ std::unique_ptr<Net> compile(const std::string& name, const std::string& source,
 
 }  // namespace
 
-std::unique_ptr<Net> load(const std::string& name, const std::string& source, int max_batch, bool training, const schedule::Machine* machine,
-                          const Defines& defines) {
+std::unique_ptr<Net> load(const std::string& name, const std::string& source, int max_batch, bool training,
+                          const schedule::Machine* machine, const Defines& defines) {
   auto net = compile(name, source, max_batch, training, machine, defines);
   REQUIRE(emit::unsupported(net->unit) == "");
   return net;
 }
 
-std::string refused(const std::string& source) { return emit::unsupported(compile("refused", source, 4, false, nullptr, {})->unit); }
+std::string refused(const std::string& source) {
+  return emit::unsupported(compile("refused", source, 4, false, nullptr, {})->unit);
+}
 
 emit::BuildOptions options() {
   emit::BuildOptions o;
@@ -107,7 +116,9 @@ std::unique_ptr<Loaded> load_product(const Net& net) {
   auto loaded = std::make_unique<Loaded>();
   std::string error;
   emit::BuildOptions o = options();
-  REQUIRE_MESSAGE(emit::compile_all(net.unit, o, {{"driver", emit::driver_source(net.unit)}}, loaded->folder, loaded->built, error), error);
+  REQUIRE_MESSAGE(
+      emit::compile_all(net.unit, o, {{"driver", emit::driver_source(net.unit)}}, loaded->folder, loaded->built, error),
+      error);
   std::vector<std::string> files = {loaded->folder.file("driver.o")};
   REQUIRE_MESSAGE(emit::write_objects(net.unit, loaded->built, loaded->folder, files, error), error);
   link_and_load(net, files, *loaded);
@@ -124,7 +135,8 @@ void link_and_load(const Net& net, const std::vector<std::string>& files, Loaded
   loaded.handle = dlopen(loaded.folder.file("net.so").c_str(), RTLD_NOW);
   REQUIRE_MESSAGE(loaded.handle, dlerror());
   const std::string name = net.unit.name + "_create";
-  const std::string mangled = fmt::format("_Z{}{}RKN4netc2rt13CreateOptionsERNSt7__cxx1112basic_stringIcSt11char_traitsIcESaIcEEE", name.size(), name);
+  const std::string mangled = fmt::format(
+      "_Z{}{}RKN4netc2rt13CreateOptionsERNSt7__cxx1112basic_stringIcSt11char_traitsIcESaIcEEE", name.size(), name);
   loaded.create = reinterpret_cast<rt::CreateFn>(dlsym(loaded.handle, mangled.c_str()));
   REQUIRE((loaded.create != nullptr));
 }

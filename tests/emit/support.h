@@ -20,13 +20,15 @@ struct Net {
   netc::emit::Unit unit;
 };
 
-/// The language's, and the loss squared_error(output, target) of f32[K]: the mean over the batch of the sum of (output - target)^2.
+/// The language's, and the loss squared_error(output, target) of f32[K]: the mean over the batch of the sum of (output
+/// - target)^2.
 const netc::ir::Registry& registry();
 
-/// From source text or, when it ends in .net, from that file of the repository. `training`: false compiles inference only. `machine`: this one by default.
-/// `defines`: hyperparameters.
+/// From source text or, when it ends in .net, from that file of the repository. `training`: false compiles inference
+/// only. `machine`: this one by default. `defines`: hyperparameters.
 std::unique_ptr<Net> load(const std::string& name, const std::string& source, int max_batch, bool training = true,
-                          const netc::schedule::Machine* machine = nullptr, const std::vector<std::pair<std::string, std::string>>& defines = {});
+                          const netc::schedule::Machine* machine = nullptr,
+                          const std::vector<std::pair<std::string, std::string>>& defines = {});
 
 /// What emit::unsupported says of a net's inference form.
 std::string refused(const std::string& source);
@@ -48,7 +50,8 @@ void link_and_load(const Net&, const std::vector<std::string>& files, Loaded&);
 
 extern const char* kTinyNet;   // dense layers, dropout, a penalty, Adam
 extern const char* kPhotoNet;  // photos of any size, convolution, batch norm
-extern const char* kTwoNet;    // a photo of any size and three numbers; a class and a place, with a weighted loss of two labels
-extern const char* kAutoNet;   // an autoencoder: its target is its input
+// a photo of any size and three numbers; a class and a place, with a weighted loss of two labels
+extern const char* kTwoNet;
+extern const char* kAutoNet;  // an autoencoder: its target is its input
 
 }  // namespace support

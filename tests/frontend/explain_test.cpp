@@ -17,7 +17,8 @@ const std::string kNet = "net A(filters = 6) {\n  input x: f32[4]\n  output y = 
 bool starts(const std::string& s, const std::string& with) { return s.rfind(with, 0) == 0; }
 
 std::string replaced(std::string s, const std::string& what, const std::string& by) {
-  for (size_t at = s.find(what); at != std::string::npos; at = s.find(what, at + by.size())) s.replace(at, what.size(), by);
+  for (size_t at = s.find(what); at != std::string::npos; at = s.find(what, at + by.size()))
+    s.replace(at, what.size(), by);
   return s;
 }
 
@@ -31,7 +32,8 @@ Result analyse_example(std::string example) {
     words >> word >> file;
     while (words >> word) {
       if (word == "--net") words >> net;
-      if (word == "-D" && words >> word) defines.push_back({word.substr(0, word.find('=')), word.substr(word.find('=') + 1)});
+      if (word == "-D" && words >> word)
+        defines.push_back({word.substr(0, word.find('=')), word.substr(word.find('=') + 1)});
     }
     const std::string two = replaced(kNet, "net A", "net First") + replaced(kNet, "net A", "net Second");
     return analyse_text(file == "two.net" ? two : kNet, file, net, defines);
@@ -40,15 +42,17 @@ Result analyse_example(std::string example) {
   if (starts(example, "net ") || starts(example, "//")) return analyse_text(example);
   if (starts(example, "train {") || starts(example, "data {")) return analyse_text(kNet + example);
   std::smatch m;
-  if (std::regex_search(example, m, std::regex("^(train|valid|test|augment) = "))) return analyse_text(kNet + "data { " + example + " }");
+  if (std::regex_search(example, m, std::regex("^(train|valid|test|augment) = ")))
+    return analyse_text(kNet + "data { " + example + " }");
   if (std::regex_search(example, m, std::regex("^(loss|optimizer|metrics|callbacks|batch|epochs|seed) = "))) {
     std::string train = "train { " + example;
     if (m[1] != "loss") train += " loss = categorical_crossentropy(y, label)";
     if (m[1] != "optimizer") train += " optimizer = adam()";
     return analyse_text(kNet + train + " }");
   }
-  return analyse_text("net A(filters = 6) {\n  input image: f32[28, 28, 1]\n  input x: f32[4]\n  input a: f32[4]\n  input b: f32[5]\n" + example +
-                      "\n  output result = x -> Dense(2)\n}\n");
+  return analyse_text(
+      "net A(filters = 6) {\n  input image: f32[28, 28, 1]\n  input x: f32[4]\n  input a: f32[4]\n  input b: f32[5]\n" +
+      example + "\n  output result = x -> Dense(2)\n}\n");
 }
 
 bool reported(const Result& r, const std::string& id) {
@@ -70,7 +74,8 @@ TEST_CASE("explain: wrong examples are reported, right ones compile") {
   };
   for (const Page& p : pages) {
     const std::string id = p.id;
-    if (id == "import_cycle" || id == "bad_encoding" || id == "more_messages") continue;  // take more than an example: golden/import_cycle.net and those like it
+    // take more than an example: golden/import_cycle.net and those like it
+    if (id == "import_cycle" || id == "bad_encoding" || id == "more_messages") continue;
     INFO(p.id);
     const Result wrong = analyse_example(p.wrong), right = analyse_example(p.right);
     CHECK_MESSAGE(reported(wrong, p.id), std::string(p.wrong) << "\n" << wrong.text);

@@ -1,5 +1,5 @@
-// The formatter: golden files (format/NAME.net laid out is NAME.expected; NETC_UPDATE_GOLDEN=1 writes them), and what holds for every file:
-// nothing is lost, twice is once.
+// The formatter: golden files (format/NAME.net laid out is NAME.expected; NETC_UPDATE_GOLDEN=1 writes them), and what
+// holds for every file: nothing is lost, twice is once.
 #include "compiler/parse/format.h"
 
 #include <doctest/doctest.h>
@@ -111,11 +111,13 @@ TEST_CASE("layout: a file with syntax errors is refused, odd ones are kept") {
   CHECK(laid_out("\xEF\xBB\xBFtrain { }") == "train {}\n");
   CHECK(laid_out("train{seed=1}") == "train { seed = 1 }\n");
   CHECK(laid_out("train{seed=1 batch=2}") == "train {\n  seed  = 1\n  batch = 2\n}\n");
-  CHECK(laid_out("data { train = \"a  b\\\"c\" } // \xC3\xA4") == "data { train = \"a  b\\\"c\" }                       // \xC3\xA4\n");
+  CHECK(laid_out("data { train = \"a  b\\\"c\" } // \xC3\xA4") ==
+        "data { train = \"a  b\\\"c\" }                       // \xC3\xA4\n");
 }
 
 TEST_CASE("layout: endless lines are broken in time") {
-  std::string chain = "net A {\n  input x: f32[4]\n  output y = x", list = "net A {\n  let l = [0", nested = "net A {\n  let l = ";
+  std::string chain = "net A {\n  input x: f32[4]\n  output y = x", list = "net A {\n  let l = [0",
+              nested = "net A {\n  let l = ";
   for (int i = 0; i < 4000; ++i) chain += " -> ReLU", list += ", " + std::to_string(i);
   for (int i = 0; i < 100; ++i) nested += "[123456789, ";
   const std::string ends[] = {chain + "\n}", list + "]\n}", nested + "1" + std::string(100, ']') + "\n}"};

@@ -1,5 +1,5 @@
-// Every diagnostic against its golden file: golden/NAME.net, the messages in NAME.expected. NETC_UPDATE_GOLDEN=1 writes them.
-// The first line may hold options: // --net NAME -D name=value
+// Every diagnostic against its golden file: golden/NAME.net, the messages in NAME.expected. NETC_UPDATE_GOLDEN=1 writes
+// them. The first line may hold options: // --net NAME -D name=value
 #include <doctest/doctest.h>
 
 #include <algorithm>
@@ -34,7 +34,8 @@ Result analyse_golden(const fs::path& path) {
   std::istringstream words(line);
   while (words >> word) {
     if (word == "--net") words >> net;
-    if (word == "-D" && words >> word) defines.push_back({word.substr(0, word.find('=')), word.substr(word.find('=') + 1)});
+    if (word == "-D" && words >> word)
+      defines.push_back({word.substr(0, word.find('=')), word.substr(word.find('=') + 1)});
   }
   const fs::path before = fs::current_path();
   fs::current_path(kFolder);  // imports are shown relative to the file
@@ -76,7 +77,9 @@ TEST_CASE("every id of the table has an explanation, and nothing else has") {
 #include "compiler/base/explanations.def"
 #undef EXPLAIN
   size_t ids = 0;
-#define DIAG(id, severity, text) ++ids; CHECK_MESSAGE(explained.count(#id) == 1, #id " has no explanation, or two");
+#define DIAG(id, severity, text) \
+  ++ids;                         \
+  CHECK_MESSAGE(explained.count(#id) == 1, #id " has no explanation, or two");
 #include "compiler/base/diagnostics.def"
 #undef DIAG
   CHECK(explained.size() == ids);

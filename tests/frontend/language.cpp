@@ -1,4 +1,5 @@
-// The language beyond chains of layers: imports, ops, functions, destructuring, nets as layers, names of weights, settings, frozen.
+// The language beyond chains of layers: imports, ops, functions, destructuring, nets as layers, names of weights,
+// settings, frozen.
 #include <doctest/doctest.h>
 
 #include <algorithm>
@@ -11,7 +12,8 @@ using namespace netc::frontend;
 
 namespace {
 
-sema::Model model(const std::string& text, std::vector<std::pair<std::string, std::string>> defines = {}, const std::string& net = "") {
+sema::Model model(const std::string& text, std::vector<std::pair<std::string, std::string>> defines = {},
+                  const std::string& net = "") {
   Result r = analyse_text(text, "test.net", net, std::move(defines));
   INFO(text);
   INFO(r.text);
@@ -74,7 +76,8 @@ TEST_CASE("functions of compile-time values") {
 }
 
 TEST_CASE("functions that files define") {
-  const std::string divisible = "fn make_divisible(v, divisor = 8) = max(divisor, floor((v + divisor / 2) / divisor) * divisor)";
+  const std::string divisible =
+      "fn make_divisible(v, divisor = 8) = max(divisor, floor((v + divisor / 2) / divisor) * divisor)";
   CHECK(value("make_divisible(33)", divisible) == 32);
   CHECK(value("make_divisible(37, divisor = 4)", divisible) == 36);
   CHECK(value("make_divisible(1)", divisible) == 8);
@@ -89,7 +92,8 @@ TEST_CASE("hyperparameters: types with ranges, lists and tuples, and their value
     input x: f32[9, 9, 2]
     output y = x -> Conv(sizes[0], kernel, init = init) -> Flatten -> Dropout(rate) -> Dense(width)
   })";
-  sema::Model m = model(text, {{"rate", "0.75"}, {"kernel", "(1, 5)"}, {"sizes", "4, 5"}, {"width", "8"}, {"init", "glorot_normal"}});
+  sema::Model m = model(
+      text, {{"rate", "0.75"}, {"kernel", "(1, 5)"}, {"sizes", "4, 5"}, {"width", "8"}, {"init", "glorot_normal"}});
   CHECK(m.graph.type(variable(m, "conv1.weight").value).dims == std::vector<int64_t>{1, 5, 2, 4});
   CHECK(variable(m, "conv1.weight").init.kind == "glorot_normal");
   CHECK(m.hyperparameters[1].value == "[1, 5]");
@@ -97,7 +101,8 @@ TEST_CASE("hyperparameters: types with ranges, lists and tuples, and their value
   CHECK(variable(m, "conv1.weight").init.kind == "he_normal");
   CHECK(m.hyperparameters[4].value == "he_normal");
   using Define = std::pair<std::string, std::string>;
-  for (const auto& [name, bad] : {Define{"rate", "1.01"}, {"kernel", "3"}, {"sizes", "[4, 0]"}, {"width", "65"}, {"width", "2.5"}}) {
+  for (const auto& [name, bad] :
+       {Define{"rate", "1.01"}, {"kernel", "3"}, {"sizes", "[4, 0]"}, {"width", "65"}, {"width", "2.5"}}) {
     const Result r = analyse_text(text, "test.net", "", {{name, bad}});
     CHECK_MESSAGE(r.text.find("[hyperparameter_value]") != std::string::npos, name << "=" << bad);
   }
@@ -109,7 +114,8 @@ TEST_CASE("expressions of tensors are operators of the graph, numbers one consta
   CHECK(m.graph.layers.size() == 1);
   CHECK(m.graph.layers[0].text == "2 * x + x * 2 - -x");
   CHECK(m.graph.layers[0].output == m.graph.outputs[0].value);
-  CHECK(std::count_if(m.graph.variables.begin(), m.graph.variables.end(), [](const ir::Variable& v) { return v.role == ir::Role::constant; }) == 1);
+  CHECK(std::count_if(m.graph.variables.begin(), m.graph.variables.end(),
+                      [](const ir::Variable& v) { return v.role == ir::Role::constant; }) == 1);
   const sema::Model inside = model("net A { input x: f32[4] output y = (x + 1 -> Dense(4)) * x -> ReLU }");
   CHECK(inside.graph.layers.size() == 4);
 }
@@ -129,7 +135,8 @@ net A(beta = 2.0) {
 )");
   std::vector<std::string> kinds, axes;
   for (const ir::Layer& l : m.graph.layers) kinds.push_back(l.kind);
-  CHECK(kinds == std::vector<std::string>{"Swish", "Swish", "Swish", "Swish", "Twice", "Swish", "Blend", "Centre", "Norm"});
+  CHECK(kinds ==
+        std::vector<std::string>{"Swish", "Swish", "Swish", "Swish", "Twice", "Swish", "Blend", "Centre", "Norm"});
   for (const ir::Node& n : m.graph.nodes)
     if (n.attrs.has("axes")) {
       std::string s;
@@ -156,7 +163,8 @@ net A {
   let both = small -> Both
   output y = p.small -> Add(p.large, p[0], large, towers, both.first, both.second) -> Dense(2)
 }
-)", {}, "A");
+)",
+                              {}, "A");
   CHECK(weights(m).size() == 7);
 }
 
@@ -178,9 +186,10 @@ TEST_CASE("names of weights: let, loops, lists, blocks and nets give them") {
     for n in 0..2 { v = v -> Stage(3) }
     for t in towers { v = v -> t }
     output y = v -> left -> right -> Dense(7) -> head
-  })")) == std::vector<std::string>{"stage1.narrow.weight", "stage1.dense1.weight", "stage2.narrow.weight", "stage2.dense1.weight", "narrow.weight",
-                                    "dense1.weight", "narrow_2.weight", "dense2.weight", "towers1.weight", "towers2.weight", "left.weight", "right.narrow.weight",
-                                    "right.dense1.weight", "dense3.weight", "head.weight"});
+  })")) == std::vector<std::string>{"stage1.narrow.weight", "stage1.dense1.weight", "stage2.narrow.weight",
+                                    "stage2.dense1.weight", "narrow.weight", "dense1.weight", "narrow_2.weight",
+                                    "dense2.weight", "towers1.weight", "towers2.weight", "left.weight",
+                                    "right.narrow.weight", "right.dense1.weight", "dense3.weight", "head.weight"});
 }
 
 TEST_CASE("imports: each file once, names of the importing file only, files are listed") {
@@ -243,7 +252,8 @@ TEST_CASE("biases of any rank are biases, and the dim of the outputs is the laye
 
 TEST_CASE("weights behind an output that is a target are trained; those that only a penalty moves are not") {
   const auto text = [](const std::string& first, const std::string& loss) {
-    return "net A { input x: f32[4]  output y = x -> Dense(3)  output z = x -> " + first + " }\ntrain { loss = " + loss + "  optimizer = sgd  batch = 2 }";
+    return "net A { input x: f32[4]  output y = x -> Dense(3)  output z = x -> " + first +
+           " }\ntrain { loss = " + loss + "  optimizer = sgd  batch = 2 }";
   };
   CHECK(analyse_text(text("Dense(3)", "mse(y, z)")).text == "");
   CHECK(analyse_text(text("Dense(2, l2 = 1)", "mse(y, label)")).text.find("untrained_weights") != std::string::npos);
@@ -251,7 +261,9 @@ TEST_CASE("weights behind an output that is a target are trained; those that onl
 }
 
 TEST_CASE("a default that is a negative literal gives its parameter's type") {
-  const char* text = "block Side(axis = %) { input x  output x -> Flatten -> Dense(if axis < 0 then 2 else 3) }\nnet A { input x: f32[8]  output y = x -> Side(0.5) }";
+  const char* text =
+      "block Side(axis = %) { input x  output x -> Flatten -> Dense(if axis < 0 then 2 else 3) }\nnet A { input x: "
+      "f32[8]  output y = x -> Side(0.5) }";
   const auto with = [&](const std::string& literal) {
     std::string s = text;
     return s.replace(s.find('%'), 1, literal);
@@ -260,7 +272,8 @@ TEST_CASE("a default that is a negative literal gives its parameter's type") {
   CHECK(analyse_text(with("-1.0")).model.has_value());
 }
 
-TEST_CASE("from: the file lies beside the .net file that names it; of two files for one weight the outer layer's counts") {
+TEST_CASE(
+    "from: the file lies beside the .net file that names it; of two files for one weight the outer layer's counts") {
   const Result r = analyse_text(R"(
 net Inner {
   input x: f32[8]
@@ -278,13 +291,17 @@ net A {
   let free = Middle()
   output y = x -> base -> Concat(x -> free) -> Dense(2) from "/root.safetensors"
 }
-)", "models/nets/a.net");
+)",
+                                "models/nets/a.net");
   INFO(r.text);
   REQUIRE(r.model.has_value());
   std::vector<std::string> all;
-  for (const sema::InitialWeights& w : r.model->initial_weights) all.push_back(w.prefix + " " + w.path + " " + w.written);
-  CHECK(all == std::vector<std::string>{"base. models/base.safetensors ../base.safetensors", "free.inner. models/nets/inner.safetensors inner.safetensors",
-                                        "free.other. models/nets/other.safetensors other.safetensors", "dense1. /root.safetensors /root.safetensors"});
+  for (const sema::InitialWeights& w : r.model->initial_weights)
+    all.push_back(w.prefix + " " + w.path + " " + w.written);
+  CHECK(all == std::vector<std::string>{"base. models/base.safetensors ../base.safetensors",
+                                        "free.inner. models/nets/inner.safetensors inner.safetensors",
+                                        "free.other. models/nets/other.safetensors other.safetensors",
+                                        "dense1. /root.safetensors /root.safetensors"});
 }
 
 TEST_CASE("frozen: not trained, as in inference; from: weights to start with, by prefix") {
@@ -303,8 +320,10 @@ net A {
   REQUIRE(r.model.has_value());
   const sema::Model& a = *r.model;
   CHECK(ir::verify(a.graph).empty());
-  for (const char* name : {"base.dense1.weight", "base.dense2.bias", "base.norm1.gamma", "dense1.weight"}) CHECK_MESSAGE(!variable(a, name).trainable, name);
-  for (const char* name : {"base_2.dense1.weight", "base_2.norm1.gamma", "dense2.weight"}) CHECK_MESSAGE(variable(a, name).trainable, name);
+  for (const char* name : {"base.dense1.weight", "base.dense2.bias", "base.norm1.gamma", "dense1.weight"})
+    CHECK_MESSAGE(!variable(a, name).trainable, name);
+  for (const char* name : {"base_2.dense1.weight", "base_2.norm1.gamma", "dense2.weight"})
+    CHECK_MESSAGE(variable(a, name).trainable, name);
   REQUIRE(a.initial_weights.size() == 2);
   CHECK(a.initial_weights[0].prefix == "base.");
   CHECK(a.initial_weights[0].path == "base.safetensors");

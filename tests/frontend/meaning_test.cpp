@@ -1,4 +1,5 @@
-// The language says what it means: words keep their meaning beside names of the same spelling, layers that are never applied are errors, numbers have ranges.
+// The language says what it means: words keep their meaning beside names of the same spelling, layers that are never
+// applied are errors, numbers have ranges.
 #include <doctest/doctest.h>
 
 #include <algorithm>
@@ -23,13 +24,16 @@ std::string net(const std::string& body, const std::string& parameters = "") {
 std::string output(const std::string& chain) { return "  output y = x -> " + chain; }
 
 std::string with_training(const std::string& train, const std::string& data = "") {
-  return net(output("Flatten -> Dense(3) -> Softmax")) + "train {\n  loss = categorical_crossentropy(y, label)\n" + train + "\n}\n" + data;
+  return net(output("Flatten -> Dense(3) -> Softmax")) + "train {\n  loss = categorical_crossentropy(y, label)\n" +
+         train + "\n}\n" + data;
 }
 
 }  // namespace
 
 TEST_CASE("a word of the language means itself whatever else has its name") {
-  struct Row { const char *chain, *names; };
+  struct Row {
+    const char *chain, *names;
+  };
   const Row rows[] = {{"Concat(x, axis = width)", "width"},
                       {"Concat(x, width)", "width"},
                       {"Concat(x, axis = channel) -> Split(2, axis = channel) -> Add", "channel"},
@@ -56,9 +60,10 @@ TEST_CASE("a word of the language means itself whatever else has its name") {
     std::istringstream names(row.names);
     for (std::string n; names >> n;) {
       parameters += (parameters.empty() ? "(" : ", ") + n + " = 2";
-      lets += "  let " + n + " = 2 let of_" + n + " = " + n;   // on the line of the chain: places are printed
+      lets += "  let " + n + " = 2 let of_" + n + " = " + n;  // on the line of the chain: places are printed
     }
-    for (const Result& r : {analyse_text(op + net(output(row.chain), parameters + ")")), analyse_text(op + net(lets + output(row.chain)))}) {
+    for (const Result& r : {analyse_text(op + net(output(row.chain), parameters + ")")),
+                            analyse_text(op + net(lets + output(row.chain)))}) {
       INFO(row.chain << "\n" << r.text);
       REQUIRE(r.model.has_value());
       CHECK(ir::print(r.model->graph) == ir::print(plain.model->graph));
@@ -67,32 +72,48 @@ TEST_CASE("a word of the language means itself whatever else has its name") {
 }
 
 TEST_CASE("words of expressions and of inputs") {
-  const Result formula = analyse_text("net A(channel = 0, width = 1) {\n input x: f32[8, 6, 4]\n output y = mean(x, channel)\n output z = sum(x, [width, channel])\n}\n");
+  const Result formula = analyse_text(
+      "net A(channel = 0, width = 1) {\n input x: f32[8, 6, 4]\n output y = mean(x, channel)\n output z = sum(x, "
+      "[width, channel])\n}\n");
   REQUIRE_MESSAGE(formula.model.has_value(), formula.text);
   CHECK(formula.model->graph.type(formula.model->graph.outputs[0].value).dims == std::vector<int64_t>{8, 6, 1});
   CHECK(formula.model->graph.type(formula.model->graph.outputs[1].value).dims == std::vector<int64_t>{8, 1, 1});
-  const Result input = analyse_text("net A {\n input width: f32[4, 4, 2]\n input x: f32[4, 4, 2]\n output y = x -> Concat(width, axis = width)\n}\n");
+  const Result input = analyse_text(
+      "net A {\n input width: f32[4, 4, 2]\n input x: f32[4, 4, 2]\n output y = x -> Concat(width, axis = width)\n}\n");
   REQUIRE_MESSAGE(input.model.has_value(), input.text);
   CHECK(input.model->graph.type(input.model->graph.outputs[0].value).dims == std::vector<int64_t>{4, 8, 2});
-  const Result flip = analyse_text("net A(horizontal = 3, vertical = 1) {\n input x: u8[4, 4, 2]\n output y = x -> Rescale(1/255) -> Flatten -> Dense(horizontal + vertical)\n}\n"
-                                   "data { augment = [flip(vertical)] }");
+  const Result flip = analyse_text(
+      "net A(horizontal = 3, vertical = 1) {\n input x: u8[4, 4, 2]\n output y = x -> Rescale(1/255) -> Flatten -> "
+      "Dense(horizontal + vertical)\n}\n"
+      "data { augment = [flip(vertical)] }");
   REQUIRE_MESSAGE(flip.model.has_value(), flip.text);
   CHECK(flip.model->data.augment[0].mode == "vertical");
-  const Result choice = analyse_text("net A(small = 3, size: one_of(small, large) = \"small\") {\n input x: f32[4]\n output y = x -> Dense(small)\n}\n");
+  const Result choice = analyse_text(
+      "net A(small = 3, size: one_of(small, large) = \"small\") {\n input x: f32[4]\n output y = x -> "
+      "Dense(small)\n}\n");
   CHECK_MESSAGE(choice.model.has_value(), choice.text);
-  const Result function = analyse_text("net A(sum = 3) {\n input x: f32[4]\n output y = x -> Dense(sum + sum([1, 2]))\n}\n");
+  const Result function =
+      analyse_text("net A(sum = 3) {\n input x: f32[4]\n output y = x -> Dense(sum + sum([1, 2]))\n}\n");
   CHECK_MESSAGE(function.model.has_value(), function.text);
 }
 
 TEST_CASE("a layer that is never applied asks for the arrow") {
-  const char* const bodies[] = {
-      "  output y = x -> Conv(4, 3) -> ReLU MaxPool(2) -> Flatten -> Dense(3)", "  output y = x -> Flatten -> Dense(3)\n  ReLU",
-      "  output y = x -> Flatten -> Dense(3)\n  Dense(4)", "  output y = x -> Flatten\n  Dense(3) -> Softmax", "  let h = x -> Flatten\n  Dense(4)\n  output y = h -> Dense(2)",
-      "  ReLU\n  output y = x -> Flatten", "  if x.rank == 3 { ReLU }\n  output y = x -> Flatten", "  for i in 0..2 { Dense(i + 1) }\n  output y = x -> Flatten",
-      "  block B { Conv(4, 3) ReLU }\n  output y = x -> B", "  block B { input a  Conv(4, 3) }\n  output y = x -> B",
-      "  block B { input a  output b = a -> ReLU  Conv(4, 3) }\n  output y = x -> B", "  block B { for i in 0..2 { ReLU } }\n  output y = x -> B",
-      "  block B { if x.rank == 3 { Tanh }  ReLU }\n  output y = x -> B", "  op Twice(v) = 2 * v\n  output y = x -> Flatten\n  Twice",
-      "  let c = Conv(4, 3)\n  c\n  output y = x -> c", "  output y = x -> Flatten\n  if x.rank == 3 { Dense(3) }"};
+  const char* const bodies[] = {"  output y = x -> Conv(4, 3) -> ReLU MaxPool(2) -> Flatten -> Dense(3)",
+                                "  output y = x -> Flatten -> Dense(3)\n  ReLU",
+                                "  output y = x -> Flatten -> Dense(3)\n  Dense(4)",
+                                "  output y = x -> Flatten\n  Dense(3) -> Softmax",
+                                "  let h = x -> Flatten\n  Dense(4)\n  output y = h -> Dense(2)",
+                                "  ReLU\n  output y = x -> Flatten",
+                                "  if x.rank == 3 { ReLU }\n  output y = x -> Flatten",
+                                "  for i in 0..2 { Dense(i + 1) }\n  output y = x -> Flatten",
+                                "  block B { Conv(4, 3) ReLU }\n  output y = x -> B",
+                                "  block B { input a  Conv(4, 3) }\n  output y = x -> B",
+                                "  block B { input a  output b = a -> ReLU  Conv(4, 3) }\n  output y = x -> B",
+                                "  block B { for i in 0..2 { ReLU } }\n  output y = x -> B",
+                                "  block B { if x.rank == 3 { Tanh }  ReLU }\n  output y = x -> B",
+                                "  op Twice(v) = 2 * v\n  output y = x -> Flatten\n  Twice",
+                                "  let c = Conv(4, 3)\n  c\n  output y = x -> c",
+                                "  output y = x -> Flatten\n  if x.rank == 3 { Dense(3) }"};
   for (const char* body : bodies) {
     const Result r = analyse_text(net(body));
     INFO(body << "\n" << r.text);
@@ -100,35 +121,67 @@ TEST_CASE("a layer that is never applied asks for the arrow") {
     CHECK(has(r, "[never_applied]"));
     CHECK(has(r, "is -> missing"));
   }
-  for (const char* body : {"  block B { Conv(4, 3) -> ReLU }\n  output y = x -> B", "  block B(deep = true) { if deep { Conv(4, 3) -> ReLU } else { ReLU } }\n  output y = x -> B",
-                           "  block B { ReLU }\n  output y = x -> B"})
+  for (const char* body :
+       {"  block B { Conv(4, 3) -> ReLU }\n  output y = x -> B",
+        "  block B(deep = true) { if deep { Conv(4, 3) -> ReLU } else { ReLU } }\n  output y = x -> B",
+        "  block B { ReLU }\n  output y = x -> B"})
     CHECK_MESSAGE(analyse_text(net(body)).model.has_value(), body);
 }
 
 TEST_CASE("numbers that cannot be meant are refused with their range") {
-  const char* const augmentations[] = {"rotate(30)", "rotate(0.6)", "rotate(0)", "rotate(-0.1)", "shift(20, 20)", "shift(0.1, 2)", "zoom(50, 50)", "zoom(1)", "brightness(100)",
-                                       "contrast(30)", "contrast(-1)"};
-  for (const char* a : augmentations) CHECK_MESSAGE(has(analyse_text(net(output("Flatten")) + "data { augment = [" + a + "] }"), "[argument_range]"), a);
+  const char* const augmentations[] = {"rotate(30)",      "rotate(0.6)",   "rotate(0)",    "rotate(-0.1)",
+                                       "shift(20, 20)",   "shift(0.1, 2)", "zoom(50, 50)", "zoom(1)",
+                                       "brightness(100)", "contrast(30)",  "contrast(-1)"};
+  for (const char* a : augmentations)
+    CHECK_MESSAGE(has(analyse_text(net(output("Flatten")) + "data { augment = [" + a + "] }"), "[argument_range]"), a);
   CHECK(has(analyse_text(net(output("Flatten")) + "data { augment = [rotate(30)] }"), "degrees / 360"));
-  for (const char* a : {"flip(0.5)", "rotate(0.1, 0.2)", "zoom(0.1, 0.1, 0.1)", "rotate(degrees = 3)", "rotate", "flip(sideways)"})
+  for (const char* a :
+       {"flip(0.5)", "rotate(0.1, 0.2)", "zoom(0.1, 0.1, 0.1)", "rotate(degrees = 3)", "rotate", "flip(sideways)"})
     CHECK_MESSAGE(!analyse_text(net(output("Flatten")) + "data { augment = [" + a + "] }").model.has_value(), a);
-  for (const char* o : {"sgd(lr = 0)", "sgd(lr = -1)", "sgd(lr = 0.1, momentum = 1.0)", "sgd(lr = 0.1, momentum = -0.1)", "adam(lr = 0)", "adam(lr = 1e5)", "adam(beta1 = 1.5)",
-                        "adam(beta2 = 1)", "adam(epsilon = 0)"})
+  for (const char* o :
+       {"sgd(lr = 0)", "sgd(lr = -1)", "sgd(lr = 0.1, momentum = 1.0)", "sgd(lr = 0.1, momentum = -0.1)",
+        "adam(lr = 0)", "adam(lr = 1e5)", "adam(beta1 = 1.5)", "adam(beta2 = 1)", "adam(epsilon = 0)"})
     CHECK_MESSAGE(has(analyse_text(with_training(std::string("optimizer = ") + o)), "[argument_range]"), o);
-  for (const char* c : {"early_stopping(patience = 0)", "reduce_lr_on_plateau(factor = 1)", "reduce_lr_on_plateau(factor = 0)"})
-    CHECK_MESSAGE(has(analyse_text(with_training(std::string("optimizer = adam() callbacks = [") + c + "]")), "[argument_range]"), c);
-  for (const char* l : {"Dropout(1)", "Dropout(50)", "Dropout(-0.5)", "BatchNorm(momentum = 1)", "BatchNorm(epsilon = 0)", "LayerNorm(epsilon = -1)", "LeakyReLU(20)", "ELU(-1)",
-                        "Noise(-1)", "Conv(4, 3, l2 = -1)", "Conv(4, 3, stride = 0)", "Conv(4, 3, padding = -1)", "Conv(0, 3)", "Conv(4, 3, constraint = max_norm(0))",
-                        "Conv(4, 3, init = gaussian(-1))", "LRN(5, alpha = -1)", "Rescale(1e9)", "Normalise(0, 0)", "SpatialDropout(1.5)", "DropPath(-0.1)"})
+  for (const char* c :
+       {"early_stopping(patience = 0)", "reduce_lr_on_plateau(factor = 1)", "reduce_lr_on_plateau(factor = 0)"})
+    CHECK_MESSAGE(
+        has(analyse_text(with_training(std::string("optimizer = adam() callbacks = [") + c + "]")), "[argument_range]"),
+        c);
+  for (const char* l : {"Dropout(1)",
+                        "Dropout(50)",
+                        "Dropout(-0.5)",
+                        "BatchNorm(momentum = 1)",
+                        "BatchNorm(epsilon = 0)",
+                        "LayerNorm(epsilon = -1)",
+                        "LeakyReLU(20)",
+                        "ELU(-1)",
+                        "Noise(-1)",
+                        "Conv(4, 3, l2 = -1)",
+                        "Conv(4, 3, stride = 0)",
+                        "Conv(4, 3, padding = -1)",
+                        "Conv(0, 3)",
+                        "Conv(4, 3, constraint = max_norm(0))",
+                        "Conv(4, 3, init = gaussian(-1))",
+                        "LRN(5, alpha = -1)",
+                        "Rescale(1e9)",
+                        "Normalise(0, 0)",
+                        "SpatialDropout(1.5)",
+                        "DropPath(-0.1)"})
     CHECK_MESSAGE(has(analyse_text(net(output(l))), "[argument_range]"), l);
   CHECK(!analyse_text(net(output("Rescale(0)"))).model.has_value());
-  CHECK(has(analyse_text(net(output("Flatten -> Dense(3) -> Softmax")) + "train { loss = categorical_crossentropy(y, label, label_smoothing = 1) optimizer = adam() }"), "[argument_range]"));
-  for (const char* e : {"batch = 0", "batch = -1", "epochs = 0", "seed = -1", "batch = 1e9"}) CHECK_MESSAGE(!analyse_text(with_training(std::string("optimizer = adam() ") + e)).model, e);
+  CHECK(has(analyse_text(net(output("Flatten -> Dense(3) -> Softmax")) +
+                         "train { loss = categorical_crossentropy(y, label, label_smoothing = 1) optimizer = adam() }"),
+            "[argument_range]"));
+  for (const char* e : {"batch = 0", "batch = -1", "epochs = 0", "seed = -1", "batch = 1e9"})
+    CHECK_MESSAGE(!analyse_text(with_training(std::string("optimizer = adam() ") + e)).model, e);
 }
 
 TEST_CASE("arguments by position come before those with names, and decimals have a point") {
-  struct Row { const char *train, *help; };
-  for (const Row& row : {Row{"optimizer = adam(lr = 0,01)", "0.01"}, Row{"optimizer = sgd(momentum = 0,9)", "0.9"}, Row{"optimizer = sgd(lr = 0,1, momentum = 0,9)", "0.1"},
+  struct Row {
+    const char *train, *help;
+  };
+  for (const Row& row : {Row{"optimizer = adam(lr = 0,01)", "0.01"}, Row{"optimizer = sgd(momentum = 0,9)", "0.9"},
+                         Row{"optimizer = sgd(lr = 0,1, momentum = 0,9)", "0.1"},
                          Row{"optimizer = sgd(momentum = 0.9, 1)", "before momentum"}}) {
     const Result r = analyse_text(with_training(row.train));
     INFO(r.text);
@@ -144,7 +197,8 @@ TEST_CASE("arguments by position come before those with names, and decimals have
 
 TEST_CASE("statistics over a batch of one value") {
   const auto text = [](const char* layers, int batch) {
-    return net(output(layers)) + fmt::format("train {{ loss = categorical_crossentropy(y, label) optimizer = adam() batch = {} }}", batch);
+    return net(output(layers)) +
+           fmt::format("train {{ loss = categorical_crossentropy(y, label) optimizer = adam() batch = {} }}", batch);
   };
   CHECK(has(analyse_text(text("Flatten -> Dense(8) -> BatchNorm -> Dense(3) -> Softmax", 1)), "[statistics_of_one]"));
   CHECK(has(analyse_text(text("Conv(8, 8) -> BatchNorm -> Flatten -> Dense(3) -> Softmax", 1)), "[statistics_of_one]"));

@@ -1,5 +1,5 @@
-// What messages say about a kind of mistake, by tables: values of -D, types of inputs, words without quotes, numbers of float32;
-// and that what they advise compiles.
+// What messages say about a kind of mistake, by tables: values of -D, types of inputs, words without quotes, numbers of
+// float32; and that what they advise compiles.
 #include <doctest/doctest.h>
 
 #include <fmt/format.h>
@@ -25,7 +25,8 @@ std::string checked(const std::string& text) {
   const SourceFile source("test.net", text);
   Diagnostics diagnostics(source);
   if (const auto file = load(source, {}, diagnostics))
-    if (const auto model = sema::analyse(*file, {}, ops::registry(), diagnostics)) sema::check_product(*file, *model, diagnostics);
+    if (const auto model = sema::analyse(*file, {}, ops::registry(), diagnostics))
+      sema::check_product(*file, *model, diagnostics);
   return diagnostics.render(false);
 }
 
@@ -43,7 +44,9 @@ std::string replaced(std::string text, const std::string& what, const std::strin
 }  // namespace
 
 TEST_CASE("a value of -D that does not fit: the hyperparameter, its type, the text, and what to write") {
-  struct Row { const char *param, *text, *wants, *is, *write; };
+  struct Row {
+    const char *param, *text, *wants, *is, *write;
+  };
   const Row rows[] = {
       {"k = 4", "1e3", "an integer", "is 1e3", "-D k=1000"},
       {"k = 4", "2.0", "an integer", "is 2.0", "-D k=2"},
@@ -82,7 +85,8 @@ TEST_CASE("a value of -D that does not fit: the hyperparameter, its type, the te
       {"k: one_of(18, 34) = 18", "abc", "one of 18, 34", "is \"abc\"", "-D k=18"},
   };
   for (const Row& row : rows) {
-    const Result r = analyse_text(fmt::format("net A({}) {{ input x: f32[4]  output y = x -> Dense(2) }}", row.param), "test.net", "", {{"k", row.text}});
+    const Result r = analyse_text(fmt::format("net A({}) {{ input x: f32[4]  output y = x -> Dense(2) }}", row.param),
+                                  "test.net", "", {{"k", row.text}});
     INFO(std::string(row.param) << "  -D k=" << row.text << "\n" << r.text);
     CHECK(errors(r.text) == 1);
     CHECK(has(r.text, fmt::format("hyperparameter k must be {}, but {}", row.wants, row.is)));
@@ -91,15 +95,29 @@ TEST_CASE("a value of -D that does not fit: the hyperparameter, its type, the te
 }
 
 TEST_CASE("a value of -D that fits") {
-  struct Row { const char *param, *text, *value; };
-  const Row rows[] = {
-      {"k = 4", " 7 ", "7"}, {"k = 4", "-7", "-7"}, {"k = 0.5", "7", "7"}, {"k = 0.5", "99999999999999999999", "1e+20"}, {"k = 0.5", ".5", "0.5"},
-      {"k = true", "false", "false"}, {"k = \"a\"", "", "\"\""}, {"k = \"a\"", "\"b c\"", "\"b c\""}, {"k = \"a\"", "1e3", "\"1e3\""},
-      {"k = [3, 4]", "[8, 1e3,]", "[8, 1000]"}, {"k = [3, 4]", "8, 16", "[8, 16]"}, {"k = [3, 4]", "[]", "[]"},
-      {"k = [3, 4]", "[(1, 2), [3]]", "[[1, 2], [3]]"}, {"k = [\"a\"]", "[\"b, c\", d]", "[\"b, c\", \"d\"]"},
-      {"k: one_of(a, b) = \"a\"", "\"b\"", "\"b\""}, {"k: one_of(\"1.0\", \"1.1\")", "1.1", "\"1.1\""}, {"k: one_of(18, 34)", "34", "34"}};
+  struct Row {
+    const char *param, *text, *value;
+  };
+  const Row rows[] = {{"k = 4", " 7 ", "7"},
+                      {"k = 4", "-7", "-7"},
+                      {"k = 0.5", "7", "7"},
+                      {"k = 0.5", "99999999999999999999", "1e+20"},
+                      {"k = 0.5", ".5", "0.5"},
+                      {"k = true", "false", "false"},
+                      {"k = \"a\"", "", "\"\""},
+                      {"k = \"a\"", "\"b c\"", "\"b c\""},
+                      {"k = \"a\"", "1e3", "\"1e3\""},
+                      {"k = [3, 4]", "[8, 1e3,]", "[8, 1000]"},
+                      {"k = [3, 4]", "8, 16", "[8, 16]"},
+                      {"k = [3, 4]", "[]", "[]"},
+                      {"k = [3, 4]", "[(1, 2), [3]]", "[[1, 2], [3]]"},
+                      {"k = [\"a\"]", "[\"b, c\", d]", "[\"b, c\", \"d\"]"},
+                      {"k: one_of(a, b) = \"a\"", "\"b\"", "\"b\""},
+                      {"k: one_of(\"1.0\", \"1.1\")", "1.1", "\"1.1\""},
+                      {"k: one_of(18, 34)", "34", "34"}};
   for (const Row& row : rows) {
-    const Result r = analyse_text(fmt::format("net A({}) {{ input x: f32[4]  output y = x -> Dense(2) }}", row.param), "test.net", "", {{"k", row.text}});
+    const Result r = analyse_text(fmt::format("net A({}) {{ input x: f32[4]  output y = x -> Dense(2) }}", row.param),
+                                  "test.net", "", {{"k", row.text}});
     INFO(std::string(row.param) << "  -D k=" << row.text << "\n" << r.text);
     REQUIRE(r.model.has_value());
     CHECK(r.model->hyperparameters.at(0).value == row.value);
@@ -107,26 +125,47 @@ TEST_CASE("a value of -D that fits") {
 }
 
 TEST_CASE("the remedy for a type is one that compiles") {
-  const char* const types[] = {"u8[6]", "u8[8, 8, 3]", "i32[6]", "i32[6, 6]", "i32[8, 8, 3]", "u32[6]", "u32[8, 8, 3]", "u8[*, *, 3]", "i32[*, *, 3]",
-                               "f32[*, *, 3]", "i32[*]"};
-  const char* const uses[] = {"%", "% -> Flatten", "% -> Dense(3)", "% -> Conv(2, 3)", "% -> DepthwiseConv(3)", "% -> ReLU", "% -> BatchNorm", "% -> LayerNorm",
-                              "% -> MaxPool", "% -> Softmax", "% -> Dropout(0.5)", "% -> GlobalAvgPool", "% -> Rescale(1/255)",
-                              "% -> Normalise(mean = 0.5, stddev = 0.5)", "% -> Resize(4, 4)", "% -> GRU(4)", "% -> MultiHeadAttention(1)", "% -> Add(%)",
-                              "2 * %", "-%", "exp(%)", "mean(%)", "% + %"};
+  const char* const types[] = {"u8[6]",        "u8[8, 8, 3]", "i32[6]",       "i32[6, 6]",    "i32[8, 8, 3]", "u32[6]",
+                               "u32[8, 8, 3]", "u8[*, *, 3]", "i32[*, *, 3]", "f32[*, *, 3]", "i32[*]"};
+  const char* const uses[] = {"%",
+                              "% -> Flatten",
+                              "% -> Dense(3)",
+                              "% -> Conv(2, 3)",
+                              "% -> DepthwiseConv(3)",
+                              "% -> ReLU",
+                              "% -> BatchNorm",
+                              "% -> LayerNorm",
+                              "% -> MaxPool",
+                              "% -> Softmax",
+                              "% -> Dropout(0.5)",
+                              "% -> GlobalAvgPool",
+                              "% -> Rescale(1/255)",
+                              "% -> Normalise(mean = 0.5, stddev = 0.5)",
+                              "% -> Resize(4, 4)",
+                              "% -> GRU(4)",
+                              "% -> MultiHeadAttention(1)",
+                              "% -> Add(%)",
+                              "2 * %",
+                              "-%",
+                              "exp(%)",
+                              "mean(%)",
+                              "% + %"};
   int remedies = 0;
   for (const std::string first : types)
     for (const std::string use : uses) {
       std::string type = first, operand = "x";
       for (int step = 0; step < 4; ++step) {
-        const std::string text = fmt::format("net A {{ input x: {}  output y = {} }}", type, replaced(replaced(use, "%", operand), "%", operand));
+        const std::string text = fmt::format("net A {{ input x: {}  output y = {} }}", type,
+                                             replaced(replaced(use, "%", operand), "%", operand));
         const std::string said = checked(text), help = help_of(said), error = said.substr(0, said.find('\n'));
         INFO(text << "\n" << said);
         REQUIRE(step < 3);
         CHECK(!has(error, "unknown_layer"));
         const bool of_type = has(error, "u8[") || has(error, "i32[") || has(error, "u32[") || has(error, "[*");
-        if (!of_type || has(error, "needs an image")) break;   // no error, or one of shapes
+        if (!of_type || has(error, "needs an image")) break;  // no error, or one of shapes
         ++remedies;
-        if (has(help, "declare the input as f32") || has(help, "the other extents")) type = has(type, "[*]") ? "f32[6]" : "f32" + type.substr(type.find('['));
+        if (has(help, "declare the input as f32") || has(help, "the other extents"))
+          type = has(type, "[*]") ? "f32[6]" : "f32" + type.substr(type.find('['));
         else if (has(help, "Resize(height, width)")) operand = fmt::format("({} -> Resize(8, 8))", operand);
         else if (has(help, "Rescale(1/255)")) operand = fmt::format("({} -> Rescale(1/255))", operand);
         else if (has(help, "Embedding(vocabulary, dim)")) operand = fmt::format("({} -> Embedding(9, 4))", operand);
@@ -137,15 +176,22 @@ TEST_CASE("the remedy for a type is one that compiles") {
 }
 
 TEST_CASE("what a mistake of each kind is told") {
-  struct Row { const char *body, *says, *help; };
+  struct Row {
+    const char *body, *says, *help;
+  };
   const Row rows[] = {
       // an output that is none: at its place
-      {"input z: u8[4]  output y = z", "1:53: error: the output y must be f32 of known extents, for each sample, but is u8[4]", "Rescale(1/255)"},
-      {"input z: i32[4]  output y = z -> Flatten", "1:54: error: the output y must be f32", "Embedding(vocabulary, dim)"},
-      {"input z: u32[4]  output y = x -> ReLU  if true { output w = z }", "the output w must be f32", "declare the input as f32"},
+      {"input z: u8[4]  output y = z",
+       "1:53: error: the output y must be f32 of known extents, for each sample, but is u8[4]", "Rescale(1/255)"},
+      {"input z: i32[4]  output y = z -> Flatten", "1:54: error: the output y must be f32",
+       "Embedding(vocabulary, dim)"},
+      {"input z: u32[4]  output y = x -> ReLU  if true { output w = z }", "the output w must be f32",
+       "declare the input as f32"},
       // words
-      {"block B(k: one_of(small, large) = \"small\") { Dense(3) }  output y = x -> B(small)", "nothing is called small", "write \"small\""},
-      {"block B(k: one_of(small, large) = large) { Dense(3) }  output y = x -> B", "nothing is called large", "write \"large\""},
+      {"block B(k: one_of(small, large) = \"small\") { Dense(3) }  output y = x -> B(small)", "nothing is called small",
+       "write \"small\""},
+      {"block B(k: one_of(small, large) = large) { Dense(3) }  output y = x -> B", "nothing is called large",
+       "write \"large\""},
       // layers
       {"let i = In(3)  output y = x -> Dense(3)", "called In", "write: input image"},
       {"let i = Dense(3)  output y = x -> i(x)", "i is a layer and cannot be called", "x -> i applies it"},
@@ -161,12 +207,16 @@ TEST_CASE("what a mistake of each kind is told") {
       // numbers
       {"output y = 1e39 * x", "1e+39 is beyond float32, whose largest number is 3.4e+38", ""},
       {"output y = x -> Dense(2, init = constant(-1e39))", "-1e+39 is beyond float32", ""},
-      {"output y = x + 1e-40", "warning: 1e-40 is smaller than float32's smallest normal number, 1.18e-38: few of its digits are kept", ""},
-      {"output y = x + 1e-50", "warning: 1e-50 is smaller than float32's smallest normal number, 1.18e-38: it is 0 there", ""},
+      {"output y = x + 1e-40",
+       "warning: 1e-40 is smaller than float32's smallest normal number, 1.18e-38: few of its digits are kept", ""},
+      {"output y = x + 1e-50",
+       "warning: 1e-50 is smaller than float32's smallest normal number, 1.18e-38: it is 0 there", ""},
       {"output y = x -> Rescale(1e-40)", "warning: 1e-40 is smaller", ""},
-      {"input z: f32[65536, 65536, 3]  output y = z -> Flatten", "a sample has at most 1,000,000,000 values, but f32[65536, 65536, 3] has 12,884,901,888", ""},
+      {"input z: f32[65536, 65536, 3]  output y = z -> Flatten",
+       "a sample has at most 1,000,000,000 values, but f32[65536, 65536, 3] has 12,884,901,888", ""},
       {"input z: f32[1048576, 1048576, 1048576, 1048576]  output y = x", "has 1.20893e+24", ""},
-      {"input z: f32[1, 2, 3, 4, 5]  output y = x", "a sample has at most 4 dimensions, but f32[1, 2, 3, 4, 5] has 5", ""},
+      {"input z: f32[1, 2, 3, 4, 5]  output y = x", "a sample has at most 4 dimensions, but f32[1, 2, 3, 4, 5] has 5",
+       ""},
       {"input z: f32[0]  output y = x", "an extent must be an integer from 1 to 1,048,576, or *, but is 0", ""},
       {"output y = x -> Dense(99999999999)", "from 1 to 1,000,000,000, but is 99999999999", ""},
       // numbers of things
@@ -197,13 +247,18 @@ TEST_CASE("a long sum names what adds many") {
 
 TEST_CASE("lists of metrics and monitors are those that fit") {
   const auto train = [](const std::string& output, const std::string& loss, const std::string& rest) {
-    return checked(fmt::format("net A {{ input x: f32[4]  output y = x -> {} }}\ntrain {{ loss = {}(y, label)  optimizer = adam  {} }}", output, loss, rest));
+    return checked(fmt::format(
+        "net A {{ input x: f32[4]  output y = x -> {} }}\ntrain {{ loss = {}(y, label)  optimizer = adam  {} }}",
+        output, loss, rest));
   };
-  const std::string classes = train("Dense(3) -> Softmax", "categorical_crossentropy", "metrics = [auc]"), values = train("Dense(3)", "mse",
-  "metrics = [accuracy]");
-  CHECK_MESSAGE(has(help_of(classes), "accuracy, top(k), precision, recall, f1, confusion_matrix, perplexity"), classes);
+  const std::string classes = train("Dense(3) -> Softmax", "categorical_crossentropy", "metrics = [auc]"),
+                    values = train("Dense(3)", "mse", "metrics = [accuracy]");
+  CHECK_MESSAGE(has(help_of(classes), "accuracy, top(k), precision, recall, f1, confusion_matrix, perplexity"),
+                classes);
   CHECK_MESSAGE(has(help_of(values), "mae, mse, rmse, r2"), values);
-  const std::string monitor = train("Dense(3) -> Softmax", "categorical_crossentropy", "callbacks = [early_stopping(val_perplexity)]");
+  const std::string monitor =
+      train("Dense(3) -> Softmax", "categorical_crossentropy", "callbacks = [early_stopping(val_perplexity)]");
   CHECK_MESSAGE(has(help_of(monitor), "metrics = [perplexity]"), monitor);
-  CHECK(train("Dense(3) -> Softmax", "categorical_crossentropy", "metrics = [perplexity]  callbacks = [early_stopping(val_perplexity)]") == "");
+  CHECK(train("Dense(3) -> Softmax", "categorical_crossentropy",
+              "metrics = [perplexity]  callbacks = [early_stopping(val_perplexity)]") == "");
 }

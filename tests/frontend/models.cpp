@@ -8,7 +8,9 @@ using namespace netc::frontend;
 
 namespace {
 
-struct Count { int64_t total = 0, trainable = 0; };
+struct Count {
+  int64_t total = 0, trainable = 0;
+};
 
 Count count(const sema::Model& m) {
   Count c;
@@ -24,7 +26,8 @@ Count count(const sema::Model& m) {
 std::vector<std::string> weights(const sema::Model& m) {
   std::vector<std::string> out;
   for (const ir::Variable& v : m.graph.variables)
-    if (v.role == ir::Role::weight || v.role == ir::Role::state) out.push_back(v.name + " " + ir::to_string(m.graph.type(v.value)));
+    if (v.role == ir::Role::weight || v.role == ir::Role::state)
+      out.push_back(v.name + " " + ir::to_string(m.graph.type(v.value)));
   return out;
 }
 
@@ -51,7 +54,8 @@ TEST_CASE("lenet: parameters as Keras counts them") {
   CHECK(m.train.losses[0].label == "label");
   CHECK(m.data.train == "faces/train");
   CHECK(m.doc == "LeNet for photographs of faces (three emotions).");
-  for (const char* name : {"conv1.weight", "conv2.bias", "norm1.gamma", "norm4.variance", "dense3.bias"}) CHECK(m.graph.find_variable(name) != ir::kNone);
+  for (const char* name : {"conv1.weight", "conv2.bias", "norm1.gamma", "norm4.variance", "dense3.bias"})
+    CHECK(m.graph.find_variable(name) != ir::kNone);
 }
 
 /// The graph without what its layers were written as, and where.

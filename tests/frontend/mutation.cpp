@@ -1,5 +1,6 @@
-// Broken text: a message, never a crash, and what is accepted goes through every pass. Mutations of the models and the golden files by a fixed seed,
-// and texts made to be deep or endless. NETC_MUTATIONS=10000 takes so many mutated files of each kind instead of few, for the sanitizers' build by hand.
+// Broken text: a message, never a crash, and what is accepted goes through every pass. Mutations of the models and the
+// golden files by a fixed seed, and texts made to be deep or endless. NETC_MUTATIONS=10000 takes so many mutated files
+// of each kind instead of few, for the sanitizers' build by hand.
 #include <doctest/doctest.h>
 
 #include <algorithm>
@@ -21,7 +22,9 @@ std::string repeat(const std::string& s, int n) {
   return out;
 }
 
-std::string net(const std::string& expression) { return "net A {\n  input x: f32[4]\n  let v = " + expression + "\n  output y = x -> Dense(v)\n}\n"; }
+std::string net(const std::string& expression) {
+  return "net A {\n  input x: f32[4]\n  let v = " + expression + "\n  output y = x -> Dense(v)\n}\n";
+}
 
 int mutations(int few) {
   const char* many = std::getenv("NETC_MUTATIONS");
@@ -77,7 +80,11 @@ train { loss = categorical_crossentropy(y, label) + 0.1 * mse(z, height)  optimi
 /// Words, numbers, blanks and single characters: what put together again is the text.
 std::vector<std::string> tokens(const std::string& text) {
   std::vector<std::string> out;
-  const auto kind = [](char c) { return std::isalnum(static_cast<unsigned char>(c)) || c == '_' ? 1 : std::isspace(static_cast<unsigned char>(c)) ? 2 : 0; };
+  const auto kind = [](char c) {
+    return std::isalnum(static_cast<unsigned char>(c)) || c == '_' ? 1
+           : std::isspace(static_cast<unsigned char>(c))           ? 2
+                                                                   : 0;
+  };
   for (const char c : text) {
     if (!out.empty() && kind(c) != 0 && kind(out.back().back()) == kind(c)) out.back() += c;
     else out.emplace_back(1, c);
@@ -91,7 +98,8 @@ std::string joined(const std::vector<std::string>& parts) {
   return out;
 }
 
-/// A message or a model; a model's training, evaluation and inference graphs can be made, and are sound after every pass. True for a model.
+/// A message or a model; a model's training, evaluation and inference graphs can be made, and are sound after every
+/// pass. True for a model.
 bool survives(const std::string& text) {
   const Result r = analyse_text(text);
   CHECK((r.model.has_value() || !r.text.empty()));
@@ -116,10 +124,41 @@ TEST_CASE("mutated bytes never crash") {
   std::vector<std::string> seeds = texts_of({"/models", "/examples", "/tests/frontend/golden"});
   for (int k = 0; k < 20; ++k) seeds.push_back(kWholeLanguage);
   REQUIRE(seeds.size() >= 30);
-  const std::vector<std::string> pieces{"(", ")", "{", "}", "->", "=", "-", "9999999999", "0", "*", "..", "\"", ",", "[", "]", "1e308", "if",
-  "for i in 0..99999 {",
-                                        "x", "Conv(", "\xff\xfe", "/", "^", "let ", "input ", "output ", "not ",
-                                        "for i in [", " frozen", " from ", "op F(x) = ", "fn f(a) = f(a)", "import \"parts/blocks.net\"", "f(1)", "x -> F"};
+  const std::vector<std::string> pieces{"(",
+                                        ")",
+                                        "{",
+                                        "}",
+                                        "->",
+                                        "=",
+                                        "-",
+                                        "9999999999",
+                                        "0",
+                                        "*",
+                                        "..",
+                                        "\"",
+                                        ",",
+                                        "[",
+                                        "]",
+                                        "1e308",
+                                        "if",
+                                        "for i in 0..99999 {",
+                                        "x",
+                                        "Conv(",
+                                        "\xff\xfe",
+                                        "/",
+                                        "^",
+                                        "let ",
+                                        "input ",
+                                        "output ",
+                                        "not ",
+                                        "for i in [",
+                                        " frozen",
+                                        " from ",
+                                        "op F(x) = ",
+                                        "fn f(a) = f(a)",
+                                        "import \"parts/blocks.net\"",
+                                        "f(1)",
+                                        "x -> F"};
   std::mt19937 random(7);
   for (int k = 0, n = mutations(200); k < n; ++k) {
     std::string text = seeds[random() % seeds.size()];
@@ -128,8 +167,12 @@ TEST_CASE("mutated bytes never crash") {
       switch (random() % 6) {
         case 0: text.insert(at, pieces[random() % pieces.size()]); break;
         case 1: text.erase(at, 1 + random() % 12); break;
-        case 2: if (at < text.size()) text[at] = static_cast<char>(random()); break;
-        case 3: if (at < text.size()) text[at] = static_cast<char>(text[at] ^ 1 << random() % 8); break;
+        case 2:
+          if (at < text.size()) text[at] = static_cast<char>(random());
+          break;
+        case 3:
+          if (at < text.size()) text[at] = static_cast<char>(text[at] ^ 1 << random() % 8);
+          break;
         case 4: text.resize(at); break;
         default: text.insert(at, text.substr(random() % (text.size() + 1), random() % 60)); break;
       }
@@ -143,8 +186,9 @@ TEST_CASE("mutated bytes never crash") {
 TEST_CASE("mutated words and numbers never crash, and nets that are still nets go through every pass") {
   std::vector<std::string> seeds = texts_of({"/models", "/examples"});
   for (int k = 0; k < 4; ++k) seeds.push_back(kWholeLanguage);
-  const std::vector<std::string> numbers{"0", "1", "2", "3", "7", "255", "1000000", "4294967296", "9223372036854775807", "99999999999999999999", "0.5",
-  "1e-300", "1e308"};
+  const std::vector<std::string> numbers{
+      "0",   "1",      "2",    "3", "7", "255", "1000000", "4294967296", "9223372036854775807", "99999999999999999999",
+      "0.5", "1e-300", "1e308"};
   std::mt19937 random(11);
   int models = 0;
   const int n = mutations(300);
@@ -172,16 +216,54 @@ TEST_CASE("mutated words and numbers never crash, and nets that are still nets g
 }
 
 TEST_CASE("values of -D put together at random are values, or one message") {
-  const char* const params[] = {"k = 4", "k = 0.5", "k = true", "k = \"a\"", "k = [3, 4]", "k: [int(1..9)] = [1]", "k: (int, (float, string)) = (1, (2, \"a\"))",
-                                "k: one_of(a, b) = \"a\"", "k: one_of(1, 2)", "k = gaussian(0.1)", "k: float(0..1) = 0.5", "k = -1"};
-  const std::vector<std::string> pieces{"[", "]", "(", ")", ",", "\"", "1", "2", "e", "e999", "99999999999999999999", "-", "+", ".", "/", "%", "a", "_", " ", "true",
-                                        "no", "0x", "nan", "inf", "\xff", "\n", "9223372036854775808", "[[[[[[[[[[[[[[[[[[", "'"};
+  const char* const params[] = {"k = 4",
+                                "k = 0.5",
+                                "k = true",
+                                "k = \"a\"",
+                                "k = [3, 4]",
+                                "k: [int(1..9)] = [1]",
+                                "k: (int, (float, string)) = (1, (2, \"a\"))",
+                                "k: one_of(a, b) = \"a\"",
+                                "k: one_of(1, 2)",
+                                "k = gaussian(0.1)",
+                                "k: float(0..1) = 0.5",
+                                "k = -1"};
+  const std::vector<std::string> pieces{"[",
+                                        "]",
+                                        "(",
+                                        ")",
+                                        ",",
+                                        "\"",
+                                        "1",
+                                        "2",
+                                        "e",
+                                        "e999",
+                                        "99999999999999999999",
+                                        "-",
+                                        "+",
+                                        ".",
+                                        "/",
+                                        "%",
+                                        "a",
+                                        "_",
+                                        " ",
+                                        "true",
+                                        "no",
+                                        "0x",
+                                        "nan",
+                                        "inf",
+                                        "\xff",
+                                        "\n",
+                                        "9223372036854775808",
+                                        "[[[[[[[[[[[[[[[[[[",
+                                        "'"};
   std::mt19937 random(13);
   for (int k = 0, n = mutations(1000); k < n; ++k) {
     std::string text;
     for (size_t parts = random() % 7; parts > 0; --parts) text += pieces[random() % pieces.size()];
     const std::string param = params[random() % std::size(params)];
-    const Result r = analyse_text("net A(" + param + ") { input x: f32[4]  output y = x -> Dense(2) }", "test.net", "", {{"k", text}});
+    const Result r = analyse_text("net A(" + param + ") { input x: f32[4]  output y = x -> Dense(2) }", "test.net", "",
+                                  {{"k", text}});
     INFO(param << " -D k=" << text << "\n" << r.text);
     CHECK(r.model.has_value() == r.text.empty());
     if (!r.model) CHECK(r.text.find("error: hyperparameter k must be ") != std::string::npos);
@@ -201,13 +283,31 @@ TEST_CASE("every beginning of a model ends with a message") {
 
 TEST_CASE("deep and endless texts end with a message") {
   const std::vector<std::string> texts{
-      net(repeat("(", 100000)), net(repeat("(", 200) + "1" + repeat(")", 200)), net(repeat("-", 100000) + "1"), net(repeat("not ", 50000) + "true"),
-      net("1" + repeat("^1", 50000)), net("1" + repeat("+1", 50000)), net(repeat("if true then 1 else ", 5000) + "1"), net("[" + repeat("[", 5000)),
-      net("x" + repeat(" -> ReLU", 20000)), net("0..9000000000000"), net("2^62 * 2"), net("9223372036854775807 + 1"), net("1 % 0"),
+      net(repeat("(", 100000)),
+      net(repeat("(", 200) + "1" + repeat(")", 200)),
+      net(repeat("-", 100000) + "1"),
+      net(repeat("not ", 50000) + "true"),
+      net("1" + repeat("^1", 50000)),
+      net("1" + repeat("+1", 50000)),
+      net(repeat("if true then 1 else ", 5000) + "1"),
+      net("[" + repeat("[", 5000)),
+      net("x" + repeat(" -> ReLU", 20000)),
+      net("0..9000000000000"),
+      net("2^62 * 2"),
+      net("9223372036854775807 + 1"),
+      net("1 % 0"),
       net("x" + repeat(".x", 20000)),
-      net("9223372036854775807 % 9223372036854775806"), net("(0 - 9223372036854775807) % 9223372036854775807"), net("5 % (0 - 1)"), net("9e18 / 1"),
-      net("len" + repeat("(", 300) + repeat(")", 300)), repeat("net A { block B { ", 2000), repeat("{", 100000), repeat("\"", 9999), std::string(5000, '\0'),
-      "net A { input x: f32[4] block B { B } output y = x -> B }", "net A { input x: f32[4] output y = x -> A }",
+      net("9223372036854775807 % 9223372036854775806"),
+      net("(0 - 9223372036854775807) % 9223372036854775807"),
+      net("5 % (0 - 1)"),
+      net("9e18 / 1"),
+      net("len" + repeat("(", 300) + repeat(")", 300)),
+      repeat("net A { block B { ", 2000),
+      repeat("{", 100000),
+      repeat("\"", 9999),
+      std::string(5000, '\0'),
+      "net A { input x: f32[4] block B { B } output y = x -> B }",
+      "net A { input x: f32[4] output y = x -> A }",
       "net A { input x: f32[4] var z = x for i in 0..90000 { for j in 0..90000 { z = z -> ReLU } } output y = z }",
       "net A { input x: f32[4] var l = [1] for i in 0..60 { l = l + l } output y = x -> Dense(len(l)) }",
       "net A { input x: f32[4] var s = \"aaaaaaaa\" for i in 0..60 { s = s + s } output y = x -> Dense(len(s)) }",
@@ -215,22 +315,30 @@ TEST_CASE("deep and endless texts end with a message") {
       "net A { input x: f32[4] var l = [1] for i in 0..90000 { l = [l] } output y = x -> Dense(len(l)) }",
       "net A { input x: f32[4] var l = ReLU for i in 0..90000 { l = (l -> ReLU) } output y = x -> l }",
       "net A { input x: f32[4] block B(f) { f } var l = Dense(4) for i in 0..90000 { l = B(l) } output y = x -> l }",
-      "net A { input x: f32[4] block B(f) { f } var l = Dense(4) for i in 0..90000 { l = [B(l)][0] } output y = x -> l }",
-      net("[" + repeat("[1 for i in [", 300)), net("f(1)") + "fn f(n) = f(n + 1)",
+      "net A { input x: f32[4] block B(f) { f } var l = Dense(4) for i in 0..90000 { l = [B(l)][0] } output y = x -> l "
+      "}",
+      net("[" + repeat("[1 for i in [", 300)),
+      net("f(1)") + "fn f(n) = f(n + 1)",
       "fn f(n) = f(n - 1) + f(n - 2) net A { input x: f32[4] output y = x -> Dense(f(9)) }",
-      "op F(x) = F(x) net A { input x: f32[4] output y = x -> F }", "op F(x) = x -> G op G(x) = F(x) + x net A { input x: f32[4] output y = F(x) }",
+      "op F(x) = F(x) net A { input x: f32[4] output y = x -> F }",
+      "op F(x) = x -> G op G(x) = F(x) + x net A { input x: f32[4] output y = F(x) }",
       "fn f(n) = [f(i) for i in 0..n] net A { input x: f32[4] output y = x -> Dense(len(f(60))) }",
       "fn f(n) = if n < 2 then 1 else f(n - 1) + f(n - 2) net A { input x: f32[4] output y = x -> Dense(f(60)) }",
       "net A { input x: f32[4] let v = [[x for i in 0..1000] for j in 0..1000] output y = x -> Dense(len(v)) }",
       "net A { input x: f32[4] var v = x for i in 0..90000 { for j in 0..90000 { v = v + 1 } } output y = v }",
-      net("range(0, 1e18)"), net("range(9223372036854775807)"), net("range(0, 9223372036854775807, 9223372036854775807)"),
-      net("zip" + repeat("([1], ", 200)), net("int(1e308)"), net("str(" + repeat("[", 60) + repeat("]", 60) + ")"),
+      net("range(0, 1e18)"),
+      net("range(9223372036854775807)"),
+      net("range(0, 9223372036854775807, 9223372036854775807)"),
+      net("zip" + repeat("([1], ", 200)),
+      net("int(1e308)"),
+      net("str(" + repeat("[", 60) + repeat("]", 60) + ")"),
       "net A(n: " + repeat("[", 300) + "int" + repeat("]", 300) + " = 3) { input x: f32[4] output y = x -> Dense(2) }",
       "net A { input x: f32[4] let " + repeat("(a, ", 300) + "b" + repeat(")", 300) + " = 3 output y = x -> Dense(2) }",
       "net A { input x: f32[4] let a = Dense(4)" + repeat(" frozen", 5000) + " output y = x -> a }",
       "net A { input x: f32[1000000000, 1000000000] output y = x }",
       "net A { input x: f32[1048576, 900] output y = x -> Flatten -> Dense(1000000000) -> Dense(1000000000) }",
-      "net A { input x: f32[1048576, 1048576, 4] output y = x -> ReLU }", "net A { input x: f32[4] output y = x -> Dense(1000000) -> Dense(1000000000000) }",
+      "net A { input x: f32[1048576, 1048576, 4] output y = x -> ReLU }",
+      "net A { input x: f32[4] output y = x -> Dense(1000000) -> Dense(1000000000000) }",
       "net A { input x: f32[8, 8, 3] output y = x -> Conv(4, 9223372036854775807) }",
       "net A { input x: f32[8, 8, 3] output y = x -> Conv(4, 3, padding = 9223372036854775807) }",
       "net A { input x: f32[8, 8, 3] output y = x -> Conv(9223372036854775807, 3) }",

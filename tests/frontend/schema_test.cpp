@@ -16,14 +16,16 @@ namespace {
 /// The words of JSON Schema that ours uses; "" or the first violation.
 std::string violation(const json& value, const json& schema, const std::string& at) {
   const std::string type = schema.value("type", "");
-  if ((type == "array" && !value.is_array()) || (type == "object" && !value.is_object()) || (type == "string" && !value.is_string()) ||
-      (type == "integer" && !value.is_number_integer()))
+  if ((type == "array" && !value.is_array()) || (type == "object" && !value.is_object()) ||
+      (type == "string" && !value.is_string()) || (type == "integer" && !value.is_number_integer()))
     return at + " is no " + type;
-  if (schema.contains("enum") && std::find(schema["enum"].begin(), schema["enum"].end(), value) == schema["enum"].end()) return at + " is none of its values";
+  if (schema.contains("enum") && std::find(schema["enum"].begin(), schema["enum"].end(), value) == schema["enum"].end())
+    return at + " is none of its values";
   if (schema.contains("minimum") && value < schema["minimum"]) return at + " is too small";
   if (schema.contains("items"))
     for (size_t i = 0; i < value.size(); ++i)
-      if (std::string v = violation(value[i], schema["items"], at + "[" + std::to_string(i) + "]"); !v.empty()) return v;
+      if (std::string v = violation(value[i], schema["items"], at + "[" + std::to_string(i) + "]"); !v.empty())
+        return v;
   if (schema.contains("required"))
     for (const auto& key : schema["required"])
       if (!value.contains(key.get<std::string>())) return at + " lacks " + key.get<std::string>();

@@ -28,13 +28,15 @@ inline Result analyse_text(const std::string& text, const std::string& path = "t
   const SourceFile source(path, text);
   Diagnostics diagnostics(source);
   Result r;
-  if (const std::optional<ast::File> file = load(source, {}, diagnostics)) r.model = sema::analyse(*file, {net, std::move(defines)}, ops::registry(), diagnostics);
+  if (const std::optional<ast::File> file = load(source, {}, diagnostics))
+    r.model = sema::analyse(*file, {net, std::move(defines)}, ops::registry(), diagnostics);
   r.text = diagnostics.render(false);
   r.json = diagnostics.render_json();
   return r;
 }
 
-inline Result analyse_file(const std::string& path, const std::string& net = "", std::vector<std::pair<std::string, std::string>> defines = {}) {
+inline Result analyse_file(const std::string& path, const std::string& net = "",
+                           std::vector<std::pair<std::string, std::string>> defines = {}) {
   return analyse_text(read(path), path.substr(path.rfind('/') + 1), net, std::move(defines));
 }
 

@@ -1,4 +1,5 @@
-// What a file of text may be: encodings, characters that look like others, brackets left open, many errors; and names of other frameworks.
+// What a file of text may be: encodings, characters that look like others, brackets left open, many errors; and names
+// of other frameworks.
 #include <doctest/doctest.h>
 
 #include <chrono>
@@ -33,7 +34,9 @@ std::string wide(const std::string& text, int bytes, bool big, const std::string
 
 TEST_CASE("a file that is not UTF-8 is one error with the encoding") {
   using namespace std::string_literals;
-  struct Row { std::string text, name; };
+  struct Row {
+    std::string text, name;
+  };
   const Row rows[] = {{wide(kNet, 2, false, "\xFF\xFE"), "UTF-16, little-endian"},
                       {wide(kNet, 2, true, "\xFE\xFF"), "UTF-16, big-endian"},
                       {wide(kNet, 2, false, ""), "UTF-16, little-endian"},
@@ -59,14 +62,21 @@ TEST_CASE("a file that is not UTF-8 is one error with the encoding") {
 }
 
 TEST_CASE("characters that look like others are shown with their numbers") {
-  struct Row { const char *text, *number, *like; };
-  for (const Row& row : {Row{"let n = 2 \u00D7 3", "'\u00D7' (U+00D7)", "looks like *"}, Row{"let n = 3 \u2212 1", "U+2212", "looks like -"},
-                         Row{"let n = \u201Ca\u201D", "U+201C", "looks like \""}, Row{"let n = x \u2192 ReLU", "U+2192", "looks like ->"},
-                         Row{"let n\u00A0= 3", "character U+00A0", "looks like a blank"}, Row{"let n\u200B = 3", "character U+200B", "looks like a blank"},
-                         Row{"let \u0430 = 3", "U+0430", "looks like a"}, Row{"let n = max\uFF081, 2\uFF09", "U+FF08", "looks like ("},
-                         Row{"let n = [1\uFF0C 2]", "U+FF0C", "looks like ,"}, Row{"let n = 3\uFF1B", "U+FF1B", "looks like ;"}, Row{"let n = 3 \u20AC", "U+20AC", ""},
-                         Row{"let n = 3 \u202E", "character U+202E", ""}, Row{"let n = 3 \x07", "character U+0007", ""}, Row{"let n = 3 $", "'$'", ""}}) {
-    const Result r = analyse_text("net A {\n  input x: f32[4]\n  " + std::string(row.text) + "\n  output y = x -> Dense(2)\n}\n");
+  struct Row {
+    const char *text, *number, *like;
+  };
+  for (const Row& row :
+       {Row{"let n = 2 \u00D7 3", "'\u00D7' (U+00D7)", "looks like *"},
+        Row{"let n = 3 \u2212 1", "U+2212", "looks like -"}, Row{"let n = \u201Ca\u201D", "U+201C", "looks like \""},
+        Row{"let n = x \u2192 ReLU", "U+2192", "looks like ->"},
+        Row{"let n\u00A0= 3", "character U+00A0", "looks like a blank"},
+        Row{"let n\u200B = 3", "character U+200B", "looks like a blank"},
+        Row{"let \u0430 = 3", "U+0430", "looks like a"}, Row{"let n = max\uFF081, 2\uFF09", "U+FF08", "looks like ("},
+        Row{"let n = [1\uFF0C 2]", "U+FF0C", "looks like ,"}, Row{"let n = 3\uFF1B", "U+FF1B", "looks like ;"},
+        Row{"let n = 3 \u20AC", "U+20AC", ""}, Row{"let n = 3 \u202E", "character U+202E", ""},
+        Row{"let n = 3 \x07", "character U+0007", ""}, Row{"let n = 3 $", "'$'", ""}}) {
+    const Result r =
+        analyse_text("net A {\n  input x: f32[4]\n  " + std::string(row.text) + "\n  output y = x -> Dense(2)\n}\n");
     INFO(r.text);
     CHECK(has(r, "[bad_character]"));
     CHECK(has(r, row.number));
@@ -77,12 +87,20 @@ TEST_CASE("characters that look like others are shown with their numbers") {
 }
 
 TEST_CASE("a bracket that is left open is named") {
-  struct Row { const char* text; int line; const char* bracket; };
-  for (const Row& row : {Row{"net A {\n  input x: f32[4]\n  output y = x -> Dense(2)\n", 1, "{"},
-                         Row{"net A {\n  input x: f32[4]\n  block B {\n    ReLU\n  output y = x -> B\n}\n", 3, "{"},
-                         Row{"net A {\n  input x: f32[4]\n  for i in 0..3 {\n    let v = i\n\n  output y = x -> ReLU\n}\ntrain { loss = mse(y, t) }\n", 3, "{"},
-                         Row{"net A {\n  input x: f32[4]\n  output y = x -> ReLU\n\ntrain {\n  loss = mse(y, t)\n}\n", 1, "{"},
-                         Row{"net A {\n  input x: f32[4]\n  output y = x -> Dense(2\n}\n", 3, "("}, Row{"net A {\n  input x: f32[4\n  output y = x -> Dense(2)\n}\n", 2, "["}}) {
+  struct Row {
+    const char* text;
+    int line;
+    const char* bracket;
+  };
+  for (const Row& row :
+       {Row{"net A {\n  input x: f32[4]\n  output y = x -> Dense(2)\n", 1, "{"},
+        Row{"net A {\n  input x: f32[4]\n  block B {\n    ReLU\n  output y = x -> B\n}\n", 3, "{"},
+        Row{"net A {\n  input x: f32[4]\n  for i in 0..3 {\n    let v = i\n\n  output y = x -> ReLU\n}\ntrain { loss = "
+            "mse(y, t) }\n",
+            3, "{"},
+        Row{"net A {\n  input x: f32[4]\n  output y = x -> ReLU\n\ntrain {\n  loss = mse(y, t)\n}\n", 1, "{"},
+        Row{"net A {\n  input x: f32[4]\n  output y = x -> Dense(2\n}\n", 3, "("},
+        Row{"net A {\n  input x: f32[4\n  output y = x -> Dense(2)\n}\n", 2, "["}}) {
     const Result r = analyse_text(row.text);
     INFO(row.text << r.text);
     CHECK(has(r, fmt::format("test.net:{}:", row.line)));
@@ -141,29 +159,43 @@ TEST_CASE("very long expressions end soon") {
 }
 
 TEST_CASE("names of other frameworks are known") {
-  struct Row { const char *body, *help; };
-  for (const Row& row : {Row{"x -> MaxPooling2D(2)", "MaxPooling2D is called MaxPool here"}, Row{"x -> GlobalAveragePooling2D", "is called GlobalAvgPool here"},
-                         Row{"x -> Linear(3)", "Linear is called Dense here"}, Row{"x -> BatchNorm2d", "is called BatchNorm here"}, Row{"x -> nn.Linear(3)", "no prefix"},
-                         Row{"x -> Conv2D(4, 3)", "is called Conv here"}, Row{"x -> relu", "ReLU"}, Row{"x -> Activation(\"relu\")", "-> ReLU"},
-                         Row{"x -> Flatten -> Dense(3, activation = relu)", "-> ReLU"}, Row{"x -> Conv(4, kernel_size = 3)", "is called kernel here"},
-                         Row{"x -> Conv(4, 3, strides = 2)", "is called stride here"}, Row{"x -> Conv(4, 3, in_channels = 3)", "follows from the input"},
-                         Row{"x -> Conv(4, 3, use_bias = false)", "is called bias here"}, Row{"x -> Dropout(p = 0.5)", "is called rate here"},
-                         Row{"x -> Conv(4, 3, bias = False)", "write false"}, Row{"x -> Conv(4, 3, padding = \"SAME\")", "did you mean same?"}}) {
+  struct Row {
+    const char *body, *help;
+  };
+  for (const Row& row :
+       {Row{"x -> MaxPooling2D(2)", "MaxPooling2D is called MaxPool here"},
+        Row{"x -> GlobalAveragePooling2D", "is called GlobalAvgPool here"},
+        Row{"x -> Linear(3)", "Linear is called Dense here"}, Row{"x -> BatchNorm2d", "is called BatchNorm here"},
+        Row{"x -> nn.Linear(3)", "no prefix"}, Row{"x -> Conv2D(4, 3)", "is called Conv here"},
+        Row{"x -> relu", "ReLU"}, Row{"x -> Activation(\"relu\")", "-> ReLU"},
+        Row{"x -> Flatten -> Dense(3, activation = relu)", "-> ReLU"},
+        Row{"x -> Conv(4, kernel_size = 3)", "is called kernel here"},
+        Row{"x -> Conv(4, 3, strides = 2)", "is called stride here"},
+        Row{"x -> Conv(4, 3, in_channels = 3)", "follows from the input"},
+        Row{"x -> Conv(4, 3, use_bias = false)", "is called bias here"},
+        Row{"x -> Dropout(p = 0.5)", "is called rate here"}, Row{"x -> Conv(4, 3, bias = False)", "write false"},
+        Row{"x -> Conv(4, 3, padding = \"SAME\")", "did you mean same?"}}) {
     const Result r = analyse_text("net A {\n  input x: f32[8, 8, 4]\n  output y = " + std::string(row.body) + "\n}\n");
     INFO(r.text);
     CHECK(!r.model.has_value());
     CHECK(has(r, row.help));
   }
-  CHECK(analyse_text("net A {\n  input x: f32[8, 8, 4]\n  output y = x -> Conv(4, 3, padding = \"same\")\n}\n").text == "");
-  for (const Row& row : {Row{"optimizer = adam(learning_rate = 1e-3)", "is called lr here"}, Row{"optimizer = Adam()", "adam"}, Row{"optimizer = rmsprop()", "there are sgd, adam"},
-                         Row{"optimizer = adam() batch_size = 3", "is called batch here"}, Row{"optimizer = adam() learning_rate = 3", "adam(lr = 1e-3)"},
-                         Row{"optimizer = adam() colour = 3", "there are loss, optimizer"}, Row{"optimizer = adam() metrics = [acc]", "is called accuracy here"},
-                         Row{"optimizer = adam() callbacks = [EarlyStopping()]", "early_stopping"}, Row{"optimizer = adam() callbacks = [ModelCheckpoint()]", "is called checkpoint"}}) {
+  CHECK(analyse_text("net A {\n  input x: f32[8, 8, 4]\n  output y = x -> Conv(4, 3, padding = \"same\")\n}\n").text ==
+        "");
+  for (const Row& row : {Row{"optimizer = adam(learning_rate = 1e-3)", "is called lr here"},
+                         Row{"optimizer = Adam()", "adam"}, Row{"optimizer = rmsprop()", "there are sgd, adam"},
+                         Row{"optimizer = adam() batch_size = 3", "is called batch here"},
+                         Row{"optimizer = adam() learning_rate = 3", "adam(lr = 1e-3)"},
+                         Row{"optimizer = adam() colour = 3", "there are loss, optimizer"},
+                         Row{"optimizer = adam() metrics = [acc]", "is called accuracy here"},
+                         Row{"optimizer = adam() callbacks = [EarlyStopping()]", "early_stopping"},
+                         Row{"optimizer = adam() callbacks = [ModelCheckpoint()]", "is called checkpoint"}}) {
     const Result r = analyse_text(kNet + "train { loss = mse(y, t) " + row.body + " }");
     INFO(r.text);
     CHECK(!r.model.has_value());
     CHECK(has(r, row.help));
   }
   CHECK(has(analyse_text(kNet + "data { colour = 3 }"), "there are train, valid, test, augment"));
-  CHECK(has(analyse_text(kNet + "train { loss = CrossEntropyLoss(y, t) optimizer = adam() }"), "is called categorical_crossentropy here"));
+  CHECK(has(analyse_text(kNet + "train { loss = CrossEntropyLoss(y, t) optimizer = adam() }"),
+            "is called categorical_crossentropy here"));
 }

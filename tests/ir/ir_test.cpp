@@ -25,14 +25,20 @@ OpTable fakes() {
   static const OpDef one = [] {
     OpDef d;
     d.name = "fake";
-    d.shape = [](std::span<const Type> in, const Attrs&, std::vector<Type>& out, std::string&) { out = {in[0]}; return true; };
+    d.shape = [](std::span<const Type> in, const Attrs&, std::vector<Type>& out, std::string&) {
+      out = {in[0]};
+      return true;
+    };
     return d;
   }();
   static const OpDef two = [] {
     OpDef d;
     d.name = "split";
     d.results = 2;
-    d.shape = [](std::span<const Type> in, const Attrs&, std::vector<Type>& out, std::string&) { out = {in[0], in[0]}; return true; };
+    d.shape = [](std::span<const Type> in, const Attrs&, std::vector<Type>& out, std::string&) {
+      out = {in[0], in[0]};
+      return true;
+    };
     return d;
   }();
   OpTable t = ops::registry().ops;
@@ -80,8 +86,14 @@ Graph sample() {
   const ValueId m = g.add(table.at("matmul"), {x, w}, {}, 0);
   const ValueId y = g.add(table.at("bias_add"), {m, c}, {}, 0);
   g.layers[0].output = y;
-  const Attrs all = {{"b", true}, {"d", 2.0}, {"e", 0.1}, {"h", 1e300}, {"i", int64_t{-3}}, {"l", std::vector<int64_t>{1, -2}},
-                     {"none", std::vector<int64_t>{}}, {"s", std::string("same \"{}\"")}};
+  const Attrs all = {{"b", true},
+                     {"d", 2.0},
+                     {"e", 0.1},
+                     {"h", 1e300},
+                     {"i", int64_t{-3}},
+                     {"l", std::vector<int64_t>{1, -2}},
+                     {"none", std::vector<int64_t>{}},
+                     {"s", std::string("same \"{}\"")}};
   const ValueId f = g.add(table.at("fake"), {y}, all);
   const std::vector<ValueId> two = g.add_nodes_results(table.at("split"), {f}, {});
   g.outputs = {{"left", two[0]}, {"right", two[1]}};
@@ -173,7 +185,10 @@ TEST_CASE("malformed text gives an error with its line, never a graph") {
 }
 
 TEST_CASE("the verifier finds each violation") {
-  struct Violation { const char* message; std::function<void(Graph&)> make; };
+  struct Violation {
+    const char* message;
+    std::function<void(Graph&)> make;
+  };
   const Violation all[] = {
       {"reads %", [](Graph& g) { g.nodes[0].inputs[0] = g.nodes[1].results[0]; }},
       {"which is not there", [](Graph& g) { g.nodes[0].inputs[0] = 1000; }},
@@ -185,7 +200,10 @@ TEST_CASE("the verifier finds each violation") {
       {"shape rule says", [](Graph& g) { g.values[g.nodes[0].results[0]].type.dims = {5}; }},
       {"matmul", [](Graph& g) { std::swap(g.nodes[0].inputs[0], g.nodes[0].inputs[1]); }},
       {"is taken", [](Graph& g) { g.values[0].name = g.values[1].name; }},
-      {"belongs to no variable and no node", [](Graph& g) { g.values.push_back({{}, "orphan"}), g.outputs.push_back({"o", static_cast<ValueId>(g.values.size()) - 1}); }},
+      {"belongs to no variable and no node",
+       [](Graph& g) {
+         g.values.push_back({{}, "orphan"}), g.outputs.push_back({"o", static_cast<ValueId>(g.values.size()) - 1});
+       }},
       {"has no value of its own", [](Graph& g) { g.variables[0].value = g.variables[1].value; }},
       {"is empty or taken", [](Graph& g) { g.variables[0].name = g.variables[1].name; }},
       {"may not be batched", [](Graph& g) { g.values[g.variables[2].value].type.batched = true; }},
@@ -194,7 +212,8 @@ TEST_CASE("the verifier finds each violation") {
       {"scalar", [](Graph& g) { g.values[g.variables[g.find_variable("lr")].value].type.dims = {1}; }},
       {"literal elements", [](Graph& g) { g.variables[g.find_variable("c")].literal.pop_back(); }},
       {"belongs to", [](Graph& g) { g.variables[g.find_variable("dense.weight.m")].of = "gone"; }},
-      {"differ in type", [](Graph& g) { g.values[g.variables[g.find_variable("dense.weight.m")].value].type.dims = {4}; }},
+      {"differ in type",
+       [](Graph& g) { g.values[g.variables[g.find_variable("dense.weight.m")].value].type.dims = {4}; }},
       {"output", [](Graph& g) { g.outputs[0].value = -7; }},
       {"is there twice", [](Graph& g) { g.outputs[1].name = g.outputs[0].name; }},
       {"but its update is", [](Graph& g) { g.updates[0].value = g.nodes[1].results[0]; }},
@@ -241,7 +260,8 @@ TEST_CASE("the interpreter runs references in double") {
   v.name = "b";
   v.role = Role::constant;
   v.literal = {10, 20};
-  const ValueId y = g.add(table.at("bias_add"), {g.add(table.at("relu"), {x}), g.add_variable(v, {DType::f32, false, {2}})});
+  const ValueId y =
+      g.add(table.at("bias_add"), {g.add(table.at("relu"), {x}), g.add_variable(v, {DType::f32, false, {2}})});
   const std::vector<RefTensor> values = interpret(g, {{"x", {{2, 2}, {1, -2, -3, 4}}}}, 2);
   CHECK(values[y].dims == std::vector<int64_t>{2, 2});
   CHECK(values[y].data == std::vector<double>{11, 20, 10, 24});

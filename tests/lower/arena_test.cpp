@@ -17,7 +17,8 @@ int64_t least(const std::vector<rt::ArenaBlock>& blocks, int batch, int slice) {
   int64_t most = 0;
   for (const rt::ArenaBlock& a : blocks) {
     int64_t now = 0;
-    for (const rt::ArenaBlock& b : blocks) now += b.first <= a.first && a.first <= b.last ? rt::arena_bytes(b, batch, slice) : 0;
+    for (const rt::ArenaBlock& b : blocks)
+      now += b.first <= a.first && a.first <= b.last ? rt::arena_bytes(b, batch, slice) : 0;
     most = std::max(most, now);
   }
   return most;
@@ -39,7 +40,8 @@ TEST_CASE("blocks that live at the same time never share bytes, whatever the bat
     std::vector<rt::ArenaBlock> blocks(60);
     for (rt::ArenaBlock& b : blocks) {
       const int first = static_cast<int>(random() % 40);
-      b = {random() % 3 == 0 ? static_cast<int64_t>(random() % 9000) : 0, static_cast<int64_t>(random() % 5000), first, first + static_cast<int>(random() % 12), random() % 4 == 0};
+      b = {random() % 3 == 0 ? static_cast<int64_t>(random() % 9000) : 0, static_cast<int64_t>(random() % 5000), first,
+           first + static_cast<int>(random() % 12), random() % 4 == 0};
     }
     for (const int slice : {0, 4}) {
       int64_t before = 0;
@@ -63,13 +65,16 @@ TEST_CASE("blocks that live at the same time never share bytes, whatever the bat
   }
 }
 
-TEST_CASE("what frees memory runs before what takes much, but never before what it reads or what reads what it overwrites") {
-  // a -> b; b -> tiles -> gradient (of a weight that the last kernel reads); b -> c. Without exchanges b, tiles and c lie side by side.
+TEST_CASE(
+    "what frees memory runs before what takes much, but never before what it reads or what reads what it overwrites") {
+  // a -> b; b -> tiles -> gradient (of a weight that the last kernel reads); b -> c. Without exchanges b, tiles and c
+  // lie side by side.
   Plan p;
   p.graph = std::make_shared<ir::Graph>();
   std::vector<ir::ValueId> root(6);
   for (int v = 0; v < 6; ++v) root[static_cast<size_t>(v)] = v;
-  const int a = add_buffer(p, 0, 100), big = add_buffer(p, 1, 100), tiles = add_buffer(p, 2, 300), c = add_buffer(p, 3, 100), sum = add_buffer(p, 4, 1), weight = add_buffer(p, 5, 1);
+  const int a = add_buffer(p, 0, 100), big = add_buffer(p, 1, 100), tiles = add_buffer(p, 2, 300),
+            c = add_buffer(p, 3, 100), sum = add_buffer(p, 4, 1), weight = add_buffer(p, 5, 1);
   p.buffers[static_cast<size_t>(weight)].storage = schedule::Storage::variable;
   p.buffers[static_cast<size_t>(weight)].variable = 0;
   const auto kernel = [&](const char* name, std::vector<int> inputs, std::vector<int> outputs) {
@@ -81,18 +86,20 @@ TEST_CASE("what frees memory runs before what takes much, but never before what 
   kernel("big", {a}, {big});
   kernel("tiles", {big}, {tiles});
   kernel("sums", {tiles}, {weight});
-  kernel("c", {a, weight}, {c});       // reads the new weight: it must stay behind `sums`
+  kernel("c", {a, weight}, {c});  // reads the new weight: it must stay behind `sums`
   kernel("end", {c}, {sum});
   kernel("last", {a}, {sum});
   const std::vector<schedule::Kernel> before = p.kernels;
   schedule::lower_peak(p, root);
   const auto at = [&](const char* name) {
-    return std::find_if(p.kernels.begin(), p.kernels.end(), [&](const schedule::Kernel& k) { return k.name == name; }) - p.kernels.begin();
+    return std::find_if(p.kernels.begin(), p.kernels.end(), [&](const schedule::Kernel& k) { return k.name == name; }) -
+           p.kernels.begin();
   };
   REQUIRE(p.kernels.size() == before.size());
   CHECK(at("sums") < at("c"));
-  CHECK(at("end") < at("last"));       // both write sum
-  // Nothing above can be exchanged to any gain. Once c does not read the weight, it and what reads it go before the tiles, and a is free by then.
+  CHECK(at("end") < at("last"));  // both write sum
+  // Nothing above can be exchanged to any gain. Once c does not read the weight, it and what reads it go before the
+  // tiles, and a is free by then.
   p.kernels = before;
   p.kernels[4].inputs = {a};
   schedule::lower_peak(p, root);

@@ -1,4 +1,5 @@
-// The kernel cache: what is not a whole entry of the user's under its own key counts as absent, and hinders nobody from storing one.
+// The kernel cache: what is not a whole entry of the user's under its own key counts as absent, and hinders nobody from
+// storing one.
 #include <doctest/doctest.h>
 #include <fcntl.h>
 #include <sys/socket.h>
@@ -40,7 +41,8 @@ lower::Object object(const std::string& bytes) {
 TEST_CASE("odd entries of the kernel cache are misses") {
   const Temporary folder{Temporary::Folder()};
   REQUIRE(!folder.path().empty());
-  const std::string path = folder.path() + "/kernels/00/" + kKey, other = folder.path() + "/kernels/00/" + kOther, good = folder.path() + "/good";
+  const std::string path = folder.path() + "/kernels/00/" + kKey, other = folder.path() + "/kernels/00/" + kOther,
+                    good = folder.path() + "/good";
   store_cached(folder.path(), kKey, object("an object file"));
   store_cached(folder.path(), kOther, object("another object"));
   fs::copy_file(path, good);
@@ -49,8 +51,17 @@ TEST_CASE("odd entries of the kernel cache are misses") {
   REQUIRE((o.object == "an object file" && o.scratch == 4096 && o.from_cache));
 
   const std::string whole = read(path);
-  const auto changed = [&](size_t at) { return [&, at](const std::string& p) { std::string s = whole; s[at] ^= 1; write(p, s); }; };
-  struct Case { const char* what; std::function<void(const std::string&)> make; };
+  const auto changed = [&](size_t at) {
+    return [&, at](const std::string& p) {
+      std::string s = whole;
+      s[at] ^= 1;
+      write(p, s);
+    };
+  };
+  struct Case {
+    const char* what;
+    std::function<void(const std::string&)> make;
+  };
   std::vector<Case> cases = {
       {"none", [](const std::string&) {}},
       {"a folder", [](const std::string& p) { fs::create_directory(p); }},
@@ -77,7 +88,10 @@ TEST_CASE("odd entries of the kernel cache are misses") {
       {"endless", [](const std::string& p) { write(p, ""), fs::resize_file(p, uint64_t{1} << 40); }},
   };
   if (geteuid() == 0)
-    cases.push_back({"another user's", [&](const std::string& p) { fs::copy_file(good, p); CHECK(chown(p.c_str(), 65534, 65534) == 0); }});
+    cases.push_back({"another user's", [&](const std::string& p) {
+                       fs::copy_file(good, p);
+                       CHECK(chown(p.c_str(), 65534, 65534) == 0);
+                     }});
   for (size_t at = 0; at < whole.size(); ++at) cases.push_back({"a changed bit", changed(at)});
   for (const Case& c : cases) {
     CAPTURE(c.what);
@@ -89,5 +103,6 @@ TEST_CASE("odd entries of the kernel cache are misses") {
     store_cached(folder.path(), kKey, object("a new one"));
     CHECK(lower::load_cached(folder.path(), kKey, 1, found) != taken);
   }
-  for (const auto& e : fs::recursive_directory_iterator(folder.path())) CHECK_MESSAGE(e.path().extension() != ".tmp", e.path());
+  for (const auto& e : fs::recursive_directory_iterator(folder.path()))
+    CHECK_MESSAGE(e.path().extension() != ".tmp", e.path());
 }

@@ -1,4 +1,5 @@
-// Every loss and its gradient as scheduled kernels, against the interpreter: of a vector, of rows with a label each, of an image.
+// Every loss and its gradient as scheduled kernels, against the interpreter: of a vector, of rows with a label each, of
+// an image.
 #include <doctest/doctest.h>
 
 #include <cmath>
@@ -50,7 +51,8 @@ void check(const Graph& g, int batch, int max_batch) {
     if (type.batched) t.dims.insert(t.dims.begin(), batch);
     int64_t n = 1;
     for (int64_t d : t.dims) n *= d;
-    for (int64_t i = 0; i < n; ++i) t.data.push_back(v.role == Role::label ? static_cast<double>(random() % 2) : static_cast<float>(normal(random)));
+    for (int64_t i = 0; i < n; ++i)
+      t.data.push_back(v.role == Role::label ? static_cast<double>(random() % 2) : static_cast<float>(normal(random)));
     variables[v.name] = t;
   }
   auto want = interpret(g, variables, batch);
@@ -60,7 +62,8 @@ void check(const Graph& g, int batch, int max_batch) {
   REQUIRE(!got.empty());
   for (auto& [v, t] : got) {
     const double worst = verify::compare(want[static_cast<size_t>(v)], t, {}).error;
-    CHECK_MESSAGE(worst < 2e-4, fmt::format("{} {}: relative error {}", g.values[static_cast<size_t>(v)].name, to_string(g.type(v)), worst));
+    CHECK_MESSAGE(worst < 2e-4, fmt::format("{} {}: relative error {}", g.values[static_cast<size_t>(v)].name,
+                                            to_string(g.type(v)), worst));
   }
 }
 
@@ -78,20 +81,22 @@ std::vector<ArgValue> arguments(const LossDef& loss, int64_t classes) {
 
 TEST_CASE("losses and their gradients in kernels") {
   for (const LossDef* loss : ops::registry().losses) {
-    if (loss->name == "sparse_categorical_crossentropy") continue;   // the same
+    if (loss->name == "sparse_categorical_crossentropy") continue;  // the same
     CAPTURE(loss->name);
     const bool classes = loss->name.find("categorical") == 0;
-    const Type vector{DType::f32, true, {classes ? 5 : 1}}, rows{DType::f32, true, {3, 11}}, image{DType::f32, true, {4, 9, 3}};
+    const Type vector{DType::f32, true, {classes ? 5 : 1}}, rows{DType::f32, true, {3, 11}},
+        image{DType::f32, true, {4, 9, 3}};
     if (loss->name == "triplet") {
       check(graph_of(*loss, rows, "tanh", arguments(*loss, 2)), 5, 8);
       continue;
     }
     check(graph_of(*loss, vector, classes ? "softmax" : "sigmoid", arguments(*loss, classes ? 5 : 2)), 5, 8);
-    check(graph_of(*loss, classes ? rows : image, classes ? "softmax" : "sigmoid", arguments(*loss, classes ? 11 : 2)), 3, 4);
+    check(graph_of(*loss, classes ? rows : image, classes ? "softmax" : "sigmoid", arguments(*loss, classes ? 11 : 2)),
+          3, 4);
   }
   for (const LossDef* loss : ops::registry().losses) {
     if (loss->name != "categorical_crossentropy") continue;
     const Type image{DType::f32, true, {4, 9, 3}};
-    check(graph_of(*loss, image, "sigmoid", arguments(*loss, 3)), 3, 4);   // probabilities
+    check(graph_of(*loss, image, "sigmoid", arguments(*loss, 3)), 3, 4);  // probabilities
   }
 }

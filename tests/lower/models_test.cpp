@@ -1,4 +1,5 @@
-// A whole training step of the shipped models at a small size, every kernel scheduled and fused, against the interpreter.
+// A whole training step of the shipped models at a small size, every kernel scheduled and fused, against the
+// interpreter.
 #include <doctest/doctest.h>
 
 #include <cmath>
@@ -67,7 +68,8 @@ void check(const Graph& g, int batch, double tolerance) {
   REQUIRE(!got.empty());
   for (auto& [v, t] : got) {
     const double worst = verify::compare(want[v], t, {}).error;
-    CHECK_MESSAGE(worst < tolerance, fmt::format("{} {}: relative error {}", g.values[v].name, to_string(g.type(v)), worst));
+    CHECK_MESSAGE(worst < tolerance,
+                  fmt::format("{} {}: relative error {}", g.values[v].name, to_string(g.type(v)), worst));
   }
 }
 
@@ -114,7 +116,8 @@ TEST_CASE("LeNet for faces, whole: every gradient, from the photograph to the lo
   auto model = load(text);
   auto program = passes::run_pipeline(model, ops::registry());
   Graph& g = program.training;
-  for (auto& [variable, gradient] : program.gradients) g.outputs.push_back({"gradient of " + g.variables[static_cast<size_t>(variable)].name, gradient});
+  for (auto& [variable, gradient] : program.gradients)
+    g.outputs.push_back({"gradient of " + g.variables[static_cast<size_t>(variable)].name, gradient});
   g.updates.clear();
   REQUIRE(program.gradients.size() == 18);
   check(passes::remove_dead(g), 7, 5e-3);

@@ -19,10 +19,16 @@ namespace {
 
 constexpr int kBatch = 4;
 
-struct Small { const char* file; double lr; std::vector<std::pair<std::string, std::string>> defines; };
+struct Small {
+  const char* file;
+  double lr;
+  std::vector<std::pair<std::string, std::string>> defines;
+};
 const Small kSmall[] = {
     {"resnet.net", 0.01, {{"depth", "18"}, {"size", "40"}, {"width", "16"}, {"classes", "3"}}},
-    {"vit.net", 1e-3, {{"size", "24"}, {"patch", "8"}, {"dim", "48"}, {"depth", "2"}, {"heads", "3"}, {"mlp", "64"}, {"classes", "3"}}},
+    {"vit.net",
+     1e-3,
+     {{"size", "24"}, {"patch", "8"}, {"dim", "48"}, {"depth", "2"}, {"heads", "3"}, {"mlp", "64"}, {"classes", "3"}}},
 };
 
 passes::Program program(const Small& s, bool bf16) {
@@ -53,7 +59,8 @@ Contents beginning(const Graph& g) {
   for (const Variable& v : g.variables) {
     if (v.role == Role::constant) continue;
     std::vector<double>& data = c.at(v.name).data;
-    if (v.role == Role::slot || (v.role == Role::weight && v.init.kind == "zeros")) std::fill(data.begin(), data.end(), 0);
+    if (v.role == Role::slot || (v.role == Role::weight && v.init.kind == "zeros"))
+      std::fill(data.begin(), data.end(), 0);
     if (v.role == Role::label)
       for (size_t i = 0; i < data.size(); ++i) data[i] = i % 3 == i / 3 % 3;
   }
@@ -76,8 +83,8 @@ std::vector<double> losses(const Graph& g, int steps, double lr) {
 
 }  // namespace
 
-// Each product's operands are off by 2^-8 at most, mostly by far less, and errors of a sum's terms are of both signs: two dozen layers keep within 8 times that
-// of the largest output.
+// Each product's operands are off by 2^-8 at most, mostly by far less, and errors of a sum's terms are of both signs:
+// two dozen layers keep within 8 times that of the largest output.
 TEST_CASE("inference of bf16 agrees with that of float32") {
   for (const Small& s : kSmall) {
     const Graph rounded = program(s, true).inference, whole = program(s, false).inference;
@@ -98,7 +105,8 @@ TEST_CASE("inference of bf16 agrees with that of float32") {
 TEST_CASE("training with bf16 lowers the loss as float32 does") {
   constexpr int kSteps = 4;
   for (const Small& s : kSmall) {
-    const std::vector<double> rounded = losses(program(s, true).training, kSteps, s.lr), whole = losses(program(s, false).training, kSteps, s.lr);
+    const std::vector<double> rounded = losses(program(s, true).training, kSteps, s.lr),
+                              whole = losses(program(s, false).training, kSteps, s.lr);
     for (int i = 0; i < kSteps; ++i) {
       INFO(fmt::format("{} step {}: {} and {}", s.file, i, rounded[i], whole[i]));
       CHECK(std::abs(rounded[i] - whole[i]) < 0.02 * whole[0]);

@@ -48,7 +48,9 @@ std::map<std::string, RefTensor> contents(const Graph& g, int batch) {
       else if (v.role == Role::label) x = uniform(random);
       else if (v.role == Role::slot || v.role == Role::state) x = 0.5 + std::abs(x);
       else if (v.role == Role::weight && v.init.kind == "ones") x = 1 + 0.2 * x;
-      else if (v.role == Role::weight) x = fan > 0 ? x * std::sqrt(2.0 / static_cast<double>(fan)) : 0.2 * x + (i % 4 == 0 ? -kFarFromZero : kFarFromZero);
+      else if (v.role == Role::weight)
+        x = fan > 0 ? x * std::sqrt(2.0 / static_cast<double>(fan))
+                    : 0.2 * x + (i % 4 == 0 ? -kFarFromZero : kFarFromZero);
       r.data.push_back(static_cast<float>(x));
     }
     out[v.name] = std::move(r);

@@ -24,17 +24,23 @@ namespace {
 constexpr int kBatch = 3;
 constexpr double kTolerance = 1e-3;  // of the largest element of a tensor: kernels fused otherwise round otherwise
 
-struct Small { const char* file; std::vector<std::pair<std::string, std::string>> defines; };
+struct Small {
+  const char* file;
+  std::vector<std::pair<std::string, std::string>> defines;
+};
 
 const Small kSmall[] = {
     {"resnet.net", {{"depth", "18"}, {"size", "40"}, {"width", "8"}, {"classes", "3"}}},
     {"densenet.net", {{"blocks", "[2, 2]"}, {"growth", "4"}, {"size", "32"}, {"classes", "3"}}},
-    {"vit.net", {{"size", "24"}, {"patch", "8"}, {"dim", "24"}, {"depth", "2"}, {"heads", "3"}, {"mlp", "40"}, {"classes", "3"}}},
+    {"vit.net",
+     {{"size", "24"}, {"patch", "8"}, {"dim", "24"}, {"depth", "2"}, {"heads", "3"}, {"mlp", "40"}, {"classes", "3"}}},
     {"unet.net", {{"size", "12"}, {"width", "3"}}},
     {"gpt.net", {{"vocabulary", "11"}, {"length", "7"}, {"dim", "16"}, {"depth", "2"}, {"heads", "2"}}},  // dropout
 };
 
-Graph training(const Small& s) { return passes::run_pipeline(test::model_file(s.file, s.defines), ops::registry(), {.verify = true}).training; }
+Graph training(const Small& s) {
+  return passes::run_pipeline(test::model_file(s.file, s.defines), ops::registry(), {.verify = true}).training;
+}
 
 /// Relative to the largest element.
 double difference(const RefTensor& want, const RefTensor& got) { return verify::compare(want, got, {}).error; }
@@ -51,12 +57,16 @@ TEST_CASE("what is recomputed is the same, dropout too, and each state is update
     for (const std::string& e : ir::verify(again)) FAIL_CHECK(e);
     REQUIRE(!least.recomputed.empty());
     REQUIRE(again.updates.size() == g.updates.size());
-    const auto random = [](const Graph& g) { return std::count_if(g.nodes.begin(), g.nodes.end(), [](const Node& n) { return n.op->random; }); };
+    const auto random = [](const Graph& g) {
+      return std::count_if(g.nodes.begin(), g.nodes.end(), [](const Node& n) { return n.op->random; });
+    };
     CHECK(random(again) >= random(g));
     copied_random += random(again) - random(g);
     const auto variables = test::contents(g, kBatch);
     const auto want = interpret(g, variables, kBatch), got = interpret(again, variables, kBatch);
-    const auto same = [&](ValueId a, ValueId b) { CHECK(difference(want[static_cast<size_t>(a)], got[static_cast<size_t>(b)]) < 1e-9); };
+    const auto same = [&](ValueId a, ValueId b) {
+      CHECK(difference(want[static_cast<size_t>(a)], got[static_cast<size_t>(b)]) < 1e-9);
+    };
     for (size_t u = 0; u < g.updates.size(); ++u) same(g.updates[u].value, again.updates[u].value);
     for (size_t o = 0; o < g.outputs.size(); ++o) same(g.outputs[o].value, again.outputs[o].value);
   }
@@ -69,7 +79,8 @@ TEST_CASE("a limit that can be reached is, with no more recomputation than it ta
     const Graph g = training(s);
     const schedule::Machine m = schedule::host_machine();
     const int64_t all = schedule::make_plan(g, m, 32).arena_bytes;
-    const schedule::LimitedPlan free = schedule::plan_within(g, m, 32, all), some = schedule::plan_within(g, m, 32, all * 9 / 10);
+    const schedule::LimitedPlan free = schedule::plan_within(g, m, 32, all),
+                                some = schedule::plan_within(g, m, 32, all * 9 / 10);
     const schedule::LimitedPlan least = schedule::plan_within(g, m, 32, 0);
     CHECK(free.recomputed.empty());
     CHECK(some.plan.arena_bytes <= all * 9 / 10);
@@ -101,7 +112,9 @@ TEST_CASE("compiled kernels of a step within a limit agree with those without") 
 }
 
 TEST_CASE("without a limit, what takes next to no time is computed again") {
-  const Graph g = passes::run_pipeline(test::model_file("resnet.net", {{"depth", "18"}}), ops::registry(), {.verify = true}).training;
+  const Graph g =
+      passes::run_pipeline(test::model_file("resnet.net", {{"depth", "18"}}), ops::registry(), {.verify = true})
+          .training;
   const schedule::Machine m = schedule::host_machine();
   const auto us = [](const schedule::Plan& p) {
     double sum = 0;

@@ -32,12 +32,15 @@ struct Net {
     const ValueId x = g.add_variable(v, Type{DType::f32, batched, std::move(dims)});
     return rounds ? g.add(ops.at("round_bf16"), {x}) : x;
   }
-  ValueId op(const char* name, std::vector<ValueId> in, Attrs a = {}) { return g.add(ops.at(name), std::move(in), std::move(a)); }
+  ValueId op(const char* name, std::vector<ValueId> in, Attrs a = {}) {
+    return g.add(ops.at(name), std::move(in), std::move(a));
+  }
   void out(ValueId v) { g.outputs.push_back({fmt::format("out{}", g.outputs.size()), v}); }
 };
 
 Attrs window(int64_t stride, int64_t pad) {
-  return {{"stride_h", stride}, {"stride_w", stride}, {"pad_top", pad}, {"pad_left", pad}, {"pad_bottom", pad}, {"pad_right", pad}};
+  return {{"stride_h", stride}, {"stride_w", stride}, {"pad_top", pad},
+          {"pad_left", pad},    {"pad_bottom", pad},  {"pad_right", pad}};
 }
 Attrs with(Attrs a, std::initializer_list<std::pair<const char*, int64_t>> more) {
   for (const auto& [k, v] : more) a.set(k, v);
@@ -45,15 +48,18 @@ Attrs with(Attrs a, std::initializer_list<std::pair<const char*, int64_t>> more)
 }
 
 void convolutions(Net& n) {
-  for (const auto& [c, k] : {std::pair<int64_t, int64_t>{32, 64}, {6, 48}, {48, 10}, {9, 16}, {16, 7}})  // in pairs, of odd and of few channels
+  // in pairs, of odd and of few channels
+  for (const auto& [c, k] : {std::pair<int64_t, int64_t>{32, 64}, {6, 48}, {48, 10}, {9, 16}, {16, 7}})
     for (int64_t stride : {1, 2}) {
       const int64_t h = (15 + 2 - 3) / stride + 1;
-      const ValueId x = n.operand(true, {15, 13, c}), w = n.operand(false, {3, 3, c, k}), dy = n.operand(true, {h, (13 + 2 - 3) / stride + 1, k});
+      const ValueId x = n.operand(true, {15, 13, c}), w = n.operand(false, {3, 3, c, k}),
+                    dy = n.operand(true, {h, (13 + 2 - 3) / stride + 1, k});
       n.out(n.op("conv", {x, w}, window(stride, 1)));
       n.out(n.op("conv_data_grad", {dy, w}, with(window(stride, 1), {{"in_h", 15}, {"in_w", 13}})));
       n.out(n.op("conv_weight_grad", {x, dy}, with(window(stride, 1), {{"kh", 3}, {"kw", 3}})));
     }
-  const ValueId x = n.operand(true, {8, 10, 32}), grouped = n.operand(false, {3, 3, 16, 32}), depthwise = n.operand(false, {3, 3, 1, 32});
+  const ValueId x = n.operand(true, {8, 10, 32}), grouped = n.operand(false, {3, 3, 16, 32}),
+                depthwise = n.operand(false, {3, 3, 1, 32});
   n.out(n.op("conv", {x, grouped}, with(window(1, 1), {{"groups", 2}})));
   n.out(n.op("dwconv", {x, depthwise}, window(1, 1)));
   n.out(n.op("dwconv_data_grad", {x, depthwise}, with(window(1, 1), {{"in_h", 8}, {"in_w", 10}, {"in_c", 32}})));
@@ -113,7 +119,8 @@ void check(void (*fill)(Net&), int batch) {
   Net rounded(true), whole(false);
   fill(rounded), fill(whole);
   const Contents in = contents(whole.g, batch);
-  const auto same = interpret(rounded.g, in, batch), exact = interpret(whole.g, in, batch), size = interpret(whole.g, sizes(in), batch);
+  const auto same = interpret(rounded.g, in, batch), exact = interpret(whole.g, in, batch),
+             size = interpret(whole.g, sizes(in), batch);
   for (const char* target : targets()) {
     schedule::Machine m;
     REQUIRE(schedule::machine_for(target, m));
@@ -130,10 +137,11 @@ void check(void (*fill)(Net&), int batch) {
         outside = std::max(outside, std::abs(t.data[i] - exact[u].data[i]) / sum);
         if (!std::isfinite(t.data[i])) apart = INFINITY;
       }
-      const std::string what = fmt::format("{} {} at batch {} on {}", whole.g.values[u].name, to_string(whole.g.type(u)), batch, target);
+      const std::string what =
+          fmt::format("{} {} at batch {} on {}", whole.g.values[u].name, to_string(whole.g.type(u)), batch, target);
       INFO(fmt::format("{}: {} from the same products, {} from float32's", what, apart, outside));
-      CHECK(apart < 1e-5);                              // float32's sums, of transformed tiles too
-      CHECK(outside < 2 * 0x1p-8 + 0x1p-16 + 1e-5);     // each operand of 8 bits is off by 2^-8 at most
+      CHECK(apart < 1e-5);                           // float32's sums, of transformed tiles too
+      CHECK(outside < 2 * 0x1p-8 + 0x1p-16 + 1e-5);  // each operand of 8 bits is off by 2^-8 at most
     }
   }
 }
@@ -152,7 +160,8 @@ TEST_CASE("kernels of bf16 matrix products add the products of rounded operands 
 TEST_CASE("where the target has dot products of bf16, inner loops are made of them, else of multiply-adds") {
   Net n(true);
   n.out(n.op("conv", {n.operand(true, {14, 14, 64}), n.operand(false, {3, 3, 64, 64})}, window(1, 1)));
-  n.out(n.op("conv_data_grad", {n.operand(true, {14, 14, 64}), n.operand(false, {3, 3, 64, 64})}, with(window(1, 1), {{"in_h", 14}, {"in_w", 14}})));
+  n.out(n.op("conv_data_grad", {n.operand(true, {14, 14, 64}), n.operand(false, {3, 3, 64, 64})},
+             with(window(1, 1), {{"in_h", 14}, {"in_w", 14}})));
   n.out(n.op("matmul", {n.operand(true, {48, 64}), n.operand(false, {64, 128})}));
   n.out(n.op("matmul_data_grad", {n.operand(true, {48, 128}), n.operand(false, {64, 128})}));
   for (const char* target : {"x86-64-avx2", "x86-64-avx512", "x86-64-avx512-bf16"}) {
@@ -171,7 +180,8 @@ TEST_CASE("where the target has dot products of bf16, inner loops are made of th
       report::Code code;
       REQUIRE_MESSAGE(report::inspect(objects[k].object, m.cpu, code, error), error);
       const report::Counts& inner = code.inner;
-      INFO(fmt::format("{} on {}: {} of {} are dot products, {} bits, {} spills", plan.kernels[k].name, target, inner.dot, inner.fma, inner.vector_bits, inner.spills));
+      INFO(fmt::format("{} on {}: {} of {} are dot products, {} bits, {} spills", plan.kernels[k].name, target,
+                       inner.dot, inner.fma, inner.vector_bits, inner.spills));
       CHECK(code.inner.fma >= 8);
       CHECK(code.inner.dot == (dots ? code.inner.fma : 0));
       CHECK(code.inner.vector_bits == (m.vector_floats == 16 ? 512 : 256));
@@ -179,6 +189,8 @@ TEST_CASE("where the target has dot products of bf16, inner loops are made of th
       CHECK(plan.kernels[k].strategy.get("pairs", 0) == dots);
       ++contractions;
     }
-    CHECK(contractions == (dots ? 4 : 2));  // without them, convolutions of 3 x 3 take Winograd's form: half as many products of bf16 cost less than its tiles at this size
+    // without them, convolutions of 3 x 3 take Winograd's form: half as many products of bf16 cost less than its tiles
+    // at this size
+    CHECK(contractions == (dots ? 4 : 2));
   }
 }

@@ -10,7 +10,11 @@ std::vector<RefTensor> contents(const Graph& g, int64_t batch, std::mt19937& ran
   std::vector<RefTensor> v;
   for (const Variable& x : g.variables) {
     const Type& t = g.type(x.value);
-    v.push_back(random_tensor(t, t.dtype == DType::f32 ? Fill::normal : t.batched ? Fill::label : Fill::counter, batch, 3, random));
+    v.push_back(random_tensor(t,
+                              t.dtype == DType::f32 ? Fill::normal
+                              : t.batched           ? Fill::label
+                                                    : Fill::counter,
+                              batch, 3, random));
   }
   return v;
 }

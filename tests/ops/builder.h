@@ -49,7 +49,8 @@ struct FakeBuilder : ir::LayerBuilder {
   std::vector<std::string> words(const char* a) override { return std::get<std::vector<std::string>>(args.at(a)); }
   std::vector<int64_t> ints(const char* a) override { return std::get<std::vector<int64_t>>(args.at(a)); }
   ir::Initializer initializer(const char* a) override { return std::get<ir::Initializer>(args.at(a)); }
-  ir::ValueId variable(const char* name, ir::Type type, ir::Initializer init, ir::Role role, double l1, double l2) override {
+  ir::ValueId variable(const char* name, ir::Type type, ir::Initializer init, ir::Role role, double l1,
+                       double l2) override {
     ir::Variable v;
     v.name = layer->weight_prefix + std::to_string(g.nodes.size()) + "." + name;
     v.role = role;
@@ -59,7 +60,9 @@ struct FakeBuilder : ir::LayerBuilder {
     v.l2 = l2;
     return g.add_variable(v, type);
   }
-  ir::ValueId emit(const std::string& op, std::vector<ir::ValueId> in, ir::Attrs a) override { return g.add(ops().at(op), std::move(in), std::move(a)); }
+  ir::ValueId emit(const std::string& op, std::vector<ir::ValueId> in, ir::Attrs a) override {
+    return g.add(ops().at(op), std::move(in), std::move(a));
+  }
   void update(ir::ValueId variable, const std::function<ir::ValueId(ir::ValueId)>& next) override {
     g.updates.push_back({g.values[static_cast<size_t>(variable)].variable, next(variable)});
   }

@@ -12,7 +12,8 @@ Type fixed(std::vector<int64_t> d) { return {DType::f32, false, std::move(d)}; }
 const Type kCounter{DType::u32, false, {}};
 
 Attrs window(int64_t s, int64_t top, int64_t left, int64_t bottom, int64_t right) {
-  return {{"stride_h", s}, {"stride_w", s}, {"pad_top", top}, {"pad_left", left}, {"pad_bottom", bottom}, {"pad_right", right}};
+  return {{"stride_h", s},    {"stride_w", s},        {"pad_top", top},
+          {"pad_left", left}, {"pad_bottom", bottom}, {"pad_right", right}};
 }
 Attrs with(Attrs a, std::initializer_list<std::pair<const char*, int64_t>> more) {
   for (const auto& [k, v] : more) a.set(k, v);
@@ -28,9 +29,15 @@ void dense(std::vector<Case>& c) {
 }
 
 void conv(std::vector<Case>& c) {
-  struct Shape { int64_t h, w, c, k, kh, kw, s, top, left, bottom, right; };
-  for (const Shape& s : {Shape{7, 5, 3, 4, 3, 3, 1, 0, 0, 0, 0}, {6, 7, 1, 5, 3, 2, 1, 1, 0, 1, 1}, {1, 1, 9, 2, 1, 1, 1, 0, 0, 0, 0},
-                         {8, 9, 2, 3, 3, 3, 2, 0, 0, 1, 1}, {7, 8, 3, 2, 2, 2, 3, 0, 0, 0, 0}, {5, 5, 2, 3, 1, 1, 2, 0, 0, 0, 0}}) {
+  struct Shape {
+    int64_t h, w, c, k, kh, kw, s, top, left, bottom, right;
+  };
+  for (const Shape& s : {Shape{7, 5, 3, 4, 3, 3, 1, 0, 0, 0, 0},
+                         {6, 7, 1, 5, 3, 2, 1, 1, 0, 1, 1},
+                         {1, 1, 9, 2, 1, 1, 1, 0, 0, 0, 0},
+                         {8, 9, 2, 3, 3, 3, 2, 0, 0, 1, 1},
+                         {7, 8, 3, 2, 2, 2, 3, 0, 0, 0, 0},
+                         {5, 5, 2, 3, 1, 1, 2, 0, 0, 0, 0}}) {
     const Attrs a = window(s.s, s.top, s.left, s.bottom, s.right);
     const Type x = batched({s.h, s.w, s.c}), w = fixed({s.kh, s.kw, s.c, s.k});
     const Type y = batched({(s.h + s.top + s.bottom - s.kh) / s.s + 1, (s.w + s.left + s.right - s.kw) / s.s + 1, s.k});
@@ -64,12 +71,19 @@ void norm(std::vector<Case>& c) {
 }
 
 void pool(std::vector<Case>& c) {
-  struct Shape { int64_t h, w, c, k, s, before, after; };
-  for (const Shape& s : {Shape{7, 6, 3, 2, 2, 0, 0}, {9, 8, 2, 3, 2, 1, 1}, {1, 1, 9, 1, 1, 0, 0}, {6, 6, 1, 3, 1, 1, 1},
-                         {11, 10, 2, 5, 3, 0, 0}, {5, 7, 1, 2, 3, 0, 0}}) {
+  struct Shape {
+    int64_t h, w, c, k, s, before, after;
+  };
+  for (const Shape& s : {Shape{7, 6, 3, 2, 2, 0, 0},
+                         {9, 8, 2, 3, 2, 1, 1},
+                         {1, 1, 9, 1, 1, 0, 0},
+                         {6, 6, 1, 3, 1, 1, 1},
+                         {11, 10, 2, 5, 3, 0, 0},
+                         {5, 7, 1, 2, 3, 0, 0}}) {
     const Attrs a = with(window(s.s, s.before, s.before, s.after, s.after), {{"kernel_h", s.k}, {"kernel_w", s.k}});
     const Type x = batched({s.h, s.w, s.c});
-    const Type y = batched({(s.h + s.before + s.after - s.k) / s.s + 1, (s.w + s.before + s.after - s.k) / s.s + 1, s.c});
+    const Type y =
+        batched({(s.h + s.before + s.after - s.k) / s.s + 1, (s.w + s.before + s.after - s.k) / s.s + 1, s.c});
     c.push_back({"max_pool", {x}, a});
     Case grad{"max_pool_grad", {y, x}, a};
     grad.fix = [](std::vector<RefTensor>& in, int64_t) {
@@ -90,7 +104,9 @@ void preprocessing(std::vector<Case>& c) {
   c.push_back({"rescale", {Type{DType::u8, true, {3, 2, 3}}}, {{"scale", 1 / 255.0}, {"offset", 0.0}}, {Fill::byte}});
 }
 
-void view(std::vector<Case>& c) { c.push_back({"reshape", {batched({3, 2, 5})}, {{"dims", std::vector<int64_t>{30}}}}); }
+void view(std::vector<Case>& c) {
+  c.push_back({"reshape", {batched({3, 2, 5})}, {{"dims", std::vector<int64_t>{30}}}});
+}
 
 void softmax(std::vector<Case>& c) {
   for (const Type& x : {batched({1}), batched({3}), batched({11}), batched({3, 2, 5})}) {
@@ -108,24 +124,35 @@ void training(std::vector<Case>& c) {
     }
     c.push_back({"sgd_update", {w, w, fixed({})}});
     c.push_back({"at_least_zero", {w}});
-    for (double low : {0.0, 1.0}) c.push_back({"limit_norm", {w, fixed({w.dims.back()})}, {{"low", low}, {"high", 1.0}}, {n, p}});
-    if (w.rank() > 1) c.push_back({"limit_norm", {w, fixed({w.dims[static_cast<size_t>(w.rank()) - 2], 1})}, {{"low", 1.0}, {"high", 1.0}}, {n, p}});
+    for (double low : {0.0, 1.0})
+      c.push_back({"limit_norm", {w, fixed({w.dims.back()})}, {{"low", low}, {"high", 1.0}}, {n, p}});
+    if (w.rank() > 1)
+      c.push_back({"limit_norm",
+                   {w, fixed({w.dims[static_cast<size_t>(w.rank()) - 2], 1})},
+                   {{"low", 1.0}, {"high", 1.0}},
+                   {n, p}});
     for (int64_t dim = 0; w.rank() > 1 && dim < w.rank(); ++dim) c.push_back({"column_norm", {w}, {{"dim", dim}}});
-    for (bool nesterov : {false, true}) c.push_back({"momentum_update", {w, w, w, fixed({})}, {{"momentum", 0.9}, {"nesterov", nesterov}}});
-    c.push_back({"adam_update", {w, w, w, w, fixed({}), kCounter}, {{"beta1", 0.9}, {"beta2", 0.999}, {"epsilon", 1e-7}}, {n, n, n, p, p, Fill::counter}});
+    for (bool nesterov : {false, true})
+      c.push_back({"momentum_update", {w, w, w, fixed({})}, {{"momentum", 0.9}, {"nesterov", nesterov}}});
+    c.push_back({"adam_update",
+                 {w, w, w, w, fixed({}), kCounter},
+                 {{"beta1", 0.9}, {"beta2", 0.999}, {"epsilon", 1e-7}},
+                 {n, n, n, p, p, Fill::counter}});
   }
 }
 
 void ingest(std::vector<Case>& c) {
   const Attrs a = {{"height", int64_t{5}}, {"width", int64_t{8}}};
-  const std::vector<std::vector<int64_t>> any = {{3, 4, 3}, {9, 2, 3}, {1, 1, 3}, {17, 23, 3}, {5, 8, 3}};  // the last one is as large as the result
+  // the last one is as large as the result
+  const std::vector<std::vector<int64_t>> any = {{3, 4, 3}, {9, 2, 3}, {1, 1, 3}, {17, 23, 3}, {5, 8, 3}};
   c.push_back({"resize", {Type{DType::u8, true, {kAnyExtent, kAnyExtent, 3}}}, a, {Fill::byte}, 1, any});
   c.push_back({"resize", {batched({7, 7, 1})}, a});
   c.push_back({"resize", {fixed({4, 3, 2})}, a});
   for (const char* mode : {"stretch", "letterbox", "crop"})
     for (const bool antialias : {false, true}) {
       Attrs f = a;
-      f.set("aspect", std::string(mode)), f.set("antialias", antialias), f.set("colour", std::vector<int64_t>{7, 80, 255});
+      f.set("aspect", std::string(mode)), f.set("antialias", antialias),
+          f.set("colour", std::vector<int64_t>{7, 80, 255});
       c.push_back({"fit", {Type{DType::u8, true, {kAnyExtent, kAnyExtent, 3}}}, f, {Fill::byte}, 1, any});
       f.set("colour", std::vector<int64_t>{114});
       c.push_back({"fit_fixed", {fixed({40, 3, 2})}, f});

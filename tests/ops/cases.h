@@ -8,9 +8,9 @@ namespace netc::test {
 const std::vector<Case>& cases();
 // Families in files of their own, for cases.cpp.
 void add_elementwise_cases(std::vector<Case>&);
-void move_cases(std::vector<Case>&);   // cases_moves.cpp
+void move_cases(std::vector<Case>&);  // cases_moves.cpp
 void add_conv_cases(std::vector<Case>&);
 void add_norm_cases(std::vector<Case>&);
 void sequence_cases(std::vector<Case>&);
-void loss_cases(std::vector<Case>&);   // cases_loss.cpp
+void loss_cases(std::vector<Case>&);  // cases_loss.cpp
 }  // namespace netc::test

@@ -13,18 +13,28 @@ const Type kCounter{DType::u32, false, {}};
 
 void binary(std::vector<Case>& c) {
   const Fill n = Fill::normal, p = Fill::positive;
-  const std::vector<std::pair<Type, Type>> shapes = {
-      {batched({3, 5, 7}), batched({3, 5, 7})}, {batched({3, 5, 7}), fixed({7})},         {fixed({}), batched({3, 5})},
-      {batched({3, 5, 7}), batched({1, 1, 7})}, {batched({3, 1, 1}), batched({1, 5, 9})}, {batched({4, 1}), batched({4, 9})},
-      {fixed({1, 7}), batched({5, 1})},         {fixed({5, 1}), fixed({3})},              {batched({1}), batched({1})},
-      {batched({1, 1, 1}), batched({2, 3, 5})}, {batched({}), fixed({})},                 {fixed({3, 1, 1}), batched({3, 2, 2})}};
+  const std::vector<std::pair<Type, Type>> shapes = {{batched({3, 5, 7}), batched({3, 5, 7})},
+                                                     {batched({3, 5, 7}), fixed({7})},
+                                                     {fixed({}), batched({3, 5})},
+                                                     {batched({3, 5, 7}), batched({1, 1, 7})},
+                                                     {batched({3, 1, 1}), batched({1, 5, 9})},
+                                                     {batched({4, 1}), batched({4, 9})},
+                                                     {fixed({1, 7}), batched({5, 1})},
+                                                     {fixed({5, 1}), fixed({3})},
+                                                     {batched({1}), batched({1})},
+                                                     {batched({1, 1, 1}), batched({2, 3, 5})},
+                                                     {batched({}), fixed({})},
+                                                     {fixed({3, 1, 1}), batched({3, 2, 2})}};
   for (const auto& [a, b] : shapes) {
     for (const char* op : {"add", "sub", "mul", "minimum", "maximum", "less", "less_equal"}) c.push_back({op, {a, b}});
     c.push_back({"div", {a, b}, {}, {n, p}});
     c.push_back({"pow", {a, b}, {}, {p, n}});
   }
   using Expansion = std::pair<Type, std::vector<int64_t>>;
-  for (const auto& [from, to] : {Expansion{batched({1, 1, 7}), {3, 5, 7}}, {batched({3, 1}), {3, 5}}, {fixed({1, 4}), {9, 4}}, {batched({2}), {2}}}) {
+  for (const auto& [from, to] : {Expansion{batched({1, 1, 7}), {3, 5, 7}},
+                                 {batched({3, 1}), {3, 5}},
+                                 {fixed({1, 4}), {9, 4}},
+                                 {batched({2}), {2}}}) {
     c.push_back({"expand", {from}, {{"dims", to}}});
   }
 }
@@ -43,8 +53,9 @@ void unary(std::vector<Case>& c) {
 }
 
 void activation(std::vector<Case>& c) {
-  const std::vector<std::string> plain = {"relu",     "relu6", "selu",      "sigmoid", "hard_sigmoid", "tanh",      "softplus",
-                                          "softsign", "gelu",  "gelu_tanh", "silu",    "mish",         "hard_swish"};
+  const std::vector<std::string> plain = {"relu", "relu6",    "selu",      "sigmoid", "hard_sigmoid",
+                                          "tanh", "softplus", "softsign",  "gelu",    "gelu_tanh",
+                                          "silu", "mish",     "hard_swish"};
   for (const Type& x : {batched({3, 5, 7}), batched({1}), fixed({5, 3})}) {
     for (const std::string& op : plain) {
       for (double spread : {1.0, 4.0}) {
@@ -83,8 +94,10 @@ void random(std::vector<Case>& c) {
 void reduction(std::vector<Case>& c) {
   using Axes = std::vector<int64_t>;
   const std::vector<std::pair<Type, Axes>> folds = {
-      {batched({3, 5, 7}), {0, 1}}, {batched({3, 5, 7}), {2}}, {batched({3, 5, 7}), {0, 1, 2}},  {batched({4, 1, 9}), {1}}, {batched({6, 5}), {0}},
-      {batched({1}), {0}},          {batched({9}), {0}},       {batched({2, 3, 2, 5}), {0, 3}}, {fixed({5, 3}), {1}},      {fixed({4, 3, 5}), {0, 2}}};
+      {batched({3, 5, 7}), {0, 1}}, {batched({3, 5, 7}), {2}},       {batched({3, 5, 7}), {0, 1, 2}},
+      {batched({4, 1, 9}), {1}},    {batched({6, 5}), {0}},          {batched({1}), {0}},
+      {batched({9}), {0}},          {batched({2, 3, 2, 5}), {0, 3}}, {fixed({5, 3}), {1}},
+      {fixed({4, 3, 5}), {0, 2}}};
   for (const auto& [x, axes] : folds) {
     const Attrs a = {{"axes", axes}};
     for (const char* op : {"reduce_sum", "reduce_mean", "reduce_variance", "reduce_max"}) c.push_back({op, {x}, a});

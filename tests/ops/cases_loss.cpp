@@ -38,10 +38,21 @@ void classes(std::vector<Case>& c) {
 }
 
 void elements(std::vector<Case>& c) {
-  struct Of { const char* op; Fill x, t; Attrs a; };
-  for (const Of& o : {Of{"squared_error", n, n, {}}, {"absolute_error", n, n, {}}, {"huber", n, n, {{"delta", 0.7}}}, {"poisson", Fill::positive, Fill::positive, {}},
-                      {"kl_divergence", p, p, {}}, {"hinge", n, n, {}}, {"squared_hinge", n, n, {}}, {"sigmoid_crossentropy", n, p, {}},
-                      {"binary_crossentropy", p, p, {}}, {"contrastive", p, p, {{"margin", 0.6}}}}) {
+  struct Of {
+    const char* op;
+    Fill x, t;
+    Attrs a;
+  };
+  for (const Of& o : {Of{"squared_error", n, n, {}},
+                      {"absolute_error", n, n, {}},
+                      {"huber", n, n, {{"delta", 0.7}}},
+                      {"poisson", Fill::positive, Fill::positive, {}},
+                      {"kl_divergence", p, p, {}},
+                      {"hinge", n, n, {}},
+                      {"squared_hinge", n, n, {}},
+                      {"sigmoid_crossentropy", n, p, {}},
+                      {"binary_crossentropy", p, p, {}},
+                      {"contrastive", p, p, {{"margin", 0.6}}}}) {
     for (const Type& x : {batched({3, 5, 7}), batched({1}), batched({})}) {
       c.push_back({o.op, {x, x}, o.a, {o.x, o.t}});
       for (int64_t of : {0, 1}) {

@@ -1,4 +1,5 @@
-// Element-wise layers, reductions and random layers; what is stable where exponentials overflow; the functions of expressions.
+// Element-wise layers, reductions and random layers; what is stable where exponentials overflow; the functions of
+// expressions.
 #include <doctest/doctest.h>
 
 #include <algorithm>
@@ -32,7 +33,9 @@ const double kExtremes[] = {1e-30, -1e-30, 20, -20, 80, -80, 100, -100, 1e4, -1e
 
 /// The worst error of the lowering in bounds, each extreme by itself; `at` puts it into the operands.
 double error_at_extremes(Case c, const std::function<void(std::vector<RefTensor>&, double)>& at) {
-  c.fix = [at](std::vector<RefTensor>& in, int64_t batch) { at(in, static_cast<double>(static_cast<float>(kExtremes[batch - 1]))); };
+  c.fix = [at](std::vector<RefTensor>& in, int64_t batch) {
+    at(in, static_cast<double>(static_cast<float>(kExtremes[batch - 1])));
+  };
   std::vector<int64_t> batches;
   for (size_t i = 0; i < std::size(kExtremes); ++i) batches.push_back(static_cast<int64_t>(i) + 1);
   return lowering_error(c, batches);
@@ -43,10 +46,14 @@ void fill(RefTensor& t, double v) { std::fill(t.data.begin(), t.data.end(), v); 
 }  // namespace
 
 TEST_CASE("activations and their gradients are right for values of any size") {
-  struct Tested { std::string op; bool of_result; };
-  const std::vector<Tested> all = {{"relu", true},     {"relu6", true},        {"leaky_relu", true}, {"elu", true},      {"selu", true},
-                                   {"sigmoid", true},  {"hard_sigmoid", true}, {"tanh", true},       {"softplus", true}, {"softsign", true},
-                                   {"gelu", false},    {"gelu_tanh", false},   {"silu", false},      {"mish", false},    {"hard_swish", false}};
+  struct Tested {
+    std::string op;
+    bool of_result;
+  };
+  const std::vector<Tested> all = {{"relu", true},     {"relu6", true},    {"leaky_relu", true},   {"elu", true},
+                                   {"selu", true},     {"sigmoid", true},  {"hard_sigmoid", true}, {"tanh", true},
+                                   {"softplus", true}, {"softsign", true}, {"gelu", false},        {"gelu_tanh", false},
+                                   {"silu", false},    {"mish", false},    {"hard_swish", false}};
   for (const Tested& t : all) {
     CAPTURE(t.op);
     const Attrs attrs = t.op == "leaky_relu" ? Attrs{{"slope", 0.1}} : t.op == "elu" ? Attrs{{"alpha", 1.0}} : Attrs{};
@@ -57,7 +64,9 @@ TEST_CASE("activations and their gradients are right for values of any size") {
     CHECK(error_at_extremes(backward, [&](std::vector<RefTensor>& in, double x) {
             fill(in[0], 1);
             const RefTensor at{{1, 1}, {x}};
-            fill(in[1], t.of_result ? static_cast<double>(static_cast<float>(g.nodes[0].op->reference(g.nodes[0], g, {at}, 1)[0].data[0])) : x);
+            fill(in[1], t.of_result ? static_cast<double>(static_cast<float>(
+                                          g.nodes[0].op->reference(g.nodes[0], g, {at}, 1)[0].data[0]))
+                                    : x);
           }) <= 1);
   }
   for (const char* op : {"erf", "log_softmax", "softmax"}) {
@@ -93,9 +102,23 @@ TEST_CASE("what broadcasts and what does not") {
 
 TEST_CASE("activations as layers") {
   const std::vector<std::pair<const char*, std::map<std::string, ArgValue>>> layers = {
-      {"ReLU", {}}, {"ReLU6", {}}, {"LeakyReLU", {{"slope", 0.2}}}, {"PReLU", {{"start", 0.3}}}, {"ELU", {{"alpha", 0.5}}}, {"SELU", {}},
-      {"GELU", {}}, {"GELU", {{"form", std::string("tanh")}}}, {"SiLU", {}}, {"Mish", {}}, {"HardSwish", {}}, {"Sigmoid", {}}, {"HardSigmoid", {}},
-      {"Tanh", {}}, {"Softplus", {}}, {"Softsign", {}}, {"LogSoftmax", {}}};
+      {"ReLU", {}},
+      {"ReLU6", {}},
+      {"LeakyReLU", {{"slope", 0.2}}},
+      {"PReLU", {{"start", 0.3}}},
+      {"ELU", {{"alpha", 0.5}}},
+      {"SELU", {}},
+      {"GELU", {}},
+      {"GELU", {{"form", std::string("tanh")}}},
+      {"SiLU", {}},
+      {"Mish", {}},
+      {"HardSwish", {}},
+      {"Sigmoid", {}},
+      {"HardSigmoid", {}},
+      {"Tanh", {}},
+      {"Softplus", {}},
+      {"Softsign", {}},
+      {"LogSoftmax", {}}};
   for (const auto& [name, args] : layers) {
     CAPTURE(name);
     FakeBuilder b(batched({3, 2, 4}));
@@ -121,9 +144,12 @@ TEST_CASE("activations as layers") {
 
 TEST_CASE("merging layers: values, shapes, gradients, errors") {
   const std::vector<std::pair<const char*, double (*)(double, double)>> layers = {
-      {"Add", [](double a, double b) { return a + b; }},           {"Sub", [](double a, double b) { return a - b; }},
-      {"Mul", [](double a, double b) { return a * b; }},           {"Div", [](double a, double b) { return a / b; }},
-      {"Min", [](double a, double b) { return std::min(a, b); }},  {"Max", [](double a, double b) { return std::max(a, b); }},
+      {"Add", [](double a, double b) { return a + b; }},
+      {"Sub", [](double a, double b) { return a - b; }},
+      {"Mul", [](double a, double b) { return a * b; }},
+      {"Div", [](double a, double b) { return a / b; }},
+      {"Min", [](double a, double b) { return std::min(a, b); }},
+      {"Max", [](double a, double b) { return std::max(a, b); }},
       {"Average", [](double a, double b) { return (a + b) / 2; }}};
   for (const auto& [name, f] : layers) {
     CAPTURE(name);
@@ -202,7 +228,8 @@ TEST_CASE("normalisation by constants, and to length one") {
   for (size_t i = 0; i < 4; ++i) CHECK(u[i] == doctest::Approx(std::vector<double>{0.6, 0.8, 0, -1}[i]));
 }
 
-TEST_CASE("random layers: whole channels, whole samples, normal numbers; identity in inference; a stream of their own each") {
+TEST_CASE(
+    "random layers: whole channels, whole samples, normal numbers; identity in inference; a stream of their own each") {
   const int64_t batch = 64;
   const auto drawn = [&](const char* name, std::map<std::string, ArgValue> args, double step) {
     FakeBuilder b(batched({3, 3, 16}));
@@ -229,7 +256,9 @@ TEST_CASE("random layers: whole channels, whole samples, normal numbers; identit
   }
   const std::vector<double> noise = drawn("Noise", {{"stddev", 2.0}}, 1);
   double mean = 0, square = 0;
-  for (double v : noise) mean += (v - 1) / static_cast<double>(noise.size()), square += (v - 1) * (v - 1) / static_cast<double>(noise.size());
+  for (double v : noise)
+    mean += (v - 1) / static_cast<double>(noise.size()),
+        square += (v - 1) * (v - 1) / static_cast<double>(noise.size());
   CHECK(std::abs(mean) < 0.1);
   CHECK(square == doctest::Approx(4).epsilon(0.05));
   FakeBuilder b(batched({3, 3, 16}));
@@ -238,7 +267,8 @@ TEST_CASE("random layers: whole channels, whole samples, normal numbers; identit
   std::set<int64_t> streams;
   for (const Node& n : b.g.nodes) streams.insert(n.attrs.i("stream"));
   CHECK(streams.size() == 4);
-  for (const char* name : {"SpatialDropout", "DropPath"}) CHECK(FakeBuilder(batched({2, 2, 2})).apply(name, {{"rate", 0.0}}) == 0);
+  for (const char* name : {"SpatialDropout", "DropPath"})
+    CHECK(FakeBuilder(batched({2, 2, 2})).apply(name, {{"rate", 0.0}}) == 0);
 }
 
 TEST_CASE("functions of expressions: each has a value, a gradient and an error with the shapes") {
@@ -282,7 +312,8 @@ TEST_CASE("functions of expressions: each has a value, a gradient and an error w
       args.push_back(g.add_variable(v, f->reduces ? batched({2, 2}) : i == 0 ? batched({2, 2}) : batched({1, 2})));
     }
     std::string error;
-    const ValueId y = f->build(g, r.ops, args, f->reduces ? std::vector<int64_t>{1} : std::vector<int64_t>{}, kNone, error);
+    const ValueId y =
+        f->build(g, r.ops, args, f->reduces ? std::vector<int64_t>{1} : std::vector<int64_t>{}, kNone, error);
     REQUIRE_MESSAGE(y != kNone, error);
     CHECK(error.empty());
     CHECK(g.type(y) == batched(f->reduces ? std::vector<int64_t>{2, 1} : std::vector<int64_t>{2, 2}));
@@ -291,11 +322,15 @@ TEST_CASE("functions of expressions: each has a value, a gradient and an error w
     const std::vector<double> got = evaluate(g, values, 1)[static_cast<size_t>(y)].data;
     if (const auto it = known.find(f->name); it != known.end()) {
       for (size_t i = 0; i < got.size(); ++i) {
-        const double a = values[0].data[f->reduces ? 2 * i : i], b = f->reduces ? values[0].data[2 * i + 1] : args.size() == 2 ? values[1].data[i % 2] : 0;
+        const double a = values[0].data[f->reduces ? 2 * i : i], b = f->reduces         ? values[0].data[2 * i + 1]
+                                                                     : args.size() == 2 ? values[1].data[i % 2]
+                                                                                        : 0;
         CHECK(got[i] == doctest::Approx(it->second(a, b)));
       }
     }
-    const bool positive = std::set<std::string>{"log", "sqrt", "rsqrt", "reciprocal", "^", "pow", "/"}.count(f->name) == 1;  // elsewhere random values are fine
+    // elsewhere random values are fine
+    const bool positive =
+        std::set<std::string>{"log", "sqrt", "rsqrt", "reciprocal", "^", "pow", "/"}.count(f->name) == 1;
     if (!positive) CHECK(check_gradient(g, y, 2) < 1e-4);
     Variable bytes;
     bytes.name = "bytes";
@@ -310,7 +345,8 @@ TEST_CASE("functions of expressions: each has a value, a gradient and an error w
 TEST_CASE("functions of expressions: operands that do not fit, axes that are not there, exponents that are constants") {
   const Registry& r = netc::ops::registry();
   const auto function = [&](const char* name) -> const FunctionDef& {
-    return **std::find_if(r.functions.begin(), r.functions.end(), [&](const FunctionDef* f) { return f->name == name; });
+    return **std::find_if(r.functions.begin(), r.functions.end(),
+                          [&](const FunctionDef* f) { return f->name == name; });
   };
   Graph g;
   const auto input = [&](const char* name, Type t, std::vector<float> literal = {}) {
@@ -320,7 +356,8 @@ TEST_CASE("functions of expressions: operands that do not fit, axes that are not
     v.literal = std::move(literal);
     return g.add_variable(v, std::move(t));
   };
-  const ValueId a = input("a", batched({4, 2})), b = input("b", batched({3, 2})), any = input("any", {DType::f32, true, {kAnyExtent, 2}});
+  const ValueId a = input("a", batched({4, 2})), b = input("b", batched({3, 2})),
+                any = input("any", {DType::f32, true, {kAnyExtent, 2}});
   std::string error;
   CHECK(function("+").build(g, r.ops, {a, b}, {}, kNone, error) == kNone);
   CHECK(error == "+ cannot combine f32[4, 2] and f32[3, 2]: along each dimension extents must be equal, or 1");
@@ -332,7 +369,8 @@ TEST_CASE("functions of expressions: operands that do not fit, axes that are not
   CHECK(error == "sum folds a dim that is not there: its operand is f32[4, 2]");
   error.clear();
   CHECK(g.type(function("mean").build(g, r.ops, {a}, {}, kNone, error)) == batched({1, 1}));
-  const std::pair<float, const char*> exponents[] = {{2.0f, "squared"}, {3.0f, "mul"}, {0.5f, "sqrt"}, {-0.5f, "rsqrt"}, {-1.0f, "reciprocal"}, {1.5f, "pow"}};
+  const std::pair<float, const char*> exponents[] = {{2.0f, "squared"}, {3.0f, "mul"},         {0.5f, "sqrt"},
+                                                     {-0.5f, "rsqrt"},  {-1.0f, "reciprocal"}, {1.5f, "pow"}};
   for (const auto& [e, op] : exponents) {
     const ValueId y = function("^").build(g, r.ops, {a, input(op, fixed({}), {e})}, {}, kNone, error);
     CHECK(g.nodes[static_cast<size_t>(g.values[static_cast<size_t>(y)].def)].op->name == op);

@@ -1,5 +1,6 @@
-// How exact the functions of one operand are, and their gradients: swept over the floats through the operators' own lowering, as vectors, and measured in units
-// in the last place of the exact result. The bounds are OpDef::ulps and gradient_ulps, which docs/layers.md states.
+// How exact the functions of one operand are, and their gradients: swept over the floats through the operators' own
+// lowering, as vectors, and measured in units in the last place of the exact result. The bounds are OpDef::ulps and
+// gradient_ulps, which docs/layers.md states.
 #include <doctest/doctest.h>
 
 #include <Halide.h>
@@ -37,16 +38,18 @@ std::vector<float> sweep(uint32_t step) {
   std::vector<float> x;
   for (uint64_t b = 0; b < (1ull << 32); b += step)
     if (const float f = std::bit_cast<float>(static_cast<uint32_t>(b)); std::isfinite(f)) x.push_back(f);
-  for (const double at : {0.0,  0.3333, 0.34657, 0.5, 0.6667, 0.7518, 0.85, 1.0,  1.19, 1.278, 1.3333, 1.5,
-                          2.0,  3.0,    3.93,    6.0, 11.0,   14.5,   17.0, 87.3, 88.0, 88.7,  103.0,  130.0})
+  for (const double at : {0.0, 0.3333, 0.34657, 0.5, 0.6667, 0.7518, 0.85, 1.0,  1.19, 1.278, 1.3333, 1.5,
+                          2.0, 3.0,    3.93,    6.0, 11.0,   14.5,   17.0, 87.3, 88.0, 88.7,  103.0,  130.0})
     for (int i = -400; i <= 400; ++i)
-      for (const double step : {1e-3, 1e-7}) x.push_back(static_cast<float>(at + i * step)), x.push_back(static_cast<float>(-at - i * step));
+      for (const double step : {1e-3, 1e-7})
+        x.push_back(static_cast<float>(at + i * step)), x.push_back(static_cast<float>(-at - i * step));
   x.resize(x.size() / kLanes * kLanes);
   return x;
 }
 
 /// Results of node `n` of a graph from its operands, in float32, by Halide.
-std::vector<float> lowered(const Graph& g, const Node& n, const std::vector<std::vector<float>>& operands, int lanes = kLanes) {
+std::vector<float> lowered(const Graph& g, const Node& n, const std::vector<std::vector<float>>& operands,
+                           int lanes = kLanes) {
   const int size = static_cast<int>(operands[0].size());
   const Halide::Var i("i");
   LowerContext ctx{n, g, {}, Halide::Expr(1), {}};
@@ -60,32 +63,42 @@ std::vector<float> lowered(const Graph& g, const Node& n, const std::vector<std:
   f.realize(out);
   return y;
 }
-std::vector<float> lowered(const std::string& op, const std::vector<std::vector<float>>& operands, const Attrs& attrs, int lanes = kLanes) {
+std::vector<float> lowered(const std::string& op, const std::vector<std::vector<float>>& operands, const Attrs& attrs,
+                           int lanes = kLanes) {
   const Graph g = graph_of({op, std::vector<Type>(operands.size(), vector_of(operands[0].size())), attrs});
   return lowered(g, g.nodes[0], operands, lanes);
 }
 std::vector<double> wide(const std::vector<float>& x) { return {x.begin(), x.end()}; }
-std::vector<double> reference(const std::string& op, const std::vector<std::vector<float>>& operands, const Attrs& attrs) {
+std::vector<double> reference(const std::string& op, const std::vector<std::vector<float>>& operands,
+                              const Attrs& attrs) {
   const Graph g = graph_of({op, std::vector<Type>(operands.size(), vector_of(operands[0].size())), attrs});
   std::vector<RefTensor> in;
   for (const auto& v : operands) in.push_back({{static_cast<int64_t>(v.size())}, wide(v)});
   return g.nodes[0].op->reference(g.nodes[0], g, in, 1)[0].data;
 }
 
-/// The error in units in the last place of `size`, a number at least as large as the exact result. Results that are no normal numbers may be 0.
+/// The error in units in the last place of `size`, a number at least as large as the exact result. Results that are no
+/// normal numbers may be 0.
 double ulps(float got, double want, double size) {
   if (std::isnan(want)) return std::isnan(got) ? 0 : kInf;
   if (std::isnan(got)) return kInf;
-  if (std::abs(want) > std::numeric_limits<float>::max()) return std::abs(got) >= std::numeric_limits<float>::max() && (got > 0) == (want > 0) ? 0 : kInf;
-  if (std::isinf(got)) return std::abs(want) > 0.999999 * static_cast<double>(std::numeric_limits<float>::max()) ? 1 : kInf;
+  if (std::abs(want) > std::numeric_limits<float>::max())
+    return std::abs(got) >= std::numeric_limits<float>::max() && (got > 0) == (want > 0) ? 0 : kInf;
+  if (std::isinf(got))
+    return std::abs(want) > 0.999999 * static_cast<double>(std::numeric_limits<float>::max()) ? 1 : kInf;
   const double error = std::abs(static_cast<double>(got) - want);
   if (std::max(std::abs(want), size) < kSmallest) return error <= kSmallest ? 0 : kInf;
   return error / std::ldexp(1.0, std::ilogb(std::max(std::abs(want), size)) - 23);
 }
 
-struct Worst { double ulps = 0, x = 0, got = 0, want = 0; };
-std::string show(const Worst& w) { return fmt::format("{:.2f} ulp at {:.9g}: {:.9g}, not {:.9g}", w.ulps, w.x, w.got, w.want); }
-Worst worst(const std::vector<float>& x, const std::vector<float>& got, const std::vector<double>& want, const std::function<double(double x)>& size) {
+struct Worst {
+  double ulps = 0, x = 0, got = 0, want = 0;
+};
+std::string show(const Worst& w) {
+  return fmt::format("{:.2f} ulp at {:.9g}: {:.9g}, not {:.9g}", w.ulps, w.x, w.got, w.want);
+}
+Worst worst(const std::vector<float>& x, const std::vector<float>& got, const std::vector<double>& want,
+            const std::function<double(double x)>& size) {
   Worst w;
   for (size_t i = 0; i < x.size(); ++i) {
     const double u = ulps(got[i], want[i], size ? size(static_cast<double>(x[i])) : 0);
@@ -101,12 +114,15 @@ double sigmoid(double x) { return 1 / (1 + std::exp(-x)); }
 /// The sum of the sizes of the terms, where they cancel at a root that is not 0.
 const std::map<std::string, std::function<double(double)>> kTerms = {
     {"gelu_grad", [](double x) { return normal_share(x) + std::abs(x) * normal_density(x); }},
-    {"gelu_tanh_grad", [](double x) {
-       const double c = std::clamp(x, -20.0, 20.0), k = std::sqrt(2 / std::acos(-1.0)), u = 2 * k * (c + 0.044715 * c * c * c);
+    {"gelu_tanh_grad",
+     [](double x) {
+       const double c = std::clamp(x, -20.0, 20.0), k = std::sqrt(2 / std::acos(-1.0)),
+                    u = 2 * k * (c + 0.044715 * c * c * c);
        return sigmoid(u) * (1 + std::abs(c) * sigmoid(-u) * 2 * k * (1 + 3 * 0.044715 * c * c));
      }},
     {"silu_grad", [](double x) { return std::abs(x) > 1e3 ? 0 : sigmoid(x) * (1 + std::abs(x) * sigmoid(-x)); }},
-    {"mish_grad", [](double x) {
+    {"mish_grad",
+     [](double x) {
        if (std::abs(x) > 1e3) return 0.0;
        const double t = std::tanh(std::max(x, 0.0) + std::log1p(std::exp(-std::abs(x))));
        return t + std::abs(x) * sigmoid(x) * (1 - t * t);
@@ -135,7 +151,8 @@ TEST_CASE("functions are within their bounds over all floats") {
   angles.resize(angles.size() / kLanes * kLanes);
   for (const OpDef* op : stated()) {
     const std::vector<float>& x = of_angle(op->name) ? angles : all;
-    const Worst w = worst(x, lowered(op->name, {x}, attrs_of(op->name)), reference(op->name, {x}, attrs_of(op->name)), terms(op->name));
+    const Worst w = worst(x, lowered(op->name, {x}, attrs_of(op->name)), reference(op->name, {x}, attrs_of(op->name)),
+                          terms(op->name));
     CHECK_MESSAGE(w.ulps <= op->ulps, op->name, ": ", show(w));
   }
 }
@@ -145,7 +162,8 @@ TEST_CASE("gradients are within their bounds, as functions of what they read") {
   for (const OpDef* op : stated()) {
     if (op->gradient_ulps < 0) continue;
     CAPTURE(op->name);
-    // y may be any number between the function's results, and is taken as it is: what was lost before is not the gradient's to answer for
+    // y may be any number between the function's results, and is taken as it is: what was lost before is not the
+    // gradient's to answer for
     std::vector<float> x = all;
     if (of_angle(op->name)) std::erase_if(x, [](float v) { return std::abs(v) > 0x1p30f; });
     x.resize(x.size() / kLanes * kLanes);
@@ -157,15 +175,18 @@ TEST_CASE("gradients are within their bounds, as functions of what they read") {
     const ValueId grad = op->gradient(ctx)[0];
     std::vector<float> y = lowered(op->name, {x}, attrs_of(op->name)), dy(x.size());
     const ValueId result = g.nodes[0].results[0];
-    const bool of_result =
-        std::any_of(g.nodes.begin() + 1, g.nodes.end(), [&](const Node& n) { return std::count(n.inputs.begin(), n.inputs.end(), result) > 0; });
+    const bool of_result = std::any_of(g.nodes.begin() + 1, g.nodes.end(), [&](const Node& n) {
+      return std::count(n.inputs.begin(), n.inputs.end(), result) > 0;
+    });
     if (of_result) {
       const auto [low, high] = std::minmax_element(y.begin(), y.end());
       for (size_t i = 0; i < x.size(); i += 2)
         if (x[i] >= *low && x[i] <= *high) y[i] = x[i];
     }
     for (size_t i = 0; i < dy.size(); ++i) dy[i] = i % 3 == 0 ? 1.0f : i % 3 == 1 ? -0.75f : 3.0f;
-    std::map<ValueId, std::vector<float>> values = {{g.nodes[0].inputs[0], x}, {g.nodes[0].results[0], y}, {ctx.grads_out[0], dy}};
+    std::map<ValueId, std::vector<float>> values = {{g.nodes[0].inputs[0], x},
+                                                    {g.nodes[0].results[0], y},
+                                                    {ctx.grads_out[0], dy}};
     std::map<ValueId, RefTensor> exact;
     for (const auto& [value, data] : values) exact[value] = {{static_cast<int64_t>(x.size())}, wide(data)};
     for (size_t n = 1; n < g.nodes.size(); ++n) {
@@ -177,35 +198,58 @@ TEST_CASE("gradients are within their bounds, as functions of what they read") {
     }
     const auto size = terms(op->name == "sin" ? "cos" : op->name == "cos" ? "sin" : op->name + "_grad");
     const auto scaled = [&](double at) { return size ? 3 * size(at) : 0; };
-    const Worst w = worst(of_result ? y : x, values.at(grad), exact.at(grad).data, size ? std::function<double(double)>(scaled) : nullptr);
+    const Worst w = worst(of_result ? y : x, values.at(grad), exact.at(grad).data,
+                          size ? std::function<double(double)>(scaled) : nullptr);
     CHECK_MESSAGE(w.ulps <= op->gradient_ulps, op->name, ": ", show(w));
   }
 }
 
 TEST_CASE("what is no number or infinite gives what the limit is, also after arithmetic in the same kernel") {
   // By name: the values at infinity and at minus infinity.
-  const std::map<std::string, std::pair<double, double>> limits = {
-      {"exp", {kInf, 0}},       {"log", {kInf, kNan}},         {"sqrt", {kInf, kNan}},  {"rsqrt", {0, kNan}},     {"reciprocal", {0, 0}},
-      {"squared", {kInf, kInf}}, {"abs", {kInf, kInf}},        {"sign", {1, -1}},       {"sin", {kNan, kNan}},    {"cos", {kNan, kNan}},
-      {"erf", {1, -1}},         {"clip", {0.75, -0.5}},        {"relu", {kInf, 0}},     {"relu6", {6, 0}},        {"leaky_relu", {kInf, -kInf}},
-      {"elu", {kInf, -1.3}},    {"selu", {kInf, -1.75809934}}, {"sigmoid", {1, 0}},     {"hard_sigmoid", {1, 0}}, {"tanh", {1, -1}},
-      {"softplus", {kInf, 0}},  {"softsign", {1, -1}},         {"gelu", {kInf, 0}},     {"gelu_tanh", {kInf, 0}}, {"silu", {kInf, 0}},
-      {"mish", {kInf, 0}},      {"hard_swish", {kInf, 0}}};
+  const std::map<std::string, std::pair<double, double>> limits = {{"exp", {kInf, 0}},
+                                                                   {"log", {kInf, kNan}},
+                                                                   {"sqrt", {kInf, kNan}},
+                                                                   {"rsqrt", {0, kNan}},
+                                                                   {"reciprocal", {0, 0}},
+                                                                   {"squared", {kInf, kInf}},
+                                                                   {"abs", {kInf, kInf}},
+                                                                   {"sign", {1, -1}},
+                                                                   {"sin", {kNan, kNan}},
+                                                                   {"cos", {kNan, kNan}},
+                                                                   {"erf", {1, -1}},
+                                                                   {"clip", {0.75, -0.5}},
+                                                                   {"relu", {kInf, 0}},
+                                                                   {"relu6", {6, 0}},
+                                                                   {"leaky_relu", {kInf, -kInf}},
+                                                                   {"elu", {kInf, -1.3}},
+                                                                   {"selu", {kInf, -1.75809934}},
+                                                                   {"sigmoid", {1, 0}},
+                                                                   {"hard_sigmoid", {1, 0}},
+                                                                   {"tanh", {1, -1}},
+                                                                   {"softplus", {kInf, 0}},
+                                                                   {"softsign", {1, -1}},
+                                                                   {"gelu", {kInf, 0}},
+                                                                   {"gelu_tanh", {kInf, 0}},
+                                                                   {"silu", {kInf, 0}},
+                                                                   {"mish", {kInf, 0}},
+                                                                   {"hard_swish", {kInf, 0}}};
   for (const OpDef* op : stated()) {
     CAPTURE(op->name);
     REQUIRE(limits.count(op->name) == 1);
     const float inf = static_cast<float>(kInf), nan = static_cast<float>(kNan);
     for (const int lanes : {1, kLanes}) {
       CAPTURE(lanes);
-      const std::vector<float> x = {nan, inf, -inf, 0, -0.0f, nan, 1e-45f, -1e-45f, nan, nan, 1, -1, 3e38f, -3e38f, 1e-30f, -1e-30f,
-                                    0.1f, 0.5f, 0.7f, 1.5f, 2.5f, 4, 7, 10, -0.1f, -0.5f, -0.7f, -1.5f, -2.5f, -4, -7, -10};
+      const std::vector<float> x = {nan, inf,   -inf,   0,      -0.0f,   nan,   1e-45f, -1e-45f, nan,  nan,  1,
+                                    -1,  3e38f, -3e38f, 1e-30f, -1e-30f, 0.1f,  0.5f,   0.7f,    1.5f, 2.5f, 4,
+                                    7,   10,    -0.1f,  -0.5f,  -0.7f,   -1.5f, -2.5f,  -4,      -7,   -10};
       const std::vector<float> y = lowered(op->name, {x}, attrs_of(op->name), lanes);
       for (const size_t i : {0, 5, 8, 9}) CHECK(std::isnan(y[i]));
       CHECK(ulps(y[1], limits.at(op->name).first, 0) <= 1);
       CHECK(ulps(y[2], limits.at(op->name).second, 0) <= 1);
       const std::vector<double> want = reference(op->name, {x}, attrs_of(op->name));
       for (size_t i = 3; i < x.size(); ++i)
-        if (!of_angle(op->name) || std::abs(x[i]) < 1e6f) CHECK_MESSAGE(ulps(y[i], want[i], 0) <= op->ulps, fmt::format("{} at {}", y[i], x[i]));
+        if (!of_angle(op->name) || std::abs(x[i]) < 1e6f)
+          CHECK_MESSAGE(ulps(y[i], want[i], 0) <= op->ulps, fmt::format("{} at {}", y[i], x[i]));
       // LLVM may take results of its sums for numbers; comparisons of them are not to decide.
       const Graph g = graph_of({op->name, {vector_of(x.size())}, attrs_of(op->name)});
       const Halide::Var i("i");
@@ -223,7 +267,8 @@ TEST_CASE("what is no number or infinite gives what the limit is, also after ari
 TEST_CASE("powers: exact where they are floats, and as the C library has them where an operand is special") {
   std::vector<float> a, b;
   for (int base = -20; base <= 20; ++base)
-    for (int exponent = -6; exponent <= 6; ++exponent) a.push_back(static_cast<float>(base)), b.push_back(static_cast<float>(exponent));
+    for (int exponent = -6; exponent <= 6; ++exponent)
+      a.push_back(static_cast<float>(base)), b.push_back(static_cast<float>(exponent));
   const float inf = static_cast<float>(kInf), nan = static_cast<float>(kNan);
   const std::vector<float> special = {0, -0.0f, 1, -1, 2, -2, 0.5f, -0.5f, 3, -3, 1e-40f, 16777216, inf, -inf, nan};
   for (const float x : special)
@@ -241,7 +286,8 @@ TEST_CASE("powers: exact where they are floats, and as the C library has them wh
     const double want = std::pow(static_cast<double>(a[i]), static_cast<double>(b[i])), u = ulps(y[i], want, 0);
     if (u > w.ulps) w = {u, static_cast<double>(a[i]), static_cast<double>(y[i]), want};
     const bool is_float = static_cast<double>(static_cast<float>(want)) == want;
-    if (is_float) CHECK_MESSAGE(static_cast<double>(y[i]) == want, fmt::format("{}^{} is {}, not {}", a[i], b[i], y[i], want));
+    if (is_float)
+      CHECK_MESSAGE(static_cast<double>(y[i]) == want, fmt::format("{}^{} is {}, not {}", a[i], b[i], y[i], want));
   }
   CHECK_MESSAGE(w.ulps <= 1, show(w));
 }
@@ -257,12 +303,15 @@ TEST_CASE("losses of probabilities near 0 and 1, and of logits of any size") {
   for (int i = 1; i < 400; ++i) losses.push_back(std::exp(4 - 0.05f * static_cast<float>(i)));
   for (const float t : {0.0f, 1.0f}) {
     CAPTURE(t);
-    const std::vector<float> of_logits(logits.size(), t), of_p(p.size(), t), one(logits.size(), 1.0f), ones(p.size(), 1.0f);
+    const std::vector<float> of_logits(logits.size(), t), of_p(p.size(), t), one(logits.size(), 1.0f),
+        ones(p.size(), 1.0f);
     Worst w = error("sigmoid_crossentropy", {logits, of_logits}, {});
     CHECK_MESSAGE(w.ulps <= 3, show(w));
     std::vector<float> small = logits;
     std::erase_if(small, [](float x) { return std::abs(x) > 20; });  // beyond, the reference has lost it
-    w = error("sigmoid_crossentropy_grad", {small, std::vector<float>(small.size(), t), std::vector<float>(small.size(), 1.0f)}, {{"of", int64_t{0}}});
+    w = error("sigmoid_crossentropy_grad",
+              {small, std::vector<float>(small.size(), t), std::vector<float>(small.size(), 1.0f)},
+              {{"of", int64_t{0}}});
     CHECK_MESSAGE(w.ulps <= 4, show(w));
     w = error("binary_crossentropy", {p, of_p}, {});
     CHECK_MESSAGE(w.ulps <= 3, show(w));

@@ -50,10 +50,12 @@ Net net_of(const Case& c, int64_t batch) {
 /// Relative to the largest element.
 double distance(const RefTensor& got, const RefTensor& want) { return verify::compare(want, got, {}).error; }
 
-Case convolution(const char* op, int64_t h, int64_t w, int64_t c, int64_t k, int64_t before, int64_t after, int64_t r = 3, int64_t groups = 1) {
+Case convolution(const char* op, int64_t h, int64_t w, int64_t c, int64_t k, int64_t before, int64_t after,
+                 int64_t r = 3, int64_t groups = 1) {
   const Type x{DType::f32, true, {h, w, c}}, kernel{DType::f32, false, {r, r, c / groups, k}};
   const Type y{DType::f32, true, {h + before + after - r + 1, w + before + after - r + 1, k}};
-  Attrs a = {{"stride_h", int64_t{1}}, {"stride_w", int64_t{1}}, {"pad_top", before}, {"pad_bottom", after}, {"pad_left", before}, {"pad_right", after}};
+  Attrs a = {{"stride_h", int64_t{1}}, {"stride_w", int64_t{1}}, {"pad_top", before},
+             {"pad_bottom", after},    {"pad_left", before},     {"pad_right", after}};
   if (groups > 1) a.set("groups", groups);
   if (std::string(op) == "conv") return {op, {x, kernel}, a};
   if (std::string(op) == "conv_weight_grad") {
@@ -72,7 +74,8 @@ void check_kernels(const Case& c, const Form& form, double bound) {
   std::string error;
   const auto got = run_kernels(net.g, schedule::host_machine(), net.operands, 3, 3, 2, error);
   REQUIRE_MESSAGE(error.empty(), error);
-  CHECK_MESSAGE(distance(got.at(net.result), net.want) < bound, fmt::format("{} as {}: {}", name_of(c), form.name, distance(got.at(net.result), net.want)));
+  CHECK_MESSAGE(distance(got.at(net.result), net.want) < bound,
+                fmt::format("{} as {}: {}", name_of(c), form.name, distance(got.at(net.result), net.want)));
 }
 
 }  // namespace
@@ -82,7 +85,8 @@ TEST_CASE("every form of an operator is the operator") {
   std::vector<Case> all = cases();
   for (const char* op : {"conv", "conv_data_grad", "conv_weight_grad"})
     for (const auto& [before, after] : {std::pair<int64_t, int64_t>{1, 1}, {0, 0}, {2, 1}})
-      for (const auto& [r, groups] : {std::pair<int64_t, int64_t>{3, 1}, {5, 1}, {3, 2}, {5, 2}}) all.push_back(convolution(op, 9, 10, 32, 64, before, after, r, groups));
+      for (const auto& [r, groups] : {std::pair<int64_t, int64_t>{3, 1}, {5, 1}, {3, 2}, {5, 2}})
+        all.push_back(convolution(op, 9, 10, 32, 64, before, after, r, groups));
   for (const Case& c : all)
     for (const Form& form : ops::registry().ops.at(c.op).forms)
       for (const Target target : {Target{8, 16}, Target{16, 32}}) {
@@ -100,7 +104,10 @@ TEST_CASE("every form of an operator is the operator") {
 
 // In float32, against sums in double, relative to the largest result: the bounds that winograd.cpp states.
 TEST_CASE("tiles of Winograd keep the bound of their error, whatever the image leaves of the last tile") {
-  struct Tile { int64_t m, r; double bound; };
+  struct Tile {
+    int64_t m, r;
+    double bound;
+  };
   for (const auto& [m, r, bound] : {Tile{2, 3, 2e-6}, {4, 3, 2e-5}, {6, 3, 2e-4}, {2, 5, 2e-5}, {4, 5, 2e-4}})
     for (const auto& [h, w] : {std::pair<int64_t, int64_t>{13, 15}, {12, 12}, {5, 28}, {28, 3}})
       for (const char* op : {"conv", "conv_data_grad", "conv_weight_grad"})
@@ -121,11 +128,13 @@ TEST_CASE("where transformed weights are larger than a sample's tiles, tasks are
     form.rewrite(net.g, 0, Target{machine.vector_floats, machine.vector_registers});
     passes::restore_order(net.g);
     const schedule::Plan plan = schedule::plan_chosen({net.g, 0}, machine, 3, nullptr);
-    CHECK(std::any_of(plan.kernels.begin(), plan.kernels.end(), [](const schedule::Kernel& k) { return k.strategy.get("by_panel", 0) == 1; }));
+    CHECK(std::any_of(plan.kernels.begin(), plan.kernels.end(),
+                      [](const schedule::Kernel& k) { return k.strategy.get("by_panel", 0) == 1; }));
     std::string error;
     const auto got = run_kernels(net.g, machine, net.operands, 3, 3, 2, error);
     REQUIRE_MESSAGE(error.empty(), error);
-    CHECK_MESSAGE(distance(got.at(net.result), net.want) < 2e-4, fmt::format("{} as {}: {}", name_of(c), form.name, distance(got.at(net.result), net.want)));
+    CHECK_MESSAGE(distance(got.at(net.result), net.want) < 2e-4,
+                  fmt::format("{} as {}: {}", name_of(c), form.name, distance(got.at(net.result), net.want)));
   }
 }
 
@@ -137,7 +146,9 @@ TEST_CASE("Strassen's products keep the bound of their error, for an odd number 
       for (const Form& form : ops::registry().ops.at(op).forms) {
         if (form.name != "strassen") continue;
         const bool turned = std::string(op) != "matmul";
-        const Case c = {op, {Type{DType::f32, true, {t, k}}, turned ? Type{DType::f32, false, {u, k}} : Type{DType::f32, false, {k, u}}}};
+        const Case c = {op,
+                        {Type{DType::f32, true, {t, k}},
+                         turned ? Type{DType::f32, false, {u, k}} : Type{DType::f32, false, {k, u}}}};
         check_kernels(c, form, 5e-6);
         ++forms;
       }
@@ -161,13 +172,16 @@ TEST_CASE("attention that nobody looks into is one kernel; what is looked into s
         RefTensor& t = net.operands[name] = {{2, 21, 64}, {}};
         for (int i = 0; i < 2 * 21 * 64; ++i) t.data.push_back(normal(random));
       }
-      const auto add = [&](const char* op, std::vector<ValueId> inputs, Attrs attrs = {}) { return net.g.add(ops::registry().ops.at(op), inputs, attrs); };
+      const auto add = [&](const char* op, std::vector<ValueId> inputs, Attrs attrs = {}) {
+        return net.g.add(ops::registry().ops.at(op), inputs, attrs);
+      };
       const Attrs heads = {{"heads", int64_t{2}}};
       for (ValueId& v : in) v = add("split_heads", {v}, heads);
       ValueId scores = add("batch_matmul", {in[0], in[1]}, {{"transpose_a", false}, {"transpose_b", true}});
       if (causal) scores = add("causal_mask", {scores}, {{"value", -1e9}});
       const ValueId share = add("softmax", {scores});
-      net.result = add("merge_heads", {add("batch_matmul", {share, in[2]}, {{"transpose_a", false}, {"transpose_b", false}})});
+      net.result =
+          add("merge_heads", {add("batch_matmul", {share, in[2]}, {{"transpose_a", false}, {"transpose_b", false}})});
       net.g.outputs.push_back({"result", net.result});
       if (shown) net.g.outputs.push_back({"share", share});
       net.want = interpret(net.g, net.operands, 2)[static_cast<size_t>(net.result)];
@@ -176,6 +190,7 @@ TEST_CASE("attention that nobody looks into is one kernel; what is looked into s
       std::string error;
       const auto got = run_kernels(net.g, schedule::host_machine(), net.operands, 2, 2, 2, error);
       REQUIRE_MESSAGE(error.empty(), error);
-      CHECK_MESSAGE(distance(got.at(net.result), net.want) < 2e-6, fmt::format("causal {}, shown {}: {}", causal, shown, distance(got.at(net.result), net.want)));
+      CHECK_MESSAGE(distance(got.at(net.result), net.want) < 2e-6,
+                    fmt::format("causal {}, shown {}: {}", causal, shown, distance(got.at(net.result), net.want)));
     }
 }

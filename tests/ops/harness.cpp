@@ -13,7 +13,8 @@ namespace netc::test {
 
 using namespace ir;
 
-constexpr double kDifferences = 1e-9;  // an objective of size 1, of which 1e-16 is lost, over steps of 1e-5, and what is left of their square
+// an objective of size 1, of which 1e-16 is lost, over steps of 1e-5, and what is left of their square
+constexpr double kDifferences = 1e-9;
 
 using Halide::Buffer;
 using Halide::Expr;
@@ -89,7 +90,10 @@ namespace {
 
 Halide::Type halide_type(DType t) {
   if (t == DType::bf16) return Halide::BFloat(16);
-  return t == DType::f32 ? Halide::Float(32) : t == DType::u8 ? Halide::UInt(8) : t == DType::i32 ? Halide::Int(32) : Halide::UInt(32);
+  return t == DType::f32   ? Halide::Float(32)
+         : t == DType::u8  ? Halide::UInt(8)
+         : t == DType::i32 ? Halide::Int(32)
+                           : Halide::UInt(32);
 }
 
 Buffer<> buffer_of(const RefTensor& t, DType dtype) {
@@ -164,7 +168,8 @@ double lowering_error(const Case& c, const std::vector<int64_t>& batches) {
     const std::vector<RefTensor> want = node.op->reference(node, g, in, n);
     std::vector<Buffer<>> results;
     for (size_t i = 0; i < want.size(); ++i) {
-      results.emplace_back(halide_type(g.type(node.results[i]).dtype), std::vector<int>(want[i].dims.rbegin(), want[i].dims.rend()));
+      results.emplace_back(halide_type(g.type(node.results[i]).dtype),
+                           std::vector<int>(want[i].dims.rbegin(), want[i].dims.rend()));
     }
     Halide::Realization all(results);
     pipeline.realize(all);
@@ -172,8 +177,7 @@ double lowering_error(const Case& c, const std::vector<int64_t>& batches) {
     for (size_t i = 0; i < want.size(); ++i) {
       const void* p = results[i].data();
       RefTensor got{want[i].dims, {}};
-      for (size_t j = 0; j < want[i].data.size(); ++j)
-        switch (g.type(node.results[i]).dtype) {
+      for (size_t j = 0; j < want[i].data.size(); ++j) switch (g.type(node.results[i]).dtype) {
           case DType::u8: got.data.push_back(static_cast<const uint8_t*>(p)[j]); break;
           case DType::bf16: got.data.push_back(support::widened(static_cast<const uint16_t*>(p)[j])); break;
           default: got.data.push_back(static_cast<const float*>(p)[j]);
@@ -229,7 +233,8 @@ double gradient_error(const Case& c, int64_t batch) {
       in[i].data[j] = x - h;
       const double down = objective();
       in[i].data[j] = x;
-      const double want = (up - down) / (2 * h), got = grads[i] == kNone ? 0 : values[static_cast<size_t>(grads[i])].data[j];
+      const double want = (up - down) / (2 * h),
+                   got = grads[i] == kNone ? 0 : values[static_cast<size_t>(grads[i])].data[j];
       if (!std::isfinite(want - got)) return INFINITY;
       largest = std::max({largest, std::abs(want), std::abs(got)});
       off = std::max(off, std::abs(want - got));

@@ -1,4 +1,5 @@
-// Runs one operator three ways: its Halide lowering, unscheduled and JIT-compiled; its reference in double; its gradient against finite differences.
+// Runs one operator three ways: its Halide lowering, unscheduled and JIT-compiled; its reference in double; its
+// gradient against finite differences.
 #pragma once
 #include <functional>
 #include <random>
@@ -16,9 +17,9 @@ struct Case {
   std::string op;
   std::vector<ir::Type> in;
   ir::Attrs attrs = {};
-  std::vector<Fill> fill = {};                                // by operand; missing ones: normal
-  int64_t classes = 1;                                        // labels lie in [0, classes)
-  std::vector<std::vector<int64_t>> any = {};                 // operand 0's extents when its type has '*', by trial
+  std::vector<Fill> fill = {};                 // by operand; missing ones: normal
+  int64_t classes = 1;                         // labels lie in [0, classes)
+  std::vector<std::vector<int64_t>> any = {};  // operand 0's extents when its type has '*', by trial
   std::function<void(std::vector<ir::RefTensor>&, int64_t batch)> fix = {};
 };
 
@@ -32,7 +33,8 @@ std::vector<ir::RefTensor> evaluate(const ir::Graph& g, const std::vector<ir::Re
 
 /// The worst difference of lowering and reference over the batches, in bounds (verify::compare): up to 1 it is right.
 double lowering_error(const Case& c, const std::vector<int64_t>& batches);
-/// That of the gradient graph and central differences of the reference, over at most 24 elements of each operand, relative to the largest of these.
+/// That of the gradient graph and central differences of the reference, over at most 24 elements of each operand,
+/// relative to the largest of these.
 double gradient_error(const Case& c, int64_t batch);
 
 }  // namespace netc::test

@@ -20,7 +20,12 @@ namespace {
 struct All {
   Graph g;
   std::map<std::string, RefTensor> operands;
-  struct Result { std::string name; ValueId value; RefTensor want; std::vector<RefTensor> rounded; };
+  struct Result {
+    std::string name;
+    ValueId value;
+    RefTensor want;
+    std::vector<RefTensor> rounded;
+  };
   std::vector<Result> results;
 };
 
@@ -43,7 +48,8 @@ All all_cases(int64_t batch) {
     const std::vector<ValueId> out = all.g.add_nodes_results(op, in, c.attrs);
     const Node& node = all.g.nodes.back();
     const std::vector<RefTensor> want = op.reference(node, all.g, contents, batch);
-    const std::vector<RefTensor> near[] = {verify::off_by_rounding(node, all.g, contents, batch, 1), verify::off_by_rounding(node, all.g, contents, batch, 2)};
+    const std::vector<RefTensor> near[] = {verify::off_by_rounding(node, all.g, contents, batch, 1),
+                                           verify::off_by_rounding(node, all.g, contents, batch, 2)};
     for (size_t i = 0; i < out.size(); ++i) {
       all.g.outputs.push_back({fmt::format("result {}", all.results.size()), out[i]});
       all.results.push_back({name_of(c), out[i], want[i], {near[0][i], near[1][i]}});
@@ -63,8 +69,10 @@ TEST_CASE("every operator's kernel agrees with the reference") {
     const auto got = run_kernels(all.g, m, all.operands, batch, 8, 2, error);
     REQUIRE_MESSAGE(error.empty(), error);
     for (const All::Result& r : all.results) {
-      const verify::Comparison c = verify::compare(r.want, got.at(r.value), {&r.rounded[0], &r.rounded[1]}, verify::kKernelRelative);
-      CHECK_MESSAGE(c.ok(), fmt::format("{} at batch {}: {} of {}; {}", r.name, batch, c.error, c.bound, verify::describe(c, r.want)));
+      const verify::Comparison c =
+          verify::compare(r.want, got.at(r.value), {&r.rounded[0], &r.rounded[1]}, verify::kKernelRelative);
+      CHECK_MESSAGE(c.ok(), fmt::format("{} at batch {}: {} of {}; {}", r.name, batch, c.error, c.bound,
+                                        verify::describe(c, r.want)));
     }
   }
 }

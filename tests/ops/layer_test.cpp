@@ -1,4 +1,5 @@
-// Layers as the language's elaborator builds them: shapes, variables, errors for users; and gradients that run through several operators.
+// Layers as the language's elaborator builds them: shapes, variables, errors for users; and gradients that run through
+// several operators.
 #include <doctest/doctest.h>
 
 #include <algorithm>
@@ -14,9 +15,12 @@ TEST_CASE("shapes and variables of layers") {
   CHECK(b.apply("Flatten") == kNone);
   CHECK(b.apply("Resize", {{"height", num(16)}, {"width", num(12)}}) != kNone);
   CHECK(b.apply("Rescale", {{"scale", 1 / 255.0}}) != kNone);
-  CHECK(b.apply("Conv", {{"filters", num(5)}, {"kernel", num(3)}, {"stride", num(2)}, {"padding", std::string("same")}}) != kNone);
+  CHECK(b.apply("Conv",
+                {{"filters", num(5)}, {"kernel", num(3)}, {"stride", num(2)}, {"padding", std::string("same")}}) !=
+        kNone);
   CHECK(b.in_type() == batched({8, 6, 5}));
-  CHECK(b.apply("Conv", {{"filters", num(4)}, {"kernel", std::vector<int64_t>{3, 1}}, {"padding", std::string("1")}}) != kNone);
+  CHECK(b.apply("Conv", {{"filters", num(4)}, {"kernel", std::vector<int64_t>{3, 1}}, {"padding", std::string("1")}}) !=
+        kNone);
   CHECK(b.in_type() == batched({8, 8, 4}));
   CHECK(b.apply("BatchNorm", {{"scale", false}}) != kNone);
   CHECK(b.g.updates.size() == 2);
@@ -50,7 +54,7 @@ TEST_CASE("gradient of batch normalisation through its own statistics") {
 
 TEST_CASE("gradient of a small network with each loss") {
   for (const LossDef* loss : netc::ops::registry().losses) {
-    if (loss->name.find("crossentropy") == std::string::npos) continue;   // the others: loss_test.cpp
+    if (loss->name.find("crossentropy") == std::string::npos) continue;  // the others: loss_test.cpp
     CAPTURE(loss->name);
     for (bool activated : {true, false}) {
       FakeBuilder b(batched({6, 5, 2}));
@@ -63,7 +67,8 @@ TEST_CASE("gradient of a small network with each loss") {
       b.apply("Flatten");
       b.apply("Dense", {{"units", num(3)}});
       b.apply(loss->name == "binary_crossentropy" ? "Sigmoid" : "Softmax");
-      if (!activated) b.apply("Dropout", {{"rate", 1e-12}});  // hides the activation from the loss, which then takes probabilities
+      // hides the activation from the loss, which then takes probabilities
+      if (!activated) b.apply("Dropout", {{"rate", 1e-12}});
       Variable label;
       label.name = "label";
       label.role = Role::label;
@@ -100,7 +105,8 @@ TEST_CASE("inference forms: dropout vanishes, statistics are the running ones, n
   }
   const std::vector<RefTensor> all = evaluate(g, vars, 2);
   const ValueId in = g.nodes[normalize].inputs[0], out = g.nodes[normalize].results[0];
-  for (size_t i = 0; i < 8; ++i) CHECK(all[out].data[i] == doctest::Approx(all[in].data[i] * all[scale].data[i % 4] + all[shift].data[i % 4]));
+  for (size_t i = 0; i < 8; ++i)
+    CHECK(all[out].data[i] == doctest::Approx(all[in].data[i] * all[scale].data[i % 4] + all[shift].data[i % 4]));
 }
 
 TEST_CASE("optimisers give a new content for the weight and each slot") {
@@ -115,7 +121,8 @@ TEST_CASE("optimisers give a new content for the weight and each slot") {
       return g.add_variable(v, t);
     };
     const Type w{DType::f32, false, {3, 2}};
-    const ValueId weight = var("w", w), gradient = var("g", w), lr = var("lr", {DType::f32, false, {}}), step = var("step", {DType::u32, false, {}});
+    const ValueId weight = var("w", w), gradient = var("g", w), lr = var("lr", {DType::f32, false, {}}),
+                  step = var("step", {DType::u32, false, {}});
     std::vector<ValueId> slots;
     for (const std::string& s : o->slots(args)) slots.push_back(var(s, w));
     const std::vector<ValueId> r = o->build(g, table, weight, gradient, slots, lr, step, args);
@@ -125,7 +132,9 @@ TEST_CASE("optimisers give a new content for the weight and each slot") {
 }
 
 TEST_CASE("dropout drops its share, differently per step, the same for equal seeds") {
-  const Case c{"dropout", {batched({4096}), {DType::u32, false, {}}, {DType::u32, false, {}}}, {{"rate", 0.25}, {"stream", int64_t{1}}}};
+  const Case c{"dropout",
+               {batched({4096}), {DType::u32, false, {}}, {DType::u32, false, {}}},
+               {{"rate", 0.25}, {"stream", int64_t{1}}}};
   const Graph g = graph_of(c);
   auto run = [&](double seed, double step) {
     const RefTensor ones{{2, 4096}, std::vector<double>(8192, 1.0)};

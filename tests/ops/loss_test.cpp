@@ -1,4 +1,5 @@
-// Losses as the language builds them: values that can be worked out by hand, labels' types, errors for users, and gradients through all they are composed of.
+// Losses as the language builds them: values that can be worked out by hand, labels' types, errors for users, and
+// gradients through all they are composed of.
 #include <doctest/doctest.h>
 
 #include <map>
@@ -75,11 +76,13 @@ struct Built {
   }
 };
 
-double loss_of(const std::string& name, const Type& t, std::vector<double> in, std::vector<double> truth, const Given& given = {}, int64_t batch = 1) {
+double loss_of(const std::string& name, const Type& t, std::vector<double> in, std::vector<double> truth,
+               const Given& given = {}, int64_t batch = 1) {
   return Built(name, t, given).of(std::move(in), std::move(truth), batch);
 }
 
-std::string wrong(const std::string& name, const Type& type, const Given& given = {}, const char* activation = nullptr) {
+std::string wrong(const std::string& name, const Type& type, const Given& given = {},
+                  const char* activation = nullptr) {
   Graph g;
   Variable v;
   v.name = "x", v.role = Role::input;
@@ -99,31 +102,43 @@ ArgValue list(std::vector<double> v) { return v; }
 TEST_CASE("cross-entropy: from probabilities and logits, of rows, smoothed, weighted") {
   const Type t = batched({3});
   CHECK(loss_of("categorical_crossentropy", t, {0.2, 0.5, 0.3}, {1}) == near(-std::log(0.5)));
-  CHECK(loss_of("categorical_crossentropy", t, {0.2, 0.5, 0.3, 0.1, 0.1, 0.8}, {1, 2}, {}, 2) == near(-(std::log(0.5) + std::log(0.8)) / 2));
-  CHECK(loss_of("categorical_crossentropy", t, {1, 2, 4}, {0}, {{"from_logits", kTrue}}) == near(std::log(std::exp(1) + std::exp(2) + std::exp(4)) - 1));
+  CHECK(loss_of("categorical_crossentropy", t, {0.2, 0.5, 0.3, 0.1, 0.1, 0.8}, {1, 2}, {}, 2) ==
+        near(-(std::log(0.5) + std::log(0.8)) / 2));
+  CHECK(loss_of("categorical_crossentropy", t, {1, 2, 4}, {0}, {{"from_logits", kTrue}}) ==
+        near(std::log(std::exp(1) + std::exp(2) + std::exp(4)) - 1));
   const double s = 0.3, smooth = -(std::log(0.2) * 0.1 + std::log(0.5) * (0.7 + 0.1) + std::log(0.3) * 0.1);
   CHECK(loss_of("sparse_categorical_crossentropy", t, {0.2, 0.5, 0.3}, {1}, {{"label_smoothing", s}}) == near(smooth));
-  CHECK(loss_of("categorical_crossentropy", t, {0.2, 0.5, 0.3, 0.1, 0.1, 0.8}, {1, 2}, {{"class_weights", list({1, 2, 3})}}, 2) ==
-        near(-(2 * std::log(0.5) + 3 * std::log(0.8)) / 2));
-  CHECK(loss_of("categorical_crossentropy", batched({2, 2}), {0.4, 0.6, 0.9, 0.1}, {1, 0}) == near(-(std::log(0.6) + std::log(0.9)) / 2));
+  CHECK(loss_of("categorical_crossentropy", t, {0.2, 0.5, 0.3, 0.1, 0.1, 0.8}, {1, 2},
+                {{"class_weights", list({1, 2, 3})}}, 2) == near(-(2 * std::log(0.5) + 3 * std::log(0.8)) / 2));
+  CHECK(loss_of("categorical_crossentropy", batched({2, 2}), {0.4, 0.6, 0.9, 0.1}, {1, 0}) ==
+        near(-(std::log(0.6) + std::log(0.9)) / 2));
   const std::vector<double> x = {0.3, -1, 2, 5, 5, -7};
-  for (const char* loss : {"categorical_crossentropy", "categorical_focal"})   // after a softmax the logits are taken
-    CHECK(Built(loss, t, {}, "softmax").of(x, {2, 0}, 2) == near(loss_of(loss, t, x, {2, 0}, {{"from_logits", kTrue}}, 2)));
+  for (const char* loss : {"categorical_crossentropy", "categorical_focal"})  // after a softmax the logits are taken
+    CHECK(Built(loss, t, {}, "softmax").of(x, {2, 0}, 2) ==
+          near(loss_of(loss, t, x, {2, 0}, {{"from_logits", kTrue}}, 2)));
   CHECK(Built("categorical_crossentropy", t, {}, "softmax").of({1000, 0, -1000}, {2}) == near(2000));
 }
 
 TEST_CASE("binary cross-entropy: a class for one output, targets for several") {
-  CHECK(loss_of("binary_crossentropy", batched({1}), {0.8, 0.3}, {1, 0}, {}, 2) == near(-(std::log(0.8) + std::log(0.7)) / 2));
-  CHECK(loss_of("binary_crossentropy", batched({2, 1, 1}), {0.8, 0.3}, {1, 0}) == near(-(std::log(0.8) + std::log(0.7)) / 2));
-  CHECK(loss_of("binary_crossentropy", batched({2}), {0.8, 0.3}, {1, 0}, {{"class_weights", list({5, 2})}}) == near(-(2 * std::log(0.8) + 5 * std::log(0.7)) / 2));
-  CHECK(loss_of("binary_crossentropy", batched({1}), {0.8}, {1}, {{"label_smoothing", 0.2}}) == near(-(0.9 * std::log(0.8) + 0.1 * std::log(0.2))));
-  CHECK(loss_of("binary_crossentropy", batched({1}), {2}, {1}, {{"from_logits", kTrue}}) == near(std::log(1 + std::exp(-2))));
-  CHECK(Built("binary_crossentropy", batched({1}), {}, "sigmoid").of({-900, 3}, {1, 0}, 2) == near((900 + std::log(1 + std::exp(3))) / 2));
+  CHECK(loss_of("binary_crossentropy", batched({1}), {0.8, 0.3}, {1, 0}, {}, 2) ==
+        near(-(std::log(0.8) + std::log(0.7)) / 2));
+  CHECK(loss_of("binary_crossentropy", batched({2, 1, 1}), {0.8, 0.3}, {1, 0}) ==
+        near(-(std::log(0.8) + std::log(0.7)) / 2));
+  CHECK(loss_of("binary_crossentropy", batched({2}), {0.8, 0.3}, {1, 0}, {{"class_weights", list({5, 2})}}) ==
+        near(-(2 * std::log(0.8) + 5 * std::log(0.7)) / 2));
+  CHECK(loss_of("binary_crossentropy", batched({1}), {0.8}, {1}, {{"label_smoothing", 0.2}}) ==
+        near(-(0.9 * std::log(0.8) + 0.1 * std::log(0.2))));
+  CHECK(loss_of("binary_crossentropy", batched({1}), {2}, {1}, {{"from_logits", kTrue}}) ==
+        near(std::log(1 + std::exp(-2))));
+  CHECK(Built("binary_crossentropy", batched({1}), {}, "sigmoid").of({-900, 3}, {1, 0}, 2) ==
+        near((900 + std::log(1 + std::exp(3))) / 2));
 }
 
 TEST_CASE("focal losses") {
-  CHECK(loss_of("categorical_focal", batched({3}), {0.2, 0.5, 0.3}, {2}, {{"gamma", 3.0}, {"alpha", 0.5}}) == near(-0.5 * std::pow(0.7, 3) * std::log(0.3)));
-  CHECK(loss_of("binary_focal", batched({2}), {0.8, 0.3}, {1, 0}) == near(-(0.25 * 0.04 * std::log(0.8) + 0.75 * 0.09 * std::log(0.7)) / 2));
+  CHECK(loss_of("categorical_focal", batched({3}), {0.2, 0.5, 0.3}, {2}, {{"gamma", 3.0}, {"alpha", 0.5}}) ==
+        near(-0.5 * std::pow(0.7, 3) * std::log(0.3)));
+  CHECK(loss_of("binary_focal", batched({2}), {0.8, 0.3}, {1, 0}) ==
+        near(-(0.25 * 0.04 * std::log(0.8) + 0.75 * 0.09 * std::log(0.7)) / 2));
   CHECK(loss_of("binary_focal", batched({1}), {0.8}, {1}, {{"gamma", 0.0}, {"alpha", 1.0}}) == near(-std::log(0.8)));
 }
 
@@ -134,7 +149,8 @@ TEST_CASE("losses of values") {
   CHECK(loss_of("huber", t, {0.4, -5}, {0, 2}, {{"delta", 2.0}}) == near((0.08 + 2 * (7 - 1)) / 2));
   CHECK(loss_of("poisson", t, {2, 0.5}, {3, 0}) == near((2 - 3 * std::log(2) + 0.5) / 2));
   CHECK(loss_of("kl_divergence", t, {0.4, 0.6}, {0.5, 0.5}) == near(0.5 * std::log(1.25) + 0.5 * std::log(0.5 / 0.6)));
-  CHECK(loss_of("kl_divergence", batched({2, 2}), {0.4, 0.6, 0.5, 0.5}, {0.5, 0.5, 0.5, 0.5}) == near((0.5 * std::log(1.25) + 0.5 * std::log(0.5 / 0.6)) / 2));
+  CHECK(loss_of("kl_divergence", batched({2, 2}), {0.4, 0.6, 0.5, 0.5}, {0.5, 0.5, 0.5, 0.5}) ==
+        near((0.5 * std::log(1.25) + 0.5 * std::log(0.5 / 0.6)) / 2));
   CHECK(loss_of("cosine", t, {3, 4}, {4, 3}) == near(1 - 24.0 / 25));
   CHECK(loss_of("cosine", t, {0, 0}, {4, 3}) == near(1));
   CHECK(loss_of("mse", batched({}), {3}, {1}) == near(4));
@@ -158,12 +174,16 @@ TEST_CASE("labels' types") {
 }
 
 TEST_CASE("what a loss cannot be taken of is said with the shape") {
-  CHECK(wrong("categorical_crossentropy", batched({1})) == "categorical_crossentropy needs an output for each class, but the output is f32[1]");
-  CHECK(wrong("categorical_crossentropy", batched({})) == "categorical_crossentropy needs an output of f32 values with 1 dimension or more, but it is f32[]");
+  CHECK(wrong("categorical_crossentropy", batched({1})) ==
+        "categorical_crossentropy needs an output for each class, but the output is f32[1]");
+  CHECK(wrong("categorical_crossentropy", batched({})) ==
+        "categorical_crossentropy needs an output of f32 values with 1 dimension or more, but it is f32[]");
   CHECK(wrong("mse", {DType::f32, true, {kAnyExtent, kAnyExtent, 3}}) != "");
   CHECK(wrong("cosine", {DType::u8, true, {3}}) != "");
-  CHECK(wrong("triplet", batched({2, 8})) == "triplet needs an output f32[3, D] of anchor, positive and negative, but it is f32[2, 8]");
-  CHECK(wrong("binary_crossentropy", batched({2}), {{"class_weights", list({1})}}) == "class_weights of binary_crossentropy has 1 number, but there are 2 classes");
+  CHECK(wrong("triplet", batched({2, 8})) ==
+        "triplet needs an output f32[3, D] of anchor, positive and negative, but it is f32[2, 8]");
+  CHECK(wrong("binary_crossentropy", batched({2}), {{"class_weights", list({1})}}) ==
+        "class_weights of binary_crossentropy has 1 number, but there are 2 classes");
   CHECK(wrong("binary_crossentropy", batched({2}), {{"from_logits", kTrue}}, "sigmoid") ==
         "binary_crossentropy is to take logits (from_logits = true), but the output comes from Sigmoid");
   CHECK(wrong("categorical_focal", batched({2}), {{"from_logits", kTrue}}) == "");
@@ -173,13 +193,15 @@ TEST_CASE("gradients of whole losses agree with finite differences") {
   std::mt19937 random(5);
   for (const LossDef* loss : ops::registry().losses) {
     CAPTURE(loss->name);
-    const bool single = loss->name.find("categorical") == std::string::npos && loss->name != "triplet" && loss->name != "cosine";
+    const bool single =
+        loss->name.find("categorical") == std::string::npos && loss->name != "triplet" && loss->name != "cosine";
     std::vector<Type> types = {batched({3, 4})};
     if (single) types.push_back(batched({1}));
     if (loss->name != "triplet") types.push_back(batched({2, 2, 3}));
     for (const Type& type : types) {
-      for (const std::string activation : {"sigmoid", "softmax", "any target"}) {   // probabilities: every loss takes them
-        const bool any = activation == "any target";   // negative losses, where 1 - p is kept off 0
+      // probabilities: every loss takes them
+      for (const std::string activation : {"sigmoid", "softmax", "any target"}) {
+        const bool any = activation == "any target";  // negative losses, where 1 - p is kept off 0
         if (any && loss->name != "binary_focal") continue;
         Given given;
         for (const ArgDef& a : loss->args)
@@ -188,7 +210,14 @@ TEST_CASE("gradients of whole losses agree with finite differences") {
         const int64_t batch = 2;
         std::vector<double> x = random_tensor(type, Fill::normal, batch, 1, random).data;
         const Type label = b.g.type(b.label);
-        std::vector<RefTensor> vars = b.contents(x, random_tensor(label, label.dtype == DType::i32 ? Fill::label : any ? Fill::normal : Fill::probability, batch, 2, random).data, batch);
+        std::vector<RefTensor> vars = b.contents(x,
+                                                 random_tensor(label,
+                                                               label.dtype == DType::i32 ? Fill::label
+                                                               : any                     ? Fill::normal
+                                                                                         : Fill::probability,
+                                                               batch, 2, random)
+                                                     .data,
+                                                 batch);
         Graph g = b.g;
         const auto gradients = passes::add_gradients(g, ops::registry(), b.value);
         const int32_t weight = g.find_variable("w");

@@ -13,10 +13,15 @@ using netc::frontend::Result;
 namespace {
 
 /// A net of one input x.
-Result net(const std::string& type, const std::string& body) { return analyse_text("net A {\n  input x: " + type + "\n" + body + "\n}\n"); }
+Result net(const std::string& type, const std::string& body) {
+  return analyse_text("net A {\n  input x: " + type + "\n" + body + "\n}\n");
+}
 
 /// The output of `x -> CHAIN` for x = 0, 1, 2, ...
-struct Output { std::string shape; std::vector<double> data; };
+struct Output {
+  std::string shape;
+  std::vector<double> data;
+};
 Output output(const std::string& type, const std::string& body) {
   const Result r = net(type, body);
   INFO(body);
@@ -31,15 +36,21 @@ Output output(const std::string& type, const std::string& body) {
   return {ir::shape_for_user(g.type(y)), ir::interpret(g, {{"x", x}}, 1)[static_cast<size_t>(y)].data};
 }
 
-std::string shape(const std::string& type, const std::string& chain) { return output(type, "  output y = x -> " + chain).shape; }
-std::vector<double> values(const std::string& type, const std::string& chain) { return output(type, "  output y = x -> " + chain).data; }
+std::string shape(const std::string& type, const std::string& chain) {
+  return output(type, "  output y = x -> " + chain).shape;
+}
+std::vector<double> values(const std::string& type, const std::string& chain) {
+  return output(type, "  output y = x -> " + chain).data;
+}
 
 /// The first message and its help.
 std::string error(const std::string& type, const std::string& chain) {
   const Result r = net(type, "  output y = x -> " + chain);
   CHECK(!r.model);
-  const size_t from = r.text.find("error: ") + 7, to = r.text.rfind(" [", r.text.find('\n', from)), help = r.text.find("help: ");
-  return r.text.substr(from, to - from) + (help == std::string::npos ? "" : " | " + r.text.substr(help + 6, r.text.find('\n', help) - help - 6));
+  const size_t from = r.text.find("error: ") + 7, to = r.text.rfind(" [", r.text.find('\n', from)),
+               help = r.text.find("help: ");
+  return r.text.substr(from, to - from) +
+         (help == std::string::npos ? "" : " | " + r.text.substr(help + 6, r.text.find('\n', help) - help - 6));
 }
 
 bool contains(const std::string& text, const std::string& part) {
@@ -101,45 +112,71 @@ TEST_CASE("a layer may give a list of tensors, and a list may stand before a lay
   const Output half = output("f32[2, 4]", "  let parts = x -> Split(2)\n  output y = parts[1]");
   CHECK(half.shape == "f32[2, 2]");
   CHECK(half.data == Doubles{2, 3, 6, 7});
-  CHECK(output("f32[6]", "  let parts = x -> Split([1, 2, 3])\n  output y = parts[2] -> Concat(parts[0])").data == Doubles{3, 4, 5, 0});
+  CHECK(output("f32[6]", "  let parts = x -> Split([1, 2, 3])\n  output y = parts[2] -> Concat(parts[0])").data ==
+        Doubles{3, 4, 5, 0});
   CHECK(output("f32[6]", "  output y = x -> Split(3) -> Add").data == Doubles{6, 9});
   CHECK(output("f32[2]", "  output y = [x, x, x] -> Concat").data == Doubles{0, 1, 0, 1, 0, 1});
   CHECK(output("f32[2]", "  let more = [x, x]\n  output y = x -> Concat(more)").data == Doubles{0, 1, 0, 1, 0, 1});
-  CHECK(output("f32[4]", "  block Both { input a input b output b -> Concat(a) }\n  output y = x -> Split(2) -> Both").data == Doubles{2, 3, 0, 1});
-  CHECK(output("f32[4]", "  var all = [x]\n  for i in 0..2 { all = all + [all[i] -> Dense(3)] }\n  output y = all -> Concat").shape == "f32[10]");
-  contains(error("f32[4]", "Split(2) -> Dense(3)"), "Dense takes one operand, but 2 are given | take one of the list: x[0]");
+  CHECK(output("f32[4]", "  block Both { input a input b output b -> Concat(a) }\n  output y = x -> Split(2) -> Both")
+            .data == Doubles{2, 3, 0, 1});
+  CHECK(output("f32[4]",
+               "  var all = [x]\n  for i in 0..2 { all = all + [all[i] -> Dense(3)] }\n  output y = all -> Concat")
+            .shape == "f32[10]");
+  contains(error("f32[4]", "Split(2) -> Dense(3)"),
+           "Dense takes one operand, but 2 are given | take one of the list: x[0]");
   contains(error("f32[4]", "Split(2)"), "an output must be a tensor, but is a list");
   contains(error("f32[4]", "Concat"), "Concat takes 2 operands or more, but only the one before -> is given");
 }
 
 TEST_CASE("errors of layers that move elements say shapes and what to do") {
   const std::string image = "f32[6, 8, 3]";
-  CHECK(error(image, "Concat(x -> MaxPool(2))") == "Concat along channel needs operands that are equal in all else, but they are f32[6, 8, 3] and f32[3, 4, 3]"
-                                                   " | bring both to one shape, as with Upsample(2) or MaxPool(2) on one of them");
-  CHECK(error("f32[4]", "Concat(x, axis = width)") == "Concat goes along axis width, but f32[4] has 1 dimension"
-                                                      " | axes are channel (the last), width, height, or numbers from 0 for the first dimension of a sample");
-  CHECK(error(image, "Concat(x, axis = widht)") == "axis of Concat must be one of channel, width, height, but is widht | did you mean width?");
+  CHECK(error(image, "Concat(x -> MaxPool(2))") ==
+        "Concat along channel needs operands that are equal in all else, but they are f32[6, 8, 3] and f32[3, 4, 3]"
+        " | bring both to one shape, as with Upsample(2) or MaxPool(2) on one of them");
+  CHECK(error("f32[4]", "Concat(x, axis = width)") ==
+        "Concat goes along axis width, but f32[4] has 1 dimension"
+        " | axes are channel (the last), width, height, or numbers from 0 for the first dimension of a sample");
+  CHECK(error(image, "Concat(x, axis = widht)") ==
+        "axis of Concat must be one of channel, width, height, but is widht | did you mean width?");
   contains(error(image, "Concat(x, axis = 7)"), "axis of Concat must be from -4 to 3, but is 7");
-  contains(error(image, "Concat(x, axis = 0.5)"), "axis of Concat must be channel, width, height, or an integer, but is 0.5");
-  contains(error(image, "Stack(x -> Flatten)"), "Stack needs operands of one shape, but they are f32[6, 8, 3] and f32[144]");
-  contains(error("f32[2, 2, 2, 2]", "Stack(x)"), "Stack makes one more dimension, and 4 is the most, but its operands are f32[2, 2, 2, 2]");
-  CHECK(error(image, "Slice(2, 9)") == "Slice(2, 9) along channel takes nothing or leaves its input f32[6, 8, 3] | that axis has the elements 0 to 2");
-  contains(error(image, "Split(2)"), "Split(2) along channel needs an extent that is a multiple of 2, but its input is f32[6, 8, 3]");
-  contains(error(image, "Split([1, 1])"), "the parts of Split([1, 1]) along channel have 2 elements, but its input f32[6, 8, 3] has 3");
+  contains(error(image, "Concat(x, axis = 0.5)"),
+           "axis of Concat must be channel, width, height, or an integer, but is 0.5");
+  contains(error(image, "Stack(x -> Flatten)"),
+           "Stack needs operands of one shape, but they are f32[6, 8, 3] and f32[144]");
+  contains(error("f32[2, 2, 2, 2]", "Stack(x)"),
+           "Stack makes one more dimension, and 4 is the most, but its operands are f32[2, 2, 2, 2]");
+  CHECK(error(image, "Slice(2, 9)") ==
+        "Slice(2, 9) along channel takes nothing or leaves its input f32[6, 8, 3] | that axis has the elements 0 to 2");
+  contains(error(image, "Split(2)"),
+           "Split(2) along channel needs an extent that is a multiple of 2, but its input is f32[6, 8, 3]");
+  contains(error(image, "Split([1, 1])"),
+           "the parts of Split([1, 1]) along channel have 2 elements, but its input f32[6, 8, 3] has 3");
   contains(error(image, "Split([])"), "parts of Split must be an integer or a list of integers, but is a list");
   contains(error(image, "Split(true)"), "parts of Split must be an integer or a list of integers, but is a boolean");
-  CHECK(error(image, "Crop(7, 7)") == "Crop(7, 7) needs an image at least that large, but its input is f32[6, 8, 3] | put Pad or Resize before it");
-  contains(error("f32[*, *, 3]", "Pad(1)"), "Pad needs an input whose extents are known, but its input is f32[*, *, 3]");
+  CHECK(error(image, "Crop(7, 7)") ==
+        "Crop(7, 7) needs an image at least that large, but its input is f32[6, 8, 3] | put Pad or Resize before it");
+  contains(error("f32[*, *, 3]", "Pad(1)"),
+           "Pad needs an input whose extents are known, but its input is f32[*, *, 3]");
   contains(error(image, "Pad([1, 2, 3])"), "Pad takes 1, 2 or 4 amounts, but they are [1, 2, 3]");
-  CHECK(error(image, "Pad(6, mode = reflect)") == "Pad mirrors 6 pixels, but its input f32[6, 8, 3] has 5 besides the outermost | use mode = edge, or less");
-  CHECK(error(image, "Reshape(7, 7)") == "Reshape(7, 7) has 49 values, but its input f32[6, 8, 3] has 144 | let one extent be -1: it is what the others leave");
+  CHECK(error(image, "Pad(6, mode = reflect)") ==
+        "Pad mirrors 6 pixels, but its input f32[6, 8, 3] has 5 besides the outermost | use mode = edge, or less");
+  CHECK(error(image, "Reshape(7, 7)") ==
+        "Reshape(7, 7) has 49 values, but its input f32[6, 8, 3] has 144 | let one extent be -1: it is what the others "
+        "leave");
   contains(error(image, "Reshape(-1, 7)"), "Reshape(-1, 7) has a multiple of 7 values");
   contains(error(image, "Reshape(-1, -1)"), "-1 for one at most");
   contains(error(image, "Reshape(1, 1, 1, 1, -1)"), "has 5 dimensions, and a sample has at most 4");
-  CHECK(error(image, "Permute(0, 1)") == "Permute(0, 1) does not name each dimension of its input f32[6, 8, 3] once | there are 3, numbered from 0 to 2");
-  contains(error(image, "Patchify(4)"), "Patchify needs a height and width that patches of 4 x 4 fill, but its input is f32[6, 8, 3]");
-  contains(error(image, "DepthToSpace(2)"), "DepthToSpace needs an image whose channels are a multiple of 2 * 2, but its input is f32[6, 8, 3]");
-  contains(error("f32[4]", "Upsample"), "Upsample needs an input of 3 dimensions (height, width, channels), but its input is f32[4]");
-  contains(error("f32[1000]", "Repeat(1048576)"), "Repeat would make f32[1048576000] of f32[1000], and a sample has at most 1,000,000,000 values");
-  contains(error(image, "Conv(1, 1) -> Resize(60000, 2)"), "Resize inside the net makes images of 16,384 pixels a side at most");
+  CHECK(
+      error(image, "Permute(0, 1)") ==
+      "Permute(0, 1) does not name each dimension of its input f32[6, 8, 3] once | there are 3, numbered from 0 to 2");
+  contains(error(image, "Patchify(4)"),
+           "Patchify needs a height and width that patches of 4 x 4 fill, but its input is f32[6, 8, 3]");
+  contains(error(image, "DepthToSpace(2)"),
+           "DepthToSpace needs an image whose channels are a multiple of 2 * 2, but its input is f32[6, 8, 3]");
+  contains(error("f32[4]", "Upsample"),
+           "Upsample needs an input of 3 dimensions (height, width, channels), but its input is f32[4]");
+  contains(error("f32[1000]", "Repeat(1048576)"),
+           "Repeat would make f32[1048576000] of f32[1000], and a sample has at most 1,000,000,000 values");
+  contains(error(image, "Conv(1, 1) -> Resize(60000, 2)"),
+           "Resize inside the net makes images of 16,384 pixels a side at most");
 }

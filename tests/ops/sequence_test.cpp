@@ -1,4 +1,5 @@
-// Layers over sequences: shapes, parameters as Keras counts them, errors; and whole layers against the formulas in double.
+// Layers over sequences: shapes, parameters as Keras counts them, errors; and whole layers against the formulas in
+// double.
 #include <doctest/doctest.h>
 
 #include <cmath>
@@ -39,7 +40,8 @@ struct Run {
   std::map<std::string, RefTensor> by_name;
   RefTensor y;
 
-  Run(const Type& x, const char* layer, const Args& args, const std::vector<Type>& more = {}, int64_t batch = 2) : b(x) {
+  Run(const Type& x, const char* layer, const Args& args, const std::vector<Type>& more = {}, int64_t batch = 2)
+      : b(x) {
     for (size_t i = 0; i < more.size(); ++i) operand(b, ("operand" + std::to_string(i + 1)).c_str(), more[i]);
     const ValueId out = b.apply(layer, args);
     REQUIRE(out != kNone);
@@ -78,7 +80,8 @@ Vector affine(const Vector& x, size_t K, const Vector& w, const Vector& bias = {
 }
 
 /// The states of all steps of one sample; `cell` changes h and c by x, the input's product, and r, the state's.
-Vector recurrent(const Vector& x, size_t T, size_t U, const Vector& kernel, const Vector& weights, const Vector& bias_x, const Vector& bias_h,
+Vector recurrent(const Vector& x, size_t T, size_t U, const Vector& kernel, const Vector& weights, const Vector& bias_x,
+                 const Vector& bias_h,
                  const std::function<void(const Vector& x, const Vector& r, Vector& h, Vector& c)>& cell) {
   const size_t K = x.size() / T;
   Vector h(U, 0.0), c(U, 0.0), all;
@@ -90,10 +93,12 @@ Vector recurrent(const Vector& x, size_t T, size_t U, const Vector& kernel, cons
   return all;
 }
 
-void check_recurrent(const char* layer, size_t gates, bool two_biases, const std::function<void(const Vector&, const Vector&, Vector&, Vector&)>& cell) {
+void check_recurrent(const char* layer, size_t gates, bool two_biases,
+                     const std::function<void(const Vector&, const Vector&, Vector&, Vector&)>& cell) {
   const size_t T = 5, K = 3, U = 2, N = 2;
   for (const bool sequences : {false, true}) {
-    const Run run(batched({static_cast<int64_t>(T), static_cast<int64_t>(K)}), layer, {{"units", num(static_cast<int64_t>(U))}, {"sequences", sequences}});
+    const Run run(batched({static_cast<int64_t>(T), static_cast<int64_t>(K)}), layer,
+                  {{"units", num(static_cast<int64_t>(U))}, {"sequences", sequences}});
     const Vector bias = run.at(".bias"), first(bias.begin(), bias.begin() + static_cast<long>(gates * U));
     const Vector second = two_biases ? Vector(bias.begin() + static_cast<long>(gates * U), bias.end()) : Vector();
     Vector want;
@@ -110,23 +115,29 @@ void check_recurrent(const char* layer, size_t gates, bool two_biases, const std
 }  // namespace
 
 TEST_CASE("layers over sequences: shapes and parameters") {
-  struct Expected { Type in; const char* layer; Args args; std::vector<int64_t> out; int64_t parameters; };
+  struct Expected {
+    Type in;
+    const char* layer;
+    Args args;
+    std::vector<int64_t> out;
+    int64_t parameters;
+  };
   const Type x = batched({10, 8});
-  for (const Expected& e : {
-           Expected{x, "Dense", {{"units", num(5)}}, {10, 5}, 8 * 5 + 5},
-           {x, "SimpleRNN", {{"units", num(32)}}, {32}, 8 * 32 + 32 * 32 + 32},
-           {x, "GRU", {{"units", num(32)}}, {32}, 3 * (8 * 32 + 32 * 32 + 2 * 32)},
-           {x, "GRU", {{"units", num(32)}, {"reset_after", false}}, {32}, 3 * (8 * 32 + 32 * 32 + 32)},
-           {x, "LSTM", {{"units", num(32)}}, {32}, 5248},
-           {x, "LSTM", {{"units", num(3)}, {"sequences", true}}, {10, 3}, 4 * (8 * 3 + 3 * 3 + 3)},
-           {batched({1, 1}), "LSTM", {{"units", num(1)}, {"sequences", true}}, {1, 1}, 12},
-           {x, "MultiHeadAttention", {{"heads", num(4)}}, {10, 8}, 4 * (8 * 8 + 8)},
-           {x, "MultiHeadAttention", {{"heads", num(3)}, {"key_dim", num(5)}, {"bias", false}}, {10, 8}, 4 * 8 * 15},
-           {kTokens, "Embedding", {{"vocabulary", num(100)}, {"dim", num(16)}}, {6, 16}, 1600},
-           {{DType::i32, true, {}}, "Embedding", {{"vocabulary", num(7)}, {"dim", num(3)}}, {3}, 21},
-           {x, "PositionEmbedding", {}, {10, 8}, 80},
-           {x, "PositionEmbedding", {{"kind", std::string("sinusoidal")}}, {10, 8}, 0},
-           {x, "ClassToken", {}, {11, 8}, 8}}) {
+  for (const Expected& e :
+       {Expected{x, "Dense", {{"units", num(5)}}, {10, 5}, 8 * 5 + 5},
+        {x, "SimpleRNN", {{"units", num(32)}}, {32}, 8 * 32 + 32 * 32 + 32},
+        {x, "GRU", {{"units", num(32)}}, {32}, 3 * (8 * 32 + 32 * 32 + 2 * 32)},
+        {x, "GRU", {{"units", num(32)}, {"reset_after", false}}, {32}, 3 * (8 * 32 + 32 * 32 + 32)},
+        {x, "LSTM", {{"units", num(32)}}, {32}, 5248},
+        {x, "LSTM", {{"units", num(3)}, {"sequences", true}}, {10, 3}, 4 * (8 * 3 + 3 * 3 + 3)},
+        {batched({1, 1}), "LSTM", {{"units", num(1)}, {"sequences", true}}, {1, 1}, 12},
+        {x, "MultiHeadAttention", {{"heads", num(4)}}, {10, 8}, 4 * (8 * 8 + 8)},
+        {x, "MultiHeadAttention", {{"heads", num(3)}, {"key_dim", num(5)}, {"bias", false}}, {10, 8}, 4 * 8 * 15},
+        {kTokens, "Embedding", {{"vocabulary", num(100)}, {"dim", num(16)}}, {6, 16}, 1600},
+        {{DType::i32, true, {}}, "Embedding", {{"vocabulary", num(7)}, {"dim", num(3)}}, {3}, 21},
+        {x, "PositionEmbedding", {}, {10, 8}, 80},
+        {x, "PositionEmbedding", {{"kind", std::string("sinusoidal")}}, {10, 8}, 0},
+        {x, "ClassToken", {}, {11, 8}, 8}}) {
     CAPTURE(e.layer);
     FakeBuilder b(e.in);
     CHECK(b.apply(e.layer, e.args) != kNone);
@@ -144,25 +155,59 @@ TEST_CASE("layers over sequences: shapes and parameters") {
 }
 
 TEST_CASE("layers over sequences: what the user did wrong") {
-  struct Expected { std::vector<Type> in; const char* layer; Args args; std::string message; };
+  struct Expected {
+    std::vector<Type> in;
+    const char* layer;
+    Args args;
+    std::string message;
+  };
   const Type x = batched({10, 8}), image = batched({4, 4, 3});
   const Args heads = {{"heads", num(4)}};
-  for (const Expected& e : {
-           Expected{{image}, "LSTM", {{"units", num(3)}}, "LSTM(3) needs a sequence f32[T, D], but its input is f32[4, 4, 3]"},
-           {{batched({5})}, "GRU", {{"units", num(3)}}, "GRU(3) needs a sequence f32[T, D], but its input is f32[5]"},
-           {{kTokens}, "SimpleRNN", {{"units", num(3)}}, "SimpleRNN(3) needs f32 values, but its input is i32[6]"},
-           {{image}, "MultiHeadAttention", heads, "MultiHeadAttention(4) needs a sequence f32[T, D], but its input is f32[4, 4, 3]"},
-           {{batched({10, 6})}, "MultiHeadAttention", heads, "MultiHeadAttention(4) cannot share the 6 channels of f32[10, 6] evenly"},
-           {{x, batched({5})}, "MultiHeadAttention", heads, "MultiHeadAttention(4) attends to a sequence f32[S, D], but its second operand is f32[5]"},
-           {{x, batched({7, 3}), batched({10})}, "MultiHeadAttention", heads, "MultiHeadAttention(4) needs a mask of [7] or [10, 7], but it is f32[10]"},
-           {{x, x, x, x}, "MultiHeadAttention", heads, "MultiHeadAttention(4) has 4 operands, but takes a query, a key and a mask at most"},
-           {{x, batched({7, 8})}, "MultiHeadAttention", {{"heads", num(4)}, {"causal", true}},
-            "MultiHeadAttention(4) cannot be causal between sequences of different lengths, 10 and 7"},
-           {{x}, "Embedding", {{"vocabulary", num(9)}, {"dim", num(2)}}, "Embedding(9, 2) needs numbers of tokens, as i32[T], but its input is f32[10, 8]"},
-           {{image}, "PositionEmbedding", {}, "PositionEmbedding needs a sequence f32[T, D], but its input is f32[4, 4, 3]"},
-           {{batched({8})}, "ClassToken", {}, "ClassToken needs a sequence f32[T, D], but its input is f32[8]"},
-           {{x, batched({7, 8})}, "MatMul", {},
-            "MatMul needs matrices f32[..., m, k] and f32[..., k, p] with the same leading extents, but its operands are f32[10, 8] and f32[7, 8]"}}) {
+  for (const Expected& e :
+       {Expected{{image},
+                 "LSTM",
+                 {{"units", num(3)}},
+                 "LSTM(3) needs a sequence f32[T, D], but its input is f32[4, 4, 3]"},
+        {{batched({5})}, "GRU", {{"units", num(3)}}, "GRU(3) needs a sequence f32[T, D], but its input is f32[5]"},
+        {{kTokens}, "SimpleRNN", {{"units", num(3)}}, "SimpleRNN(3) needs f32 values, but its input is i32[6]"},
+        {{image},
+         "MultiHeadAttention",
+         heads,
+         "MultiHeadAttention(4) needs a sequence f32[T, D], but its input is f32[4, 4, 3]"},
+        {{batched({10, 6})},
+         "MultiHeadAttention",
+         heads,
+         "MultiHeadAttention(4) cannot share the 6 channels of f32[10, 6] evenly"},
+        {{x, batched({5})},
+         "MultiHeadAttention",
+         heads,
+         "MultiHeadAttention(4) attends to a sequence f32[S, D], but its second operand is f32[5]"},
+        {{x, batched({7, 3}), batched({10})},
+         "MultiHeadAttention",
+         heads,
+         "MultiHeadAttention(4) needs a mask of [7] or [10, 7], but it is f32[10]"},
+        {{x, x, x, x},
+         "MultiHeadAttention",
+         heads,
+         "MultiHeadAttention(4) has 4 operands, but takes a query, a key and a mask at most"},
+        {{x, batched({7, 8})},
+         "MultiHeadAttention",
+         {{"heads", num(4)}, {"causal", true}},
+         "MultiHeadAttention(4) cannot be causal between sequences of different lengths, 10 and 7"},
+        {{x},
+         "Embedding",
+         {{"vocabulary", num(9)}, {"dim", num(2)}},
+         "Embedding(9, 2) needs numbers of tokens, as i32[T], but its input is f32[10, 8]"},
+        {{image},
+         "PositionEmbedding",
+         {},
+         "PositionEmbedding needs a sequence f32[T, D], but its input is f32[4, 4, 3]"},
+        {{batched({8})}, "ClassToken", {}, "ClassToken needs a sequence f32[T, D], but its input is f32[8]"},
+        {{x, batched({7, 8})},
+         "MatMul",
+         {},
+         "MatMul needs matrices f32[..., m, k] and f32[..., k, p] with the same leading extents, but its operands are "
+         "f32[10, 8] and f32[7, 8]"}}) {
     FakeBuilder b(e.in[0]);
     for (size_t i = 1; i < e.in.size(); ++i) operand(b, ("operand" + std::to_string(i)).c_str(), e.in[i]);
     CHECK(b.apply(e.layer, e.args) == kNone);
@@ -223,15 +268,21 @@ TEST_CASE("LSTM's forget gate starts open, unless told otherwise") {
   for (const bool open : {true, false}) {
     FakeBuilder b(batched({5, 4}));
     REQUIRE(b.apply("LSTM", {{"units", num(3)}, {"unit_forget_bias", open}}) != kNone);
-    const auto bias = std::find_if(b.g.variables.begin(), b.g.variables.end(), [](const Variable& v) { return v.name.ends_with(".bias"); });
+    const auto bias = std::find_if(b.g.variables.begin(), b.g.variables.end(),
+                                   [](const Variable& v) { return v.name.ends_with(".bias"); });
     REQUIRE(bias != b.g.variables.end());
     CHECK(bias->init == (open ? Initializer{"ones_between", 3, 6} : Initializer{}));
   }
 }
 
 TEST_CASE("attention agrees with its formula: alone, causal, to another sequence, masked") {
-  struct Kind { int64_t S, E; bool causal; int mask; };  // mask: 0 none, 1 by position, 2 by pair
-  for (const Kind& kind : {Kind{4, 6, false, 0}, {4, 6, true, 0}, {3, 5, false, 0}, {3, 5, false, 1}, {4, 6, true, 2}}) {
+  struct Kind {
+    int64_t S, E;
+    bool causal;
+    int mask;
+  };  // mask: 0 none, 1 by position, 2 by pair
+  for (const Kind& kind :
+       {Kind{4, 6, false, 0}, {4, 6, true, 0}, {3, 5, false, 0}, {3, 5, false, 1}, {4, 6, true, 2}}) {
     const size_t T = 4, D = 6, H = 3, Dk = 2, S = static_cast<size_t>(kind.S), N = 2;
     const bool other = kind.S != 4 || kind.mask != 0;
     std::vector<Type> more;
@@ -256,14 +307,17 @@ TEST_CASE("attention agrees with its formula: alone, causal, to another sequence
                                   (kind.mask == 2 && run.at("operand2")[(n * T + t) * S + s] == 0);
               if (hidden && pass == 0) continue;
               double score = 0;
-              for (size_t d = 0; d < Dk; ++d) score += q[(n * T + t) * D + h * Dk + d] * k[(n * S + s) * D + h * Dk + d];
+              for (size_t d = 0; d < Dk; ++d)
+                score += q[(n * T + t) * D + h * Dk + d] * k[(n * S + s) * D + h * Dk + d];
               sum += e[s] = pass == 0 ? std::exp(score / std::sqrt(static_cast<double>(Dk))) : 1;
               ++seen;
             }
           for (size_t s = 0; s < S; ++s)
-            for (size_t d = 0; d < Dk; ++d) heads[(n * T + t) * D + h * Dk + d] += e[s] / sum * v[(n * S + s) * D + h * Dk + d];
+            for (size_t d = 0; d < Dk; ++d)
+              heads[(n * T + t) * D + h * Dk + d] += e[s] / sum * v[(n * S + s) * D + h * Dk + d];
         }
-    CHECK(difference(run.y.data, affine(heads, D, run.at("out.weight"), run.at("out.bias"))) < 1e-7);  // of a row that is hidden whole, the sum of exponentials is rounded near -1e9
+    // of a row that is hidden whole, the sum of exponentials is rounded near -1e9
+    CHECK(difference(run.y.data, affine(heads, D, run.at("out.weight"), run.at("out.bias"))) < 1e-7);
   }
 }
 
@@ -274,7 +328,8 @@ TEST_CASE("embeddings, positions and the class token agree with their formulas")
     CHECK(table.y.data[i] == table.at("weight")[token * 2 + i % 2]);
   }
   const Run learned(batched({3, 4}), "PositionEmbedding", {});
-  for (size_t i = 0; i < learned.y.data.size(); ++i) CHECK(learned.y.data[i] == learned.at("x")[i] + learned.at("weight")[i % 12]);
+  for (size_t i = 0; i < learned.y.data.size(); ++i)
+    CHECK(learned.y.data[i] == learned.at("x")[i] + learned.at("weight")[i % 12]);
   const Run waves(batched({3, 5}), "PositionEmbedding", {{"kind", std::string("sinusoidal")}});
   for (size_t i = 0; i < waves.y.data.size(); ++i) {
     const size_t t = i / 5 % 3, c = i % 5;
@@ -289,11 +344,18 @@ TEST_CASE("embeddings, positions and the class token agree with their formulas")
 }
 
 TEST_CASE("gradients of whole layers over sequences") {
-  for (const auto& [layer, args] : {std::pair<const char*, Args>{"SimpleRNN", {{"units", num(3)}, {"activation", std::string("sigmoid")}}},
-                                    {"GRU", {{"units", num(2)}, {"sequences", true}}}, {"GRU", {{"units", num(2)}, {"reset_after", false}}}, {"LSTM", {{"units", num(3)}}},
-                                    {"LSTM", {{"units", num(2)}, {"sequences", true}}}, {"MultiHeadAttention", {{"heads", num(2)}, {"causal", true}}},
-                                    {"MultiHeadAttention", {{"heads", num(1)}, {"dropout", 0.4}}}, {"ClassToken", {}}, {"PositionEmbedding", {}},
-                                    {"PositionEmbedding", {{"kind", std::string("sinusoidal")}}}, {"Dense", {{"units", num(3)}}}}) {
+  for (const auto& [layer, args] :
+       {std::pair<const char*, Args>{"SimpleRNN", {{"units", num(3)}, {"activation", std::string("sigmoid")}}},
+        {"GRU", {{"units", num(2)}, {"sequences", true}}},
+        {"GRU", {{"units", num(2)}, {"reset_after", false}}},
+        {"LSTM", {{"units", num(3)}}},
+        {"LSTM", {{"units", num(2)}, {"sequences", true}}},
+        {"MultiHeadAttention", {{"heads", num(2)}, {"causal", true}}},
+        {"MultiHeadAttention", {{"heads", num(1)}, {"dropout", 0.4}}},
+        {"ClassToken", {}},
+        {"PositionEmbedding", {}},
+        {"PositionEmbedding", {{"kind", std::string("sinusoidal")}}},
+        {"Dense", {{"units", num(3)}}}}) {
     CAPTURE(layer);
     FakeBuilder b(batched({5, 4}));
     const ValueId y = b.apply(layer, args);

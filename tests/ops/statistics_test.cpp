@@ -1,5 +1,5 @@
-// What would lose digits for all results: means of values that lie far from 0 and close to each other, whose error is divided by the standard deviation; and what
-// a probability near 1 leaves to the others.
+// What would lose digits for all results: means of values that lie far from 0 and close to each other, whose error is
+// divided by the standard deviation; and what a probability near 1 leaves to the others.
 #include <doctest/doctest.h>
 
 #include <Halide.h>
@@ -18,7 +18,10 @@ namespace {
 constexpr double kFar = 1000, kHalfUnit = kFar * 0x1p-24;  // half a unit in the last place, or more
 constexpr int kChannels = 8, kPositions = 512;
 
-struct Operand { Type type; std::vector<float> data; };
+struct Operand {
+  Type type;
+  std::vector<float> data;
+};
 
 /// Result 0 of an operator of one sample, in float32, unscheduled, by Halide.
 std::vector<float> lowered(const char* op, const Attrs& attrs, const std::vector<Operand>& operands, size_t elements) {
@@ -32,7 +35,7 @@ std::vector<float> lowered(const char* op, const Attrs& attrs, const std::vector
   }
   g.add_nodes_results(ops::registry().ops.at(op), in, attrs);
   LowerContext ctx{g.nodes[0], g, {}, Halide::Expr(1), {}};
-  const auto dims = [](const Type& t) {   // innermost first, then the batch
+  const auto dims = [](const Type& t) {  // innermost first, then the batch
     std::vector<int> d(t.dims.rbegin(), t.dims.rend());
     if (t.batched) d.push_back(1);
     return d;
@@ -58,12 +61,14 @@ std::vector<float> lowered(const char* op, const Attrs& attrs, const std::vector
 struct Run {
   std::vector<float> x, y;
 
-  Run(const char* op, const Attrs& attrs, const std::vector<float>& others, bool per_channel) : x(kPositions * kChannels) {
+  Run(const char* op, const Attrs& attrs, const std::vector<float>& others, bool per_channel)
+      : x(kPositions * kChannels) {
     std::mt19937 random(3);
     std::normal_distribution<float> noise(0, 0.02f);
     for (float& v : x) v = static_cast<float>(kFar) + noise(random);
     std::vector<Operand> operands{{{DType::f32, true, {kPositions, kChannels}}, x}};
-    for (float value : others) operands.push_back({{DType::f32, false, {kChannels}}, std::vector<float>(kChannels, value)});
+    for (float value : others)
+      operands.push_back({{DType::f32, false, {kChannels}}, std::vector<float>(kChannels, value)});
     y = lowered(op, attrs, operands, per_channel ? kChannels : x.size());
   }
 };
@@ -75,12 +80,14 @@ double worst(const Run& r, size_t size, double eps) {
     double mean = 0, variance = 0;
     for (size_t i = 0; i < size; ++i) mean += r.x[at + i] / static_cast<double>(size);
     for (size_t i = 0; i < size; ++i) variance += std::pow(r.x[at + i] - mean, 2) / static_cast<double>(size);
-    for (size_t i = 0; i < size; ++i) error = std::max(error, std::abs(r.y[at + i] - (r.x[at + i] - mean) / std::sqrt(variance + eps)));
+    for (size_t i = 0; i < size; ++i)
+      error = std::max(error, std::abs(r.y[at + i] - (r.x[at + i] - mean) / std::sqrt(variance + eps)));
   }
   return error;
 }
 
-// One rounding of a mean, half a unit, moves all of a row by that over the standard deviation; what else is rounded is 1000 times less.
+// One rounding of a mean, half a unit, moves all of a row by that over the standard deviation; what else is rounded is
+// 1000 times less.
 const double kBound = 1.2 * kHalfUnit / 0.01;
 
 }  // namespace
@@ -89,17 +96,20 @@ TEST_CASE("the mean of a batch is rounded once") {
   const Run r("batch_mean", {}, {0.0f}, true);
   for (int c = 0; c < kChannels; ++c) {
     double mean = 0;
-    for (int p = 0; p < kPositions; ++p) mean += r.x[static_cast<size_t>(p * kChannels + c)] / static_cast<double>(kPositions);
+    for (int p = 0; p < kPositions; ++p)
+      mean += r.x[static_cast<size_t>(p * kChannels + c)] / static_cast<double>(kPositions);
     CHECK(std::abs(r.y[static_cast<size_t>(c)] - mean) <= 1.01 * kHalfUnit);
   }
 }
 
 TEST_CASE("rows that are nearly constant keep their digits when they are normalised") {
-  CHECK(worst(Run("group_norm", {{"eps", 1e-8}, {"groups", int64_t{1}}}, {1.0f, 0.0f}, false), kPositions * kChannels, 1e-8) <= kBound);
+  CHECK(worst(Run("group_norm", {{"eps", 1e-8}, {"groups", int64_t{1}}}, {1.0f, 0.0f}, false), kPositions * kChannels,
+              1e-8) <= kBound);
   CHECK(worst(Run("layer_norm", {{"eps", 1e-8}}, {1.0f, 0.0f}, false), kChannels, 1e-8) <= kBound);
 }
 
-// A row whose first class is `gap` ahead: the others have a share of about 4 exp(-gap), of which 1 - p would keep no digit from a gap of 17 on.
+// A row whose first class is `gap` ahead: the others have a share of about 4 exp(-gap), of which 1 - p would keep no
+// digit from a gap of 17 on.
 TEST_CASE("a class that is nearly certain leaves the others' share, to the last digits") {
   constexpr double kBound = 2e-6;
   for (const float gap : {0.5f, 5.0f, 12.0f, 20.0f, 45.0f, 80.0f}) {
@@ -111,7 +121,7 @@ TEST_CASE("a class that is nearly certain leaves the others' share, to the last 
     const Type row{DType::f32, true, {5}}, one{DType::f32, true, {}}, index{DType::i32, true, {}};
     const auto near = [&](double got, double want) { return std::abs(got - want) <= kBound * std::abs(want); };
     const std::vector<float> y = lowered("log_softmax", {}, {{row, x}}, 5);
-    CHECK(std::abs(y[0] - log_p) <= kBound * std::abs(log_p) + 0x1p-53);   // log_softmax sums in double
+    CHECK(std::abs(y[0] - log_p) <= kBound * std::abs(log_p) + 0x1p-53);  // log_softmax sums in double
     for (size_t i = 1; i < 5; ++i) CHECK(near(y[i], static_cast<double>(x[i]) - static_cast<double>(x[0]) + log_p));
     const std::vector<float> dx = lowered("log_softmax_grad", {}, {{row, {1, 0, 0, 0, 0}}, {row, y}}, 5);
     CHECK(std::abs(dx[0] - left) <= kBound * left + 0x1p-53);
@@ -119,7 +129,8 @@ TEST_CASE("a class that is nearly certain leaves the others' share, to the last 
     CHECK(near(lowered("softmax_crossentropy", plain, {{row, x}, {index, {0}}}, 1)[0], -log_p));
     const std::vector<float> d = lowered("softmax_crossentropy_grad", plain, {{row, x}, {index, {0}}, {one, {1}}}, 5);
     CHECK(near(d[0], -left));
-    for (size_t i = 1; i < 5; ++i) CHECK(near(d[i], p * std::exp(static_cast<double>(x[i]) - static_cast<double>(x[0]))));
+    for (size_t i = 1; i < 5; ++i)
+      CHECK(near(d[i], p * std::exp(static_cast<double>(x[i]) - static_cast<double>(x[0]))));
   }
 }
 

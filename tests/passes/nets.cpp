@@ -14,7 +14,8 @@ struct Net {
   Graph g;
   const OpTable& ops = netc::ops::registry().ops;
 
-  ValueId variable(const std::string& name, Role role, Type type, bool trainable = false, double l1 = 0, double l2 = 0) {
+  ValueId variable(const std::string& name, Role role, Type type, bool trainable = false, double l1 = 0,
+                   double l2 = 0) {
     Variable v;
     v.name = name;
     v.role = role;
@@ -26,12 +27,15 @@ struct Net {
   ValueId weight(const std::string& name, std::vector<int64_t> dims, double l1 = 0, double l2 = 0) {
     return variable(name, Role::weight, {DType::f32, false, std::move(dims)}, true, l1, l2);
   }
-  ValueId add(const char* op, std::vector<ValueId> in, Attrs a = {}) { return g.add(ops.at(op), std::move(in), std::move(a)); }
+  ValueId add(const char* op, std::vector<ValueId> in, Attrs a = {}) {
+    return g.add(ops.at(op), std::move(in), std::move(a));
+  }
 
   ValueId norm(const std::string& name, ValueId x) {
     const Type t{DType::f32, false, {g.type(x).dims.back()}};
     const ValueId gamma = weight(name + ".gamma", t.dims), beta = weight(name + ".beta", t.dims);
-    const ValueId running = variable(name + ".mean", Role::state, t), running_var = variable(name + ".variance", Role::state, t);
+    const ValueId running = variable(name + ".mean", Role::state, t),
+                  running_var = variable(name + ".variance", Role::state, t);
     const ValueId mean = add("batch_mean", {x, running}), var = add("batch_variance", {x, mean, running_var});
     const ValueId y = add("normalize", {x, mean, var, gamma, beta}, {{"eps", 1e-3}});
     update(running, add("running_update", {running, mean}, {{"momentum", 0.9}}));
@@ -48,18 +52,20 @@ Graph small_net(bool dropout, bool shared_sum) {
   n.g.name = "Small";
   n.g.layers.push_back({"conv", "Conv", "Conv(4, 3)", 3, kNone, {"conv.weight", "conv.bias"}});
   const ValueId image = n.variable("image", Role::input, {DType::f32, true, {6, 6, 2}});
-  const Attrs window = {{"stride_h", int64_t{1}}, {"stride_w", int64_t{1}}, {"pad_top", int64_t{1}}, {"pad_bottom", int64_t{1}}, {"pad_left", int64_t{1}},
-                        {"pad_right", int64_t{1}}};
+  const Attrs window = {{"stride_h", int64_t{1}},   {"stride_w", int64_t{1}}, {"pad_top", int64_t{1}},
+                        {"pad_bottom", int64_t{1}}, {"pad_left", int64_t{1}}, {"pad_right", int64_t{1}}};
   ValueId x = n.add("conv", {image, n.weight("conv.weight", {3, 3, 2, 4}, 0.01, 0.02)}, window);
   x = n.add("bias_add", {x, n.weight("conv.bias", {4})});
   n.g.layers[0].output = x;
   x = n.add("sigmoid", {n.norm("norm", x)});
-  Attrs pool = {{"stride_h", int64_t{2}}, {"stride_w", int64_t{2}}, {"pad_top", int64_t{0}}, {"pad_bottom", int64_t{0}}, {"pad_left", int64_t{0}},
-                {"pad_right", int64_t{0}}, {"kernel_h", int64_t{2}}, {"kernel_w", int64_t{2}}};
+  Attrs pool = {{"stride_h", int64_t{2}},   {"stride_w", int64_t{2}}, {"pad_top", int64_t{0}},
+                {"pad_bottom", int64_t{0}}, {"pad_left", int64_t{0}}, {"pad_right", int64_t{0}},
+                {"kernel_h", int64_t{2}},   {"kernel_w", int64_t{2}}};
   x = n.norm("norm2", n.add("tanh", {n.add("max_pool", {x}, pool)}));
   if (shared_sum) x = n.add("add", {x, n.add("mul", {x, x})});
   if (dropout) {
-    const ValueId seed = n.variable("seed", Role::scalar, {DType::u32, false, {}}), step = n.variable("step", Role::scalar, {DType::u32, false, {}});
+    const ValueId seed = n.variable("seed", Role::scalar, {DType::u32, false, {}}),
+                  step = n.variable("step", Role::scalar, {DType::u32, false, {}});
     x = n.add("dropout", {x, seed, step}, {{"rate", 0.3}, {"stream", int64_t{1}}});
   }
   x = n.add("reshape", {x}, {{"dims", std::vector<int64_t>{36}}});
@@ -89,7 +95,8 @@ Contents contents_of(const Graph& g, int64_t batch, unsigned seed) {
   Contents c;
   for (const Variable& v : g.variables) {
     if (v.role == Role::constant) continue;
-    std::mt19937 random(seed + static_cast<unsigned>(std::hash<std::string>()(v.name) % 1000));  // a variable is the same in every graph
+    // a variable is the same in every graph
+    std::mt19937 random(seed + static_cast<unsigned>(std::hash<std::string>()(v.name) % 1000));
     std::normal_distribution<double> normal;
     const Type& t = g.type(v.value);
     RefTensor r{t.dims, {}};
@@ -116,7 +123,9 @@ ValueId output(const Graph& g, const std::string& name) {
   return kNone;
 }
 
-double difference(const RefTensor& a, const RefTensor& b) { return a.dims == b.dims && !a.data.empty() ? verify::compare(a, b, {}).error : INFINITY; }
+double difference(const RefTensor& a, const RefTensor& b) {
+  return a.dims == b.dims && !a.data.empty() ? verify::compare(a, b, {}).error : INFINITY;
+}
 
 int count_kind(const Graph& g, const std::string& op) {
   int n = 0;

@@ -17,7 +17,9 @@ namespace {
 constexpr int64_t kBatch = 3;
 const Registry& reg() { return ops::registry(); }
 
-RefTensor result(const Graph& g, const char* name, const Contents& c) { return interpret(g, c, kBatch)[output(g, name)]; }
+RefTensor result(const Graph& g, const char* name, const Contents& c) {
+  return interpret(g, c, kBatch)[output(g, name)];
+}
 
 void check_verified(const Graph& g) {
   for (const std::string& e : verify(g)) FAIL_CHECK(e);
@@ -129,7 +131,8 @@ TEST_CASE("constraints hold after a step") {
   const Program p = run_pipeline(model_of(std::move(g), "adam"), reg(), {});
   check_verified(p.training);
   Contents c = contents_of(p.training, kBatch);
-  for (int64_t i = 0; i < 4; ++i) c["conv.weight"].data[static_cast<size_t>(4 * i)] = 0.01;  // one column is small enough
+  // one column is small enough
+  for (int64_t i = 0; i < 4; ++i) c["conv.weight"].data[static_cast<size_t>(4 * i)] = 0.01;
   const std::vector<RefTensor> values = interpret(p.training, c, kBatch);
   int seen = 0;
   for (const Update& u : p.training.updates) {
@@ -171,12 +174,22 @@ TEST_CASE("folding affine maps keeps the result") {
   CHECK(difference(result(plain, "probs", c), result(folded, "probs", c)) < 1e-12);
 }
 
-TEST_CASE("scales fold into grouped and depthwise convolutions, whose last weight dimension is their output's; not into a transposed one, whose is not") {
-  const Attrs window = {{"stride_h", int64_t{1}}, {"stride_w", int64_t{1}}, {"pad_top", int64_t{1}}, {"pad_bottom", int64_t{1}}, {"pad_left", int64_t{1}},
-                        {"pad_right", int64_t{1}}};
-  struct Conv { const char* op; std::vector<int64_t> weight; std::vector<std::pair<const char*, int64_t>> more; int64_t channels; bool folds; };
-  for (const Conv& conv : {Conv{"conv", {3, 3, 2, 6}, {{"groups", 2}}, 6, true}, {"conv", {2, 1, 1, 8}, {{"groups", 4}, {"dilation_h", 2}}, 8, true},
-                           {"dwconv", {3, 3, 1, 4}, {}, 4, true}, {"dwconv", {3, 2, 1, 8}, {}, 8, true},
+TEST_CASE(
+    "scales fold into grouped and depthwise convolutions, whose last weight dimension is their output's; not into a "
+    "transposed one, whose is not") {
+  const Attrs window = {{"stride_h", int64_t{1}},   {"stride_w", int64_t{1}}, {"pad_top", int64_t{1}},
+                        {"pad_bottom", int64_t{1}}, {"pad_left", int64_t{1}}, {"pad_right", int64_t{1}}};
+  struct Conv {
+    const char* op;
+    std::vector<int64_t> weight;
+    std::vector<std::pair<const char*, int64_t>> more;
+    int64_t channels;
+    bool folds;
+  };
+  for (const Conv& conv : {Conv{"conv", {3, 3, 2, 6}, {{"groups", 2}}, 6, true},
+                           {"conv", {2, 1, 1, 8}, {{"groups", 4}, {"dilation_h", 2}}, 8, true},
+                           {"dwconv", {3, 3, 1, 4}, {}, 4, true},
+                           {"dwconv", {3, 2, 1, 8}, {}, 8, true},
                            {"conv_data_grad", {3, 3, 5, 4}, {{"in_h", 5}, {"in_w", 4}}, 5, false},
                            {"conv_data_grad", {3, 3, 4, 4}, {{"in_h", 5}, {"in_w", 4}}, 4, false}}) {
     CAPTURE(conv.op);
@@ -236,15 +249,18 @@ TEST_CASE("a normalisation right after a contraction makes its own offset, two i
 TEST_CASE("common subexpressions merge, random ones do not") {
   Small s;
   const ValueId x = s.var("x", Role::input, {4}, true);
-  const ValueId a = s.add("scale", {x}, {{"factor", 2.0}}), b = s.add("scale", {x}, {{"factor", 2.0}}), d = s.add("scale", {x}, {{"factor", 3.0}});
+  const ValueId a = s.add("scale", {x}, {{"factor", 2.0}}), b = s.add("scale", {x}, {{"factor", 2.0}}),
+                d = s.add("scale", {x}, {{"factor", 3.0}});
   Variable seed, step;
   seed.name = "seed";
   step.name = "step";
   seed.role = step.role = Role::scalar;
-  const ValueId key = s.g.add_variable(seed, {DType::u32, false, {}}), count = s.g.add_variable(step, {DType::u32, false, {}});
+  const ValueId key = s.g.add_variable(seed, {DType::u32, false, {}}),
+                count = s.g.add_variable(step, {DType::u32, false, {}});
   const Attrs drop = {{"rate", 0.5}, {"stream", int64_t{1}}};
   const ValueId p = s.add("dropout", {a, key, count}, drop), q = s.add("dropout", {b, key, count}, drop);
-  s.g.outputs.push_back({"y", s.add("add", {s.add("add", {s.add("relu", {a}), s.add("relu", {b})}), s.add("add", {d, s.add("add", {p, q})})})});
+  s.g.outputs.push_back({"y", s.add("add", {s.add("add", {s.add("relu", {a}), s.add("relu", {b})}),
+                                            s.add("add", {d, s.add("add", {p, q})})})});
   const Graph merged = merge_common(s.g);
   check_verified(merged);
   CHECK(count_kind(merged, "scale") == 2);
@@ -302,7 +318,8 @@ TEST_CASE("the pipeline: evaluation is inference with the loss, all is determini
   CHECK(difference(result(p.inference, "probs", c), result(p.evaluation, "probs", c)) == 0);
   const RefTensor probs = result(p.evaluation, "probs", c);
   double want = 0;
-  for (int64_t n = 0; n < kBatch; ++n) want -= std::log(probs.data[n * 3 + static_cast<int64_t>(c.at("label").data[n])]) / kBatch;
+  for (int64_t n = 0; n < kBatch; ++n)
+    want -= std::log(probs.data[n * 3 + static_cast<int64_t>(c.at("label").data[n])]) / kBatch;
   for (double w : c.at("conv.weight").data) want += 0.01 * std::abs(w) + 0.02 * w * w;
   CHECK(result(p.evaluation, "loss", c).data[0] == doctest::Approx(want));
   const Program again = run_pipeline(m, reg(), {});
@@ -319,22 +336,33 @@ TEST_CASE("the pipeline: evaluation is inference with the loss, all is determini
 
 TEST_CASE("a mean over windows goes before a 1 x 1 convolution where that saves products") {
   const auto window = [](int64_t stride, int64_t pad) {
-    return Attrs{{"stride_h", stride}, {"stride_w", stride}, {"pad_top", pad}, {"pad_bottom", pad}, {"pad_left", pad}, {"pad_right", pad}};
+    return Attrs{{"stride_h", stride}, {"stride_w", stride}, {"pad_top", pad},
+                 {"pad_bottom", pad},  {"pad_left", pad},    {"pad_right", pad}};
   };
   const auto pool = [&](int64_t size, int64_t stride, int64_t pad) {
     Attrs a = window(stride, pad);
     a.set("kernel_h", size), a.set("kernel_w", size);
     return a;
   };
-  struct Case { const char* what; int64_t taps; Attrs conv, pool; const char* op; bool read_twice, moves; };
+  struct Case {
+    const char* what;
+    int64_t taps;
+    Attrs conv, pool;
+    const char* op;
+    bool read_twice, moves;
+  };
   const Attrs halves = pool(2, 2, 0), one = window(1, 0);
-  for (const Case& t : {Case{"mean", 1, one, halves, "avg_pool", false, true}, {"partly outside", 1, one, pool(2, 2, 1), "avg_pool", false, true},
-                        {"others read it", 1, one, halves, "avg_pool", true, false}, {"several taps", 3, window(1, 1), halves, "avg_pool", false, false},
-                        {"a stride", 1, window(2, 0), halves, "avg_pool", false, false}, {"no fewer pixels", 1, one, pool(1, 1, 0), "avg_pool", false, false},
+  for (const Case& t : {Case{"mean", 1, one, halves, "avg_pool", false, true},
+                        {"partly outside", 1, one, pool(2, 2, 1), "avg_pool", false, true},
+                        {"others read it", 1, one, halves, "avg_pool", true, false},
+                        {"several taps", 3, window(1, 1), halves, "avg_pool", false, false},
+                        {"a stride", 1, window(2, 0), halves, "avg_pool", false, false},
+                        {"no fewer pixels", 1, one, pool(1, 1, 0), "avg_pool", false, false},
                         {"no mean", 1, one, halves, "max_pool", false, false}}) {
     CAPTURE(t.what);
     Small s;
-    const ValueId x = s.var("x", Role::input, {8, 8, 4}, true), w = s.var("w", Role::weight, {t.taps, t.taps, 4, 3}), y = s.add("conv", {x, w}, t.conv);
+    const ValueId x = s.var("x", Role::input, {8, 8, 4}, true), w = s.var("w", Role::weight, {t.taps, t.taps, 4, 3}),
+                  y = s.add("conv", {x, w}, t.conv);
     s.g.outputs.push_back({"y", s.add(t.op, {y}, t.pool)});
     if (t.read_twice) s.g.outputs.push_back({"whole", y});
     const Graph moved = pool_first(s.g);

@@ -15,10 +15,14 @@ constexpr int64_t kBatch = 3;
 const Registry& reg() { return ops::registry(); }
 
 struct WithProducts : Small {
-  ValueId product(ValueId x, const char* weights, int64_t units) { return add("matmul", {x, var(weights, Role::weight, {g.type(x).dims.back(), units})}); }
+  ValueId product(ValueId x, const char* weights, int64_t units) {
+    return add("matmul", {x, var(weights, Role::weight, {g.type(x).dims.back(), units})});
+  }
 };
 
-const Node& def(const Graph& g, ValueId v) { return g.nodes[static_cast<size_t>(g.values[static_cast<size_t>(v)].def)]; }
+const Node& def(const Graph& g, ValueId v) {
+  return g.nodes[static_cast<size_t>(g.values[static_cast<size_t>(v)].def)];
+}
 
 }  // namespace
 
@@ -32,9 +36,11 @@ TEST_CASE("operands of contractions are rounded once each, their results and all
     int contractions = 0, of_bf16 = 0;
     for (const Node& n : g->nodes) {
       if (n.op == reg().round) CHECK(++rounded[n.inputs[0]] == 1);
-      for (ValueId v : n.results) CHECK((g->type(v).dtype != DType::bf16 || n.op == reg().round || n.op->kind == Kind::view));
+      for (ValueId v : n.results)
+        CHECK((g->type(v).dtype != DType::bf16 || n.op == reg().round || n.op->kind == Kind::view));
       if (n.op->kind != Kind::contraction) {
-        for (ValueId v : n.inputs) CHECK((g->type(v).dtype != DType::bf16 || n.op == reg().widen || n.op->kind == Kind::view));
+        for (ValueId v : n.inputs)
+          CHECK((g->type(v).dtype != DType::bf16 || n.op == reg().widen || n.op->kind == Kind::view));
         continue;
       }
       ++contractions;
@@ -42,7 +48,8 @@ TEST_CASE("operands of contractions are rounded once each, their results and all
       CHECK((g->type(n.inputs[1]).dtype == DType::bf16) == first);
       of_bf16 += first;
     }
-    CHECK(contractions == (g == &p.training ? 5 : 2));  // the convolution and its gradient in the weights read the image, which is as it is
+    // the convolution and its gradient in the weights read the image, which is as it is
+    CHECK(contractions == (g == &p.training ? 5 : 2));
     CHECK(of_bf16 == (g == &p.training ? 3 : 1));
     for (const Output& o : g->outputs) CHECK(g->type(o.value).dtype == DType::f32);
     for (const Update& u : g->updates) CHECK(g->type(u.value).dtype == DType::f32);
@@ -63,14 +70,16 @@ TEST_CASE("what is stored rounded is what a residual sum reads too; what a fold 
   const Node& sum = def(g, output(g, "sum"));
   REQUIRE(def(g, sum.inputs[1]).op == reg().widen);
   CHECK(def(g, def(g, sum.inputs[1]).inputs[0]).op == reg().round);
-  CHECK(def(g, def(g, sum.inputs[1]).inputs[0]).results == std::vector<ValueId>{def(g, sum.inputs[0]).inputs[0]});  // the one that the product reads
+  // the one that the product reads
+  CHECK(def(g, def(g, sum.inputs[1]).inputs[0]).results == std::vector<ValueId>{def(g, sum.inputs[0]).inputs[0]});
   const Node& rows = def(g, def(g, output(g, "rows")).inputs[1]);
   CHECK(g.type(rows.inputs[0]).dtype == DType::f32);
   CHECK(def(g, rows.inputs[0]).op->name == "tanh");
   const Contents c = contents_of(s.g, kBatch);
   for (const char* name : {"sum", "rows"}) {
     const auto rounded = interpret(g, c, kBatch), whole = interpret(s.g, c, kBatch);
-    const double apart = difference(rounded[static_cast<size_t>(output(g, name))], whole[static_cast<size_t>(output(s.g, name))]);
+    const double apart =
+        difference(rounded[static_cast<size_t>(output(g, name))], whole[static_cast<size_t>(output(s.g, name))]);
     CHECK(apart > 0);
     CHECK(apart < 0.1);
   }
@@ -80,7 +89,8 @@ TEST_CASE("views are of rounded values, and a net's output is never rounded") {
   WithProducts s;
   const ValueId x = s.add("relu", {s.product(s.var("x", Role::input, {6}, true), "w0", 8)});
   s.g.outputs.push_back({"x", x});
-  s.g.outputs.push_back({"y", s.add("matmul", {s.add("reshape", {x}, {{"dims", std::vector<int64_t>{2, 4}}}), s.var("w1", Role::weight, {4, 3})})});
+  s.g.outputs.push_back({"y", s.add("matmul", {s.add("reshape", {x}, {{"dims", std::vector<int64_t>{2, 4}}}),
+                                               s.var("w1", Role::weight, {4, 3})})});
   const Graph g = round_products(s.g, reg());
   for (const std::string& e : verify(g)) FAIL_CHECK(e);
   CHECK(def(g, output(g, "x")).op->name == "relu");

@@ -18,11 +18,14 @@ int64_t extent(Rng& rng) {
 }
 
 int64_t channels(Rng& rng) {
-  static const std::vector<int64_t> common = {1, 2, 3, 4, 5, 7, 8, 9, 12, 15, 16, 17, 24, 31, 32, 33}, rare = {13, 48, 64};
+  static const std::vector<int64_t> common = {1, 2, 3, 4, 5, 7, 8, 9, 12, 15, 16, 17, 24, 31, 32, 33},
+                                    rare = {13, 48, 64};
   return rng.chance(6) ? rng.pick(rare) : rng.pick(common);
 }
 
-std::string number(double x) { return x < 0 && std::signbit(x) ? fmt::format("-{}", number(-x)) : fmt::format("{}", x); }
+std::string number(double x) {
+  return x < 0 && std::signbit(x) ? fmt::format("-{}", number(-x)) : fmt::format("{}", x);
+}
 
 namespace {
 
@@ -42,7 +45,8 @@ int64_t integer(const ArgDef& def, Site& site) {
   Rng& rng = site.rng;
   int64_t v = 0;
   switch (rng.below(def.fallback ? 4 : 8)) {
-    case 0: case 1: v = rng.between(1, 3); break;
+    case 0:
+    case 1: v = rng.between(1, 3); break;
     case 2: v = site.dims.empty() ? rng.between(1, 4) : rng.pick(divisors(rng.pick(site.dims))); break;
     case 3: v = def.min < 0 ? -rng.between(1, 4) : rng.between(0, 5); break;
     case 4: v = site.dims.empty() ? channels(rng) : rng.pick(site.dims); break;
@@ -70,7 +74,7 @@ std::string number_of(const ArgDef& def, Site& site) {
     static const std::vector<double> factors = {0.1, 0.5, 0.9, 1, 2};
     v = *fallback * rng.pick(factors);
   } else if (fallback && *fallback == 0 && def.max >= 1000 && rng.chance(70)) {
-    static const std::vector<double> small = {0.001, 0.01, 0.05};   // a penalty, an offset
+    static const std::vector<double> small = {0.001, 0.01, 0.05};  // a penalty, an offset
     v = rng.pick(small);
   } else if (rng.chance(12)) {
     const double end = rng.chance(50) ? def.min : def.max;
@@ -90,7 +94,8 @@ std::vector<int64_t> integers(const ArgDef& def, Site& site) {
   switch (rng.below(5)) {
     case 0: {  // a permutation
       for (size_t i = 0; i < site.dims.size(); ++i) out.push_back(static_cast<int64_t>(i));
-      for (size_t i = out.size(); i > 1; --i) std::swap(out[i - 1], out[static_cast<size_t>(rng.below(static_cast<int64_t>(i)))]);
+      for (size_t i = out.size(); i > 1; --i)
+        std::swap(out[i - 1], out[static_cast<size_t>(rng.below(static_cast<int64_t>(i)))]);
       break;
     }
     case 1: {  // factors of the number of elements
@@ -103,7 +108,8 @@ std::vector<int64_t> integers(const ArgDef& def, Site& site) {
     }
     case 2: {  // an extent's parts
       int64_t left = site.dims.empty() ? 3 : rng.pick(site.dims);
-      for (int64_t k = rng.between(1, 2); k > 0 && left > 1; --k) out.push_back(rng.between(1, left - 1)), left -= out.back();
+      for (int64_t k = rng.between(1, 2); k > 0 && left > 1; --k)
+        out.push_back(rng.between(1, left - 1)), left -= out.back();
       out.push_back(left);
       break;
     }
@@ -159,7 +165,8 @@ std::string value(const ArgDef& def, Site& site) {
     case ArgType::axis: {
       const int64_t rank = static_cast<int64_t>(site.dims.size());
       if (rng.chance(60)) return kAxisWords[rng.below(3)];
-      return std::to_string(clamped(rng.between(def.min < 0 && def.min > -1e9 ? -rank : 0, std::max<int64_t>(rank - 1, 0)), def));
+      return std::to_string(
+          clamped(rng.between(def.min < 0 && def.min > -1e9 ? -rank : 0, std::max<int64_t>(rank - 1, 0)), def));
     }
     case ArgType::integers: {
       const std::vector<int64_t> items = integers(def, site);
@@ -189,7 +196,8 @@ std::string arguments(const std::vector<ArgDef>& defs, Site& site, bool named, c
     std::string v = value(d, site);
     by_place = by_place && (!d.fallback || site.rng.chance(40));
     const bool list = d.type == ArgType::integers && v.front() == '[';
-    if (by_place && &d == &defs.back() && list && site.rng.chance(60)) v = v.substr(1, v.size() - 2);  // Reshape(7, 7, 64)
+    // Reshape(7, 7, 64)
+    if (by_place && &d == &defs.back() && list && site.rng.chance(60)) v = v.substr(1, v.size() - 2);
     out.push_back(by_place ? v : d.name + " = " + v);
   }
   return out.empty() ? "" : fmt::format("({})", fmt::join(out, ", "));

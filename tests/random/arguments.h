@@ -11,10 +11,10 @@ namespace netc::random {
 /// Where arguments are drawn for: what they are applied to, and the parameters that stand for numbers.
 struct Site {
   Rng& rng;
-  std::vector<int64_t> dims;                       // of the operand
-  std::vector<Parameter>* parameters = nullptr;    // null: numbers are written as they are
-  Draft* draft = nullptr;                          // names them
-  const ir::SettingDef* setting = nullptr;         // one that is to occur, where an argument takes it
+  std::vector<int64_t> dims;                     // of the operand
+  std::vector<Parameter>* parameters = nullptr;  // null: numbers are written as they are
+  Draft* draft = nullptr;                        // names them
+  const ir::SettingDef* setting = nullptr;       // one that is to occur, where an argument takes it
 };
 
 /// A size as nets have them, and as they do not: odd ones, and those around vectors' lengths.

@@ -1,4 +1,5 @@
-// Draws a net statement by statement: proposes one, and keeps it when the text is still a net whose values the interpreter finds sensible.
+// Draws a net statement by statement: proposes one, and keeps it when the text is still a net whose values the
+// interpreter finds sensible.
 #pragma once
 #include <optional>
 #include <string>
@@ -20,11 +21,12 @@ class Builder {
   struct Chain {
     std::vector<std::string> layers;
     ir::Type type;
-    std::string text() const;    // "Conv(4, 3) -> ReLU"
+    std::string text() const;  // "Conv(4, 3) -> ReLU"
   };
 
   // Proposals (builder.cpp)
-  /// True, and the draft is `next`, when the text is a net and these expressions have sensible values; they become tensors.
+  /// True, and the draft is `next`, when the text is a net and these expressions have sensible values; they become
+  /// tensors.
   bool accept(Draft next, const std::vector<std::string>& names);
   std::optional<ir::Type> type_of(const Draft&, const std::string& expression) const;
   bool input(int kind);
@@ -40,8 +42,8 @@ class Builder {
   /// "Conv(4, 3)"; operands of layers that take several stand in front.
   std::string applied(const ir::LayerDef&, Site&, const std::vector<std::string>& operands);
   /// `own`: the parameters of a block that is being written; null: the net's.
-  std::optional<Chain> chain(Draft&, const std::string& from, const ir::Type&, int length, std::vector<Parameter>* own = nullptr,
-                             const std::vector<std::string>& operands = {});
+  std::optional<Chain> chain(Draft&, const std::string& from, const ir::Type&, int length,
+                             std::vector<Parameter>* own = nullptr, const std::vector<std::string>& operands = {});
   std::vector<int64_t> shape(int rank);
 
   // Statements (statements.cpp, constructs.cpp): true when one was added
@@ -82,8 +84,8 @@ class Builder {
   Draft draft_;
   Evaluation evaluation_;
   std::vector<Tensor> tensors_;
-  std::vector<std::string> lists_;        // of tensors
-  bool frozen_ = false, weightless_ = false;   // all layers
+  std::vector<std::string> lists_;            // of tensors
+  bool frozen_ = false, weightless_ = false;  // all layers
 };
 
 /// True when `name` stands in the text as a word of its own.

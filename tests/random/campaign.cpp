@@ -33,19 +33,25 @@ constexpr int kWays = 6;
 
 struct Options {
   std::string seeds, keep, cache, write;
-  std::vector<std::string> files;   // networks that are tried in kWays ways besides those of the seeds
+  std::vector<std::string> files;  // networks that are tried in kWays ways besides those of the seeds
   int jobs = 2;
-  double limit = 60, minutes = 0;   // seconds for one network; minutes for all, 0: no limit
+  double limit = 60, minutes = 0;  // seconds for one network; minutes for all, 0: no limit
   bool shrinks = false, verbose = false;
 };
 
 /// What a child process tells.
-struct Told { bool tested = false; std::string text, net; };
+struct Told {
+  bool tested = false;
+  std::string text, net;
+};
 
 /// A check in a process of its own. `net`: empty, to generate it.
 class Child {
  public:
-  Child(uint64_t seed, const std::string& net, const std::string& cache, double limit) : seed(seed), net_(net), ends_(Clock::now() + std::chrono::milliseconds(static_cast<int64_t>(limit * 1000))) {
+  Child(uint64_t seed, const std::string& net, const std::string& cache, double limit)
+      : seed(seed),
+        net_(net),
+        ends_(Clock::now() + std::chrono::milliseconds(static_cast<int64_t>(limit * 1000))) {
     int pipes[2];
     if (pipe(pipes) != 0) return;
     std::fflush(nullptr);
@@ -130,7 +136,8 @@ std::string smaller(const std::string& net, uint64_t seed, const Options& o) {
 
 int run(const Options& o) {
   uint64_t first = 0, last = 0;
-  if (std::sscanf(o.seeds.c_str(), "%lu:%lu", &first, &last) != 2 || last < first) return fmt::print(stderr, "--seeds takes A:B, as 0:200\n"), 2;
+  if (std::sscanf(o.seeds.c_str(), "%lu:%lu", &first, &last) != 2 || last < first)
+    return fmt::print(stderr, "--seeds takes A:B, as 0:200\n"), 2;
   if (!o.keep.empty()) fs::create_directories(o.keep);
   if (!o.write.empty()) {
     int written = 0;

@@ -14,7 +14,7 @@
 namespace netc::random {
 namespace {
 
-constexpr int kDraws = 12;  // of data, until no comparison is near a tie
+constexpr int kDraws = 12;        // of data, until no comparison is near a tie
 constexpr size_t kNodes = 20000;  // operators of a step that are compiled here
 
 /// All that is over its bound, a line each.
@@ -22,7 +22,8 @@ std::string wrong(const verify::Report& report) {
   std::string s;
   for (const auto* lines : {&report.kernels, &report.results})
     for (const verify::Line& l : *lines)
-      if (!l.result.ok()) s += fmt::format("{}  {}: {:.2e} of {:.2e}; {}\n", l.where, l.what, l.result.error, l.result.bound, l.text);
+      if (!l.result.ok())
+        s += fmt::format("{}  {}: {:.2e} of {:.2e}; {}\n", l.where, l.what, l.result.error, l.result.bound, l.text);
   for (const std::string& fault : report.faults) s += fault + "\n";
   return s;
 }
@@ -54,7 +55,9 @@ Outcome check(const std::string& text, uint64_t seed, const std::string& cache) 
   how.gradients = rng.chance(25);
   how.plan = [&](const ir::Graph& g, const schedule::Machine& m, int batch) { return any_plan(g, m, batch, rng); };
   const ir::Graph& judged = trains ? program.training : program.inference;
-  if (judged.nodes.size() > kNodes) return outcome.text = fmt::format("it has {} operators: a recurrence over thousands of steps", judged.nodes.size()), outcome;
+  if (judged.nodes.size() > kNodes)
+    return outcome.text = fmt::format("it has {} operators: a recurrence over thousands of steps", judged.nodes.size()),
+           outcome;
   uint64_t draw = 0;
   for (; draw < kDraws; ++draw) {
     const auto data = verify::contents(judged, how.batch, draw);

@@ -15,7 +15,8 @@ using namespace ir;
 std::string declared(const std::vector<Parameter>& parameters) {
   std::string out;
   for (const Parameter& p : parameters)
-    out += (out.empty() ? "" : ", ") + p.name + (hash_of(p.name) % 3 == 0 ? ": int(1..) = " : " = ") + std::to_string(p.value);
+    out += (out.empty() ? "" : ", ") + p.name + (hash_of(p.name) % 3 == 0 ? ": int(1..) = " : " = ") +
+           std::to_string(p.value);
   return out;
 }
 
@@ -63,7 +64,9 @@ bool sensible(const Node& n, const RefTensor& t, double limit) {
   std::vector<double> said;
   for (const auto& [name, value] : n.attrs)
     if (const double* x = std::get_if<double>(&value)) said.push_back(*x);
-  return std::all_of(t.data.begin(), t.data.end(), [&](double x) { return std::abs(x) <= limit || std::find(said.begin(), said.end(), x) != said.end(); });
+  return std::all_of(t.data.begin(), t.data.end(), [&](double x) {
+    return std::abs(x) <= limit || std::find(said.begin(), said.end(), x) != said.end();
+  });
 }
 
 bool Evaluation::extend(const Graph& g) {
@@ -82,7 +85,9 @@ bool Evaluation::extend(const Graph& g) {
   std::map<std::string, RefTensor> now = contents(g, kBatch, 0);
   const auto same = [&](size_t i) {
     const Node &a = nodes_[i], &b = g.nodes[i];
-    if (a.op != b.op || a.inputs != b.inputs || a.results != b.results || !(a.attrs == b.attrs) || variables_[i] != variables_of(g, b)) return false;
+    if (a.op != b.op || a.inputs != b.inputs || a.results != b.results || !(a.attrs == b.attrs) ||
+        variables_[i] != variables_of(g, b))
+      return false;
     return std::all_of(variables_[i].begin(), variables_[i].end(), [&](const std::string& name) {
       const auto before = contents_.find(name), after = now.find(name);
       if (before == contents_.end() || after == now.end()) return before == contents_.end() && after == now.end();

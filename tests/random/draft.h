@@ -11,14 +11,17 @@
 namespace netc::random {
 
 /// A whole number that is a parameter of what is being written: of the net, a block or an op.
-struct Parameter { std::string name; int64_t value; };
+struct Parameter {
+  std::string name;
+  int64_t value;
+};
 /// "n1 = 4, n2: int(1..) = 3"
 std::string declared(const std::vector<Parameter>&);
 
 /// The text in parts. `names` numbers what is declared.
 struct Draft {
-  std::vector<std::string> declarations;   // of the file: ops, blocks, nets, functions
-  std::vector<Parameter> parameters;       // of the net
+  std::vector<std::string> declarations;  // of the file: ops, blocks, nets, functions
+  std::vector<Parameter> parameters;      // of the net
   std::vector<std::string> inputs, body, outputs, train;
   int names = 0;
   std::string fresh(const std::string& prefix) { return prefix + std::to_string(++names); }
@@ -28,13 +31,14 @@ struct Draft {
 struct Tensor {
   std::string name;
   ir::Type type;
-  bool constant = false;   // all its values are the same
-  int nodes = 0, weights = 0;   // that it is computed of
+  bool constant = false;       // all its values are the same
+  int nodes = 0, weights = 0;  // that it is computed of
 };
 
 std::optional<sema::Model> analyse(const std::string& text);
 
-/// No value is larger than the limit, but for those that an attribute of the node says, as what stands for a masked score.
+/// No value is larger than the limit, but for those that an attribute of the node says, as what stands for a masked
+/// score.
 bool sensible(const ir::Node&, const ir::RefTensor&, double limit);
 
 /// Values of a growing graph: what was there before is not computed again.
@@ -49,8 +53,8 @@ class Evaluation {
   static constexpr int kBatch = 3;
 
  private:
-  std::vector<ir::Node> nodes_;                        // whose results are known
-  std::vector<std::vector<std::string>> variables_;    // that each of them reads
+  std::vector<ir::Node> nodes_;                      // whose results are known
+  std::vector<std::vector<std::string>> variables_;  // that each of them reads
   std::map<std::string, ir::RefTensor> contents_;
   std::vector<ir::RefTensor> values_;
 };

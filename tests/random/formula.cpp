@@ -17,7 +17,7 @@ namespace {
 /// What the interpreter tells of a function.
 struct Traits {
   const FunctionDef* def = nullptr;
-  std::vector<bool> positive;   // operands that must be above 0
+  std::vector<bool> positive;  // operands that must be above 0
   bool bounded = false, never_negative = false;
   bool infix() const { return !std::isalpha(static_cast<unsigned char>(def->name[0])); }
 };
@@ -47,8 +47,10 @@ Traits traits_of(const FunctionDef& f) {
     t.positive = {false};
     return t;
   }
-  for (int i = 0; i < f.min_args; ++i) t.positive.push_back(!all(values(f, i, {-1.5, -0.3, 0}), [](double x) { return std::isfinite(x); }));
-  t.bounded = f.min_args == 1 && all(values(f, 0, {-40, -7, -1, 0, 2, 40}), [](double x) { return std::abs(x) <= 1.01; });
+  for (int i = 0; i < f.min_args; ++i)
+    t.positive.push_back(!all(values(f, i, {-1.5, -0.3, 0}), [](double x) { return std::isfinite(x); }));
+  t.bounded =
+      f.min_args == 1 && all(values(f, 0, {-40, -7, -1, 0, 2, 40}), [](double x) { return std::abs(x) <= 1.01; });
   t.never_negative = f.min_args == 1 && all(values(f, 0, {-3, -1, -0.2, 0.3, 2}), [](double x) { return x >= 0; });
   return t;
 }
@@ -70,7 +72,10 @@ const Traits& any(Rng& rng, Which which) {
   return *rng.pick(fit);
 }
 
-struct Term { std::string text; bool tight = true; };   // tight: needs no brackets
+struct Term {
+  std::string text;
+  bool tight = true;
+};  // tight: needs no brackets
 
 class Writer {
  public:
@@ -83,7 +88,7 @@ class Writer {
       f = &any(rng_, [&](const Traits& t) { return t.def->name == s_.must; });
       s_.must.clear();
     } else {
-      const int64_t kind = rng_.below(100);   // operators, reductions, any
+      const int64_t kind = rng_.below(100);  // operators, reductions, any
       f = &any(rng_, [&](const Traits& t) { return kind < 35 ? t.infix() : kind < 45 ? t.def->reduces : true; });
     }
     return of(*f, depth);
@@ -91,7 +96,8 @@ class Writer {
 
  private:
   Term leaf(bool tensor) {
-    if (tensor) return {s_.tensors[used_++ == 0 ? 0 : static_cast<size_t>(rng_.below(static_cast<int64_t>(s_.tensors.size())))]};
+    if (tensor)
+      return {s_.tensors[used_++ == 0 ? 0 : static_cast<size_t>(rng_.below(static_cast<int64_t>(s_.tensors.size())))]};
     if (!s_.numbers.empty() && rng_.chance(60)) return {rng_.pick(s_.numbers)};
     static const std::vector<double> all = {0.1, 0.25, 0.3, 0.5, 0.7, 1, 1.5, 2, 3};
     if (rng_.chance(10)) return {"-" + number(rng_.pick(all)), false};
@@ -104,7 +110,8 @@ class Writer {
     const Traits& f = any(rng_, [](const Traits& t) { return t.never_negative && !t.positive[0]; });
     static const std::vector<double> least = {0.25, 0.5, 1};
     const std::string least_text = number(rng_.pick(least)), call = fmt::format("{}({})", f.def->name, inner.text);
-    return {rng_.chance(50) ? fmt::format("{} + {}", call, least_text) : fmt::format("{} + {}", least_text, call), false};
+    return {rng_.chance(50) ? fmt::format("{} + {}", call, least_text) : fmt::format("{} + {}", least_text, call),
+            false};
   }
 
   Term of(const Traits& f, int depth) {
@@ -112,7 +119,7 @@ class Writer {
     if (def.reduces) return {def.name + reduced(term(depth - 1, true).text)};
     int n = def.min_args;
     while (n < def.max_args && n < 4 && rng_.chance(25)) ++n;
-    const int64_t reads = rng_.below(n);   // the operand that has a tensor for sure
+    const int64_t reads = rng_.below(n);  // the operand that has a tensor for sure
     std::vector<Term> operands;
     // x ^ 3: whole exponents are for all x.
     const bool power = n == 2 && f.positive[0] && !f.positive[1] && rng_.chance(40);
@@ -120,7 +127,8 @@ class Writer {
       const bool above = f.positive[std::min<size_t>(static_cast<size_t>(i), f.positive.size() - 1)];
       if (power && i == 1) operands.push_back({std::to_string(rng_.between(2, 3))});
       else if (power) operands.push_back(term(depth - 1, true));
-      else if (i != reads && rng_.chance(n == 2 ? 55 : 40)) operands.push_back(above ? Term{number(0.5 + static_cast<double>(rng_.below(4)) / 2)} : leaf(false));
+      else if (i != reads && rng_.chance(n == 2 ? 55 : 40))
+        operands.push_back(above ? Term{number(0.5 + static_cast<double>(rng_.below(4)) / 2)} : leaf(false));
       else operands.push_back(above && rng_.chance(90) ? positive(depth) : term(depth - 1, true));
     }
     if (!f.infix()) {

@@ -9,9 +9,9 @@ namespace netc::random {
 
 struct FormulaSite {
   Rng& rng;
-  std::vector<std::string> tensors, numbers;   // names that may be read; the first tensor is read at least once
+  std::vector<std::string> tensors, numbers;  // names that may be read; the first tensor is read at least once
   int rank = 1;
-  std::string must;                            // a function that is to occur; ""
+  std::string must;  // a function that is to occur; ""
 };
 
 /// `depth` is how many functions stand inside each other at most, at least 1.

@@ -49,10 +49,12 @@ std::optional<std::string> Builder::file(uint64_t wanted) {
   }
   if (tensors_.empty()) return std::nullopt;
   const int64_t statements = std::vector<int64_t>{1, 2, 3, 3, 4, 4, 4, 5, 5, 6, 8}[static_cast<size_t>(rng_.below(11))];
-  const int64_t layer_at = rng_.below(statements), function_at = rng_.below(statements), setting_at = rng_.below(statements);
+  const int64_t layer_at = rng_.below(statements), function_at = rng_.below(statements),
+                setting_at = rng_.below(statements);
   for (int64_t i = 0; i < statements; ++i) {
     if (i == layer_at && !want_layer(one_of(r.layers, wanted))) return std::nullopt;
-    if (i == function_at && wanted % 2 == 0 && !want_function(one_of(r.functions, wanted / 2).name)) return std::nullopt;
+    if (i == function_at && wanted % 2 == 0 && !want_function(one_of(r.functions, wanted / 2).name))
+      return std::nullopt;
     if (i == setting_at && wanted % 2 == 1 && !want_setting(one_of(r.settings, wanted / 2))) return std::nullopt;
     statement();
   }

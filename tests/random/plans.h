@@ -5,10 +5,12 @@
 
 namespace netc::random {
 
-/// A description of a processor whose instructions this one has: caches, cores and vectors of any size make the planner choose other loops.
+/// A description of a processor whose instructions this one has: caches, cores and vectors of any size make the planner
+/// choose other loops.
 schedule::Machine any_machine(verify::Rng&);
 
-/// A plan in which nodes take any form that fits, kernels any numbers that their loops may have; of a training step now and then one of least memory.
+/// A plan in which nodes take any form that fits, kernels any numbers that their loops may have; of a training step now
+/// and then one of least memory.
 schedule::Plan any_plan(const ir::Graph&, const schedule::Machine&, int batch, verify::Rng&);
 
 }  // namespace netc::random

@@ -24,8 +24,12 @@ constexpr const char* kName = "product";
 
 class Product {
  public:
-  Product(const sema::Model& m, const schedule::Plan* train, const schedule::Plan& infer, const Contents& contents, const verify::Options& o)
-      : train_(train), infer_(infer), state_(contents), o_(o) {
+  Product(const sema::Model& m, const schedule::Plan* train, const schedule::Plan& infer, const Contents& contents,
+          const verify::Options& o)
+      : train_(train),
+        infer_(infer),
+        state_(contents),
+        o_(o) {
     unit_.name = kName;
     unit_.model = &m;
     unit_.train = train;
@@ -57,7 +61,8 @@ class Product {
     options.lower = o_.lower;
     if (!emit::find_toolchain(options.toolchain, error) || !folder_.ok(error)) return false;
     emit::Built built;
-    if (!emit::compile_all(unit_, options, {{"driver", emit::driver_source(unit_)}}, folder_, built, error)) return false;
+    if (!emit::compile_all(unit_, options, {{"driver", emit::driver_source(unit_)}}, folder_, built, error))
+      return false;
     std::vector<std::string> files = {folder_.file("driver.o")};
     if (!emit::write_objects(unit_, built, folder_, files, error)) return false;
     std::vector<std::string> command = emit::split_words(options.toolchain.cxx);
@@ -68,7 +73,8 @@ class Product {
     loaded_ = dlopen(folder_.file("product.so").c_str(), RTLD_NOW);
     if (!loaded_) return error = dlerror(), false;
     const std::string name = fmt::format("{}_create", kName);
-    const std::string mangled = fmt::format("_Z{}{}RKN4netc2rt13CreateOptionsERNSt7__cxx1112basic_stringIcSt11char_traitsIcESaIcEEE", name.size(), name);
+    const std::string mangled = fmt::format(
+        "_Z{}{}RKN4netc2rt13CreateOptionsERNSt7__cxx1112basic_stringIcSt11char_traitsIcESaIcEEE", name.size(), name);
     const auto create = reinterpret_cast<rt::CreateFn>(dlsym(loaded_, mangled.c_str()));
     if (!create) return error = "there is no " + name, false;
     model_ = create({.threads = o_.threads.back(), .max_batch = 0, .training = train_ != nullptr}, error);
@@ -93,16 +99,20 @@ class Product {
       for (int n = 0; n < batch; ++n) {
         const auto first = all.data.begin() + static_cast<std::ptrdiff_t>(n * each);
         std::vector<float> sample(each + 1);
-        verify::write_elements(g.type(g.variables[static_cast<size_t>(g.find_variable(info.inputs[p].name))].value).dtype, {{}, {first, first + static_cast<std::ptrdiff_t>(each)}}, sample.data());
+        verify::write_elements(
+            g.type(g.variables[static_cast<size_t>(g.find_variable(info.inputs[p].name))].value).dtype,
+            {{}, {first, first + static_cast<std::ptrdiff_t>(each)}}, sample.data());
         char* to = static_cast<char*>(model_->input(p)) + info.ingested[p].bytes() * static_cast<size_t>(n);
-        model_->ingest(p, sample.data(), image ? static_cast<int>(all.dims[1]) : 0, image ? static_cast<int>(all.dims[2]) : 0, image ? static_cast<int>(all.dims[3]) : 0, to);
+        model_->ingest(p, sample.data(), image ? static_cast<int>(all.dims[1]) : 0,
+                       image ? static_cast<int>(all.dims[2]) : 0, image ? static_cast<int>(all.dims[3]) : 0, to);
       }
     }
     for (size_t p = 0; p < info.labels.size(); ++p) {
       const RefTensor& all = state_.at(info.labels[p].name);
       RefTensor some = all;
       some.data.resize(all.data.size() / static_cast<size_t>(all.dims[0]) * static_cast<size_t>(batch));
-      verify::write_elements(g.type(g.variables[static_cast<size_t>(g.find_variable(info.labels[p].name))].value).dtype, some, model_->labels(p));
+      verify::write_elements(g.type(g.variables[static_cast<size_t>(g.find_variable(info.labels[p].name))].value).dtype,
+                             some, model_->labels(p));
     }
   }
 
@@ -118,17 +128,23 @@ class Product {
   }
 
   // The interpreter's values, and those off by rounding.
-  struct Values { std::vector<RefTensor> exact; std::vector<std::vector<RefTensor>> near; };
+  struct Values {
+    std::vector<RefTensor> exact;
+    std::vector<std::vector<RefTensor>> near;
+  };
   Values interpret_all(const Graph& g, int batch) const {
     Values v;
     v.exact = interpret(g, first_samples(g, state_, batch), batch);
     for (size_t i = 0; i < near_.size(); ++i)
-      v.near.push_back(interpret(g, first_samples(g, near_[i], batch), batch,
-                                 [&](const Node& n, const std::vector<RefTensor>& in) { return verify::off_by_rounding(n, g, in, batch, 11 + i); }));
+      v.near.push_back(
+          interpret(g, first_samples(g, near_[i], batch), batch, [&](const Node& n, const std::vector<RefTensor>& in) {
+            return verify::off_by_rounding(n, g, in, batch, 11 + i);
+          }));
     return v;
   }
 
-  void compare(const std::string& what, const Values& values, ValueId v, const float* got, const RefTensor* old = nullptr) {
+  void compare(const std::string& what, const Values& values, ValueId v, const float* got,
+               const RefTensor* old = nullptr) {
     const auto i = static_cast<size_t>(v);
     RefTensor want = values.exact[i], have = want;
     if (!got) return (void)(wrong_ += fmt::format("product, {}: there is none\n", what));
@@ -144,7 +160,8 @@ class Product {
     std::vector<const RefTensor*> list;
     for (const RefTensor& n : near) list.push_back(&n);
     const verify::Comparison c = verify::compare(want, have, list);
-    if (!c.ok()) wrong_ += fmt::format("product, {}: {:.2e} of {:.2e}; {}\n", what, c.error, c.bound, describe(c, want));
+    if (!c.ok())
+      wrong_ += fmt::format("product, {}: {:.2e} of {:.2e}; {}\n", what, c.error, c.bound, describe(c, want));
   }
 
   // False where training has diverged: there is nothing more to compare.
@@ -154,8 +171,11 @@ class Product {
     for (Contents* c : {&state_, &near_[0], &near_[1]})
       if (c->count("step")) (*c)["step"].data = {static_cast<double>(step)};
     set_data(g, batch);
-    const auto scalar = [&](const char* name, double otherwise) { return state_.count(name) ? state_.at(name).data[0] : otherwise; };
-    float loss = model_->train_step(batch, static_cast<float>(scalar("lr", 0.5)), static_cast<uint32_t>(scalar("seed", 1)), step);
+    const auto scalar = [&](const char* name, double otherwise) {
+      return state_.count(name) ? state_.at(name).data[0] : otherwise;
+    };
+    float loss = model_->train_step(batch, static_cast<float>(scalar("lr", 0.5)),
+                                    static_cast<uint32_t>(scalar("seed", 1)), step);
     const Values values = interpret_all(g, batch);
     if (verify::overflows(values.exact)) return false;
     size_t port = 0, term = 0;
@@ -197,7 +217,8 @@ class Product {
       else model_->infer(batch);
       size_t port = 0;
       for (const Output& o : g.outputs) {
-        if (o.name.rfind("loss", 0) != 0) compare(fmt::format("inference of {}, output {}", batch, o.name), values, o.value, model_->output(port++));
+        if (o.name.rfind("loss", 0) != 0)
+          compare(fmt::format("inference of {}, output {}", batch, o.name), values, o.value, model_->output(port++));
         else if (with_loss && o.name == "loss") compare("evaluation, loss", values, o.value, &loss);
       }
     }
@@ -206,7 +227,7 @@ class Product {
   const schedule::Plan* train_;
   const schedule::Plan& infer_;
   Contents state_;
-  std::vector<Contents> near_;   // the states of runs off by rounding
+  std::vector<Contents> near_;  // the states of runs off by rounding
   const verify::Options& o_;
   emit::Unit unit_;
   emit::TempFolder folder_;
@@ -217,7 +238,8 @@ class Product {
 
 }  // namespace
 
-std::string check_product(const sema::Model& m, const schedule::Plan* train, const schedule::Plan& infer, const Contents& contents, const verify::Options& o) {
+std::string check_product(const sema::Model& m, const schedule::Plan* train, const schedule::Plan& infer,
+                          const Contents& contents, const verify::Options& o) {
   return Product(m, train, infer, contents, o).run();
 }
 

@@ -1,4 +1,5 @@
-// Edits of the text at places that the syntax tree names, the largest first; one that still fails is kept, and the search goes on from there.
+// Edits of the text at places that the syntax tree names, the largest first; one that still fails is kept, and the
+// search goes on from there.
 #include "tests/random/shrink.h"
 
 #include <algorithm>
@@ -11,13 +12,16 @@ namespace netc::random {
 
 namespace {
 
-constexpr size_t kMostLonger = 40;   // characters that an edit may add, as where a name's value is written twice
+constexpr size_t kMostLonger = 40;  // characters that an edit may add, as where a name's value is written twice
 
 /// Puts `by` in the place of a part of the text.
-struct Change { Span at; std::string by; };
+struct Change {
+  Span at;
+  std::string by;
+};
 struct Edit {
   std::vector<Change> changes;
-  int64_t saved = 0;        // characters
+  int64_t saved = 0;  // characters
 };
 
 bool is_word(char c) { return std::isalnum(static_cast<unsigned char>(c)) || c == '_'; }
@@ -45,10 +49,13 @@ class Edits {
   std::string text_of(const ast::Expr& e) const { return text_of(whole(e)); }
   void add(std::vector<Change> changes) {
     Edit e{std::move(changes)};
-    for (const Change& c : e.changes) e.saved += static_cast<int64_t>(c.at.end - c.at.begin) - static_cast<int64_t>(c.by.size());
+    for (const Change& c : e.changes)
+      e.saved += static_cast<int64_t>(c.at.end - c.at.begin) - static_cast<int64_t>(c.by.size());
     all_.push_back(std::move(e));
   }
-  void replace(Span at, const std::string& by) { if (text_of(at) != by) add({{at, by}}); }
+  void replace(Span at, const std::string& by) {
+    if (text_of(at) != by) add({{at, by}});
+  }
   void remove(Span at) { add({{at, ""}}); }
 
   /// Past the bracket that closes the first one from here on.
@@ -91,7 +98,8 @@ class Edits {
       uint32_t first = name;
       while (first > 0 && is_word(text_[first - 1])) --first;
       static const std::set<std::string> words = {"in", "if", "then", "else", "not", "and", "or"};
-      const bool called = name > 0 && (text_[name - 1] == ')' || text_[name - 1] == ']' || (first < name && !words.count(text_.substr(first, name - first))));
+      const bool called = name > 0 && (text_[name - 1] == ')' || text_[name - 1] == ']' ||
+                                       (first < name && !words.count(text_.substr(first, name - first))));
       if (called) return s;
       s = {open - 1, close + 1};
     }
@@ -101,8 +109,10 @@ class Edits {
   std::vector<Change> renamed(const std::string& name, const std::string& by, Span but, size_t from = 0) const {
     std::vector<Change> out;
     for (size_t at = text_.find(name, from); at != std::string::npos; at = text_.find(name, at + 1)) {
-      if ((at > 0 && is_word(text_[at - 1])) || (at + name.size() < text_.size() && is_word(text_[at + name.size()]))) continue;
-      if (at < but.begin || at >= but.end) out.push_back({{static_cast<uint32_t>(at), static_cast<uint32_t>(at + name.size())}, by});
+      if ((at > 0 && is_word(text_[at - 1])) || (at + name.size() < text_.size() && is_word(text_[at + name.size()])))
+        continue;
+      if (at < but.begin || at >= but.end)
+        out.push_back({{static_cast<uint32_t>(at), static_cast<uint32_t>(at + name.size())}, by});
     }
     return out;
   }
@@ -112,7 +122,8 @@ class Edits {
     const uint32_t end = after(at.end), begin = before(at.begin);
     if (end < text_.size() && text_[end] == ',') remove({at.begin, after(end + 1)});
     else if (begin > 0 && text_[begin - 1] == ',') remove({begin - 1, at.end});
-    else if (begin > 0 && text_[begin - 1] == '(' && end < text_.size() && text_[end] == ')') remove({begin - 1, end + 1});
+    else if (begin > 0 && text_[begin - 1] == '(' && end < text_.size() && text_[end] == ')')
+      remove({begin - 1, end + 1});
     else remove(at);
   }
 
@@ -178,7 +189,8 @@ class Edits {
       if ((s.kind == ast::StmtKind::loop || s.kind == ast::StmtKind::choose) && !inner->empty()) {
         const Span inside{whole(inner->front()).begin, whole(inner->back()).end}, all = whole(s);
         std::vector<Change> changes;
-        if (s.kind == ast::StmtKind::loop && s.pattern.items.empty() && s.value->kind == ast::ExprKind::list && !s.value->items.empty())
+        if (s.kind == ast::StmtKind::loop && s.pattern.items.empty() && s.value->kind == ast::ExprKind::list &&
+            !s.value->items.empty())
           for (const Change& c : renamed(s.pattern.name, text_of(*s.value->items[0]), {0, 0}))
             if (c.at.begin >= inside.begin && c.at.end <= inside.end) changes.push_back(c);
         changes.push_back({{all.begin, inside.begin}, ""});
@@ -196,13 +208,15 @@ class Edits {
     if (s.type.present && s.type.dims.size() > 1)
       for (const auto& d : s.type.dims)
         if (d) remove_item(d->span);
-    if (s.type.present && s.type.dtype != "f32") replace({s.type.span.begin, s.type.span.begin + static_cast<uint32_t>(s.type.dtype.size())}, "f32");
+    if (s.type.present && s.type.dtype != "f32")
+      replace({s.type.span.begin, s.type.span.begin + static_cast<uint32_t>(s.type.dtype.size())}, "f32");
   }
 
   void expression(const ast::Expr& e) {
     using K = ast::ExprKind;
     for (const auto& i : e.items) expression(*i);
-    for (const ast::Arg& a : e.args) remove_item({a.span.begin, std::max(a.span.end, whole(*a.value).end)}), expression(*a.value);
+    for (const ast::Arg& a : e.args)
+      remove_item({a.span.begin, std::max(a.span.end, whole(*a.value).end)}), expression(*a.value);
     const Span at = whole(e);
     // Brackets of its own that nothing needs.
     if (text_[at.begin] == '(' && text_[at.end - 1] == ')' && at.begin < e.span.begin && at.end > e.span.end)
@@ -222,7 +236,7 @@ class Edits {
         for (const ast::Arg& a : e.args) replace(at, text_of(*a.value));
         break;
       case K::chain:
-        for (size_t i = 0; i < e.items.size(); ++i) {   // without one of its links, or several
+        for (size_t i = 0; i < e.items.size(); ++i) {  // without one of its links, or several
           const bool last = i + 1 == e.items.size();
           if (last) remove({whole(*e.items[i - 1]).end, whole(*e.items[i]).end});
           else remove({whole(*e.items[i]).begin, whole(*e.items[i + 1]).begin});
@@ -236,7 +250,14 @@ class Edits {
       case K::list:
         for (const auto& i : e.items) remove_item(whole(*i)), replace(at, text_of(*i));
         break;
-      case K::unary: case K::binary: case K::index: case K::member: case K::frozen: case K::weights: case K::choose: case K::each:
+      case K::unary:
+      case K::binary:
+      case K::index:
+      case K::member:
+      case K::frozen:
+      case K::weights:
+      case K::choose:
+      case K::each:
         for (const auto& i : e.items) replace(at, text_of(*i));
         break;
       default: break;
@@ -251,7 +272,7 @@ std::string changed(std::string text, std::vector<Change> changes) {
   std::sort(changes.begin(), changes.end(), [](const Change& a, const Change& b) { return a.at.begin > b.at.begin; });
   uint32_t end = static_cast<uint32_t>(text.size());
   for (const Change& c : changes) {
-    if (c.at.end > end) continue;   // inside another
+    if (c.at.end > end) continue;  // inside another
     text.replace(c.at.begin, c.at.end - c.at.begin, c.by);
     end = c.at.begin;
   }
@@ -297,7 +318,7 @@ std::string shrink(const std::string& text, const std::function<bool(const std::
       --tries;
       if (!fails(next)) continue;
       best = next, smaller = true;
-      edits.reset();   // it reads `best`
+      edits.reset();  // it reads `best`
       tree = tree_of(best);
       if (!tree) return best;
       edits.emplace(best, *tree);

@@ -51,7 +51,8 @@ TEST_CASE("extents and numbers become small") {
     if (!model || !model->train.present) return false;
     for (const auto& n : model->graph.nodes)
       for (const auto v : n.results)
-        if (model->graph.type(v).rank() == 3 && model->graph.type(v).dims[1] >= 4) return true;   // an image of four columns or more
+        // an image of four columns or more
+        if (model->graph.type(v).rank() == 3 && model->graph.type(v).dims[1] >= 4) return true;
     return false;
   });
   INFO(small);
@@ -62,7 +63,8 @@ TEST_CASE("extents and numbers become small") {
 TEST_CASE("a text that is no net is made small, too, and the number of tries is held") {
   int calls = 0;
   const std::string text = "net A { input x: f32[4] let a = x -> Nothing(3) -> ReLU output y = a -> Dense(4) }";
-  const std::string small = shrink(text, [&](const std::string& t) { return ++calls, t.find("Nothing") != std::string::npos; }, 60);
+  const std::string small =
+      shrink(text, [&](const std::string& t) { return ++calls, t.find("Nothing") != std::string::npos; }, 60);
   INFO(small);
   CHECK(calls <= 60);
   CHECK(small.size() < text.size() / 2);

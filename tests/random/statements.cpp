@@ -52,7 +52,9 @@ bool Builder::plain() {
   if (!c) return false;
   const std::string name = next.fresh("t");
   const bool frozen = !frozen_ && rng_.chance(6);
-  const std::string layers = !frozen ? c->text() : c->layers.size() == 1 ? c->text() + " frozen" : "(" + c->text() + ") frozen";
+  const std::string layers = !frozen                 ? c->text()
+                             : c->layers.size() == 1 ? c->text() + " frozen"
+                                                     : "(" + c->text() + ") frozen";
   next.body.push_back(fmt::format("let {} = {} -> {}", name, t.name, layers));
   return accept(std::move(next), {name});
 }
@@ -65,14 +67,15 @@ bool Builder::merge() {
   const LayerDef* candidate = nullptr;
   for (int attempt = 0; attempt < 15; ++attempt) {
     Draft next = draft_;
-    if (attempt % 3 == 0) t = tensor(), candidate = rng_.pick(merging);   // other operands and arguments first
+    if (attempt % 3 == 0) t = tensor(), candidate = rng_.pick(merging);  // other operands and arguments first
     const LayerDef& def = *candidate;
     Site site{rng_, t.type.dims, &next.parameters, &next};
     std::vector<std::string> others;
-    const int64_t more = def.tensor_inputs > 0 ? def.tensor_inputs - 1 : std::max<int64_t>(-def.tensor_inputs - 1, rng_.between(0, 3));
+    const int64_t more =
+        def.tensor_inputs > 0 ? def.tensor_inputs - 1 : std::max<int64_t>(-def.tensor_inputs - 1, rng_.between(0, 3));
     for (int64_t i = 0; i < more; ++i) others.push_back(partner(t));
-    if (def.tensor_inputs == 2 && rng_.chance(25)) others = {t.name};   // a product with itself turned
-    if (!others.empty() && rng_.chance(20))   // an operand made on the spot
+    if (def.tensor_inputs == 2 && rng_.chance(25)) others = {t.name};  // a product with itself turned
+    if (!others.empty() && rng_.chance(20))                            // an operand made on the spot
       if (const auto c = chain(next, t.name, t.type, 1)) others[0] = fmt::format("{} -> {}", t.name, c->text());
     if (!lists_.empty() && rng_.chance(20)) others = {rng_.pick(lists_)};
     const std::string name = next.fresh("t");
@@ -117,7 +120,8 @@ bool Builder::expression() {
       if (o.type == t.type && o.name != t.name) site.tensors.push_back(o.name);
     if (rng_.chance(20)) site.tensors.push_back(partner(t));
     if (rng_.chance(10))
-      if (const auto c = chain(next, t.name, t.type, 1)) site.tensors.push_back(fmt::format("({} -> {})", t.name, c->text()));
+      if (const auto c = chain(next, t.name, t.type, 1))
+        site.tensors.push_back(fmt::format("({} -> {})", t.name, c->text()));
     for (const Parameter& p : next.parameters) site.numbers.push_back(p.name);
     const std::string name = next.fresh("t");
     std::string text = formula(site, static_cast<int>(rng_.between(1, 4)));
@@ -147,7 +151,7 @@ bool Builder::shared() {
     const Tensor other = tensors_[static_cast<size_t>(rng_.below(static_cast<int64_t>(tensors_.size())))];
     from = c->type == t.type && rng_.chance(50) ? names.back() : other.name;
     if (type_of(next, from + " -> " + layer)) continue;
-    from = t.name;   // the same twice, of one tensor
+    from = t.name;  // the same twice, of one tensor
     if (taken) break;
     taken = true;
   }
@@ -190,7 +194,9 @@ bool Builder::branches() {
     const std::string list = next.fresh("list"), name = next.fresh("t");
     // One of its numbers differs from branch to branch, where it has one.
     const std::string over = own.empty() ? next.fresh("i") : own[0].name;
-    std::string values = own.empty() ? fmt::format("0..{}", rng_.between(2, 3)) : fmt::format("[{}, {}]", own[0].value, std::max<int64_t>(1, own[0].value + rng_.between(-2, 2)));
+    std::string values =
+        own.empty() ? fmt::format("0..{}", rng_.between(2, 3))
+                    : fmt::format("[{}, {}]", own[0].value, std::max<int64_t>(1, own[0].value + rng_.between(-2, 2)));
     for (size_t i = 1; i < own.size(); ++i) next.parameters.push_back(own[i]);
     next.body.push_back(fmt::format("let {} = [{} -> {} for {} in {}]", list, t.name, c->text(), over, values));
     std::vector<const LayerDef*> merging;
@@ -216,7 +222,8 @@ bool Builder::defaults() {
     if (text.empty() || def.tensor_inputs != 1 || def.build_many) continue;
     next.body.push_back(fmt::format("default {}{}", def.name, text));
     const std::string name = next.fresh("t");
-    next.body.push_back(fmt::format("let {} = {} -> {}{}", name, t.name, def.name, arguments(rng_.chance(50) ? needed : def.args, site)));
+    next.body.push_back(fmt::format("let {} = {} -> {}{}", name, t.name, def.name,
+                                    arguments(rng_.chance(50) ? needed : def.args, site)));
     if (accept(std::move(next), {name})) return true;
   }
   return false;

@@ -35,7 +35,8 @@ std::vector<const LayerDef*> giving(Meaning meaning) {
 }
 
 const std::vector<const LayerDef*>& heads(Meaning meaning) {
-  static const std::vector<const LayerDef*> distribution = giving(Meaning::distribution), probability = giving(Meaning::probability), none;
+  static const std::vector<const LayerDef*> distribution = giving(Meaning::distribution),
+                                            probability = giving(Meaning::probability), none;
   return meaning == Meaning::distribution ? distribution : meaning == Meaning::probability ? probability : none;
 }
 
@@ -52,7 +53,8 @@ const std::vector<const LayerDef*>& viewing() {
     for (const LayerDef* l : ops::registry().layers)
       for (int attempt = 0; attempt < 12 && l->tensor_inputs == 1 && !l->build_many; ++attempt) {
         Site site{rng, {4, 6, 3}};
-        const auto model = analyse(fmt::format("net A {{ input x: f32[4, 6, 3] output y = x -> {}{} }}", l->name, arguments(l->args, site)));
+        const auto model = analyse(
+            fmt::format("net A {{ input x: f32[4, 6, 3] output y = x -> {}{} }}", l->name, arguments(l->args, site)));
         if (!model || !is_view(model->graph, model->graph.outputs[0].value)) continue;
         out.push_back(l);
         break;
@@ -72,7 +74,8 @@ bool of_quantities(const LossDef& def, const Type& output) {
   };
   const ValueId y = variable("y", output), label = variable("label", def.label_type(output));
   std::string error, help;
-  if (g.type(label).dtype != DType::f32 || (def.check && !def.check(g, y, fallbacks(def.args), error, help))) return false;
+  if (g.type(label).dtype != DType::f32 || (def.check && !def.check(g, y, fallbacks(def.args), error, help)))
+    return false;
   def.build(g, ops::registry().ops, y, label, fallbacks(def.args));
   return is_quantity(g, label);
 }
@@ -105,7 +108,8 @@ bool Builder::view_of_input(Draft& d) {
     Draft next = d;
     Site site{rng_, t.type.dims};
     const LayerDef& def = *rng_.pick(viewing());
-    next.outputs.push_back(fmt::format("output {} = {} -> {}{}", next.fresh("y"), t.name, def.name, arguments(def.args, site)));
+    next.outputs.push_back(
+        fmt::format("output {} = {} -> {}{}", next.fresh("y"), t.name, def.name, arguments(def.args, site)));
     const std::optional<sema::Model> model = analyse(next.text());
     if (!model || !is_view(model->graph, model->graph.outputs.back().value)) continue;
     d = std::move(next);
@@ -128,10 +132,12 @@ bool Builder::outputs() {
   for (int64_t n = static_cast<int64_t>(rng_.weighted({5, 45, 30, 15, 5})); n > 0; --n) {
     const Tensor& t = rng_.chance(60) ? result() : tensor();
     if (t.type.dtype != DType::f32 || t.type.has_any_extent() || (t.nodes == 0 && rng_.chance(70))) continue;
-    const bool again = std::any_of(next.outputs.begin(), next.outputs.end(), [&](const std::string& o) { return o.ends_with(" = " + t.name); });
-    if (again && rng_.chance(85)) continue;   // one tensor as two outputs
+    const bool again = std::any_of(next.outputs.begin(), next.outputs.end(),
+                                   [&](const std::string& o) { return o.ends_with(" = " + t.name); });
+    if (again && rng_.chance(85)) continue;  // one tensor as two outputs
     names.push_back(next.fresh("y"));
-    next.outputs.push_back(fmt::format("output {} = {}", names.back(), again && rng_.chance(50) ? names.front() : t.name));
+    next.outputs.push_back(
+        fmt::format("output {} = {}", names.back(), again && rng_.chance(50) ? names.front() : t.name));
   }
   if (rng_.chance(6)) view_of_input(next);
   return accept(std::move(next), {});
@@ -149,10 +155,12 @@ std::string Builder::target(const Draft& d, const LossDef& def, const std::strin
     const Type wanted = def.label_type(g.type(y));
     const bool quantities = of_quantities(def, g.type(y));
     for (const Variable& v : g.variables)
-      if (v.role == Role::input && g.type(v.value) == wanted && (quantities || wanted.dtype != DType::f32)) fit.push_back(v.name);
+      if (v.role == Role::input && g.type(v.value) == wanted && (quantities || wanted.dtype != DType::f32))
+        fit.push_back(v.name);
     for (const Output& o : g.outputs) {
       const NodeId node = g.values[o.value].def;
-      const bool shares = node != kNone && (g.nodes[node].op->meaning == Meaning::distribution || g.nodes[node].op->meaning == Meaning::probability);
+      const bool shares = node != kNone && (g.nodes[node].op->meaning == Meaning::distribution ||
+                                            g.nodes[node].op->meaning == Meaning::probability);
       if (o.name != output && g.type(o.value) == wanted && (quantities || shares)) fit.push_back(o.name);
     }
     if (!fit.empty()) return rng_.pick(fit);
@@ -161,7 +169,8 @@ std::string Builder::target(const Draft& d, const LossDef& def, const std::strin
   return rng_.pick(labels);
 }
 
-std::optional<std::string> Builder::loss_term(Draft& d, const LossDef& def, const Tensor& t, const std::string& optimizer) {
+std::optional<std::string> Builder::loss_term(Draft& d, const LossDef& def, const Tensor& t,
+                                              const std::string& optimizer) {
   Draft next = d;
   const Meaning wants = def.expects ? def.expects(fallbacks(def.args)) : Meaning::any;
   const std::vector<const LayerDef*>& fit = heads(wants);
@@ -200,7 +209,7 @@ bool Builder::train(const LossDef& wanted, const OptimizerDef& optimizer) {
     std::optional<std::string> term;
     for (int attempt = 1; attempt <= 120 && !term; ++attempt) {
       if (k > 0 && attempt > 15) break;
-      if (attempt % 30 == 0) {   // none of the tensors' types suits: something that begins with one that does
+      if (attempt % 30 == 0) {  // none of the tensors' types suits: something that begins with one that does
         const std::optional<Type> type = suitable(rng_, def);
         if (!type) return false;
         draft_ = next;

@@ -17,14 +17,19 @@ namespace {
 
 /// NumPy's format, version 1.0: https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html
 void write_array(const std::filesystem::path& path, const ir::RefTensor& t, ir::DType type) {
-  const char* descr = type == ir::DType::u8 ? "|u1" : type == ir::DType::i32 ? "<i4" : type == ir::DType::u32 ? "<u4" : "<f4";
-  std::string header = fmt::format("{{'descr': '{}', 'fortran_order': False, 'shape': ({},), }}", descr, fmt::join(t.dims, ", "));
+  const char* descr = type == ir::DType::u8    ? "|u1"
+                      : type == ir::DType::i32 ? "<i4"
+                      : type == ir::DType::u32 ? "<u4"
+                                               : "<f4";
+  std::string header =
+      fmt::format("{{'descr': '{}', 'fortran_order': False, 'shape': ({},), }}", descr, fmt::join(t.dims, ", "));
   header.resize((header.size() + 1 + 10 + 63) / 64 * 64 - 11, ' ');
   header += '\n';
   std::string bytes(t.data.size() * static_cast<size_t>(size_of(type)), '\0');
   verify::write_elements(type, t, bytes.data());
   std::ofstream f(path, std::ios::binary);
-  f << std::string("\x93NUMPY\x01\x00", 8) << static_cast<char>(header.size() & 0xff) << static_cast<char>(header.size() >> 8) << header << bytes;
+  f << std::string("\x93NUMPY\x01\x00", 8) << static_cast<char>(header.size() & 0xff)
+    << static_cast<char>(header.size() >> 8) << header << bytes;
 }
 
 }  // namespace

@@ -16,7 +16,9 @@ namespace fs = std::filesystem;
 
 namespace {
 
-size_t entries(const std::string& folder) { return static_cast<size_t>(std::distance(fs::directory_iterator(folder), fs::directory_iterator())); }
+size_t entries(const std::string& folder) {
+  return static_cast<size_t>(std::distance(fs::directory_iterator(folder), fs::directory_iterator()));
+}
 
 }  // namespace
 
@@ -45,14 +47,14 @@ TEST_CASE("files: a folder that is missing, or a folder in the file's place") {
   REQUIRE_FALSE(taken);
   CHECK(taken.error().rfind(folder / "taken: cannot replace", 0) == 0);
   CHECK(read(folder / "taken/inside") == "kept");
-  CHECK(entries(folder.path()) == 1);   // no temporary file is left
+  CHECK(entries(folder.path()) == 1);  // no temporary file is left
   write(folder / "file", "old");
   CHECK_FALSE(write_atomically(folder / "file/a", "x"));
   CHECK(read(folder / "file") == "old");
 }
 
 TEST_CASE("files: a folder that may not be written leaves the old file") {
-  if (::geteuid() == 0) return;   // root may write everywhere; the next cases fail for root too
+  if (::geteuid() == 0) return;  // root may write everywhere; the next cases fail for root too
   const TempFolder folder;
   write(folder / "a", "old");
   REQUIRE(::chmod(folder.path().c_str(), 0500) == 0);
@@ -87,7 +89,8 @@ TEST_CASE("files: what a process of the same id left in the way does not stop an
   REQUIRE(write_atomically(folder / "a", "new"));
   REQUIRE(link_atomically(folder / "a", folder / "b"));
   CHECK(read(folder / "b") == "new");
-  const std::vector<std::string> kept = {"a.tmp", "a.tmp.1", "a.tmp.1.x", "a.tmp..1", ".tmp.1.1", "a.tmp.1.1.csv", "tmp.1.1"};
+  const std::vector<std::string> kept = {"a.tmp",    "a.tmp.1",       "a.tmp.1.x", "a.tmp..1",
+                                         ".tmp.1.1", "a.tmp.1.1.csv", "tmp.1.1"};
   for (const std::string& name : kept) write(folder / name, "mine");
   write(folder / "c.tmp.1.1", "another's");
   sweep_leftovers(folder.path(), "a");
@@ -103,7 +106,7 @@ TEST_CASE("files: another name of a file, and text at the end of one") {
   write(folder / "a", "one");
   write(folder / "b", "two");
   REQUIRE(link_atomically(folder / "a", folder / "b"));
-  REQUIRE(link_atomically(folder / "a", folder / "b"));   // already
+  REQUIRE(link_atomically(folder / "a", folder / "b"));  // already
   CHECK(fs::equivalent(folder / "a", folder / "b"));
   CHECK_FALSE(link_atomically(folder / "none", folder / "b"));
   CHECK(read(folder / "b") == "one");

@@ -9,7 +9,8 @@
 
 using namespace netc;
 
-extern "C" int halide_do_par_for(void* context, int (*f)(void*, int, uint8_t*), int min, int size, uint8_t* closure);  // as kernels see it
+// as kernels see it
+extern "C" int halide_do_par_for(void* context, int (*f)(void*, int, uint8_t*), int min, int size, uint8_t* closure);
 
 namespace {
 

@@ -1,4 +1,5 @@
-// Weight files: what is written is read back; what is damaged is refused with the file's name and the reason, never a crash.
+// Weight files: what is written is read back; what is damaged is refused with the file's name and the reason, never a
+// crash.
 #include "runtime/core/safetensors.h"
 
 #include <cstdint>
@@ -14,7 +15,10 @@ namespace {
 struct Example {
   std::vector<float> a, b, scalar{2.5f}, none;
   std::vector<TensorView> views() const {
-    return {{"odd", {3, 5}, b.data(), b.size()}, {"blocks", {4, 4, 2}, a.data(), a.size()}, {"scalar", {}, scalar.data(), 1}, {"none", {0, 7}, none.data(), 0}};
+    return {{"odd", {3, 5}, b.data(), b.size()},
+            {"blocks", {4, 4, 2}, a.data(), a.size()},
+            {"scalar", {}, scalar.data(), 1},
+            {"none", {0, 7}, none.data(), 0}};
   }
   Example() {
     for (int i = 0; i < 32; ++i) a.push_back(0.25f * static_cast<float>(i) - 3);
@@ -83,7 +87,9 @@ TEST_CASE("safetensors: data that another writer left unaligned is read all the 
 TEST_CASE("safetensors: what is written must fit its shape, and names differ") {
   const TempFolder folder;
   const Example e;
-  const auto error = [&](std::vector<TensorView> v) { return write_safetensors(folder / "bad", std::move(v), {}).error(); };
+  const auto error = [&](std::vector<TensorView> v) {
+    return write_safetensors(folder / "bad", std::move(v), {}).error();
+  };
   CHECK(says(error({{"w", {3, 5}, e.a.data(), 14}}), "'w' does not have the data its shape says"));
   CHECK(says(error({{"w", {1}, e.a.data(), 1}, {"w", {1}, e.a.data(), 1}}), "two tensors are named 'w'"));
   CHECK_FALSE(std::filesystem::exists(folder / "bad"));
@@ -92,13 +98,16 @@ TEST_CASE("safetensors: what is written must fit its shape, and names differ") {
 TEST_CASE("safetensors: what a header may not say") {
   const TempFolder folder;
   const std::string eight(8, 'x');
-  const auto with = [&](const std::string& entries, const std::string& data) { return refused(folder, file_of("{" + entries + "}", data)); };
+  const auto with = [&](const std::string& entries, const std::string& data) {
+    return refused(folder, file_of("{" + entries + "}", data));
+  };
   CHECK(with(entry("w", "F32", "2", "0", "8"), eight) == "");
   CHECK(with("", "") == "");
   CHECK(says(with(entry("w", "F32", "2", "0", "8") + "," + entry("v", "F32", "1", "4", "8"), eight), "overlaps"));
   CHECK(says(with(entry("w", "F32", "1", "4", "8"), eight), "bytes 0 to 4 before 'w' belong to no tensor"));
   CHECK(says(with(entry("w", "F32", "1", "0", "4"), eight), "4 bytes at the end belong to no tensor"));
-  CHECK(says(with(entry("w", "F32", "2", "0", "8") + "," + entry("w", "F32", "2", "0", "8"), eight), "two tensors are named 'w'"));
+  CHECK(says(with(entry("w", "F32", "2", "0", "8") + "," + entry("w", "F32", "2", "0", "8"), eight),
+             "two tensors are named 'w'"));
   CHECK(says(with(entry("w", "F32", "4", "0", "16"), eight), "the file is cut short"));
   CHECK(says(with(entry("w", "F32", "2", "8", "0"), eight), "no range"));
   CHECK(says(with(entry("w", "F16", "3", "0", "8"), eight), "has shape [3]"));
@@ -130,17 +139,30 @@ TEST_CASE("safetensors: other types are converted, or of no account") {
     return s;
   };
   const float tiny = 0x1p-24f, most = 65504, third = 0x1.554p-2f;
-  const std::string halves = bytes(uint16_t{0x3c00}, uint16_t{0xc000}, uint16_t{0x0001}, uint16_t{0x7bff}, uint16_t{0x3555}, uint16_t{0x8000});
+  const std::string halves =
+      bytes(uint16_t{0x3c00}, uint16_t{0xc000}, uint16_t{0x0001}, uint16_t{0x7bff}, uint16_t{0x3555}, uint16_t{0x8000});
   const std::string brains = bytes(uint16_t{0x3f80}, uint16_t{0xc000}), doubles = bytes(0.5, -3.0);
-  struct Variant { const char* dtype; const char* shape; std::string data; std::vector<float> values; };
+  struct Variant {
+    const char* dtype;
+    const char* shape;
+    std::string data;
+    std::vector<float> values;
+  };
   const Variant variants[] = {
-      {"F16", "6", halves, {1, -2, tiny, most, third, -0.f}}, {"BF16", "2", brains, {1, -2}}, {"F64", "2", doubles, {0.5f, -3}}, {"F32", "1", bytes(2.5f), {2.5f}},
-      {"I64", "", bytes(int64_t{7}), {}},                     {"BOOL", "3", "abc", {}},       {"F8_E4M3", "2", "ab", {}},        {"F4", "9", "abcde", {}},
+      {"F16", "6", halves, {1, -2, tiny, most, third, -0.f}},
+      {"BF16", "2", brains, {1, -2}},
+      {"F64", "2", doubles, {0.5f, -3}},
+      {"F32", "1", bytes(2.5f), {2.5f}},
+      {"I64", "", bytes(int64_t{7}), {}},
+      {"BOOL", "3", "abc", {}},
+      {"F8_E4M3", "2", "ab", {}},
+      {"F4", "9", "abcde", {}},
   };
   for (const Variant& v : variants) {
     CAPTURE(v.dtype);
-    const std::string end = std::to_string(v.data.size()), header = "{" + entry("w", v.dtype, v.shape, "0", end) + "," +
-                            entry("x", "F32", "1", end, std::to_string(v.data.size() + 4)) + "}";
+    const std::string end = std::to_string(v.data.size()),
+                      header = "{" + entry("w", v.dtype, v.shape, "0", end) + "," +
+                               entry("x", "F32", "1", end, std::to_string(v.data.size() + 4)) + "}";
     const std::string path = folder / "typed";
     write(path, file_of(header, v.data + bytes(4.f)));
     const auto file = WeightsFile::open(path);
@@ -149,7 +171,7 @@ TEST_CASE("safetensors: other types are converted, or of no account") {
     REQUIRE(w);
     CHECK((w->data == nullptr) == v.values.empty());
     CHECK(std::vector<float>(w->data, w->data + w->elements) == v.values);
-    CHECK((*file)->find("x")->data[0] == 4);   // whatever lies before it
+    CHECK((*file)->find("x")->data[0] == 4);  // whatever lies before it
   }
 }
 
@@ -225,15 +247,29 @@ TEST_CASE("safetensors: an open file stays as it was, whatever happens to it") {
   const std::string path = folder / "w", other = folder / "other";
   std::vector<float> values(1 << 16), others(1 << 16, 7);
   for (size_t i = 0; i < values.size(); ++i) values[i] = static_cast<float>(i);
-  const auto save = [&](const std::string& to, const std::vector<float>& v) { REQUIRE(write_safetensors(to, {{"a", {1 << 16}, v.data(), v.size()}}, {})); };
+  const auto save = [&](const std::string& to, const std::vector<float>& v) {
+    REQUIRE(write_safetensors(to, {{"a", {1 << 16}, v.data(), v.size()}}, {}));
+  };
   save(other, others);
-  struct Case { const char* what; void (*meet)(const std::string& path, const std::string& other); bool changes; };
+  struct Case {
+    const char* what;
+    void (*meet)(const std::string& path, const std::string& other);
+    bool changes;
+  };
   const Case cases[] = {
       {"nothing", [](const std::string&, const std::string&) {}, false},
-      {"replaced by rename", [](const std::string& p, const std::string& o) { std::filesystem::copy_file(o, p + ".new"), std::filesystem::rename(p + ".new", p); }, false},
+      {"replaced by rename",
+       [](const std::string& p, const std::string& o) {
+         std::filesystem::copy_file(o, p + ".new"), std::filesystem::rename(p + ".new", p);
+       },
+       false},
       {"removed", [](const std::string& p, const std::string&) { std::filesystem::remove(p); }, false},
       {"overwritten in place", [](const std::string& p, const std::string& o) { write(p, read(o)); }, true},
-      {"overwritten by half", [](const std::string& p, const std::string& o) { std::fstream(p, std::ios::in | std::ios::out | std::ios::binary) << read(o).substr(0, 1 << 17); }, true},
+      {"overwritten by half",
+       [](const std::string& p, const std::string& o) {
+         std::fstream(p, std::ios::in | std::ios::out | std::ios::binary) << read(o).substr(0, 1 << 17);
+       },
+       true},
       {"emptied", [](const std::string& p, const std::string&) { std::filesystem::resize_file(p, 0); }, true},
       {"cut", [](const std::string& p, const std::string&) { std::filesystem::resize_file(p, 100000); }, true},
       {"lengthened", [](const std::string& p, const std::string&) { std::ofstream(p, std::ios::app) << "more"; }, true},
@@ -273,7 +309,8 @@ TEST_CASE("safetensors: a file's bytes in memory are read as the file is") {
 
 TEST_CASE("safetensors: a file without end is refused by its header, not read") {
   const TempFolder folder;
-  for (const std::string& begin : {std::string(), file_of(fmt::format("{{{}}}", entry("w", "F32", "2", "0", "8")), "")}) {
+  for (const std::string& begin :
+       {std::string(), file_of(fmt::format("{{{}}}", entry("w", "F32", "2", "0", "8")), "")}) {
     write(folder / "x", begin);
     std::filesystem::resize_file(folder / "x", uint64_t{1} << 42);
     const auto file = WeightsFile::open(folder / "x");

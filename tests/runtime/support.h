@@ -1,4 +1,5 @@
-// What the tests of the runtime's core share: folders that go away, safetensors files written by hand, a model that only holds variables.
+// What the tests of the runtime's core share: folders that go away, safetensors files written by hand, a model that
+// only holds variables.
 #pragma once
 #include <doctest/doctest.h>
 #include <fmt/format.h>
@@ -50,14 +51,17 @@ inline std::string file_of(const std::string& header, const std::string& data, u
   return out + header + data;
 }
 
-inline std::string entry(const std::string& name, const std::string& dtype, const std::string& shape, const std::string& begin, const std::string& end) {
+inline std::string entry(const std::string& name, const std::string& dtype, const std::string& shape,
+                         const std::string& begin, const std::string& end) {
   return fmt::format(R"("{}":{{"dtype":"{}","shape":[{}],"data_offsets":[{},{}]}})", name, dtype, shape, begin, end);
 }
 
 /// Holds its variables' data, and what was bound instead.
 class VariablesModel final : public Model {
  public:
-  explicit VariablesModel(std::vector<VarInfo> variables) : variables_(std::move(variables)), bound(variables_.size(), nullptr) {
+  explicit VariablesModel(std::vector<VarInfo> variables)
+      : variables_(std::move(variables)),
+        bound(variables_.size(), nullptr) {
     info_.name = info_.net = "Toy";
     info_.source_hash = "1234";
     info_.variables = variables_;
@@ -83,9 +87,11 @@ class VariablesModel final : public Model {
   std::vector<std::vector<float>> data;
 };
 
-inline VarInfo variable(const char* name, std::vector<int64_t> dims, VarRole role = VarRole::weight, Init init = {"zeros", 0, 0, 1, 1}) {
+inline VarInfo variable(const char* name, std::vector<int64_t> dims, VarRole role = VarRole::weight,
+                        Init init = {"zeros", 0, 0, 1, 1}) {
   VarInfo v{};
-  v.name = name, v.role = role, v.trainable = role == VarRole::weight, v.rank = static_cast<int>(dims.size()), v.init = init;
+  v.name = name, v.role = role, v.trainable = role == VarRole::weight, v.rank = static_cast<int>(dims.size()),
+  v.init = init;
   for (size_t i = 0; i < dims.size(); ++i) v.dims[i] = dims[i];
   return v;
 }

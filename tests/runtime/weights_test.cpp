@@ -12,11 +12,14 @@ using namespace netc::rt::test;
 namespace {
 
 std::vector<VarInfo> variables() {
-  return {variable("conv1.weight", {3, 3, 2, 4}, VarRole::weight, {"glorot_uniform", 0, 0, 18, 36}), variable("conv1.bias", {4}),
-          variable("norm1.variance", {4}, VarRole::state, {"ones", 0, 0, 1, 1}), variable("conv1.weight.m", {3, 3, 2, 4}, VarRole::slot)};
+  return {variable("conv1.weight", {3, 3, 2, 4}, VarRole::weight, {"glorot_uniform", 0, 0, 18, 36}),
+          variable("conv1.bias", {4}), variable("norm1.variance", {4}, VarRole::state, {"ones", 0, 0, 1, 1}),
+          variable("conv1.weight.m", {3, 3, 2, 4}, VarRole::slot)};
 }
 
-struct Moments { double mean = 0, deviation = 0, least = 1e300, most = -1e300; };
+struct Moments {
+  double mean = 0, deviation = 0, least = 1e300, most = -1e300;
+};
 
 Moments moments(const std::vector<float>& x) {
   Moments m;
@@ -32,7 +35,10 @@ Moments moments(const std::vector<float>& x) {
 TEST_CASE("initialise: the statistics of each initialiser") {
   constexpr int64_t kCount = 1 << 20, kIn = 400, kOut = 100;
   const double in = kIn, both = kIn + kOut;
-  struct Expected { Init init; double mean, deviation, least, most; };
+  struct Expected {
+    Init init;
+    double mean, deviation, least, most;
+  };
   const double cut = 2 / 0.87962566103423978;  // where a truncated normal of deviation 1 ends
   const std::vector<Expected> all = {
       {{"zeros", 0, 0, kIn, kOut}, 0, 0, 0, 0},
@@ -43,7 +49,11 @@ TEST_CASE("initialise: the statistics of each initialiser") {
       {{"truncated", 0, 0.1, kIn, kOut}, 0, 0.087962566103423978, -0.2, 0.2},
       {{"glorot_uniform", 0, 0, kIn, kOut}, 0, std::sqrt(2 / both), -std::sqrt(6 / both), std::sqrt(6 / both)},
       {{"he_uniform", 0, 0, kIn, kOut}, 0, std::sqrt(2 / in), -std::sqrt(6 / in), std::sqrt(6 / in)},
-      {{"glorot_normal", 0, 0, kIn, kOut}, 0, std::sqrt(2 / both), -cut * std::sqrt(2 / both), cut * std::sqrt(2 / both)},
+      {{"glorot_normal", 0, 0, kIn, kOut},
+       0,
+       std::sqrt(2 / both),
+       -cut * std::sqrt(2 / both),
+       cut * std::sqrt(2 / both)},
       {{"he_normal", 0, 0, kIn, kOut}, 0, std::sqrt(2 / in), -cut * std::sqrt(2 / in), cut * std::sqrt(2 / in)},
       {{"lecun_normal", 0, 0, kIn, kOut}, 0, std::sqrt(1 / in), -cut * std::sqrt(1 / in), cut * std::sqrt(1 / in)},
   };
@@ -74,7 +84,8 @@ TEST_CASE("initialise: orthogonal columns, or rows where those are fewer, of the
     for (size_t a = 0; a < (tall ? columns : rows); ++a)
       for (size_t b = 0; b <= a; ++b) {
         double dot = 0;
-        for (size_t i = 0; i < (tall ? rows : columns); ++i) dot += double(w[tall ? i * columns + a : a * columns + i]) * w[tall ? i * columns + b : b * columns + i];
+        for (size_t i = 0; i < (tall ? rows : columns); ++i)
+          dot += double(w[tall ? i * columns + a : a * columns + i]) * w[tall ? i * columns + b : b * columns + i];
         CHECK(dot == doctest::Approx(a == b ? 2.25 : 0).epsilon(1e-5));
       }
     CHECK(initial_value(v, 5, w.size() - 1) == w.back());
@@ -91,18 +102,21 @@ TEST_CASE("initialise: ones in a range of the elements, as the forget gate's bia
 
 TEST_CASE("initialise: neighbours and variables are not correlated") {
   const Init init{"normal", 0, 1, 1, 1};
-  VariablesModel model({variable("a", {1 << 18}, VarRole::weight, init), variable("b", {1 << 18}, VarRole::weight, init)});
+  VariablesModel model(
+      {variable("a", {1 << 18}, VarRole::weight, init), variable("b", {1 << 18}, VarRole::weight, init)});
   initialise(model, 1);
   double next = 0, other = 0;
   const size_t n = model.data[0].size() - 1;
-  for (size_t i = 0; i < n; ++i) next += model.data[0][i] * model.data[0][i + 1], other += model.data[0][i] * model.data[1][i];
+  for (size_t i = 0; i < n; ++i)
+    next += model.data[0][i] * model.data[0][i + 1], other += model.data[0][i] * model.data[1][i];
   CHECK(std::abs(next / n) < 5 / std::sqrt(double(n)));
   CHECK(std::abs(other / n) < 5 / std::sqrt(double(n)));
 }
 
 TEST_CASE("initialise: the same bits whatever the order, the other variables and the threads") {
   const Init init{"he_normal", 0, 0, 9, 9};
-  const VarInfo large = variable("large", {1 << 20}, VarRole::weight, init), small = variable("small", {5, 3}, VarRole::weight, init);
+  const VarInfo large = variable("large", {1 << 20}, VarRole::weight, init),
+                small = variable("small", {5, 3}, VarRole::weight, init);
   VariablesModel one({large, small}), two({small, variable("more", {8}), large}), again({large}), seed({large});
   initialise(one, 42);
   initialise(two, 42);
@@ -113,7 +127,8 @@ TEST_CASE("initialise: the same bits whatever the order, the other variables and
   CHECK(one.data[0] == again.data[0]);
   CHECK(one.data[0] != seed.data[0]);
   bool single = true;
-  for (const size_t i : {size_t{0}, size_t{1}, size_t{77777}, (size_t{1} << 20) - 1}) single = single && initial_value(large, 42, i) == one.data[0][i];
+  for (const size_t i : {size_t{0}, size_t{1}, size_t{77777}, (size_t{1} << 20) - 1})
+    single = single && initial_value(large, 42, i) == one.data[0][i];
   CHECK(single);
   CHECK(std::equal(one.data[1].begin(), one.data[1].end(), one.data[0].begin()) == false);  // the name counts
 }
@@ -159,25 +174,30 @@ TEST_CASE("weights: tensors that are missing or of another shape are named, and 
   for (const bool bind : {false, true}) {
     CHECK(load({weight, bias, variance, {"unknown", {1}, data.data(), 1}}, bind) == "");
     CHECK(load({weight, {"conv1.bias", {8}, data.data(), 8}}, bind) ==
-          "2 of Toy's 3 tensors do not fit (the weights are of another version of the network: train again, or compile the version they are of):\n"
+          "2 of Toy's 3 tensors do not fit (the weights are of another version of the network: train again, or compile "
+          "the version they are of):\n"
           "  conv1.bias is [8], the network needs [4]\n  norm1.variance [4] is missing");
-    CHECK(load({{"conv1.weight", {3, 3, 4, 2}, data.data(), 72}, bias, variance}, bind).find("conv1.weight is [3, 3, 4, 2], the network needs [3, 3, 2, 4]") !=
-          std::string::npos);
+    CHECK(load({{"conv1.weight", {3, 3, 4, 2}, data.data(), 72}, bias, variance}, bind)
+              .find("conv1.weight is [3, 3, 4, 2], the network needs [3, 3, 2, 4]") != std::string::npos);
     CHECK(load({{"x", {1}, data.data(), 1}}, bind).find("the file is of another network") != std::string::npos);
     std::vector<float> broken(72, 1.f);
     broken[3] = NAN, broken[70] = -INFINITY;
     CHECK(load({{"conv1.weight", {3, 3, 2, 4}, broken.data(), 72}, bias, variance}, bind) ==
-          "holds values that are not finite, as a training that diverged leaves them (conv1.weight has 2 of 72); take weights of an earlier epoch");
-    CHECK(load({weight, bias, variance, {"unknown", {72}, broken.data(), 72}}, bind) == "");   // nobody needs it
+          "holds values that are not finite, as a training that diverged leaves them (conv1.weight has 2 of 72); take "
+          "weights of an earlier epoch");
+    CHECK(load({weight, bias, variance, {"unknown", {72}, broken.data(), 72}}, bind) == "");  // nobody needs it
   }
 }
 
-TEST_CASE("weights to start with: below a prefix, named by the rest or by the whole name; all files are checked before any tensor changes") {
+TEST_CASE(
+    "weights to start with: below a prefix, named by the rest or by the whole name; all files are checked before any "
+    "tensor changes") {
   const TempFolder folder;
   const std::vector<float> ones(200, 1.f), twos(200, 2.f);
   const std::string body = folder / "body", head = folder / "head";
-  VariablesModel model({variable("body.conv1.weight", {3, 3, 2, 4}), variable("body.norm1.mean", {4}, VarRole::state), variable("body.conv1.weight.m", {3, 3, 2, 4}, VarRole::slot),
-                        variable("head.weight", {4, 2}), variable("bodyguard.weight", {2})});
+  VariablesModel model({variable("body.conv1.weight", {3, 3, 2, 4}), variable("body.norm1.mean", {4}, VarRole::state),
+                        variable("body.conv1.weight.m", {3, 3, 2, 4}, VarRole::slot), variable("head.weight", {4, 2}),
+                        variable("bodyguard.weight", {2})});
   std::vector<InitialWeights> from{{"body.", body.c_str(), "body"}, {"head.", head.c_str(), "head"}};
   model.info_.initial_weights = from;
   const auto error = [&] {
@@ -187,23 +207,28 @@ TEST_CASE("weights to start with: below a prefix, named by the rest or by the wh
     return r.error();
   };
   const TensorView weight{"conv1.weight", {3, 3, 2, 4}, ones.data(), 72}, mean{"norm1.mean", {4}, ones.data(), 4};
-  CHECK(error() == body + ": there is no such file, and body starts from it; put it there, or as body where the program was started, or give all of Toy's weights (--weights FILE)");
+  CHECK(error() == body +
+                       ": there is no such file, and body starts from it; put it there, or as body where the program "
+                       "was started, or give all of Toy's weights (--weights FILE)");
   write(body, "no weights");
   CHECK(error().find(body + ": ") == 0);
   CHECK(error().find("; body starts from this file") != std::string::npos);
   REQUIRE(write_safetensors(body, {weight, {"norm1.mean", {8}, ones.data(), 8}}, {}));
-  CHECK(error() == body + ": 1 of body's 2 tensors do not fit (the file is of another version of body: train that again, or compile with the version it is of):\n"
-                          "  norm1.mean is [8], the network needs [4]");
+  CHECK(error() == body +
+                       ": 1 of body's 2 tensors do not fit (the file is of another version of body: train that again, "
+                       "or compile with the version it is of):\n"
+                       "  norm1.mean is [8], the network needs [4]");
   REQUIRE(write_safetensors(body, {{"x", {1}, ones.data(), 1}}, {}));
-  CHECK(error().find("2 of body's 2 tensors do not fit (the file is of another network: its tensors are not called as in body):\n  conv1.weight [3, 3, 2, 4] is missing") !=
-        std::string::npos);
+  CHECK(error().find("2 of body's 2 tensors do not fit (the file is of another network: its tensors are not called as "
+                     "in body):\n  conv1.weight [3, 3, 2, 4] is missing") != std::string::npos);
   REQUIRE(write_safetensors(body, {weight, mean, {"head.weight", {1}, ones.data(), 1}}, {}));
   CHECK(error().find(head + ": there is no such file, and head starts from it") == 0);
   REQUIRE(write_safetensors(head, {{"head.weight", {4, 2}, twos.data(), 8}}, {}));
   const auto paths = load_initial_weights(model);
   REQUIRE(paths);
   CHECK(*paths == std::vector<std::string>{body, head});
-  CHECK(model.data == std::vector<std::vector<float>>{std::vector<float>(72, 1.f), std::vector<float>(4, 1.f), std::vector<float>(72, -7.f), std::vector<float>(8, 2.f),
+  CHECK(model.data == std::vector<std::vector<float>>{std::vector<float>(72, 1.f), std::vector<float>(4, 1.f),
+                                                      std::vector<float>(72, -7.f), std::vector<float>(8, 2.f),
                                                       std::vector<float>(2, -7.f)});
 }
 

@@ -19,12 +19,15 @@ net A {
   output y = x -> Conv(8, 3) -> ReLU -> MaxPool(2) -> Conv(8, 3, padding = same) -> BatchNorm -> Flatten -> Dense(4)
 }
 train { loss = mse(y, label)  optimizer = adam(lr = 1e-3)  batch = 4 }
-)").training, machine(), 4);
+)")
+                                 .training,
+                             machine(), 4);
 }
 
 bool says(const Plan& p, const std::string& what) {
   const auto errors = schedule::check_plan(p);
-  return std::any_of(errors.begin(), errors.end(), [&](const std::string& e) { return e.find(what) != std::string::npos; });
+  return std::any_of(errors.begin(), errors.end(),
+                     [&](const std::string& e) { return e.find(what) != std::string::npos; });
 }
 
 }  // namespace
@@ -43,12 +46,16 @@ TEST_CASE("kernels out of order") {
 
 TEST_CASE("a variable that is overwritten too early") {
   Plan p = training_plan();
-  std::stable_partition(p.kernels.begin(), p.kernels.end(), [](const schedule::Kernel& k) { return k.phase != schedule::Phase::backward || k.outputs.empty(); });
+  std::stable_partition(p.kernels.begin(), p.kernels.end(), [](const schedule::Kernel& k) {
+    return k.phase != schedule::Phase::backward || k.outputs.empty();
+  });
   bool found = false;
-  for (size_t at = 0; at < p.kernels.size() && !found; ++at) {  // each update in turn, as early as its operands allow and earlier
+  // each update in turn, as early as its operands allow and earlier
+  for (size_t at = 0; at < p.kernels.size() && !found; ++at) {
     Plan moved = training_plan();
     if (moved.kernels[at].phase != schedule::Phase::update) continue;
-    std::rotate(moved.kernels.begin(), moved.kernels.begin() + static_cast<std::ptrdiff_t>(at), moved.kernels.begin() + static_cast<std::ptrdiff_t>(at) + 1);
+    std::rotate(moved.kernels.begin(), moved.kernels.begin() + static_cast<std::ptrdiff_t>(at),
+                moved.kernels.begin() + static_cast<std::ptrdiff_t>(at) + 1);
     found = says(moved, "after it was overwritten");
   }
   CHECK(found);

@@ -19,7 +19,9 @@ namespace {
 const std::string& compiled() {
   struct Folder {
     std::string path = (std::filesystem::temp_directory_path() / "netc-test-cache-XXXXXX").string();
-    Folder() { if (!mkdtemp(path.data())) path.clear(); }
+    Folder() {
+      if (!mkdtemp(path.data())) path.clear();
+    }
     ~Folder() {
       std::error_code ec;
       if (!path.empty()) std::filesystem::remove_all(path, ec);
@@ -44,14 +46,17 @@ emit::Toolchain toolchain() {
   return tools;
 }
 
-std::map<ir::ValueId, ir::RefTensor> run_kernels(const ir::Graph& g, const schedule::Machine& m, const std::map<std::string, ir::RefTensor>& variables, int batch, int max_batch,
-                                                 int threads, std::string& error) {
+std::map<ir::ValueId, ir::RefTensor> run_kernels(const ir::Graph& g, const schedule::Machine& m,
+                                                 const std::map<std::string, ir::RefTensor>& variables, int batch,
+                                                 int max_batch, int threads, std::string& error) {
   return run_plan(schedule::make_plan(g, m, max_batch), m, variables, batch, threads, error);
 }
 
-std::map<ir::ValueId, ir::RefTensor> run_plan(const schedule::Plan& plan, const schedule::Machine& m, const std::map<std::string, ir::RefTensor>& variables,
-                                              int batch, int threads, std::string& error) {
-  for (const std::string& fault : schedule::check_plan(plan)) return error = fault, std::map<ir::ValueId, ir::RefTensor>();
+std::map<ir::ValueId, ir::RefTensor> run_plan(const schedule::Plan& plan, const schedule::Machine& m,
+                                              const std::map<std::string, ir::RefTensor>& variables, int batch,
+                                              int threads, std::string& error) {
+  for (const std::string& fault : schedule::check_plan(plan))
+    return error = fault, std::map<ir::ValueId, ir::RefTensor>();
   const auto kernels = verify::Kernels::load(plan, m, lower_options(), toolchain(), error);
   if (!kernels) return {};
   const auto run = verify::Run::create(*kernels, verify::Layout::product, batch, threads, error);
@@ -59,7 +64,8 @@ std::map<ir::ValueId, ir::RefTensor> run_plan(const schedule::Plan& plan, const 
   verify::Contents all;  // what is not given is zero, as in the interpreter
   for (const ir::Variable& v : plan.graph->variables) {
     const ir::Type& t = plan.graph->type(v.value);
-    if (v.role != ir::Role::constant && !t.has_any_extent()) all[v.name].data.assign(static_cast<size_t>(t.elements() * (t.batched ? batch : 1)), 0.0);
+    if (v.role != ir::Role::constant && !t.has_any_extent())
+      all[v.name].data.assign(static_cast<size_t>(t.elements() * (t.batched ? batch : 1)), 0.0);
   }
   for (const auto& [name, contents] : variables) all[name] = contents;
   run->set(all);

@@ -8,7 +8,9 @@
 
 namespace netc::test {
 
-/// models/FILE with these hyperparameters; a test that asks for a model that does not compile ends with its diagnostics.
-sema::Model model_file(const std::string& file, const std::vector<std::pair<std::string, std::string>>& defines = {}, const std::string& net = "");
+/// models/FILE with these hyperparameters; a test that asks for a model that does not compile ends with its
+/// diagnostics.
+sema::Model model_file(const std::string& file, const std::vector<std::pair<std::string, std::string>>& defines = {},
+                       const std::string& net = "");
 
 }  // namespace netc::test

@@ -10,7 +10,7 @@ using namespace netc;
 
 TEST_CASE("every diagnostic is explained") {
   std::set<std::string> explained;
-#define EXPLAIN(id, meaning, wrong, right)            \
+#define EXPLAIN(id, meaning, wrong, right)             \
   CHECK(explained.insert(id_name(DiagId::id)).second); \
   CHECK(std::string(meaning).size() > 20);             \
   CHECK(std::string(wrong) != right);

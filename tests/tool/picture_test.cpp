@@ -110,7 +110,8 @@ struct Rect {
 };
 
 std::vector<Rect> boxes(const std::string& svg) {
-  static const std::regex box("class=\"box\"[^>]* x=\"([^\"]+)\" y=\"([^\"]+)\" width=\"([^\"]+)\" height=\"([^\"]+)\"");
+  static const std::regex box(
+      "class=\"box\"[^>]* x=\"([^\"]+)\" y=\"([^\"]+)\" width=\"([^\"]+)\" height=\"([^\"]+)\"");
   std::vector<Rect> out;
   for (std::sregex_iterator it(svg.begin(), svg.end(), box), end; it != end; ++it)
     out.push_back({std::stod((*it)[1]), std::stod((*it)[2]), std::stod((*it)[3]), std::stod((*it)[4])});
@@ -125,8 +126,8 @@ void sound(const Drawn& d) {
   for (size_t i = 0; i < all.size(); ++i) {
     CHECK(all[i].x >= 0);
     for (size_t j = i + 1; j < all.size(); ++j) {
-      const bool apart =
-          all[i].x + all[i].w <= all[j].x || all[j].x + all[j].w <= all[i].x || all[i].y + all[i].h <= all[j].y || all[j].y + all[j].h <= all[i].y;
+      const bool apart = all[i].x + all[i].w <= all[j].x || all[j].x + all[j].w <= all[i].x ||
+                         all[i].y + all[i].h <= all[j].y || all[j].y + all[j].h <= all[i].y;
       CHECK(apart);
     }
   }
@@ -136,7 +137,8 @@ void sound(const Drawn& d) {
     for (const int r : box) ++seen[static_cast<size_t>(r)];
   CHECK(std::all_of(seen.begin(), seen.end(), [](int n) { return n == 1; }));
   size_t stands_for = d.network.rows.size();
-  for (const picture::Repeat& r : d.network.repeats) stands_for += static_cast<size_t>((r.last - r.first + 1) * (r.times - 1));
+  for (const picture::Repeat& r : d.network.repeats)
+    stands_for += static_cast<size_t>((r.last - r.first + 1) * (r.times - 1));
   size_t ends = d.model.graph.outputs.size();
   for (const ir::Variable& v : d.model.graph.variables) ends += v.role == ir::Role::input;
   CHECK(stands_for == d.model.graph.layers.size() + ends);
@@ -152,7 +154,8 @@ TEST_CASE("graph: every model is drawn, each layer once, boxes apart") {
     const auto d = draw(read(e.path().string()));
     sound(*d);
     if (d->network.repeats.empty())
-      for (const ir::Layer& l : d->model.graph.layers) CHECK_MESSAGE(d->svg.find("<title>" + l.name + ": ") != std::string::npos, l.name);
+      for (const ir::Layer& l : d->model.graph.layers)
+        CHECK_MESSAGE(d->svg.find("<title>" + l.name + ": ") != std::string::npos, l.name);
   }
 }
 
@@ -171,7 +174,8 @@ TEST_CASE("graph: equal blocks are drawn once, shortcuts stay, text is escaped")
   for (size_t r = 0; r < d->network.rows.size(); ++r) {
     if (d->network.rows[r].text.rfind("Add", 0) != 0) continue;
     ++additions;
-    CHECK(std::count_if(d->network.edges.begin(), d->network.edges.end(), [&](const picture::Edge& e) { return e.to == static_cast<int>(r); }) == 2);
+    CHECK(std::count_if(d->network.edges.begin(), d->network.edges.end(),
+                        [&](const picture::Edge& e) { return e.to == static_cast<int>(r); }) == 2);
   }
   CHECK(additions == 3);
 }
@@ -179,9 +183,11 @@ TEST_CASE("graph: equal blocks are drawn once, shortcuts stay, text is escaped")
 TEST_CASE("graph: several inputs and outputs, layers without work") {
   const auto d = draw(kBranches);
   sound(*d);
-  for (const char* name : {"left", "right", "same", "kind"}) CHECK(d->svg.find(std::string(">") + name + "</text>") != std::string::npos);
+  for (const char* name : {"left", "right", "same", "kind"})
+    CHECK(d->svg.find(std::string(">") + name + "</text>") != std::string::npos);
   const auto gone = [&](const char* text) {
-    return std::any_of(d->network.rows.begin(), d->network.rows.end(), [&](const picture::Row& r) { return r.gone && r.text.rfind(text, 0) == 0; });
+    return std::any_of(d->network.rows.begin(), d->network.rows.end(),
+                       [&](const picture::Row& r) { return r.gone && r.text.rfind(text, 0) == 0; });
   };
   CHECK(gone("Dropout"));
   CHECK(gone("Flatten"));
@@ -211,7 +217,8 @@ TEST_CASE("graph: layouts of any graph keep boxes apart, and wires horizontal or
     for (size_t i = 0; i < boxes.size(); ++i)
       for (size_t j = i + 1; j < boxes.size(); ++j) {
         const picture::Box &a = boxes[i], &b = boxes[j];
-        const bool apart = a.x + a.width <= b.x || b.x + b.width <= a.x || a.y + a.height <= b.y || b.y + b.height <= a.y;
+        const bool apart =
+            a.x + a.width <= b.x || b.x + b.width <= a.x || a.y + a.height <= b.y || b.y + b.height <= a.y;
         CHECK(apart);
       }
     for (const picture::Wire& w : wires) {
@@ -221,7 +228,8 @@ TEST_CASE("graph: layouts of any graph keep boxes apart, and wires horizontal or
       CHECK((w.leaves < 0 ? s.y == a.y + a.height : s.y == a.y + w.leaves));
       CHECK((w.enters < 0 ? e.y == b.y : e.y == b.y + w.enters));
       CHECK((e.x >= b.x && e.x <= b.x + b.width));
-      for (size_t k = 1; k < w.path.size(); ++k) CHECK((w.path[k].x == w.path[k - 1].x || w.path[k].y == w.path[k - 1].y));
+      for (size_t k = 1; k < w.path.size(); ++k)
+        CHECK((w.path[k].x == w.path[k - 1].x || w.path[k].y == w.path[k - 1].y));
     }
   }
 }

@@ -1,4 +1,5 @@
-// What the machine code of kernels must keep: the widest vectors, fused multiply-adds, no spills in the inner loop. No clock, no special machine: code is only read.
+// What the machine code of kernels must keep: the widest vectors, fused multiply-adds, no spills in the inner loop. No
+// clock, no special machine: code is only read.
 #include <doctest/doctest.h>
 
 #include <fmt/format.h>
@@ -14,7 +15,8 @@ using namespace netc;
 namespace {
 
 /// The code of the kernels of `net`'s training step or inference whose strategy is called `strategy`.
-std::vector<report::Code> codes(const std::string& net, const char* target, bool training, const std::string& strategy) {
+std::vector<report::Code> codes(const std::string& net, const char* target, bool training,
+                                const std::string& strategy) {
   const SourceFile file("test.net", net);
   Diagnostics diagnostics(file);
   auto tree = parse(file, diagnostics);
@@ -68,13 +70,17 @@ net Second { input x: f32[14, 14, 6]  output y = x -> Conv(16, 5) -> ReLU -> Max
 train { loss = sparse_categorical_crossentropy(y, label)  optimizer = adam(lr = 1e-3)  batch = 64  epochs = 1 }
 )";
 
-struct Target { const char* name; int bits; };
+struct Target {
+  const char* name;
+  int bits;
+};
 constexpr Target kTargets[] = {{"x86-64-avx2", 256}, {"x86-64-avx512", 512}};
 
 void check(const char* net, bool training, const char* strategy, int least_fma, int most_spills_avx512 = 0) {
   for (const Target& t : kTargets) {
     for (const report::Code& c : codes(net, t.name, training, strategy)) {
-      INFO(fmt::format("{} on {}: {} FMAs in the inner loop of {}, {} bits, {} spills there", strategy, t.name, c.inner.fma, c.all.fma, c.inner.vector_bits, c.inner.spills));
+      INFO(fmt::format("{} on {}: {} FMAs in the inner loop of {}, {} bits, {} spills there", strategy, t.name,
+                       c.inner.fma, c.all.fma, c.inner.vector_bits, c.inner.spills));
       CHECK(c.inner.vector_bits == t.bits);
       CHECK(c.inner.fma >= least_fma);
       CHECK(c.inner.spills <= (t.bits == 512 ? most_spills_avx512 : 0));
@@ -86,7 +92,8 @@ void check(const char* net, bool training, const char* strategy, int least_fma, 
 }  // namespace
 
 TEST_CASE("inner loops use the widest vectors and do not spill") {
-  // 24 sums, 6 weights and what is loaded early are more than 32 registers: one sum goes through the stack once in 24 multiply-adds.
+  // 24 sums, 6 weights and what is loaded early are more than 32 registers: one sum goes through the stack once in 24
+  // multiply-adds.
   check(kDigits, true, "conv_planes", 8, 2);
   check(kSecond, true, "conv_lanes", 8);
   check(kLarge, true, "conv_lanes", 8);
@@ -112,11 +119,12 @@ TEST_CASE("innermost loops are found however blocks are laid out") {
   using Blocks = std::vector<std::vector<int>>;
   CHECK(report::innermost_loops({}) == Blocks{});
   CHECK(report::innermost_loops({{1}, {}}) == Blocks{});
-  CHECK(report::innermost_loops({{0, 1}, {}}) == Blocks{{0}});                             // the entry is the loop
-  CHECK(report::innermost_loops({{1}, {2}, {2, 3}, {1, 4}, {}}) == Blocks{{2}});           // one in another
-  CHECK(report::innermost_loops({{1}, {1, 2}, {2, 3}, {}}) == Blocks{{1}, {2}});           // one after another
-  CHECK(report::innermost_loops({{3}, {1, 2}, {3, 4}, {1}, {}}) == Blocks{{1}});           // the outer loop's head lies behind the inner loop
-  CHECK(report::innermost_loops({{1}, {2, 3}, {1}, {1, 4}, {}}) == Blocks{{1, 2, 3}});     // two branches back
-  CHECK(report::innermost_loops({{1}, {}, {2, 1}}) == Blocks{});                           // out of reach
-  CHECK(report::innermost_loops({{1, 2}, {2, 3}, {1, 3}, {}}) == Blocks{});                // entered at two places: no natural loop
+  CHECK(report::innermost_loops({{0, 1}, {}}) == Blocks{{0}});                    // the entry is the loop
+  CHECK(report::innermost_loops({{1}, {2}, {2, 3}, {1, 4}, {}}) == Blocks{{2}});  // one in another
+  CHECK(report::innermost_loops({{1}, {1, 2}, {2, 3}, {}}) == Blocks{{1}, {2}});  // one after another
+  // the outer loop's head lies behind the inner loop
+  CHECK(report::innermost_loops({{3}, {1, 2}, {3, 4}, {1}, {}}) == Blocks{{1}});
+  CHECK(report::innermost_loops({{1}, {2, 3}, {1}, {1, 4}, {}}) == Blocks{{1, 2, 3}});  // two branches back
+  CHECK(report::innermost_loops({{1}, {}, {2, 1}}) == Blocks{});                        // out of reach
+  CHECK(report::innermost_loops({{1, 2}, {2, 3}, {1, 3}, {}}) == Blocks{});  // entered at two places: no natural loop
 }

@@ -56,7 +56,8 @@ namespace {
 }  // namespace
 
 TEST_CASE("a sweep leaves nothing, whatever other threads are at") {
-  std::string place = (fs::temp_directory_path() / "netc-test-XXXXXX").string();  // no Temporary, which the sweep would take
+  // no Temporary, which the sweep would take
+  std::string place = (fs::temp_directory_path() / "netc-test-XXXXXX").string();
   REQUIRE(mkdtemp(place.data()));
   for (int round = 0; round < 20; ++round) {
     int pipes[2];

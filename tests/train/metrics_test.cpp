@@ -1,4 +1,5 @@
-// Metrics against direct computations, of classes, rows, answers and values; counting on after a restart; what is better.
+// Metrics against direct computations, of classes, rows, answers and values; counting on after a restart; what is
+// better.
 #include <doctest/doctest.h>
 
 #include <algorithm>
@@ -75,7 +76,8 @@ struct Answers {
 }  // namespace
 
 TEST_CASE("classes: accuracy, top k, means over classes, the confusion matrix") {
-  const Names n = {"top2", "precision", "recall", "f1", "perplexity", "confusion_matrix", "mae", "kind:top2", "nonsense", "topless", "top"};
+  const Names n = {"top2", "precision", "recall",   "f1",      "perplexity", "confusion_matrix",
+                   "mae",  "kind:top2", "nonsense", "topless", "top"};
   Metrics m(output({3}), classes(), n);
   CHECK(names(m) == std::vector<std::string>{"loss", "accuracy", "top2", "precision", "recall", "f1", "perplexity"});
   CHECK(m.classifies_samples());
@@ -85,12 +87,13 @@ TEST_CASE("classes: accuracy, top k, means over classes, the confusion matrix") 
   m.add(rows + 9, labels + 3, 1, 5.0);
   CHECK(m.count() == 4);
   CHECK(m.loss() == doctest::Approx(2));
-  CHECK(m.accuracy() == doctest::Approx(0.5));           // answers 0 1 1 0
-  CHECK(value(m, "top2") == doctest::Approx(1));         // equals: the first comes before
+  CHECK(m.accuracy() == doctest::Approx(0.5));    // answers 0 1 1 0
+  CHECK(value(m, "top2") == doctest::Approx(1));  // equals: the first comes before
   CHECK(value(m, "precision") == doctest::Approx((1.0 + 0 + 0) / 3));
   CHECK(value(m, "recall") == doctest::Approx((2.0 / 3 + 0 + 0) / 3));
   CHECK(value(m, "f1") == doctest::Approx(0.8 / 3));
-  CHECK(value(m, "perplexity") == doctest::Approx(std::exp(-(std::log(0.7) + std::log(0.4) + std::log(0.3) + std::log(0.6)) / 4)));
+  CHECK(value(m, "perplexity") ==
+        doctest::Approx(std::exp(-(std::log(0.7) + std::log(0.4) + std::log(0.3) + std::log(0.6)) / 4)));
   CHECK(m.confusion().at(0, 0) == 2);
   CHECK(m.confusion().at(2, 1) == 1);
   const int32_t outside[] = {7};
@@ -125,7 +128,8 @@ TEST_CASE("answers of yes and no: by class index, by targets, from scores") {
     const bool answer = a.p[i] > 0.4f;
     right += answer == (a.truth[i] == 1), yes += answer, truths += a.truth[i], both += answer && a.truth[i];
   }
-  Metrics of_class(output({1}), classes(), n), of_targets(output({4}), output({4}), n), of_scores(scores_of({1}), classes(), n);
+  Metrics of_class(output({1}), classes(), n), of_targets(output({4}), output({4}), n),
+      of_scores(scores_of({1}), classes(), n);
   std::vector<float> scores;
   for (float p : a.p) scores.push_back(std::log(p / (1 - p)));
   of_class.add(a.p.data(), a.truth.data(), 4000, 0);
@@ -141,7 +145,7 @@ TEST_CASE("answers of yes and no: by class index, by targets, from scores") {
   }
   CHECK(of_class.accuracy() == of_scores.accuracy());
   CHECK_FALSE(of_targets.classifies());
-  CHECK(names(of_targets).size() == 7);                  // no accuracy, no top2
+  CHECK(names(of_targets).size() == 7);  // no accuracy, no top2
   const float zero = 0.2f;
   CHECK(of_scores.answer(&zero) == 1);
   CHECK(of_class.answer(&zero) == 0);
@@ -158,8 +162,9 @@ TEST_CASE("curves of few samples") {
   CHECK(area({0.9f, 0.8f, 0.3f}, {1, 1, 0}, "auc") == doctest::Approx(1));
   CHECK(area({0.9f, 0.1f}, {0, 1}, "auc") == doctest::Approx(0));
   CHECK(area({0, 0, 1, 1}, {0, 1, 0, 1}, "auc") == doctest::Approx(0.5));
-  CHECK(area({0, 0.5f, 0.3f, 0.9f}, {0, 0, 1, 1}, "auc") == doctest::Approx(0.75));        // Keras's example
-  CHECK(area({0, 0.5f, 0.3f, 0.9f}, {0, 0, 1, 1}, "auc_pr") == doctest::Approx(0.5 + (1 - std::log(1.5)) / 2));   // slopes 1, 0, 1
+  CHECK(area({0, 0.5f, 0.3f, 0.9f}, {0, 0, 1, 1}, "auc") == doctest::Approx(0.75));  // Keras's example
+  // slopes 1, 0, 1
+  CHECK(area({0, 0.5f, 0.3f, 0.9f}, {0, 0, 1, 1}, "auc_pr") == doctest::Approx(0.5 + (1 - std::log(1.5)) / 2));
   CHECK(area({0.9f, 0.8f, 0.3f}, {1, 1, 0}, "auc_pr") == doctest::Approx(1));
   CHECK(area({0.5f}, {1}, "auc") == 0);
   CHECK(area({std::nanf(""), 0.5f}, {0, 1}, "auc") == doctest::Approx(1));
@@ -183,7 +188,7 @@ TEST_CASE("values: errors and the share explained") {
 
 TEST_CASE("labels that fit no output leave the loss") {
   const Names n = {"accuracy", "mae", "auc"};
-  Metrics m(output({3, 8}), classes(), n);               // triplets
+  Metrics m(output({3, 8}), classes(), n);  // triplets
   const std::vector<float> rows(48, 1);
   const int32_t labels[] = {5, 6};
   m.add(rows.data(), labels, 2, 0.5);
@@ -195,19 +200,22 @@ TEST_CASE("labels that fit no output leave the loss") {
 TEST_CASE("counting goes on where it stopped, to the same bits") {
   const Answers a(300);
   const Names n = {"auc", "f1", "recall@0.3", "mae", "r2", "perplexity"};
-  Metrics whole(output({1}), output({1}), n), first(output({1}), output({1}), n), second(output({1}), output({1}), n), other(output({1}), output({1}), {});
+  Metrics whole(output({1}), output({1}), n), first(output({1}), output({1}), n), second(output({1}), output({1}), n),
+      other(output({1}), output({1}), {});
   whole.add(a.p.data(), a.target.data(), 100, 0.1), whole.add(a.p.data() + 100, a.target.data() + 100, 200, 0.2);
   first.add(a.p.data(), a.target.data(), 100, 0.1);
   second.restore(first.counts());
   second.add(a.p.data() + 100, a.target.data() + 100, 200, 0.2);
   for (const NamedValue& v : whole.values()) CHECK(value(second, v.name) == v.value);
-  other.restore(first.counts());                         // of other metrics: left alone
+  other.restore(first.counts());  // of other metrics: left alone
   CHECK(other.count() == 0);
 }
 
 TEST_CASE("what is better") {
-  for (const char* name : {"loss", "val_loss", "mae", "val_mse", "val_box:rmse", "perplexity", "box:loss"}) CHECK_FALSE(higher_is_better(name));
-  for (const char* name : {"accuracy", "val_top2", "kind:accuracy", "val_precision@0.4", "auc", "r2", "val_box:r2"}) CHECK(higher_is_better(name));
+  for (const char* name : {"loss", "val_loss", "mae", "val_mse", "val_box:rmse", "perplexity", "box:loss"})
+    CHECK_FALSE(higher_is_better(name));
+  for (const char* name : {"accuracy", "val_top2", "kind:accuracy", "val_precision@0.4", "auc", "r2", "val_box:r2"})
+    CHECK(higher_is_better(name));
 }
 
 TEST_CASE("without an accuracy the best epoch is that of the lowest loss") {

@@ -26,11 +26,13 @@ std::string malformed(const std::string& page) {
       quoted ^= page[end] == '"';
     }
     if (end >= page.size()) return "an open tag at the end";
-    const std::string tag = page.substr(at + 1, end - at - 1), name = tag.substr(tag[0] == '/', tag.find_first_of(" /", 1) - (tag[0] == '/'));
+    const std::string tag = page.substr(at + 1, end - at - 1),
+                      name = tag.substr(tag[0] == '/', tag.find_first_of(" /", 1) - (tag[0] == '/'));
     at = end;
     if (tag[0] == '!' || tag.back() == '/') continue;
     if (tag[0] != '/') open.push_back(name);
-    else if (open.empty() || open.back() != tag.substr(1)) return "</" + name + "> closes " + (open.empty() ? "nothing" : open.back());
+    else if (open.empty() || open.back() != tag.substr(1))
+      return "</" + name + "> closes " + (open.empty() ? "nothing" : open.back());
     else open.pop_back();
   }
   return open.empty() ? "" : "<" + open.back() + "> is not closed";
@@ -42,15 +44,20 @@ TEST_CASE("a run's report is well-formed and needs nothing else") {
   reset();
   for (const bool two : {false, true}) {
     const TempFolder folder;
-    make_pictures(folder.path("train"), two ? std::vector<std::string>{"a&b", "c\xc3\xbf"} : std::vector<std::string>{"apple", "<b>", "cherry"}, 20, 1);
-    make_pictures(folder.path("valid"), two ? std::vector<std::string>{"a&b", "c\xc3\xbf"} : std::vector<std::string>{"apple", "<b>", "cherry"}, 7, 2);
-    REQUIRE(
-        run({"train", "--data", folder.path("train"), "--valid", folder.path("valid"), "--out", folder.path("run"), "--epochs", "3", "--quiet"}, two).code ==
-        0);
+    make_pictures(
+        folder.path("train"),
+        two ? std::vector<std::string>{"a&b", "c\xc3\xbf"} : std::vector<std::string>{"apple", "<b>", "cherry"}, 20, 1);
+    make_pictures(
+        folder.path("valid"),
+        two ? std::vector<std::string>{"a&b", "c\xc3\xbf"} : std::vector<std::string>{"apple", "<b>", "cherry"}, 7, 2);
+    REQUIRE(run({"train", "--data", folder.path("train"), "--valid", folder.path("valid"), "--out", folder.path("run"),
+                 "--epochs", "3", "--quiet"},
+                two)
+                .code == 0);
     const std::string page = contents(folder.path("run/report.html"));
     CHECK(malformed(page) == "");
-    for (const char* part : {"<svg", "Confusion matrix", "precision", "data:image/png;base64,", "Always answering", "learning rate", "Dense(&lt;3&gt;)",
-                             "processor", "Softmax &amp; regression."}) {
+    for (const char* part : {"<svg", "Confusion matrix", "precision", "data:image/png;base64,", "Always answering",
+                             "learning rate", "Dense(&lt;3&gt;)", "processor", "Softmax &amp; regression."}) {
       CAPTURE(part);
       CHECK(has(page, part));
     }
@@ -79,8 +86,12 @@ TEST_CASE("the area under the ROC curve") {
 
 TEST_CASE("charts of few, equal and missing values") {
   const double nan = std::nan("");
-  for (const std::vector<std::pair<double, double>>& points : std::vector<std::vector<std::pair<double, double>>>{
-           {}, {{1, 0.5}}, {{1, 0}, {2, 0}}, {{1, nan}, {2, 3}, {3, nan}, {4, 1e30}}, {{1, std::numeric_limits<double>::infinity()}}}) {
+  for (const std::vector<std::pair<double, double>>& points :
+       std::vector<std::vector<std::pair<double, double>>>{{},
+                                                           {{1, 0.5}},
+                                                           {{1, 0}, {2, 0}},
+                                                           {{1, nan}, {2, 3}, {3, nan}, {4, 1e30}},
+                                                           {{1, std::numeric_limits<double>::infinity()}}}) {
     const std::string chart = html::line_chart("T<", "epoch", {{"a", points}}, false);
     CHECK(malformed(chart) == "");
     CHECK_FALSE(has(chart, "nan"));

@@ -19,7 +19,7 @@ namespace {
 int g_syncs = 0;
 }
 
-extern "C" int fsync(int fd) {   // counted
+extern "C" int fsync(int fd) {  // counted
   ++g_syncs;
   return static_cast<int>(syscall(SYS_fsync, fd));
 }
@@ -35,7 +35,8 @@ struct Setup {
   }
   ~Setup() { reset(); }
   Output train(const std::string& out, std::vector<std::string> more = {}) const {
-    std::vector<std::string> a{"train", "--data", folder.path("train"), "--valid", folder.path("valid"), "--out", folder.path(out)};
+    std::vector<std::string> a{"train", "--data",        folder.path("train"), "--valid", folder.path("valid"),
+                               "--out", folder.path(out)};
     a.insert(a.end(), more.begin(), more.end());
     return run(a);
   }
@@ -59,7 +60,8 @@ struct Setup {
  private:
   static std::string without_seconds(const std::string& table) {
     std::string out;
-    for (size_t at = 0; at < table.size(); at = table.find('\n', at) + 1) out += table.substr(at, table.rfind(',', table.find('\n', at)) - at) + "\n";
+    for (size_t at = 0; at < table.size(); at = table.find('\n', at) + 1)
+      out += table.substr(at, table.rfind(',', table.find('\n', at)) - at) + "\n";
     return out;
   }
 };
@@ -90,14 +92,17 @@ TEST_CASE("what a killed process leaves at each of its steps goes on to the same
     for (int step = 1; step <= 24; ++step) {
       CAPTURE(step);
       const std::string name = "at" + std::to_string(step), pid = std::to_string(getpid());
-      for (const char* what : {"args.json", "last.safetensors", "best.safetensors", "results.csv", "report.html", "state/state.json", "state/weights-3"})
-        for (int i = 0; i < 3; ++i) write(s.folder.path(name + "/" + what + ".tmp." + pid + "." + std::to_string(i)), "left");
-      if (step > 8) write(s.folder.path(name + "/results.csv"), s.file(name + "/results.csv") + "2,0.1");   // half a row
+      for (const char* what : {"args.json", "last.safetensors", "best.safetensors", "results.csv", "report.html",
+                               "state/state.json", "state/weights-3"})
+        for (int i = 0; i < 3; ++i)
+          write(s.folder.path(name + "/" + what + ".tmp." + pid + "." + std::to_string(i)), "left");
+      if (step > 8) write(s.folder.path(name + "/results.csv"), s.file(name + "/results.csv") + "2,0.1");  // half a row
       write(s.folder.path(name + "/state/history.jsonl"), s.file(name + "/state/history.jsonl") + "{\"epoch\":");
       const Output o = s.resume(name);
       CHECK_MESSAGE(o.code == 0, o.err);
       s.same(name, "whole");
-      for (const auto& entry : fs::recursive_directory_iterator(s.folder.path(name))) CHECK_FALSE(has(entry.path().string(), ".tmp"));
+      for (const auto& entry : fs::recursive_directory_iterator(s.folder.path(name)))
+        CHECK_FALSE(has(entry.path().string(), ".tmp"));
     }
   }
 }
@@ -130,7 +135,7 @@ TEST_CASE("a run that was ended before anything was saved begins; one that lost 
   fs::copy(s.folder.path("whole/args.json"), s.folder.path("early/args.json"));
   CHECK(s.resume("early").code == 0);
   s.same("early", "whole");
-  fs::create_directory(s.folder.path("earlier"));   // not even args.json was there: it is started, not resumed
+  fs::create_directory(s.folder.path("earlier"));  // not even args.json was there: it is started, not resumed
   write(s.folder.path("earlier/lock"), "process 1 on elsewhere\n");
   write(s.folder.path("earlier/args.json.tmp.1.0"), "{");
   CHECK(s.resume("earlier").code == 1);
@@ -146,13 +151,13 @@ TEST_CASE("a full disk ends the run with a message, and it goes on when there is
     const std::string name = "full" + std::to_string(step);
     std::optional<SmallFiles> small;
     behaviour.at_step = [&](uint32_t at) {
-      if (at == step) small.emplace(700);           // less than the weights
+      if (at == step) small.emplace(700);  // less than the weights
     };
     const Output o = s.train(name, {"--epochs", "3", "--save-every", "0"});
     small.reset();
     reset();
     CHECK(o.code == 1);
-    const bool after = step == 24;                  // from the last step on there are the report and its message
+    const bool after = step == 24;  // from the last step on there are the report and its message
     if (!after) CHECK(has(o.out + o.err, "--resume " + s.folder.path(name)));
     CHECK(s.resume(name).code == 0);
     s.same(name, "whole");
@@ -163,9 +168,16 @@ TEST_CASE("a resumed run is the run that it was: what decides its bits cannot be
   const Setup s;
   REQUIRE(s.train("run", {"--epochs", "1"}).code == 0);
   static const KeyValue other[] = {{"width", "\"<32>\""}}, more[] = {{"width", "\"<64>\""}, {"depth", "2"}};
-  struct Variant { const char* what; std::function<void(ModelInfo&)> change; std::vector<std::string> arguments; std::vector<const char*> said; };
-  const std::string fewer = s.folder.path("fewer"), renamed = s.folder.path("renamed"), larger = s.folder.path("larger"), moved = s.folder.path("moved");
-  for (const std::string& path : {fewer, renamed, larger, moved}) fs::copy(s.folder.path("train"), path, fs::copy_options::recursive);
+  struct Variant {
+    const char* what;
+    std::function<void(ModelInfo&)> change;
+    std::vector<std::string> arguments;
+    std::vector<const char*> said;
+  };
+  const std::string fewer = s.folder.path("fewer"), renamed = s.folder.path("renamed"),
+                    larger = s.folder.path("larger"), moved = s.folder.path("moved");
+  for (const std::string& path : {fewer, renamed, larger, moved})
+    fs::copy(s.folder.path("train"), path, fs::copy_options::recursive);
   fs::remove(fewer + "/apple/3.png");
   fs::rename(renamed + "/apple/3.png", renamed + "/apple/three.png");
   write(larger + "/apple/3.png", contents(larger + "/apple/3.png") + " ");
@@ -188,7 +200,8 @@ TEST_CASE("a resumed run is the run that it was: what decides its bits cannot be
   };
   for (const Variant& v : refused) {
     CAPTURE(v.what);
-    const std::string args = s.file("run/args.json"), last = s.file("run/last.safetensors"), state = s.file("run/state/state.json");
+    const std::string args = s.file("run/args.json"), last = s.file("run/last.safetensors"),
+                      state = s.file("run/state/state.json");
     behaviour.change = v.change;
     std::vector<std::string> arguments{"--epochs", "2"};
     arguments.insert(arguments.end(), v.arguments.begin(), v.arguments.end());
@@ -204,7 +217,10 @@ TEST_CASE("a resumed run is the run that it was: what decides its bits cannot be
   CHECK(has(s.train("new", {"--accept-data-change"}).err, "--resume DIR"));
   CHECK_FALSE(fs::exists(s.folder.path("new")));
   const std::vector<Variant> accepted = {
-      {"another name, machine and compiler", [](ModelInfo& m) { m.name = "other", m.target = "x86-64-avx512", m.compiler_version = "9"; }, {}, {}},
+      {"another name, machine and compiler",
+       [](ModelInfo& m) { m.name = "other", m.target = "x86-64-avx512", m.compiler_version = "9"; },
+       {},
+       {}},
       {"threads", {}, {"--threads", "3"}, {"threads"}},
       {"a rate", {}, {"--lr", "0.01"}, {"lr"}},
       {"data that was moved", {}, {"--data", moved}, {"data", "moved"}},
@@ -220,13 +236,13 @@ TEST_CASE("a resumed run is the run that it was: what decides its bits cannot be
     reset();
     CHECK_MESSAGE(o.code == 0, o.err);
     const auto args = nlohmann::json::parse(s.file("again/args.json"));
-    CHECK(args["epochs"] == 1);                     // what it was
+    CHECK(args["epochs"] == 1);  // what it was
     CHECK(args["data"] == s.folder.path("train"));
     REQUIRE(args["resumes"].size() == 1);
     CHECK(args["resumes"][0]["epoch"] == 1);
     CHECK(args["resumes"][0]["changes"]["epochs"] == nlohmann::json{"1", "2"});
     for (const char* said : v.said) CHECK(has(args["resumes"][0]["changes"].dump(), said));
-    if (v.arguments.size() < 3) CHECK(s.resume("again").code == 0);   // and goes on as it became
+    if (v.arguments.size() < 3) CHECK(s.resume("again").code == 0);  // and goes on as it became
   }
 }
 
@@ -241,7 +257,7 @@ TEST_CASE("one process at a time has a run's folder") {
     CHECK(has(o.err, "process " + std::to_string(getpid()) + " on "));
     fs::create_directory(s.folder.path("new"));
     const auto begun = RunLock::take(s.folder.path("new"));
-    write(s.folder.path("new/args.json.tmp.1.0"), "{");   // is being written
+    write(s.folder.path("new/args.json.tmp.1.0"), "{");  // is being written
     CHECK(has(s.train("new").err, "is training here"));
     CHECK(s.file("new/args.json.tmp.1.0") == "{");
   }
@@ -259,18 +275,19 @@ TEST_CASE("epochs of milliseconds do not wait for the disk, and the weights are 
   CHECK(fs::equivalent(s.folder.path("run/state/weights-800.safetensors"), s.folder.path("run/last.safetensors")));
   size_t files = 0;
   for (const auto& entry : fs::directory_iterator(s.folder.path("run/state"))) files += entry.is_regular_file();
-  CHECK(files == 4);                                // state.json, history.jsonl, weights, slots
+  CHECK(files == 4);  // state.json, history.jsonl, weights, slots
 }
 
 TEST_CASE("what did not reach the disk before the machine stopped is done again from what did") {
   const Setup s;
   REQUIRE(s.train("whole", {"--epochs", "3"}).code == 0);
-  behaviour.at_step = [&](uint32_t step) {          // the third epoch, of which nothing has been synced since the first step
+  behaviour.at_step = [&](uint32_t step) {  // the third epoch, of which nothing has been synced since the first step
     if (step == 20) s.copy("run", "stopped");
   };
   REQUIRE(s.train("run", {"--epochs", "3"}).code == 0);
   reset();
-  for (const char* name : {"state/state.json", "state/weights-16.safetensors", "state/slots-16.safetensors", "best.safetensors", "results.csv"}) {
+  for (const char* name : {"state/state.json", "state/weights-16.safetensors", "state/slots-16.safetensors",
+                           "best.safetensors", "results.csv"}) {
     CAPTURE(name);
     s.copy("stopped", "again");
     write(s.folder.path(std::string("again/") + name), "");
@@ -293,18 +310,39 @@ TEST_CASE("weights that something has written into do not pass for those that we
 
 TEST_CASE("a csv callback writes no file of the run, nor one that is something else") {
   const Setup s;
-  const std::string precious = s.folder.path("precious.txt"), table = s.folder.path("table.csv"), made = "epoch,loss,lr,seconds\n1,2,3,4\n";
+  const std::string precious = s.folder.path("precious.txt"), table = s.folder.path("table.csv"),
+                    made = "epoch,loss,lr,seconds\n1,2,3,4\n";
   fs::create_directory(s.folder.path("folder"));
   REQUIRE(s.train("finished", {"--epochs", "1"}).code == 0);
   const std::string link = s.folder.path("link.csv");
   fs::create_symlink(precious, link);
-  struct Variant { std::string name; bool works; };
-  for (const Variant& v : std::vector<Variant>{
-           {"args.json", false}, {"results.csv", false}, {"best.safetensors", false}, {"last.safetensors", false}, {"report.html", false}, {"lock", false},
-           {"state/state.json", false}, {"state", false}, {"./x/../args.json", false}, {"../run/args.json", false}, {s.folder.path("run/args.json"), false},
-           {precious, false}, {link, false}, {s.folder.path("train/apple/3.png"), false}, {s.folder.path("folder"), false}, {"/dev/null", false},
-           {s.folder.path("finished/results.csv"), false}, {s.folder.path("nowhere/a.csv"), false}, {"sub/a.csv", false},
-           {"a.csv", true}, {"../beside.csv", true}, {table, true}, {"results.csv.bak", true}}) {
+  struct Variant {
+    std::string name;
+    bool works;
+  };
+  for (const Variant& v : std::vector<Variant>{{"args.json", false},
+                                               {"results.csv", false},
+                                               {"best.safetensors", false},
+                                               {"last.safetensors", false},
+                                               {"report.html", false},
+                                               {"lock", false},
+                                               {"state/state.json", false},
+                                               {"state", false},
+                                               {"./x/../args.json", false},
+                                               {"../run/args.json", false},
+                                               {s.folder.path("run/args.json"), false},
+                                               {precious, false},
+                                               {link, false},
+                                               {s.folder.path("train/apple/3.png"), false},
+                                               {s.folder.path("folder"), false},
+                                               {"/dev/null", false},
+                                               {s.folder.path("finished/results.csv"), false},
+                                               {s.folder.path("nowhere/a.csv"), false},
+                                               {"sub/a.csv", false},
+                                               {"a.csv", true},
+                                               {"../beside.csv", true},
+                                               {table, true},
+                                               {"results.csv.bak", true}}) {
     CAPTURE(v.name);
     fs::remove_all(s.folder.path("run"));
     write(precious, "precious");
@@ -327,9 +365,10 @@ TEST_CASE("a csv callback writes no file of the run, nor one that is something e
 
 TEST_CASE("a run that early stopping ended says so when it is resumed, and goes on when more is asked for") {
   const Setup s;
-  behaviour.callbacks = {{"early_stopping", "lr", 0, 3, nullptr}};   // the rate never rises
+  behaviour.callbacks = {{"early_stopping", "lr", 0, 3, nullptr}};  // the rate never rises
   REQUIRE(s.train("run", {"--epochs", "50"}).code == 0);
-  for (const std::vector<std::string>& arguments : {std::vector<std::string>{}, {"--epochs", "50"}, {"--epochs", "20", "--quiet"}}) {
+  for (const std::vector<std::string>& arguments :
+       {std::vector<std::string>{}, {"--epochs", "50"}, {"--epochs", "20", "--quiet"}}) {
     const Output o = s.resume("run", arguments);
     CHECK(o.code == 0);
     CHECK(has(o.out, "nothing is left to train: early stopping ended the run after epoch 4"));
@@ -358,7 +397,9 @@ TEST_CASE("without validation data it is said what is watched instead of val_los
 }
 
 TEST_CASE("of epochs that are equally good the best is that with the lower loss") {
-  const auto row = [](int64_t epoch, double accuracy, double loss) { return EpochRow{epoch, {{"val_loss", loss}, {"val_accuracy", accuracy}, {"loss", 9}}}; };
+  const auto row = [](int64_t epoch, double accuracy, double loss) {
+    return EpochRow{epoch, {{"val_loss", loss}, {"val_accuracy", accuracy}, {"loss", 9}}};
+  };
   Callbacks callbacks({}, true, "accuracy");
   CHECK(callbacks.after_epoch(row(1, 0.5, 2), 1).best);
   CHECK(callbacks.after_epoch(row(2, 1, 3), 1).best);
@@ -367,7 +408,7 @@ TEST_CASE("of epochs that are equally good the best is that with the lower loss"
   CHECK_FALSE(callbacks.after_epoch(row(5, 0.9, 0.1), 1).best);
   CHECK(callbacks.after_epoch(row(6, 1, 0.5), 1).best);
   CHECK(callbacks.best().best_epoch == 6);
-  const CallbackInfo stop[] = {{"early_stopping", "val_accuracy", 0, 2, nullptr}};   // which waits all the same
+  const CallbackInfo stop[] = {{"early_stopping", "val_accuracy", 0, 2, nullptr}};  // which waits all the same
   Callbacks waiting(stop, true, "accuracy");
   CHECK_FALSE(waiting.after_epoch(row(1, 1, 3), 1).stop);
   CHECK_FALSE(waiting.after_epoch(row(2, 1, 2), 1).stop);

@@ -50,13 +50,14 @@ std::vector<VarInfo> variables_of(int outputs) {
 ModelInfo make_info(const char* name, int outputs) {
   static const std::vector<VarInfo> three = variables_of(3), one = variables_of(1);
   static const LayerInfo layers[] = {{"dense1", "Dense(<3>)", "f32[3]", 195, 192, 3}};
-  static const KernelInfo kernels[] = {
-      {"dense", "infer", 384, 1000, "plain"}, {"dense", "forward", 384, 1000, "plain"}, {"update", "update", 0, 0, "plain", 400, 2000}};
+  static const KernelInfo kernels[] = {{"dense", "infer", 384, 1000, "plain"},
+                                       {"dense", "forward", 384, 1000, "plain"},
+                                       {"update", "update", 0, 0, "plain", 400, 2000}};
   static const KeyValue hyperparameters[] = {{"width", "\"<64>\""}};
   static const char* const metrics[] = {"accuracy", "top2"};
   ModelInfo m = {};
-  m.name = name, m.net = "Regression", m.doc = "Softmax & regression.", m.source_path = "fake.net", m.source_hash = "0123456789abcdef", m.target = "host",
-  m.compiler_version = "0";
+  m.name = name, m.net = "Regression", m.doc = "Softmax & regression.", m.source_path = "fake.net",
+  m.source_hash = "0123456789abcdef", m.target = "host", m.compiler_version = "0";
   m.hyperparameters = hyperparameters, m.layers = layers, m.kernels = kernels, m.metrics = metrics;
   static const PortInfo image[] = {{"image", DType::u8, 3, {8, 8, 1}}}, label[] = {{"label", DType::i32, 0, {}}};
   static const PortInfo answer[] = {{"answer", DType::f32, 1, {1}}}, answers[] = {{"answer", DType::f32, 1, {3}}};
@@ -81,10 +82,14 @@ uint32_t mix(uint32_t x) {
 
 class Regression final : public Model {
  public:
-  Regression(const ModelInfo& info, const CreateOptions& o) : info_(info), training_(o.training), outputs_(static_cast<int>(info.output().dims[0])) {
+  Regression(const ModelInfo& info, const CreateOptions& o)
+      : info_(info),
+        training_(o.training),
+        outputs_(static_cast<int>(info.output().dims[0])) {
     info_.callbacks = behaviour.callbacks;
     const int batch = o.max_batch > 0 ? o.max_batch : info.max_batch;
-    input_.resize(static_cast<size_t>(batch * kInputs)), labels_.resize(static_cast<size_t>(batch)), rows_.resize(static_cast<size_t>(batch * outputs_));
+    input_.resize(static_cast<size_t>(batch * kInputs)), labels_.resize(static_cast<size_t>(batch)),
+        rows_.resize(static_cast<size_t>(batch * outputs_));
     for (size_t i = 0; i < info.variables.size(); ++i) {
       const bool held = info.variables[i].role == VarRole::slot ? o.training : o.own_weights;
       own_[i].resize(held ? info.variables[i].elements() : 0);
@@ -97,7 +102,9 @@ class Regression final : public Model {
   void bind_variable(size_t i, const float* data, Backing*) override { at_[i] = const_cast<float*>(data); }
   void* input(size_t) override { return input_.data(); }
   void* labels(size_t) override { return labels_.data(); }
-  void ingest(size_t, const void* sample, int, int, int, void* out) const override { std::memcpy(out, sample, kInputs); }
+  void ingest(size_t, const void* sample, int, int, int, void* out) const override {
+    std::memcpy(out, sample, kInputs);
+  }
   void use_buffers(std::span<const void* const> inputs, std::span<const void* const> labels) override {
     x_ = inputs.empty() ? input_.data() : static_cast<const uint8_t*>(inputs[0]);
     y_ = labels.empty() ? labels_.data() : static_cast<const int32_t*>(labels[0]);
@@ -139,7 +146,9 @@ class Regression final : public Model {
       float* row = &rows_[static_cast<size_t>(i * outputs_)];
       float sum = 0;
       for (int c = 0; c < outputs_; ++c) {
-        float s = at_[1][c] + (noise ? static_cast<float>(mix(noise + static_cast<uint32_t>(i)) & 255) / 1024 * static_cast<float>(c) : 0);
+        float s = at_[1][c] + (noise ? static_cast<float>(mix(noise + static_cast<uint32_t>(i)) & 255) / 1024 *
+                                           static_cast<float>(c)
+                                     : 0);
         for (int k = 0; k < kInputs; ++k) s += at_[0][k * outputs_ + c] * static_cast<float>(x_[i * kInputs + k]) / 255;
         row[c] = std::exp(s), sum += row[c];
       }
@@ -198,8 +207,12 @@ const ModelInfo& sigmoid() {
   static const ModelInfo info = make_info("two", 1);
   return info;
 }
-std::unique_ptr<Model> create_regression(const CreateOptions& o, std::string&) { return std::make_unique<Regression>(regression(), o); }
-std::unique_ptr<Model> create_sigmoid(const CreateOptions& o, std::string&) { return std::make_unique<Regression>(sigmoid(), o); }
+std::unique_ptr<Model> create_regression(const CreateOptions& o, std::string&) {
+  return std::make_unique<Regression>(regression(), o);
+}
+std::unique_ptr<Model> create_sigmoid(const CreateOptions& o, std::string&) {
+  return std::make_unique<Regression>(sigmoid(), o);
+}
 
 void make_pictures(const std::string& path, const std::vector<std::string>& classes, int each, uint32_t seed) {
   std::mt19937 random(seed);
@@ -208,7 +221,8 @@ void make_pictures(const std::string& path, const std::vector<std::string>& clas
     for (int i = 0; i < each; ++i) {
       Field s;
       s.height = s.width = 8, s.channels = 1;
-      for (size_t p = 0; p < kInputs; ++p) s.data.push_back(static_cast<uint8_t>(random() % 120 + (p / 8 / 2 == k ? 110 : 0)));
+      for (size_t p = 0; p < kInputs; ++p)
+        s.data.push_back(static_cast<uint8_t>(random() % 120 + (p / 8 / 2 == k ? 110 : 0)));
       const auto png = html::thumbnail(s, 8);
       write((fs::path(path) / classes[k] / (std::to_string(i) + ".png")).string(), {png.begin(), png.end()});
     }
@@ -225,7 +239,8 @@ Output run(std::vector<std::string> arguments, bool two_classes) {
   if (behaviour.change) behaviour.change(info);
   const TempFolder folder;
   Catch out(stdout, folder.path("out")), err(stderr, folder.path("err"));
-  const int code = program_main(static_cast<int>(argv.size()), argv.data(), info, two_classes ? create_sigmoid : create_regression);
+  const int code =
+      program_main(static_cast<int>(argv.size()), argv.data(), info, two_classes ? create_sigmoid : create_regression);
   return {code, out.stop(), err.stop()};
 }
 

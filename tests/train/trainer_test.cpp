@@ -28,7 +28,8 @@ struct Setup {
   }
   ~Setup() { reset(); }
   std::vector<std::string> arguments(const std::string& out, std::vector<std::string> more = {}) const {
-    std::vector<std::string> a{"train", "--data", folder.path("train"), "--valid", folder.path("valid"), "--out", folder.path(out)};
+    std::vector<std::string> a{"train", "--data",        folder.path("train"), "--valid", folder.path("valid"),
+                               "--out", folder.path(out)};
     a.insert(a.end(), more.begin(), more.end());
     return a;
   }
@@ -62,10 +63,11 @@ TEST_CASE("training lowers the loss and leaves a whole run folder") {
   const Output o = run(s.arguments("run", {"--epochs", "6"}));
   CHECK_MESSAGE(o.code == 0, o.err);
   CHECK(has(o.out, "Epoch 6/6"));
-  CHECK_FALSE(has(o.out, "\r"));                     // not a terminal
+  CHECK_FALSE(has(o.out, "\r"));  // not a terminal
   const auto rows = csv(s.file("run/results.csv"));
   REQUIRE(rows.size() == 7);
-  CHECK(rows[0] == std::vector<std::string>{"epoch", "loss", "accuracy", "top2", "val_loss", "val_accuracy", "val_top2", "lr", "seconds"});
+  CHECK(rows[0] == std::vector<std::string>{"epoch", "loss", "accuracy", "top2", "val_loss", "val_accuracy", "val_top2",
+                                            "lr", "seconds"});
   for (const auto& row : rows) CHECK(row.size() == rows[0].size());
   CHECK(std::stod(rows[6][1]) < 0.7 * std::stod(rows[1][1]));
   CHECK(std::stod(rows[6][5]) > 0.8);
@@ -89,7 +91,8 @@ TEST_CASE("the same seed gives the same weights, another seed others") {
 TEST_CASE("a run resumed after Ctrl-C ends with the bits of an uninterrupted one") {
   const Setup s;
   REQUIRE(run(s.arguments("whole", {"--epochs", "4"})).code == 0);
-  for (const uint32_t step : {1u, 5u, 8u, 9u, 16u, 31u, 32u}) {   // 8 steps an epoch: within, at the end, at the beginning of one
+  // 8 steps an epoch: within, at the end, at the beginning of one
+  for (const uint32_t step : {1u, 5u, 8u, 9u, 16u, 31u, 32u}) {
     CAPTURE(step);
     const std::string name = "cut" + std::to_string(step);
     behaviour.interrupt_at = step;
@@ -103,7 +106,7 @@ TEST_CASE("a run resumed after Ctrl-C ends with the bits of an uninterrupted one
     CHECK(s.file(name + "/best.safetensors") == s.file("whole/best.safetensors"));
     auto a = csv(s.file(name + "/results.csv")), b = csv(s.file("whole/results.csv"));
     for (auto* rows : {&a, &b})
-      for (auto& row : *rows) row.pop_back();       // seconds
+      for (auto& row : *rows) row.pop_back();  // seconds
     CHECK(a == b);
   }
 }
@@ -133,7 +136,7 @@ TEST_CASE("a finished run can be given more epochs, and resumed with nothing lef
 
 TEST_CASE("a loss that is no number stops the run and keeps the best weights") {
   const Setup s;
-  behaviour.nan_at = 20;                             // in the third epoch
+  behaviour.nan_at = 20;  // in the third epoch
   const Output o = run(s.arguments("run", {"--epochs", "5", "--lr", "0.05"}));
   CHECK(o.code == 1);
   CHECK(has(o.err, "--lr 0.005"));
@@ -148,8 +151,11 @@ TEST_CASE("a loss that is no number stops the run and keeps the best weights") {
 TEST_CASE("callbacks: early stopping, a lower rate, a csv of one's own") {
   const Setup s;
   const std::string log = s.folder.path("log.csv");
-  behaviour.callbacks = {{"early_stopping", "lr", 0, 3, nullptr}, {"reduce_lr_on_plateau", "lr", 0.5, 1, nullptr}, {"csv", nullptr, 0, 0, log.c_str()}};
-  const Output o = run(s.arguments("run", {"--epochs", "50"}));   // the rate never rises, so both count from the second epoch on
+  behaviour.callbacks = {{"early_stopping", "lr", 0, 3, nullptr},
+                         {"reduce_lr_on_plateau", "lr", 0.5, 1, nullptr},
+                         {"csv", nullptr, 0, 0, log.c_str()}};
+  // the rate never rises, so both count from the second epoch on
+  const Output o = run(s.arguments("run", {"--epochs", "50"}));
   CHECK(o.code == 0);
   CHECK(has(o.out, "stopping early"));
   const auto rows = csv(s.file("run/results.csv"));
@@ -172,7 +178,8 @@ TEST_CASE("runs never overwrite one another") {
 
 TEST_CASE("without validation the best epoch is that of the training accuracy") {
   const Setup s;
-  const Output o = run({"train", "--data", s.folder.path("train"), "--out", s.folder.path("run"), "--epochs", "2", "--json"});
+  const Output o =
+      run({"train", "--data", s.folder.path("train"), "--out", s.folder.path("run"), "--epochs", "2", "--json"});
   REQUIRE(o.code == 0);
   std::istringstream lines(o.out);
   std::vector<nlohmann::json> events;

@@ -1,4 +1,5 @@
-// Every strategy that the tuner may try computes what the compiler's own does, and what crashes or computes something else is not taken. No time is looked at.
+// Every strategy that the tuner may try computes what the compiler's own does, and what crashes or computes something
+// else is not taken. No time is looked at.
 #include <doctest/doctest.h>
 
 #include <filesystem>
@@ -25,7 +26,8 @@ emit::Toolchain toolchain() {
   return t;
 }
 
-std::vector<lower::Object> objects_of(const Plan& p, const Kernel& k, const std::vector<Strategy>& ways, const Machine& m) {
+std::vector<lower::Object> objects_of(const Plan& p, const Kernel& k, const std::vector<Strategy>& ways,
+                                      const Machine& m) {
   Plan some = p;
   some.kernels.clear();
   for (const Strategy& s : ways) some.kernels.push_back(k), some.kernels.back().strategy = s;
@@ -35,8 +37,8 @@ std::vector<lower::Object> objects_of(const Plan& p, const Kernel& k, const std:
   return objects;
 }
 
-bool measure(const Plan& p, const Kernel& k, const std::vector<lower::Object>& objects, const tune::How& how, std::vector<tune::Measured>& measured,
-             std::string& error) {
+bool measure(const Plan& p, const Kernel& k, const std::vector<lower::Object>& objects, const tune::How& how,
+             std::vector<tune::Measured>& measured, std::string& error) {
   const tune::Subject subject{&p, {}, {&k}};
   std::vector<tune::Way> ways;
   for (const lower::Object& o : objects) ways.push_back({&subject, {o}});
@@ -49,7 +51,8 @@ std::vector<Strategy> ways_of(const Plan& p, const Kernel& k, const Machine& m) 
   for (const Strategy& s : neighbours(p, k, m, k.strategy, 2)) ways.push_back(s);
   Strategy far = k.strategy;
   for (int steps = 0; steps < 3; ++steps)
-    if (const auto near = neighbours(p, k, m, far, 1); !near.empty()) far = near[static_cast<size_t>(steps * 7) % near.size()];
+    if (const auto near = neighbours(p, k, m, far, 1); !near.empty())
+      far = near[static_cast<size_t>(steps * 7) % near.size()];
   if (far.text() != ways.back().text()) ways.push_back(far);
   return ways;
 }
@@ -66,37 +69,52 @@ std::map<std::string, int> check(const std::string& net, bool training, int batc
     if (ways.size() < 2) continue;
     std::vector<tune::Measured> measured;
     std::string error;
-    REQUIRE_MESSAGE(measure(p, k, objects_of(p, k, ways, m), {.batches = {batch, 1}, .seconds = 0}, measured, error), error);
-    for (size_t i = 0; i < ways.size(); ++i) CHECK_MESSAGE(measured[i].works, fmt::format("{}: {}", k.name, ways[i].text()));
+    REQUIRE_MESSAGE(measure(p, k, objects_of(p, k, ways, m), {.batches = {batch, 1}, .seconds = 0}, measured, error),
+                    error);
+    for (size_t i = 0; i < ways.size(); ++i)
+      CHECK_MESSAGE(measured[i].works, fmt::format("{}: {}", k.name, ways[i].text()));
     tried[k.strategy.name] += static_cast<int>(ways.size()) - 1;
   }
   return tried;
 }
 
-const std::string kTrain = "train { loss = sparse_categorical_crossentropy(y, label)  optimizer = adam(lr = 1e-3)  batch = 5  epochs = 1 }\n";
+const std::string kTrain =
+    "train { loss = sparse_categorical_crossentropy(y, label)  optimizer = adam(lr = 1e-3)  batch = 5  epochs = 1 }\n";
 
 }  // namespace
 
 TEST_CASE("small convolutions and dense layers, with their gradients") {
-  auto tried = check("net A { input x: f32[13, 12, 3]  output y = x -> Conv(6, 3, padding = same) -> ReLU -> MaxPool(2) -> Conv(16, 3) -> ReLU -> Flatten"
-                     " -> Dense(24) -> ReLU -> Dense(5) -> Softmax }\n" + kTrain, true, 5);
-  for (const char* strategy : {"conv_planes", "conv_lanes", "conv_dot", "gemm", "dot", "outer", "taps_lanes", "taps_planes"}) CHECK_MESSAGE(tried[strategy] > 0, strategy);
+  auto tried = check(
+      "net A { input x: f32[13, 12, 3]  output y = x -> Conv(6, 3, padding = same) -> ReLU -> MaxPool(2) -> Conv(16, "
+      "3) -> ReLU -> Flatten"
+      " -> Dense(24) -> ReLU -> Dense(5) -> Softmax }\n" +
+          kTrain,
+      true, 5);
+  for (const char* strategy :
+       {"conv_planes", "conv_lanes", "conv_dot", "gemm", "dot", "outer", "taps_lanes", "taps_planes"})
+    CHECK_MESSAGE(tried[strategy] > 0, strategy);
 }
 
 TEST_CASE("Winograd's tiles, and large weights") {
-  auto tried = check("net B { input x: f32[12, 12, 16]  output y = x -> Conv(32, 3, padding = same) -> ReLU -> Conv(16, 4) -> Flatten -> Dense(5) -> Softmax }\n",
-                     false, 3);
+  auto tried = check(
+      "net B { input x: f32[12, 12, 16]  output y = x -> Conv(32, 3, padding = same) -> ReLU -> Conv(16, 4) -> Flatten "
+      "-> Dense(5) -> Softmax }\n",
+      false, 3);
   for (const char* strategy : {"winograd", "conv_lanes", "gemm"}) CHECK_MESSAGE(tried[strategy] > 0, strategy);
 }
 
 TEST_CASE("products of rows") {
-  auto tried = check("net C { input x: f32[9, 16]  output y = x -> Dense(24) -> GELU -> LayerNorm -> Flatten -> Dense(5) -> Softmax }\n", false, 3);
+  auto tried = check(
+      "net C { input x: f32[9, 16]  output y = x -> Dense(24) -> GELU -> LayerNorm -> Flatten -> Dense(5) -> Softmax "
+      "}\n",
+      false, 3);
   CHECK(tried["tokens"] > 0);
   CHECK(tried["rows"] > 0);
 }
 
 TEST_CASE("a way without code, or with other results, does not work; without a first way nothing is measured") {
-  const passes::Program program = support::program("net D { input x: f32[16]  output y = x -> Dense(24) -> Tanh -> Dense(24) -> Sigmoid }\n");
+  const passes::Program program =
+      support::program("net D { input x: f32[16]  output y = x -> Dense(24) -> Tanh -> Dense(24) -> Sigmoid }\n");
   const Machine m = support::machine();
   const Plan p = make_plan(program.inference, m, 4);
   REQUIRE(p.kernels.size() >= 2);
@@ -116,8 +134,9 @@ TEST_CASE("a way without code, or with other results, does not work; without a f
 }
 
 TEST_CASE("the tuner fills a tuning that the next plan uses whole, and measures nothing twice") {
-  const passes::Program program =
-      support::program("net E { input x: f32[8, 8, 16]  output y = x -> Conv(16, 3, padding = same) -> ReLU -> Flatten -> Dense(5) -> Softmax }\n");
+  const passes::Program program = support::program(
+      "net E { input x: f32[8, 8, 16]  output y = x -> Conv(16, 3, padding = same) -> ReLU -> Flatten -> Dense(5) -> "
+      "Softmax }\n");
   const Machine m = support::machine();
   const std::vector<tune::Job> jobs = {{"inference", &program.inference, 4, {4, 1}}};
   tune::Options options{.seconds = 1e6, .rounds = 1, .lower = {}, .toolchain = toolchain(), .progress = {}};
@@ -129,7 +148,8 @@ TEST_CASE("the tuner fills a tuning that the next plan uses whole, and measures 
   REQUIRE_MESSAGE(tune::tune(jobs, m, options, tuning, first, error), error);
   CHECK(tuning.entries.size() >= 3);
   REQUIRE(first.rows[0].form);
-  CHECK(first.rows[0].tried >= 4);  // in blocks, tiles of three sizes, as it is: all but one besides the compiler's own, and all give the same
+  // in blocks, tiles of three sizes, as it is: all but one besides the compiler's own, and all give the same
+  CHECK(first.rows[0].tried >= 4);
   CHECK(make_plan(program.inference, m, 4, &tuning).tuned == static_cast<int>(tuning.entries.size()));
   const std::string before = print(tuning);
   REQUIRE_MESSAGE(tune::tune(jobs, m, options, tuning, second, error), error);

@@ -1,4 +1,5 @@
-// The tuning file: what is written is read back, what is wrong is named with its line, and what is read decides what a kernel does, or nothing at all.
+// The tuning file: what is written is read back, what is wrong is named with its line, and what is read decides what a
+// kernel does, or nothing at all.
 #include <doctest/doctest.h>
 
 #include <random>
@@ -32,7 +33,12 @@ std::string refused(const std::string& text) {
 
 TEST_CASE("a tuning file is read as it was written, sorted, one entry a line") {
   Tuning t;
-  t.set({"znver3,8x16,2", "00000000000000ff", "conv_relu", "conv_lanes vector=8 rows=6", {{32, 10.5, 12.25}, {1, 0.5, 0.75}}, false});
+  t.set({"znver3,8x16,2",
+         "00000000000000ff",
+         "conv_relu",
+         "conv_lanes vector=8 rows=6",
+         {{32, 10.5, 12.25}, {1, 0.5, 0.75}},
+         false});
   t.set({"haswell,8x16,4", "0123456789abcdef", "conv1", "winograd4", {{8, 3, 3}}, true});
   t.set({"znver3,8x16,2", "00000000000000aa", "a", "map vector=8", {{1, 1, 1}}, false});
   const std::string text = print(t);
@@ -40,7 +46,10 @@ TEST_CASE("a tuning file is read as it was written, sorted, one entry a line") {
   const auto read = parse_tuning(text, error);
   REQUIRE_MESSAGE(read, error);
   CHECK(print(*read) == text);
-  CHECK(text.find("kernel znver3,8x16,2 00000000000000ff 32:10.50/12.25,1:0.50/0.75 conv_relu conv_lanes vector=8 rows=6\n") != std::string::npos);
+  CHECK(
+      text.find(
+          "kernel znver3,8x16,2 00000000000000ff 32:10.50/12.25,1:0.50/0.75 conv_relu conv_lanes vector=8 rows=6\n") !=
+      std::string::npos);
   CHECK(text.find("form haswell") < text.find("00000000000000aa"));
   CHECK(text.find("00000000000000aa") < text.find("00000000000000ff"));
   const TuningEntry* e = read->find("znver3,8x16,2", "00000000000000ff");
@@ -60,8 +69,10 @@ TEST_CASE("a broken tuning file is an error with its line") {
   CHECK(refused(file_of(good + "<<<<<<< HEAD\n")).find("line 3: an entry begins with kernel or form") == 0);
   CHECK(refused(file_of(good + good)).find("line 3: the same machine and key as in line 2") == 0);
   CHECK(refused(file_of("kernel m 0123 8:1/2 name map\n")).find("line 2: the key") == 0);
-  for (const char* time : {"8", "8:1", "8:1/x", "0:1/2", "-1:1/2", "8:0/2", "8:nan/1", "8:1/inf", "8:1/2,", "8/1:2", ":/"})
-    CHECK_MESSAGE(refused(file_of(fmt::format("kernel m 0123456789abcdef {} name map\n", time))).find("line 2: ") == 0, time);
+  for (const char* time :
+       {"8", "8:1", "8:1/x", "0:1/2", "-1:1/2", "8:0/2", "8:nan/1", "8:1/inf", "8:1/2,", "8/1:2", ":/"})
+    CHECK_MESSAGE(refused(file_of(fmt::format("kernel m 0123456789abcdef {} name map\n", time))).find("line 2: ") == 0,
+                  time);
   CHECK(refused(file_of("kernel m 0123456789abcdef 8:1/2 name")).find("line 2: the line ends") == 0);
   CHECK(refused(file_of("kernel")).find("line 2: ") == 0);
 }
@@ -71,7 +82,8 @@ TEST_CASE("no mutation of a tuning file does harm") {
   const Machine m = support::machine();
   Tuning t;
   const Plan plain = make_plan(p.inference, m, 8);
-  for (const Kernel& k : plain.kernels) t.set({machine_key(m), kernel_key(plain, k), k.name, k.strategy.text(), {{8, 1, 2}}, false});
+  for (const Kernel& k : plain.kernels)
+    t.set({machine_key(m), kernel_key(plain, k), k.name, k.strategy.text(), {{8, 1, 2}}, false});
   const std::string text = print(t);
   std::mt19937 rng(7);
   for (int i = 0; i < 3000; ++i) {
@@ -92,7 +104,8 @@ TEST_CASE("no mutation of a tuning file does harm") {
     if (!read || i % 20) continue;
     const Plan plan = make_plan(p.inference, m, 8, &*read);
     for (size_t k = 0; k < plan.kernels.size(); ++k)
-      if (plan.kernels[k].strategy.text() != plain.kernels[k].strategy.text()) CHECK(can_take(plain, plain.kernels[k], m, plan.kernels[k].strategy));
+      if (plan.kernels[k].strategy.text() != plain.kernels[k].strategy.text())
+        CHECK(can_take(plain, plain.kernels[k], m, plan.kernels[k].strategy));
   }
 }
 
@@ -115,9 +128,11 @@ TEST_CASE("an entry changes its kernel's strategy, where key, machine and choice
     CHECK(tuned.tuned >= 1);
     CHECK(print(tuned).find(other + ",") != std::string::npos);
     CHECK(print(tuned).find("(measured 3.5 us)") != std::string::npos);
-    for (const Plan& same : {planned("other,8x16,2", kernel_key(plain, k), other), planned(machine_key(m), "0123456789abcdef", other),
-                             planned(machine_key(m), kernel_key(plain, k), other + " more=1"), planned(machine_key(m), kernel_key(plain, k), other + "000"),
-                             planned(machine_key(m), kernel_key(plain, k), "map")}) {
+    for (const Plan& same :
+         {planned("other,8x16,2", kernel_key(plain, k), other), planned(machine_key(m), "0123456789abcdef", other),
+          planned(machine_key(m), kernel_key(plain, k), other + " more=1"),
+          planned(machine_key(m), kernel_key(plain, k), other + "000"),
+          planned(machine_key(m), kernel_key(plain, k), "map")}) {
       CHECK(same.tuned == 0);
       CHECK(print(same) == print(plain));
     }
@@ -150,7 +165,8 @@ TEST_CASE("an entry changes a node's form") {
       CHECK(plan.tuned >= 1);
       const bool tiles = form.rfind("winograd", 0) == 0;
       const bool has = std::any_of(plan.kernels.begin(), plan.kernels.end(), [&](const Kernel& k) {
-        return k.strategy.name == "winograd" && form.rfind(fmt::format("winograd{}of", k.strategy.get("tile", 0)), 0) == 0;
+        return k.strategy.name == "winograd" &&
+               form.rfind(fmt::format("winograd{}of", k.strategy.get("tile", 0)), 0) == 0;
       });
       CHECK_MESSAGE(has == tiles, form);
     }
