@@ -4,7 +4,7 @@ if(TARGET netc)
   install(FILES $<TARGET_FILE:Halide::Halide> DESTINATION lib RENAME $<TARGET_SONAME_FILE_NAME:Halide::Halide>)
 endif()
 install(TARGETS netc_runtime netc_runtime_core ARCHIVE DESTINATION lib/netc)
-install(DIRECTORY runtime DESTINATION include/netc FILES_MATCHING PATTERN "*.h" PATTERN "*.cpp")  # --emit cpp copies the sources
+install(DIRECTORY runtime DESTINATION include/netc FILES_MATCHING PATTERN "*.h" PATTERN "*.cpp" PATTERN "*.def")  # --emit cpp copies the sources
 install(DIRECTORY models DESTINATION share/netc FILES_MATCHING PATTERN "*.net")
 install(DIRECTORY docs DESTINATION share/doc/netc FILES_MATCHING PATTERN "*.md")
 install(FILES README.md DESTINATION share/doc/netc)

@@ -1,7 +1,7 @@
 # What compiled programs link: netc_runtime (everything) and netc_runtime_core (what an embedded network needs, standard library only).
 file(GLOB core CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/runtime/core/*.cpp)
 list(APPEND core ${PROJECT_SOURCE_DIR}/runtime/kernel_support.cpp ${PROJECT_SOURCE_DIR}/runtime/cores.cpp)
-file(GLOB data CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/runtime/data/*.cpp)
+file(GLOB_RECURSE data CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/runtime/data/*.cpp)
 file(GLOB rest CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/runtime/train/*.cpp ${PROJECT_SOURCE_DIR}/runtime/cli/*.cpp)
 # What reads and writes weights: small, since an application carries it.
 file(GLOB weights ${PROJECT_SOURCE_DIR}/runtime/core/*.cpp)

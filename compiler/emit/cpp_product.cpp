@@ -17,7 +17,7 @@ namespace fs = std::filesystem;
 namespace {
 
 /// The instruction set that the kernels' vectors were chosen for, as g++ and clang++ call it.
-const char* march_of(const schedule::Machine& m) { return m.vector_floats >= 16 ? "x86-64-v4" : "x86-64-v3"; }
+const char* march_of(const Machine& m) { return m.vector_floats >= 16 ? "x86-64-v4" : "x86-64-v3"; }
 
 /// Contractions are allowed, as they are in compiled kernels; vectors are read through pointers to floats.
 std::string flags_of(const Unit& u) {
@@ -31,7 +31,7 @@ std::string makefile(const Unit& u) {
   return fmt::format(
       "# Builds {0} with a C++20 compiler alone.\n"
       "CXX ?= g++\n"
-      "SOURCES := $(wildcard *.cpp kernels/*.cpp runtime/*.cpp runtime/*/*.cpp)\n"
+      "SOURCES := $(wildcard *.cpp kernels/*.cpp runtime/*.cpp runtime/*/*.cpp runtime/*/*/*.cpp)\n"
       "{0}: $(SOURCES:.cpp=.o)\n\t$(CXX) -o $@ $^ {2}\n"
       "kernels/%.o: kernels/%.cpp\n\t$(CXX) {1} -w -Wno-psabi -c -o $@ $<\n"
       "%.o: %.cpp\n\t$(CXX) {1} -c -o $@ $<\n"
@@ -44,7 +44,7 @@ std::string cmake_lists(const Unit& u) {
       "cmake_minimum_required(VERSION 3.16)\nproject({1} LANGUAGES CXX)\nset(CMAKE_CXX_STANDARD 20)\nif(NOT "
       "CMAKE_BUILD_TYPE)\n  set(CMAKE_BUILD_TYPE Release)\nendif()\n"
       "find_package(Threads REQUIRED)\nfile(GLOB sources *.cpp kernels/*.cpp runtime/*.cpp "
-      "runtime/*/*.cpp)\nadd_executable({0} ${{sources}})\n"
+      "runtime/*/*.cpp runtime/*/*/*.cpp)\nadd_executable({0} ${{sources}})\n"
       "target_include_directories({0} PRIVATE .)\ntarget_compile_definitions({0} PRIVATE FMT_HEADER_ONLY)\n"
       "target_compile_options({0} PRIVATE -march={2} -ffp-contract=fast -fno-strict-aliasing)\n"
       "target_link_libraries({0} PRIVATE turbojpeg png z Threads::Threads)\n",
@@ -71,7 +71,7 @@ bool copy_runtime(const std::string& include_dir, const std::string& out, std::s
   int sources = 0;
   for (fs::recursive_directory_iterator it(from, ec), end; !ec && it != end; it.increment(ec)) {
     const std::string extension = it->path().extension().string();
-    if (!it->is_regular_file(ec) || (extension != ".cpp" && extension != ".h")) continue;
+    if (!it->is_regular_file(ec) || (extension != ".cpp" && extension != ".h" && extension != ".def")) continue;
     std::string text;
     const std::string to = fmt::format("{}/runtime/{}", out, fs::relative(it->path(), from, ec).string());
     if (!read_whole(it->path().string(), text, error) || !replace_file(to, text, error)) return false;

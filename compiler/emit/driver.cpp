@@ -12,8 +12,8 @@
 namespace netc::emit {
 namespace {
 
-using schedule::Buffer;
-using schedule::Plan;
+using plan::Buffer;
+using plan::Plan;
 
 constexpr const char* kHead =
     R"code(// $net$ as C++: written by netc $version$ from $source$. Compiling the source again replaces this file.
@@ -187,7 +187,7 @@ std::unique_ptr<rt::Model> $id$_create(const rt::CreateOptions& options, std::st
 /// A function that ingests input `port`: a call of each of its kernels for an image of any size.
 std::string ingest_one(const Unit& u, size_t port, const std::string& name) {
   const Plan& p = *u.infer;
-  const std::vector<schedule::Ingest>& ingests = p.inputs[port].ingests;
+  const std::vector<plan::Ingest>& ingests = p.inputs[port].ingests;
   const Buffer& in = p.buffers[static_cast<size_t>(p.kernels[static_cast<size_t>(ingests[0].kernel)].inputs[0])];
   const int64_t channels = in.type.dims[2];
   std::string s =
@@ -204,9 +204,9 @@ std::string ingest_one(const Unit& u, size_t port, const std::string& name) {
     const Buffer& out = p.buffers[static_cast<size_t>(ingests[i].buffer)];
     const std::string to = ingests.size() == 1 ? "ingested" : fmt::format("ingested{}", i);
     std::string extents;
-    std::vector<schedule::StoredDim> dims = stored_dims(out);
+    std::vector<plan::StoredDim> dims = stored_dims(out);
     dims.resize(out.type.dims.size());  // a sample's
-    for (const schedule::StoredDim& d : dims)
+    for (const plan::StoredDim& d : dims)
       extents += fmt::format("{}{{{}, {}}}", extents.empty() ? "" : ", ", d.extent, d.stride);
     if (ingests.size() > 1) s += fmt::format("    rt::Tensor {};\n", to);
     const std::string place =
@@ -244,7 +244,7 @@ std::string run_kernel_text(const Unit& u) {
   const std::vector<Port> inputs = inputs_of(u);
   auto ingest = [&](const Plan& p, size_t first) {
     for (size_t i = 0; i < p.inputs.size(); ++i)
-      for (const schedule::Ingest& one : p.inputs[i].ingests) {
+      for (const plan::Ingest& one : p.inputs[i].ingests) {
         const ir::Type &type = inputs[i].type, &made = p.buffers[static_cast<size_t>(one.buffer)].type;
         auto extent = [&](size_t d) { return type.dims[d] == ir::kAnyExtent ? made.dims[d] : type.dims[d]; };
         const int64_t bytes = extent(0) * extent(1) * type.dims[2] * size_of(type.dtype);

@@ -18,22 +18,22 @@ std::string driver_source(const Unit&);
 std::string chooser_source(const Unit&);
 
 /// "lenet5_train_conv1_bias_relu" for each kernel of the plan, in its order.
-std::vector<std::string> kernel_symbols(const Unit&, const schedule::Plan&);
+std::vector<std::string> kernel_symbols(const Unit&, const plan::Plan&);
 
 /// The static tables behind info(): text of the namespace-scope definitions, ending in `kInfo`.
 std::string info_tables(const Unit&);
 
 /// The definition of `struct Training` or `struct Inference`: a plan's tensors, where they lie, and its steps as
 /// functions.
-std::string plan_code(const Unit&, const schedule::Plan&, const Variables&);
+std::string plan_code(const Unit&, const plan::Plan&, const Variables&);
 
 /// `extern "C"` declarations of a plan's kernels.
-std::string kernel_declarations(const Unit&, const schedule::Plan&);
+std::string kernel_declarations(const Unit&, const plan::Plan&);
 
 /// Static tables of the plan's constants ("kTrainConstants0"), or "".
-std::string constant_tables(const Unit&, const schedule::Plan&);
+std::string constant_tables(const Unit&, const plan::Plan&);
 
 /// The member that describes each buffer of the plan; "" for those that only the ingest kernel touches.
-std::vector<std::string> tensor_names(const schedule::Plan&);
+std::vector<std::string> tensor_names(const plan::Plan&);
 
 }  // namespace netc::emit

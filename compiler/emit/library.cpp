@@ -84,7 +84,7 @@ bool build_objects(const Unit& unit, const BuildOptions& options, const std::str
   std::string list =
       "# object, the driver's name of the kernel, what it computes. int SYMBOL(void* context, halide_buffer_t* in..., "
       "halide_buffer_t* out...)\n";
-  auto add = [&](const schedule::Plan* p, const std::vector<lower::Object>& objects) {
+  auto add = [&](const plan::Plan* p, const std::vector<lower::Object>& objects) {
     if (!p) return;
     const std::vector<std::string> names = kernel_symbols(unit, *p);
     for (size_t k = 0; k < names.size(); ++k)

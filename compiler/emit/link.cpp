@@ -20,7 +20,7 @@ struct Name {
 
 std::vector<Name> names_of(const Unit& u, const Built& built) {
   std::vector<Name> names;
-  auto add = [&](const schedule::Plan* p, const std::vector<lower::Object>& objects) {
+  auto add = [&](const plan::Plan* p, const std::vector<lower::Object>& objects) {
     if (!p) return;
     const std::vector<std::string> readable = kernel_symbols(u, *p);
     for (size_t k = 0; k < readable.size(); ++k)

@@ -13,11 +13,11 @@
 namespace netc::emit {
 namespace {
 
-using schedule::Buffer;
-using schedule::Kernel;
-using schedule::Phase;
-using schedule::Plan;
-using schedule::Storage;
+using plan::Buffer;
+using plan::Kernel;
+using plan::Phase;
+using plan::Plan;
+using plan::Storage;
 
 constexpr int64_t kDropped = 64 << 10;  // bytes of a variable that is worth a call to the system
 
@@ -91,7 +91,7 @@ class Writer {
     s_ += "\n  /// Extents and strides in elements, innermost first, the batch last.\n  void describe() {\n";
     each([&](const Buffer& b, const std::string& name) {
       std::string extents;
-      for (const schedule::StoredDim& d : stored_dims(b))
+      for (const plan::StoredDim& d : stored_dims(b))
         extents += fmt::format("{}{{{}, {}}}", extents.empty() ? "" : ", ", d.extent, d.stride);
       line(fmt::format("{}.set({}, {{{}}});", name, element_literal(b.type.dtype), extents));
     });

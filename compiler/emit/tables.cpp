@@ -105,9 +105,9 @@ std::string initial_row(const sema::InitialWeights& w) {
   return fmt::format("{{{}, {}, {}}}", quoted(w.prefix), quoted(ec ? w.path : absolute.string()), quoted(w.written));
 }
 
-void kernel_rows(Table& t, const schedule::Plan& p, bool train) {
-  for (const schedule::Kernel& k : p.kernels) {
-    const char* phase = !train && k.phase == schedule::Phase::forward ? "infer" : to_string(k.phase);
+void kernel_rows(Table& t, const plan::Plan& p, bool train) {
+  for (const plan::Kernel& k : p.kernels) {
+    const char* phase = !train && k.phase == plan::Phase::forward ? "infer" : to_string(k.phase);
     t.row(fmt::format("{{{}, {}, {}, {}, {}, {}, {}}}", quoted(k.name), quoted(phase), literal(k.flops),
                       literal(k.bytes), quoted(k.strategy.text()), literal(k.fixed_flops), literal(k.fixed_bytes)));
   }

@@ -5,7 +5,6 @@
 #include <fmt/format.h>
 
 #include "compiler/emit/text.h"
-#include "compiler/schedule/tuning.h"
 
 namespace netc::emit {
 namespace {
@@ -84,8 +83,8 @@ double macs_of(const sema::Model& m) {
 
 namespace {
 
-bool is_read(const schedule::Plan& p, int32_t variable) {
-  return std::any_of(p.kernels.begin(), p.kernels.end(), [&](const schedule::Kernel& k) {
+bool is_read(const plan::Plan& p, int32_t variable) {
+  return std::any_of(p.kernels.begin(), p.kernels.end(), [&](const plan::Kernel& k) {
     return std::any_of(k.inputs.begin(), k.inputs.end(),
                        [&](int b) { return p.buffers[static_cast<size_t>(b)].variable == variable; });
   });
@@ -95,14 +94,14 @@ bool is_read(const schedule::Plan& p, int32_t variable) {
 
 std::vector<Port> inputs_of(const Unit& u) {
   std::vector<Port> ports;
-  for (const schedule::InputPort& in : u.infer->inputs) {
+  for (const plan::InputPort& in : u.infer->inputs) {
     const ir::Variable& v = u.infer->graph->variables[in.variable];
     const ir::Type type = u.infer->graph->type(v.value);
     ir::Type stored = type;
     if (in.ingests.empty() && type.has_any_extent() && !is_read(*u.infer, in.variable)) {
       stored = {type.dtype, true, {1}};  // nobody looks: room for a sample of some size
     } else if (!in.ingests.empty()) {
-      const schedule::Buffer& first = u.infer->buffers[static_cast<size_t>(in.ingests[0].buffer)];
+      const plan::Buffer& first = u.infer->buffers[static_cast<size_t>(in.ingests[0].buffer)];
       stored = first.sample_stride > 0 ? ir::Type{first.type.dtype, true, {first.sample_stride}} : first.type;
     }
     ports.push_back({v.name, type, stored});
@@ -128,7 +127,7 @@ std::vector<Port> labels_of(const Unit& u) {
   return ports;
 }
 
-int index_of(const std::vector<Port>& ports, const schedule::Plan& p, int32_t variable) {
+int index_of(const std::vector<Port>& ports, const plan::Plan& p, int32_t variable) {
   for (size_t i = 0; i < ports.size(); ++i)
     if (ports[i].name == p.graph->variables[variable].name) return static_cast<int>(i);
   return -1;
@@ -157,7 +156,7 @@ int64_t inference_bytes(const Memory& m, int threads) {
 namespace {
 
 /// The two plans' ports must be the same bytes: data is loaded once for both.
-bool loads_alike(const schedule::Plan& a, const schedule::Plan& b) {
+bool loads_alike(const plan::Plan& a, const plan::Plan& b) {
   if (a.inputs.size() != b.inputs.size()) return false;
   for (size_t i = 0; i < a.inputs.size(); ++i) {
     const auto &x = a.inputs[i].ingests, &y = b.inputs[i].ingests;
@@ -165,11 +164,11 @@ bool loads_alike(const schedule::Plan& a, const schedule::Plan& b) {
         x.size() != y.size())
       return false;
     for (size_t k = 0; k < x.size(); ++k) {
-      const schedule::Kernel &p = a.kernels[static_cast<size_t>(x[k].kernel)],
-                             &q = b.kernels[static_cast<size_t>(y[k].kernel)];
+      const plan::Kernel &p = a.kernels[static_cast<size_t>(x[k].kernel)],
+                         &q = b.kernels[static_cast<size_t>(y[k].kernel)];
       if (!a.buffers[static_cast<size_t>(x[k].buffer)].stored_as(b.buffers[static_cast<size_t>(y[k].buffer)]))
         return false;
-      if (schedule::content_of(a, p) != schedule::content_of(b, q)) return false;
+      if (plan::content_of(a, p) != plan::content_of(b, q)) return false;
     }
   }
   return true;

@@ -5,7 +5,8 @@
 #include <string_view>
 #include <vector>
 
-#include "compiler/schedule/plan.h"
+#include "compiler/machine/machine.h"
+#include "compiler/plan/plan.h"
 #include "compiler/sema/model.h"
 
 namespace netc::emit {
@@ -13,9 +14,9 @@ namespace netc::emit {
 struct Unit {
   std::string name;  // the product's: "lenet5"
   const sema::Model* model = nullptr;
-  const schedule::Plan* train = nullptr;  // null: inference only
-  const schedule::Plan* infer = nullptr;  // of the evaluation graph when there is training, else of the inference graph
-  const schedule::Machine* machine = nullptr;
+  const plan::Plan* train = nullptr;  // null: inference only
+  const plan::Plan* infer = nullptr;  // of the evaluation graph when there is training, else of the inference graph
+  const Machine* machine = nullptr;
   std::string version;  // the compiler's
   bool with_main = true;
   bool bf16 = false;         // the plans' contractions multiply bf16
@@ -74,7 +75,7 @@ std::vector<Port> inputs_of(const Unit&);
 std::vector<Port> outputs_of(const Unit&);
 std::vector<Port> labels_of(const Unit&);  // of training; none without
 /// The place of a plan's variable among them, or -1.
-int index_of(const std::vector<Port>&, const schedule::Plan&, int32_t variable);
+int index_of(const std::vector<Port>&, const plan::Plan&, int32_t variable);
 
 /// What a product cannot be made of: "" or the message for the user.
 std::string unsupported(const Unit&);

@@ -1,15 +1,20 @@
 // What an operator of the IR is: everything the stages need to know, in one record. One file per operator (or family)
 // in compiler/ops/.
 #pragma once
-#include <Halide.h>
-
 #include <functional>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
+#include <variant>
 #include <vector>
 
 #include "compiler/ir/graph.h"
+#include "compiler/machine/machine.h"
+
+namespace netc::halide {
+struct Lowering;  // compiler/halide/lowering.h
+}
 
 namespace netc::ir {
 
@@ -36,40 +41,6 @@ struct RefTensor {
   std::vector<double> data;
 };
 
-/// What lower() may use. Halide dims are innermost first: for f32[N, H, W, C] a Func is f(c, x, y, n); unbatched f32[K,
-/// U] is f(u, k).
-struct LowerContext {
-  const Node& node;
-  const Graph& graph;
-  std::vector<Halide::Func> in;  // defined on all coordinates their type covers, no boundary condition
-  Halide::Expr batch;            // the run-time batch extent, int32
-  /// of in[0], innermost first, for an ingest op whose type has '*'; may be empty otherwise
-  std::vector<Halide::Expr> extents;
-  /// the loops take one row of the result at a time: terms outside the image may be left out of its sums
-  bool by_row = false;
-  bool whole_rows = false;  // ... and all pixels of a row together: so may terms beside the image
-  /// the loops go along the result: an operand that lies along the reduction is to be copied the other way
-  bool turned = false;
-  bool planes = false;   // lanes go along rows of the padded copies
-  int row_multiple = 1;  // a reduction along rows of an image may go on to such a multiple: terms beyond are zero
-  const Type& in_type(int i) const { return graph.type(node.inputs[i]); }
-  const Type& out_type(int i = 0) const { return graph.type(node.results[i]); }
-};
-
-/// The algorithm only; loops are chosen in schedule/. For contraction, reduction, window: `funcs[i]` is result i, and
-/// `anchor` the Func that holds the update definition(s) over `r` (often funcs[0] itself). `padded`: a Func holding a
-/// zero-padded or transposed copy of an input, which the schedule may compute where it pays. gather: `funcs` alone.
-struct Lowered {
-  std::vector<Halide::Func> funcs;
-  Halide::Func anchor;
-  Halide::RDom r;
-  std::vector<Halide::Func> padded;
-  /// per-row folds that funcs read (softmax's maximum, then sum): compute them per sample, in this order
-  std::vector<Halide::Func> helpers;
-  /// of the result's coordinates (c, x, y, …): a row of the result reads theirs; computed for each
-  std::vector<Halide::Func> by_row = {};
-};
-
 /// What the values of a tensor mean, where an operator or a loss knows it.
 enum class Meaning : uint8_t {
   any,
@@ -87,6 +58,26 @@ struct WindowSteps {
 };
 
 /// per sample for batched results; for unbatched ones also per sample of the batch reduced over
+/// contraction: a product with what a softmax makes of another product, for each head.
+struct AttentionHeads {
+  int64_t heads = 1;
+};
+/// contraction: tiles of an image, `tile` x `tile` results each, are transformed to `side` x `side` elements, which are
+/// multiplied one by one and transformed back.
+struct ImageTiles {
+  int64_t tile = 1, side = 1;
+};
+/// window: a tile is transformed to `side` x `side` elements, or these back to taps.
+struct TileTransform {
+  int64_t side = 1;
+};
+/// gather: all elements of dim 0 are made of the same operands.
+struct TransformedWeights {};
+/// contraction: products of sums of blocks of its operands.
+struct BlockProducts {};
+using Structure =
+    std::variant<std::monostate, AttentionHeads, ImageTiles, TileTransform, TransformedWeights, BlockProducts>;
+
 struct Cost {
   double macs = 0, flops = 0;
 };
@@ -103,21 +94,14 @@ struct GradContext {
   ValueId emit(const std::string& op, std::vector<ValueId> inputs, Attrs attrs = {}) const;
 };
 
-/// What forms look at of the machine that a graph is planned for.
-struct Target {
-  int lanes = 8, registers = 16;
-  bool bf16_dot = false;   // one instruction adds two products of bf16 to a float32
-  int64_t l2 = 512 << 10;  // bytes of a core's second cache
-};
-
 /// Another way to compute a node's results, as the schedule may want it: other operators, or operands stored otherwise.
 struct Form {
   std::string name;
   /// Operations of a sample, weighed by how well they run, to compare the forms of a node by. Nothing where the form
   /// does not fit.
-  std::function<std::optional<double>(const Node&, const Graph&, const Target&)> cost;
+  std::function<std::optional<double>(const Node&, const Graph&, const Machine&)> cost;
   /// Replaces the node's operands, or its operator; what it adds is appended.
-  std::function<void(Graph&, NodeId, const Target&)> rewrite;
+  std::function<void(Graph&, NodeId, const Machine&)> rewrite;
 };
 
 struct OpDef {
@@ -131,12 +115,7 @@ struct OpDef {
   /// one per input, kNone where none; null: no_gradient says why
   std::function<std::vector<ValueId>(const GradContext&)> gradient;
   std::string no_gradient;
-  /// elementwise: scalar expression(s) of the inputs at one point; `coords` are that point's (c, x, y, ..., n). Else
-  /// null.
-  std::function<std::vector<Halide::Expr>(const LowerContext&, const std::vector<Halide::Expr>& in,
-                                          const std::vector<Halide::Expr>& coords)>
-      scalar;
-  std::function<Lowered(const LowerContext&)> lower;  // all kinds but elementwise and view
+  std::shared_ptr<halide::Lowering> lowering;  // how it computes; null for a view
   std::function<std::vector<RefTensor>(const Node&, const Graph&, const std::vector<RefTensor>&, int64_t batch)>
       reference;
   std::function<Cost(const Node&, const Graph&)> cost;
@@ -165,14 +144,16 @@ struct OpDef {
   /// go along the reduction.
   bool dot = false;
   /// contraction: how many phases the rows and columns of its result have: those of one phase are sums over the same
-  /// taps, each a Func of (c, x, y, n) among the helpers. Null: one.
+  /// taps, each a Func of its own. Null: one.
   std::function<std::pair<int, int>(const Attrs&)> phases;
-  /// Tiles of an image, attribute "tile" x "tile" results each, are transformed, to "side" x "side" elements.
-  /// contraction: helpers are half, tiles, products, back (ops/winograd.cpp); window: half (ops/winograd_gradient.cpp).
-  bool transforms_tiles = false;
-  /// contraction: a product with what a softmax makes of another product; padded are keys and values, helpers sums,
-  /// scores, maximum, share, total (ops/attend.cpp).
-  bool attends = false;
+  /// What its algorithm is made of beside one sum, where loops have to know. Null: nothing.
+  std::function<Structure(const Attrs&)> structure;
+  template <class S>
+  std::optional<S> made_of(const Attrs& attrs) const {
+    const Structure all = structure ? structure(attrs) : Structure();
+    const S* s = std::get_if<S>(&all);
+    return s ? std::optional<S>(*s) : std::nullopt;
+  }
   Meaning meaning = Meaning::any;  // of result 0
   std::vector<Form> forms;         // besides the node as it is
   /// The result is stored in blocks of attribute "block" along its dim "dim" (0: the innermost), of pairs along dim

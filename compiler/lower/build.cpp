@@ -4,6 +4,8 @@
 #include <map>
 #include <utility>
 
+#include "compiler/nests/nest.h"
+
 namespace netc::lower {
 namespace {
 
@@ -26,16 +28,17 @@ Halide::Type halide_type(ir::DType t) {
 
 class Builder {
  public:
-  Builder(const schedule::Plan& p, const schedule::Kernel& k) : p_(p), g_(*p.graph), k_(k) {}
+  Builder(const plan::Plan& p, const plan::Kernel& k) : p_(p), g_(*p.graph), k_(k) {}
 
-  Built run() {
+  halide::Built run() {
     make_params();
-    if (const int64_t many = k_.strategy.get("many", 0); many > 0) {  // small batches have loops of their own
+    demands_ = nests::demands(p_, k_);
+    if (demands_.many > 0) {  // small batches have loops of their own
       const auto operands = value_;
       for (ir::NodeId n : k_.nodes) add_node(n);
       b_.few = b_.anchor;
       few_ = std::exchange(value_, operands);
-      b_.many = b_.batch >= static_cast<int>(many);
+      b_.many = b_.batch >= static_cast<int>(demands_.many);
     }
     for (ir::NodeId n : k_.nodes) add_node(n);
     make_output();
@@ -45,7 +48,7 @@ class Builder {
  private:
   void make_params() {
     for (size_t i = 0; i < k_.inputs.size(); ++i) {
-      const schedule::Buffer& buffer = p_.buffers[k_.inputs[i]];
+      const plan::Buffer& buffer = p_.buffers[k_.inputs[i]];
       bool ingest = is_ingest();
       const auto stored = stored_dims(buffer);
       int dims = ingest ? buffer.type.rank() : static_cast<int>(stored.size());  // ingest works on one sample: no batch
@@ -62,7 +65,7 @@ class Builder {
         else param.dim(d).set_bounds(0, static_cast<int>(stored[d].extent));
         if (stored[d].stride <= 0x7fffffff) param.dim(d).set_stride(static_cast<int>(stored[d].stride));
       }
-      param.set_host_alignment(buffer.storage == schedule::Storage::arena ? 64 : 4);
+      param.set_host_alignment(buffer.storage == plan::Storage::arena ? 64 : 4);
       if (!ingest && buffer.type.batched && !b_.batch.defined()) b_.batch = param.dim(dims - 1).extent();
       value_[k_.input_values[i]] = buffer.block > 0 ? from_blocks(param, buffer) : Func(param);
       if (ingest && i == 0)
@@ -71,7 +74,7 @@ class Builder {
     }
   }
   // A tensor in blocks, as one of its own dims.
-  static Func from_blocks(Halide::ImageParam param, const schedule::Buffer& b) {
+  static Func from_blocks(Halide::ImageParam param, const plan::Buffer& b) {
     Func f("unpacked");
     std::vector<Var> v;
     for (int d = 0; d < b.type.rank(); ++d) v.push_back(Var("d" + std::to_string(d)));
@@ -86,7 +89,7 @@ class Builder {
     return f;
   }
   // The coordinates of the tensor's element that lies at `v` of its blocks.
-  static std::vector<Expr> in_blocks(const std::vector<Var>& v, const schedule::Buffer& b) {
+  static std::vector<Expr> in_blocks(const std::vector<Var>& v, const plan::Buffer& b) {
     const int lane = b.pair_dim >= 0 ? 1 : 0;
     std::vector<Expr> at(v.begin() + lane + 1, v.end() - 1);
     at.insert(at.begin() + b.block_dim, v.back() * static_cast<int>(b.block) + v[lane]);
@@ -110,19 +113,19 @@ class Builder {
 
   void add_node(ir::NodeId id) {
     const ir::Node& node = g_.nodes[id];
-    ir::LowerContext ctx{.node = node,
-                         .graph = g_,
-                         .in = {},
-                         .batch = b_.batch.defined() ? b_.batch : Expr(1),
-                         .extents = extents_};
-    if (id == k_.anchor) tell_loops(ctx);
+    halide::LowerContext ctx{.node = node,
+                             .graph = g_,
+                             .in = {},
+                             .batch = b_.batch.defined() ? b_.batch : Expr(1),
+                             .extents = extents_};
+    if (id == k_.anchor) ctx.demands = demands_;
     for (ValueId v : node.inputs) ctx.in.push_back(value_.at(v));
     if (node.op->kind == Kind::elementwise) {
       std::vector<Var> vars = make_vars(g_.type(node.results[0]));
       std::vector<Expr> at(vars.begin(), vars.end()), ins;
       for (size_t i = 0; i < ctx.in.size(); ++i)
         ins.push_back(broadcast(ctx.in[i], g_.type(node.inputs[i]), g_.type(node.results[0]), at));
-      std::vector<Expr> results = node.op->scalar(ctx, ins, at);
+      std::vector<Expr> results = halide::lowering_of(*node.op).scalar(ctx, ins, at);
       const std::string name = "op_" + node.op->name;  // Halide tells calls apart by name, and has an abs of its own
       if (results.size() == 1) {
         Func f(name);
@@ -143,24 +146,13 @@ class Builder {
       staged(vars) = ctx.in[0](vars);
       ctx.in[0] = staged;
     }
-    ir::Lowered l = node.op->lower(ctx);
+    halide::Lowered l = halide::lowering_of(*node.op).algorithm(ctx);
     if (staged.defined() && l.padded.empty()) l.padded = {staged};
     for (size_t i = 0; i < node.results.size(); ++i) value_[node.results[i]] = l.funcs[i];
     if (id == k_.anchor) {
       b_.anchor = l;
       b_.has_anchor = true;
     }
-  }
-
-  // What the anchor's algorithm may know of the loops that are chosen for it.
-  void tell_loops(ir::LowerContext& ctx) const {
-    const schedule::Strategy& s = k_.strategy;
-    const bool thin = s.name == "conv_lanes" && ctx.in_type(0).dims[2] < s.vector;
-    ctx.by_row = s.name == "conv_dot";
-    ctx.whole_rows = ctx.by_row && s.get("rows", 0) == ctx.out_type().dims[1];
-    ctx.turned = s.name == "gemm";
-    ctx.planes = s.name == "conv_planes" || s.name == "taps_planes" || thin;
-    ctx.row_multiple = s.name == "taps_planes" || s.name == "attention" ? s.vector : 1;
   }
 
   std::vector<Var> make_vars(const ir::Type& t) const {
@@ -173,7 +165,7 @@ class Builder {
 
   void make_output() {
     const ir::Node& last = g_.nodes[k_.nodes.back()];
-    const schedule::Buffer& first = p_.buffers[k_.outputs[0]];
+    const plan::Buffer& first = p_.buffers[k_.outputs[0]];
     b_.vars = make_vars(first.type);
     if (first.block > 0) b_.vars.insert(b_.vars.begin(), Var("lane"));
     if (first.pair_dim >= 0) b_.vars.insert(b_.vars.begin(), Var("pair"));
@@ -195,7 +187,7 @@ class Builder {
     }
     auto buffers = b_.out.output_buffers();
     for (size_t i = 0; i < buffers.size(); ++i) {
-      const schedule::Buffer& buffer = p_.buffers[k_.outputs[i]];
+      const plan::Buffer& buffer = p_.buffers[k_.outputs[i]];
       const auto stored = stored_dims(buffer);
       for (int d = 0; d < static_cast<int>(b_.vars.size()); ++d) {
         if (i > 0) {
@@ -210,10 +202,11 @@ class Builder {
     }
   }
 
-  const schedule::Plan& p_;
+  const plan::Plan& p_;
   const ir::Graph& g_;
-  const schedule::Kernel& k_;
-  Built b_;
+  const plan::Kernel& k_;
+  halide::Built b_;
+  ir::Demands demands_;
   std::map<ValueId, Func> value_, few_;
   std::vector<Expr> extents_;
   Func tuple_;
@@ -222,6 +215,6 @@ class Builder {
 
 }  // namespace
 
-Built build(const schedule::Plan& p, const schedule::Kernel& k) { return Builder(p, k).run(); }
+halide::Built build(const plan::Plan& p, const plan::Kernel& k) { return Builder(p, k).run(); }
 
 }  // namespace netc::lower

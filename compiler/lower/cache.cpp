@@ -19,7 +19,6 @@
 
 #include "compiler/base/own_file.h"
 #include "compiler/base/temporary.h"
-#include "compiler/schedule/tuning.h"
 
 namespace netc::lower {
 namespace {
@@ -68,7 +67,7 @@ std::string path_of(const std::string& dir, const std::string& key) {
 
 }  // namespace
 
-std::string content_key(const schedule::Plan& p, const schedule::Kernel& k, const schedule::Machine& m) {
+std::string content_key(const plan::Plan& p, const plan::Kernel& k, const Machine& m) {
   const std::string text =
       fmt::format("{:x}\n{}\n{}\n{}\n{}", hash_of_this_compiler(), m.halide_target, k.strategy.text(),
                   overwrites_operand(p, k) ? "overwrites" : "", content_of(p, k));

@@ -9,7 +9,7 @@ namespace netc::lower {
 
 /// 32 hex digits of everything that decides a kernel's code: its nodes, types, layouts, strategy, the target, and this
 /// compiler's own executable.
-std::string content_key(const schedule::Plan&, const schedule::Kernel&, const schedule::Machine&);
+std::string content_key(const plan::Plan&, const plan::Kernel&, const Machine&);
 
 /// `max_batch`: an entry whose scratch memory was bounded for another batch counts as absent, too.
 bool load_cached(const std::string& dir, const std::string& key, int max_batch, Object&);

@@ -44,9 +44,9 @@ std::string read_file(const std::string& path) {
   return {std::istreambuf_iterator<char>(f), {}};
 }
 
-void compile(const schedule::Plan& p, const schedule::Kernel& k, const schedule::Machine& m, const Options& options,
+void compile(const plan::Plan& p, const plan::Kernel& k, const Machine& m, const Options& options,
              const std::string& stem, Object& o) {
-  Built b = build(p, k);
+  halide::Built b = build(p, k);
   apply(p, k, b);
   Halide::Target target(m.halide_target);
   for (auto f : {Halide::Target::NoAsserts, Halide::Target::NoBoundsQuery, Halide::Target::NoRuntime,
@@ -78,8 +78,8 @@ void compile(const schedule::Plan& p, const schedule::Kernel& k, const schedule:
 
 const char* kernel_in_work() { return in_work; }
 
-bool lower_all(const schedule::Plan& p, const schedule::Machine& m, const Options& options,
-               std::vector<Object>& objects, std::string& error) {
+bool lower_all(const plan::Plan& p, const Machine& m, const Options& options, std::vector<Object>& objects,
+               std::string& error) {
   const int n = static_cast<int>(p.kernels.size());
   objects.assign(n, {});
   std::map<std::string, int> first;  // key -> the kernel that is compiled for all equal ones

@@ -4,7 +4,8 @@
 #include <string>
 #include <vector>
 
-#include "compiler/schedule/plan.h"
+#include "compiler/machine/machine.h"
+#include "compiler/plan/plan.h"
 
 namespace netc::lower {
 
@@ -31,8 +32,7 @@ struct Object {
 
 /// objects[i] is kernels[i]'s. On failure `error` says which kernel and why; it begins with "internal error" where the
 /// code generator could not make one.
-bool lower_all(const schedule::Plan&, const schedule::Machine&, const Options&, std::vector<Object>& objects,
-               std::string& error);
+bool lower_all(const plan::Plan&, const Machine&, const Options&, std::vector<Object>& objects, std::string& error);
 
 /// The kernel that this thread compiles; "" when none. Safe in a signal handler.
 const char* kernel_in_work();

@@ -46,9 +46,9 @@ std::string check(const Halide::Internal::Definition& d, const Extents& known) {
 
 }  // namespace
 
-std::string visits_twice(const schedule::Plan& p, const schedule::Kernel& k, const Built& b) {
-  if (!schedule::overwrites_operand(p, k)) return "";
-  const schedule::Buffer& out = p.buffers[static_cast<size_t>(k.outputs[0])];
+std::string visits_twice(const plan::Plan& p, const plan::Kernel& k, const halide::Built& b) {
+  if (!plan::overwrites_operand(p, k)) return "";
+  const plan::Buffer& out = p.buffers[static_cast<size_t>(k.outputs[0])];
   const auto stored = stored_dims(out);
   Extents known;
   const std::vector<std::string> names = b.out.function().args();

@@ -8,7 +8,7 @@
 namespace netc::lower {
 
 /// "", or why the loops chosen for b.out may visit an element of a kernel that overwrites an operand
-/// (schedule::overwrites_operand) more than once.
-std::string visits_twice(const schedule::Plan&, const schedule::Kernel&, const Built& b);
+/// (plan::overwrites_operand) more than once.
+std::string visits_twice(const plan::Plan&, const plan::Kernel&, const halide::Built& b);
 
 }  // namespace netc::lower

@@ -61,10 +61,10 @@ class Bound : public IRVisitor {
 };
 
 /// At the largest batch. Empty where no bound is known.
-std::vector<int64_t> largest(const schedule::Plan& p, const schedule::Buffer& b) {
+std::vector<int64_t> largest(const plan::Plan& p, const plan::Buffer& b) {
   std::vector<int64_t> extents;
   if (b.type.has_any_extent()) return extents;
-  for (const schedule::StoredDim& d : stored_dims(b)) extents.push_back(d.extent);
+  for (const plan::StoredDim& d : stored_dims(b)) extents.push_back(d.extent);
   if (b.type.batched) extents.back() = p.max_batch;
   return extents;
 }

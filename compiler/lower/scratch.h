@@ -14,14 +14,14 @@ struct Scratch {
 /// at the plan's largest. A size that nothing bounds (images of any size) counts as nothing: the heap is asked for it.
 class ScratchPass final : public Halide::Internal::IRMutator {
  public:
-  ScratchPass(const schedule::Plan& p, const schedule::Kernel& k, const Built& b) : p_(p), k_(k), b_(b) {}
+  ScratchPass(const plan::Plan& p, const plan::Kernel& k, const halide::Built& b) : p_(p), k_(k), b_(b) {}
   Halide::Internal::Stmt mutate(const Halide::Internal::Stmt&) override;
   const Scratch& found() const { return found_; }
 
  private:
-  const schedule::Plan& p_;
-  const schedule::Kernel& k_;
-  const Built& b_;
+  const plan::Plan& p_;
+  const plan::Kernel& k_;
+  const halide::Built& b_;
   Scratch found_;
 };
 

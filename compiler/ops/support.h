@@ -14,24 +14,14 @@
 namespace netc::ops {
 
 using namespace ir;
-using Halide::cast;
-using Halide::Expr;
-using Halide::Func;
-using Halide::RDom;
-using Halide::select;
-using Halide::Var;
 
 using Types = std::span<const Type>;
 using Tensors = std::vector<RefTensor>;
-using Exprs = std::vector<Expr>;
 using ShapeRule = decltype(OpDef::shape);
 
 constexpr const char* kNoSecond = "it is itself part of a gradient: second derivatives are not taken";
 
 inline Type f32(std::vector<int64_t> dims, bool batched) { return Type{DType::f32, batched, std::move(dims)}; }
-inline Expr lit(double v) { return Expr(static_cast<float>(v)); }
-/// A product in float32, of float32 or of bf16 widened to it.
-inline Expr product(const Expr& a, const Expr& b) { return cast<float>(a) * cast<float>(b); }
 
 /// "f32[N, 3] and f32[3]"
 std::string list_types(Types types);
@@ -51,13 +41,6 @@ ShapeRule broadcasting();
 std::optional<Type> broadcast(Types in);
 /// The element of a tensor of dims `from` that stands for element i of one of dims `to`, to which it is broadcast.
 int64_t broadcast_index(int64_t i, const std::vector<int64_t>& from, const std::vector<int64_t>& to);
-
-/// c, x, y, ..., n: one Var per dim of the type, innermost first, the batch last.
-std::vector<Var> vars_of(const Type& t);
-/// The same as expressions, the leading ones replaced.
-Exprs exprs(const std::vector<Var>& vars);
-/// (extent) pairs, innermost first from dim `first`, and the batch.
-std::vector<Halide::Range> ranges_of(const Type& t, const Expr& batch, int first = 0);
 
 /// Reference of an elementwise op: `fn` maps the inputs at one point to the results; inputs are broadcast.
 decltype(OpDef::reference) pointwise(

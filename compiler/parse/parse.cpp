@@ -365,7 +365,10 @@ class Listener : public antlr4::BaseErrorListener {
       text += ", expected " + few;
     else if (before) text += " after '" + before->getText() + "'";
     Diagnostic& d = diagnostics_.report(DiagId::syntax_error, s, text);
-    if (const std::string decimal = decimal_comma(before, token, after); !decimal.empty()) d.help.push_back(decimal);
+    const auto is = [](const antlr4::Token* t, const char* sign) { return t && t->getText() == sign; };
+    if (is(token, "/") && is(after, "*")) d.help.push_back("a comment begins with //, on each of its lines");
+    else if (const std::string decimal = decimal_comma(before, token, after); !decimal.empty())
+      d.help.push_back(decimal);
     else if (text.find("a name") != std::string::npos && token->getType() != NetLexer::ID && !end &&
              std::isalpha(static_cast<unsigned char>(token->getText()[0])))
       d.help.push_back(fmt::format("{} is a word of the language: choose another name", token->getText()));

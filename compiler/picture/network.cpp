@@ -48,7 +48,7 @@ Look heavier(Look l, Kind k) {
 
 class Reader {
  public:
-  Reader(const sema::Model& model, const schedule::Plan& plan) : m_(model), g_(model.graph), plan_(plan) {}
+  Reader(const sema::Model& model, const plan::Plan& plan) : m_(model), g_(model.graph), plan_(plan) {}
 
   Network read() {
     inputs();
@@ -63,7 +63,7 @@ class Reader {
  private:
   const sema::Model& m_;
   const Graph& g_;
-  const schedule::Plan& plan_;
+  const plan::Plan& plan_;
   Network net_;
   int first_layer_ = 0;                    // row of layer 0
   std::vector<std::vector<int>> owners_;   // of each value: the rows it comes from
@@ -87,8 +87,8 @@ class Reader {
     std::vector<Look> looks(g_.layers.size(), Look::move);
     for (const Node& n : g_.nodes)
       if (n.layer != kNone && n.op->cost) macs[n.layer] += n.op->cost(n, g_).macs;
-    for (const schedule::Kernel& k : plan_.kernels) {  // what inference does for it
-      if (k.phase == schedule::Phase::prepare) continue;
+    for (const plan::Kernel& k : plan_.kernels) {  // what inference does for it
+      if (k.phase == plan::Phase::prepare) continue;
       for (const NodeId id : k.nodes) {
         const Node& n = plan_.graph->nodes[id];
         if (n.layer != kNone) looks[n.layer] = heavier(looks[n.layer], n.op->kind);
@@ -151,7 +151,7 @@ class Reader {
   void kernels() {
     kernels_.resize(net_.rows.size());
     for (size_t k = 0; k < plan_.kernels.size(); ++k) {
-      if (plan_.kernels[k].phase == schedule::Phase::prepare) continue;
+      if (plan_.kernels[k].phase == plan::Phase::prepare) continue;
       for (const NodeId id : plan_.kernels[k].nodes) {
         const int32_t layer = plan_.graph->nodes[id].layer;
         if (layer == kNone) continue;
@@ -316,6 +316,6 @@ class Reader {
 
 }  // namespace
 
-Network network_of(const sema::Model& model, const schedule::Plan& plan) { return Reader(model, plan).read(); }
+Network network_of(const sema::Model& model, const plan::Plan& plan) { return Reader(model, plan).read(); }
 
 }  // namespace netc::picture

@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "compiler/schedule/plan.h"
+#include "compiler/plan/plan.h"
 #include "compiler/sema/model.h"
 
 namespace netc::picture {
@@ -43,6 +43,6 @@ struct Network {
   std::vector<std::string> kernels;     // of each box: what computes it
 };
 
-Network network_of(const sema::Model&, const schedule::Plan&);
+Network network_of(const sema::Model&, const plan::Plan&);
 
 }  // namespace netc::picture

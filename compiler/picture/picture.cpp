@@ -295,7 +295,7 @@ class Picture {
 
 }  // namespace
 
-std::string draw(const sema::Model& model, const schedule::Plan& plan) {
+std::string draw(const sema::Model& model, const plan::Plan& plan) {
   return Picture(model, network_of(model, plan)).run();
 }
 

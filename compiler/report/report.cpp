@@ -7,10 +7,10 @@
 
 namespace netc::report {
 
-bool add_rows(const std::string& plan_name, const schedule::Plan& plan, const schedule::Machine& machine,
+bool add_rows(const std::string& plan_name, const plan::Plan& plan, const Machine& machine,
               const std::vector<lower::Object>& objects, std::vector<Row>& rows, std::string& error) {
   for (size_t i = 0; i < plan.kernels.size() && i < objects.size(); ++i) {
-    const schedule::Kernel& k = plan.kernels[i];
+    const plan::Kernel& k = plan.kernels[i];
     Row r{.plan = plan_name,
           .kernel = k.name,
           .phase = to_string(k.phase),

@@ -5,7 +5,8 @@
 
 #include "compiler/lower/lower.h"
 #include "compiler/report/code.h"
-#include "compiler/schedule/plan.h"
+#include "compiler/machine/machine.h"
+#include "compiler/plan/plan.h"
 
 namespace netc::report {
 
@@ -19,7 +20,7 @@ struct Row {
 };
 
 /// Appends the plan's kernels to `rows`; objects[i] is kernels[i]'s. False and `error` when an object cannot be read.
-bool add_rows(const std::string& plan_name, const schedule::Plan&, const schedule::Machine&,
+bool add_rows(const std::string& plan_name, const plan::Plan&, const Machine&,
               const std::vector<lower::Object>& objects, std::vector<Row>& rows, std::string& error);
 
 /// A table for people, with a line on what its columns are.

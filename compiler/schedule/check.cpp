@@ -6,7 +6,7 @@
 
 #include <fmt/format.h>
 
-#include "compiler/schedule/joins.h"
+#include "compiler/plan/joins.h"
 
 namespace netc::schedule {
 namespace {

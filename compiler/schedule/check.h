@@ -4,9 +4,11 @@
 #include <string>
 #include <vector>
 
-#include "compiler/schedule/plan.h"
+#include "compiler/plan/plan.h"
 
 namespace netc::schedule {
+
+using namespace plan;
 
 /// Empty when the plan is well formed; else one message per violation.
 std::vector<std::string> check_plan(const Plan&);

@@ -10,8 +10,6 @@ namespace {
 
 constexpr const char* kAsIs = "as_is";
 
-ir::Target target_of(const Machine& m) { return {m.vector_floats, m.vector_registers, m.bf16_dot, m.l2}; }
-
 const ir::Form* find(const ir::OpDef& op, const std::string& name) {
   for (const ir::Form& form : op.forms)
     if (form.name == name) return &form;
@@ -21,10 +19,9 @@ const ir::Form* find(const ir::OpDef& op, const std::string& name) {
 }  // namespace
 
 std::vector<std::string> forms_of(const ir::Graph& g, ir::NodeId n, const Machine& m) {
-  const ir::Target target = target_of(m);
   std::vector<std::pair<double, std::string>> costs;
   for (const ir::Form& form : g.nodes[n].op->forms)
-    if (const auto cost = form.cost(g.nodes[n], g, target)) costs.push_back({*cost, form.name});
+    if (const auto cost = form.cost(g.nodes[n], g, m)) costs.push_back({*cost, form.name});
   std::stable_sort(costs.begin(), costs.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
   std::vector<std::string> names;
   for (const auto& [cost, name] : costs) names.push_back(name);
@@ -35,7 +32,6 @@ std::vector<std::string> forms_of(const ir::Graph& g, ir::NodeId n, const Machin
 ChosenForms choose_forms(ir::Graph of, const Machine& m, const FormRules& rules) {
   ChosenForms chosen{std::move(of), 0};
   ir::Graph& g = chosen.graph;
-  const ir::Target target = target_of(m);
   const std::string machine = machine_key(m);
   const ir::NodeId nodes = static_cast<ir::NodeId>(g.nodes.size());
   for (ir::NodeId n = 0; n < nodes; ++n) {
@@ -45,7 +41,7 @@ ChosenForms choose_forms(ir::Graph of, const Machine& m, const FormRules& rules)
     if (const TuningEntry* known =
             rules.tuning && names.size() > 1 ? rules.tuning->find(machine, form_key(g, n, rules.max_batch)) : nullptr)
       if (std::find(names.begin(), names.end(), known->choice) != names.end()) name = known->choice, ++chosen.tuned;
-    if (const ir::Form* form = find(*g.nodes[n].op, name)) form->rewrite(g, n, target);
+    if (const ir::Form* form = find(*g.nodes[n].op, name)) form->rewrite(g, n, m);
   }
   passes::drop_unread(g);  // what a form computes otherwise; who calls knows values by their numbers
   passes::restore_order(g);

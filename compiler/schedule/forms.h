@@ -3,9 +3,11 @@
 #include <functional>
 #include <set>
 
-#include "compiler/schedule/plan.h"
+#include "compiler/schedule/make_plan.h"
 
 namespace netc::schedule {
+
+using namespace plan;
 
 /// The forms that a node may take on this machine, by name, that of least cost first; "as_is" is none. Of a node that
 /// has but one: that one.

@@ -24,7 +24,7 @@
 #include <set>
 
 #include "compiler/ir/by_pixel.h"
-#include "compiler/schedule/joins.h"
+#include "compiler/plan/joins.h"
 
 namespace netc::schedule {
 namespace {
@@ -177,7 +177,7 @@ class Fuser {
   // A convolution that alone reads what was made element by element of the net's inputs, or pixel by pixel, makes it in
   // its tasks' copies of the image.
   bool copies(ValueId v, const Node& reader) const {
-    return reader.op->windows && !reader.op->transforms_tiles && users_[v].size() == 1 && reader.inputs[0] == v &&
+    return reader.op->windows && !reader.op->structure && users_[v].size() == 1 && reader.inputs[0] == v &&
            reader.inputs[1] != v && (from_inputs(v) || ir::by_pixel(reader, g_));
   }
   bool from_inputs(ValueId v) const {

@@ -2,9 +2,11 @@
 #pragma once
 #include <vector>
 
-#include "compiler/schedule/plan.h"
+#include "compiler/plan/plan.h"
 
 namespace netc::schedule {
+
+using namespace plan;
 
 struct Groups {
   std::vector<Kernel> kernels;    // in execution order; buffers not yet assigned

@@ -5,6 +5,8 @@
 #include <numeric>
 #include <set>
 
+#include "compiler/nests/nest.h"
+
 namespace netc::schedule {
 namespace {
 
@@ -103,35 +105,29 @@ class Finder {
   std::map<ValueId, ValueId> overwritten_;  // new contents -> the variable's value
 };
 
-void set_number(Strategy& s, const char* name, int64_t to) {
-  for (auto& [key, v] : s.numbers)
-    if (key == name) v = to;
-}
-
 }  // namespace
 
 void find_in_step(const ir::Graph& g, Groups& groups, const Machine& m) { Finder(g, groups, m).run(); }
 
 void share_tasks(Plan& p, const Machine& m) {
+  const auto nest_of = [&](size_t k) { return nests::find(p.kernels[k].strategy.name); };
   for (size_t first = 0; first < p.kernels.size(); ++first) {
     size_t last = first;
     while (p.kernels[last].with_next) ++last;
     if (last == first) continue;
-    const Strategy &product = p.kernels[first].strategy, &outer = p.kernels[last].strategy;
     const Type& w = p.graph->type(p.graph->nodes[p.kernels[last].anchor].results[0]);
-    const int64_t K = w.dims[0], tile = product.get("tile", 1), rows = outer.get("rows", 1),
-                  least = std::lcm(tile, rows);
-    int64_t panel = 0;  // rows of a task: an eighth of the second cache, beside what the optimiser keeps of them
-    for (int64_t r = least; r <= K && (panel == 0 || r * w.dims[1] * 4 <= m.l2 / 8); r += least)
-      if (K % r == 0) panel = r;
-    bool fits = product.name == "dot" && outer.name == "outer" && panel * w.dims[1] * 4 <= m.l2 / 2;
-    for (size_t k = first + 1; k < last; ++k) fits = fits && p.kernels[k].strategy.name == "reduce";
-    for (size_t k = first; k < last; ++k) p.kernels[k].with_next = fits;
-    if (fits) {
-      set_number(p.kernels[first].strategy, "task_tiles", panel / tile);
-      for (size_t k = first + 1; k < last; ++k) set_number(p.kernels[k].strategy, "tasks", K / panel);
-      set_number(p.kernels[last].strategy, "task_tiles", panel / rows);
+    const int64_t rows = w.dims[0], bytes_of_row = w.dims[1] * 4;
+    int64_t unit = 1;  // rows that all nests' tasks can take a multiple of; 0: one of them has no such tasks
+    for (size_t k = first; k <= last; ++k) {
+      const int64_t own = nest_of(k) ? nest_of(k)->in_step(p.kernels[k].strategy).unit : 0;
+      unit = own > 0 ? std::lcm(unit, own) : 0;
     }
+    int64_t panel = 0;  // rows of a task: an eighth of the second cache, beside what the optimiser keeps of them
+    for (int64_t r = unit; unit > 0 && r <= rows && (panel == 0 || r * bytes_of_row <= m.l2 / 8); r += unit)
+      if (rows % r == 0) panel = r;
+    const bool fits = panel > 0 && panel * bytes_of_row <= m.l2 / 2;
+    for (size_t k = first; k < last; ++k) p.kernels[k].with_next = fits;
+    for (size_t k = first; fits && k <= last; ++k) nest_of(k)->set_step(p.kernels[k].strategy, rows, panel);
     first = last;
   }
 }

@@ -5,9 +5,12 @@
 //   penalty, matmul_data_grad, matmul_weight_grad -> penalty_grad -> adam_update     a weight of several caches' size
 //   is read once
 #pragma once
+#include "compiler/machine/machine.h"
 #include "compiler/schedule/fuse.h"
 
 namespace netc::schedule {
+
+using namespace plan;
 
 /// Marks and orders kernels that may run in step: each reads a variable that the last overwrites.
 void find_in_step(const ir::Graph&, Groups&, const Machine&);

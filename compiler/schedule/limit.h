@@ -2,9 +2,11 @@
 #pragma once
 #include <vector>
 
-#include "compiler/schedule/plan.h"
+#include "compiler/schedule/make_plan.h"
 
 namespace netc::schedule {
+
+using namespace plan;
 
 /// The plan of a training graph; what the backward pass computes again in next to no time does not wait for it in
 /// memory.

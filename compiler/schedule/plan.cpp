@@ -1,5 +1,5 @@
 // From kernels to a plan: buffers, layouts, phases, names, the arena.
-#include "compiler/schedule/plan.h"
+#include "compiler/schedule/make_plan.h"
 
 #include <algorithm>
 #include <cstdio>
@@ -9,13 +9,13 @@
 
 #include <fmt/format.h>
 
+#include "compiler/nests/nest.h"
 #include "compiler/schedule/arena.h"
 #include "compiler/schedule/check.h"
 #include "compiler/schedule/forms.h"
 #include "compiler/schedule/fuse.h"
 #include "compiler/schedule/in_step.h"
 #include "compiler/schedule/order.h"
-#include "compiler/schedule/strategy.h"
 #include "compiler/schedule/tuning.h"
 
 namespace netc::schedule {
@@ -275,7 +275,7 @@ class Planner {
     };
     for (int b : k.inputs) count(b);
     for (int b : k.outputs) count(b);
-    k.strategy = choose_strategy(plan_, k, m_);
+    k.strategy = nests::choose({plan_, k, m_});
   }
 
   Plan plan_;
@@ -288,48 +288,6 @@ class Planner {
 };
 
 }  // namespace
-
-const char* to_string(Phase p) {
-  constexpr const char* names[] = {"ingest", "prepare", "forward", "loss", "backward", "update"};
-  return names[static_cast<int>(p)];
-}
-
-std::string Strategy::text() const {
-  std::string s = fmt::format("{} vector={}", name, vector);
-  for (auto& [k, v] : numbers) s += fmt::format(" {}={}", k, v);
-  return s;
-}
-
-int64_t Strategy::get(const std::string& key, int64_t fallback) const {
-  for (auto& [k, v] : numbers)
-    if (k == key) return v;
-  return fallback;
-}
-
-std::vector<StoredDim> stored_dims(const Buffer& b) {
-  const auto& d = b.type.dims;
-  if (b.planar)
-    return {{d[2], d[0] * d[1]},
-            {d[1], 1},
-            {d[0], d[1]},
-            {1, b.sample_stride > 0 ? b.sample_stride : d[0] * d[1] * d[2]}};
-  std::vector<StoredDim> s;
-  int64_t stride = 1;
-  const auto add = [&](int64_t extent) {
-    s.push_back({extent, stride});
-    stride *= extent;
-  };
-  if (b.pair_dim >= 0) add(2);
-  if (b.block > 0) add(b.block);
-  for (int dim = 0; dim < b.type.rank(); ++dim) {
-    if (b.block > 0 && dim == b.block_dim) continue;
-    const int64_t extent = d[static_cast<size_t>(b.type.rank() - 1 - dim)];
-    add(dim == b.pair_dim ? extent / 2 : extent);
-  }
-  if (b.block > 0) add(d[static_cast<size_t>(b.type.rank() - 1 - b.block_dim)] / b.block);
-  if (b.type.batched) s.push_back({1, b.sample_stride > 0 ? b.sample_stride : stride});
-  return s;
-}
 
 namespace {
 
@@ -356,55 +314,6 @@ Plan plan_chosen(ChosenForms chosen, const Machine& m, int max_batch, const Tuni
 
 Plan make_plan(const Graph& g, const Machine& m, int max_batch, const Tuning* tuning) {
   return plan_chosen(choose_forms(g, m, {max_batch, tuning}), m, max_batch, tuning);
-}
-
-bool overwrites_operand(const Plan& p, const Kernel& k) {
-  for (int o : k.outputs)
-    for (int i : k.inputs) {
-      const Buffer &out = p.buffers[static_cast<size_t>(o)], &in = p.buffers[static_cast<size_t>(i)];
-      if (out.storage == in.storage &&
-          (out.storage == Storage::arena ? out.arena_block == in.arena_block
-                                         : out.storage == Storage::variable && out.variable == in.variable))
-        return true;
-    }
-  return false;
-}
-
-namespace {
-std::string layout_text(const Buffer& b) {
-  if (b.planar) return " planar";
-  if (b.block == 0) return "";
-  const int rank = b.type.rank();
-  const std::string pairs = b.pair_dim >= 0 ? fmt::format(", in pairs along dim {}", rank - 1 - b.pair_dim) : "";
-  return fmt::format(" in blocks of {} along dim {}{}", b.block, rank - 1 - b.block_dim, pairs);
-}
-}  // namespace
-
-std::string print(const Plan& p) {
-  std::string s =
-      fmt::format("plan of {}: {} kernels, {} buffers, arena {} bytes at batch {}{}\n", p.graph->name, p.kernels.size(),
-                  p.buffers.size(), p.arena_bytes, p.max_batch,
-                  p.slice > 0 ? fmt::format(", {} {} at a time", p.slice, p.slice == 1 ? "sample" : "samples") : "");
-  for (auto& k : p.kernels) {
-    const std::string measured =
-        k.strategy.measured_us > 0 ? fmt::format(" (measured {:.1f} us)", k.strategy.measured_us) : "";
-    s += fmt::format(
-        "{:8} {}: {}\n           {}, {:.0f} us{}; a sample {:.0f} flop, {:.0f} bytes; a batch {:.0f} flop, {:.0f} "
-        "bytes\n",
-        to_string(k.phase), k.name, k.comment, k.strategy.text(), k.strategy.cost_us, measured, k.flops, k.bytes,
-        k.fixed_flops, k.fixed_bytes);
-    auto list = [&](const char* what, const std::vector<int>& bs) {
-      for (int b : bs) {
-        const Buffer& f = p.buffers[b];
-        s += fmt::format("           {} {} {}{}{}\n", what, f.name, to_string(f.type), layout_text(f),
-                         f.storage == Storage::arena ? fmt::format(" @{}", f.offset) : "");
-      }
-    };
-    list("reads ", k.inputs);
-    list("writes", k.outputs);
-    if (k.with_next) s += "           in step with the next\n";
-  }
-  return s;
 }
 
 }  // namespace netc::schedule

@@ -8,8 +8,7 @@
 #include <fmt/ranges.h>
 #include <llvm/Support/xxhash.h>
 
-#include "compiler/schedule/candidates.h"
-#include "compiler/schedule/cost.h"
+#include "compiler/nests/nest.h"
 
 namespace netc::schedule {
 namespace {
@@ -19,17 +18,6 @@ constexpr const char* kAbout =
     "# Strategies and forms that netc --tune measured to be the fastest, for each machine. Compilations of the model "
     "beside this file read it.\n"
     "# kernel|form  machine  key  batch:microseconds/microseconds of the compiler's own choice,...  name  choice\n";
-
-std::string attr_text(const ir::Attr& a) {
-  return std::visit(
-      [](const auto& v) -> std::string {
-        using T = std::decay_t<decltype(v)>;
-        if constexpr (std::is_same_v<T, std::vector<int64_t>>) return fmt::format("[{}]", fmt::join(v, ","));
-        else if constexpr (std::is_same_v<T, double>) return fmt::format("{:a}", v);
-        else return fmt::format("{}", v);
-      },
-      a);
-}
 
 std::string hashed(const std::string& text) { return fmt::format("{:016x}", llvm::xxh3_64bits(llvm::StringRef(text))); }
 
@@ -137,31 +125,6 @@ std::string machine_key(const Machine& m) {
                      m.l2 >> 10, m.l3 >> 10);
 }
 
-std::string content_of(const Plan& p, const Kernel& k) {
-  const ir::Graph& g = *p.graph;
-  std::string text;
-  std::map<ir::ValueId, int> number;
-  auto name = [&](ir::ValueId v) { return number.try_emplace(v, static_cast<int>(number.size())).first->second; };
-  auto buffer = [&](const char* what, int b, ir::ValueId v) {
-    const Buffer& f = p.buffers[b];
-    const std::string pairs = f.pair_dim < 0 ? "" : fmt::format(" in pairs {}", f.pair_dim);
-    text += fmt::format("{} %{} {} {} {}/{}{}{} {}\n", what, name(v), to_string(f.type), f.planar, f.block_dim, f.block,
-                        pairs, f.sample_stride > 0 ? fmt::format(" every {}", f.sample_stride) : "",
-                        f.storage == Storage::arena);
-  };
-  for (size_t i = 0; i < k.inputs.size(); ++i) buffer("in", k.inputs[i], k.input_values[i]);
-  for (ir::NodeId n : k.nodes) {
-    const ir::Node& node = g.nodes[n];
-    text += node.op->name;
-    for (ir::ValueId v : node.inputs) text += fmt::format(" %{}", name(v));
-    for (auto& [key, value] : node.attrs) text += fmt::format(" {}={}", key, attr_text(value));
-    for (ir::ValueId v : node.results) text += fmt::format(" -> %{} {}", name(v), to_string(g.type(v)));
-    text += '\n';
-  }
-  for (size_t i = 0; i < k.outputs.size(); ++i) buffer("out", k.outputs[i], k.output_values[i]);
-  return text;
-}
-
 std::string kernel_key(const Plan& p, const Kernel& k) {
   return hashed(fmt::format("{}batch {} {}", content_of(p, k), p.max_batch, p.graph->trains() ? "trains" : "infers"));
 }
@@ -170,7 +133,7 @@ std::string form_key(const ir::Graph& g, ir::NodeId n, int max_batch) {
   const ir::Node& node = g.nodes[n];
   std::string text = node.op->name;
   for (ir::ValueId v : node.inputs) text += " " + to_string(g.type(v));
-  for (auto& [key, value] : node.attrs) text += fmt::format(" {}={}", key, attr_text(value));
+  for (auto& [key, value] : node.attrs) text += fmt::format(" {}={}", key, plan::attr_text(value));
   return hashed(fmt::format("form of {} batch {} {}", text, max_batch, g.trains() ? "trains" : "infers"));
 }
 
@@ -180,9 +143,9 @@ void apply_tuning(Plan& p, const Machine& m, const Tuning& tuning) {
     const TuningEntry* e = tuning.find(machine, kernel_key(p, k));
     if (!e || e->form) continue;
     const auto measured = strategy_of(e->choice);
-    if (!measured || !can_take(p, k, m, *measured)) continue;
+    if (!measured || !nests::can_take({p, k, m}, *measured)) continue;
     k.strategy.numbers = measured->numbers;
-    k.strategy.cost_us = estimate_us(p, k, k.strategy, m);
+    k.strategy.cost_us = nests::estimate_us({p, k, m}, k.strategy);
     k.strategy.measured_us = e->timings.front().us;
     ++p.tuned;
   }

@@ -7,9 +7,11 @@
 #include <string>
 #include <vector>
 
-#include "compiler/schedule/plan.h"
+#include "compiler/schedule/make_plan.h"
 
 namespace netc::schedule {
+
+using namespace plan;
 
 /// Microseconds of one call at a batch, of the choice and of what the compiler would have chosen by itself.
 struct Timing {
@@ -38,9 +40,6 @@ std::string print(const Tuning&);
 
 /// "znver3,8x16,2,32K,512K,32768K": the processor, lanes and registers, cores, caches.
 std::string machine_key(const Machine&);
-/// All that a kernel computes, on which types and layouts; values are renamed, so that equal kernels of different
-/// blocks have equal text.
-std::string content_of(const Plan&, const Kernel&);
 /// 16 hex digits of content_of, the batch, and whether the plan trains: which of two strategies is faster may depend on
 /// them.
 std::string kernel_key(const Plan&, const Kernel&);

@@ -179,6 +179,7 @@ class Elaborator {
   void optimizer(const ast::Expr& e, const EnvPtr& env, Model& model);
   void augment(const ast::Expr& e, const EnvPtr& env, Model& model);
   std::string data_spec(const ast::Expr& e, const EnvPtr& env);
+  std::string data_path(const std::string& word, const std::vector<const ast::Arg*>& args, const EnvPtr& env, bool& ok);
   // metrics.cpp
   void metric(const ast::Expr& e, const EnvPtr& env, Model& model);
   void callback(const ast::Expr& e, const EnvPtr& env, Model& model);

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "compiler/sema/elaborator.h"
+#include "runtime/kinds/kinds.h"
 
 namespace netc::sema {
 namespace {
@@ -111,30 +112,33 @@ void Elaborator::metric(const ast::Expr& e, const EnvPtr& env, Model& model) {
 
 void Elaborator::callback(const ast::Expr& e, const EnvPtr& env, Model& model) {
   using ir::ArgType;
-  static const std::vector<std::string> kKinds{"early_stopping", "reduce_lr_on_plateau", "checkpoint", "csv"};
   const std::vector<std::string> monitors = monitors_of(model);
   Callback c;
   std::vector<const ast::Arg*> args;
-  if (!call_parts(e, c.kind, args) || std::find(kKinds.begin(), kKinds.end(), c.kind) == kKinds.end()) {
-    suggest(fail(DiagId::unknown_callback, called(e), source(called(e))), c.kind, kKinds, true);
+  const bool call = call_parts(e, c.kind, args);
+  const kinds::Callback* kind = kinds::find(kinds::kCallbacks, c.kind);
+  if (!call || !kind) {
+    std::vector<std::string> known;
+    for (const kinds::Callback& k : kinds::kCallbacks) known.emplace_back(k.name);
+    suggest(fail(DiagId::unknown_callback, called(e), source(called(e))), c.kind, known, true);
     return;
   }
-  if (c.kind == "csv") {
+  if (kind->rule == kinds::Rule::record) {
     const Value path = args.size() == 1 ? eval(*args[0]->value, env) : Value();
     if (path.is(K::string) && path.text.find_first_not_of(" \t") != std::string::npos) c.path = path.text;
     else if (args.empty())
-      fail(DiagId::missing_argument, e.span, c.kind, "path").help.push_back("write: csv(\"results.csv\")");
+      fail(DiagId::missing_argument, e.span, c.kind, "path")
+          .help.push_back("" + fmt::format("write: {}(\"results.csv\")", kind->name));
     else if (!path.error() || args.size() > 1)
       fail(DiagId::argument_type, args[0]->span, "path", c.kind, "one string", source(args[0]->span));
   } else {
-    const ir::ArgValue watched{std::string("val_loss")}, patience{int64_t{c.kind == "early_stopping" ? 5 : 3}};
-    std::vector<ir::ArgDef> defs{{c.kind == "checkpoint" ? "best" : "monitor", ArgType::choice, watched, -1e300, 1e300,
-                                  monitors, "what is watched"}};
-    if (c.kind != "checkpoint")
+    const ir::ArgValue best{std::string("val_loss")}, patience{int64_t{kind->patience}}, factor{kind->factor};
+    std::vector<ir::ArgDef> defs{
+        {std::string(kind->watched), ArgType::choice, best, -1e300, 1e300, monitors, "what is watched"}};
+    if (kind->patience > 0)
       defs.push_back({"patience", ArgType::integer, patience, 1, 1e6, {}, "epochs without improvement"});
-    if (c.kind == "reduce_lr_on_plateau")
-      defs.push_back(
-          {"factor", ArgType::number, ir::ArgValue{0.1}, 1e-6, 0.999999, {}, "the rate is multiplied by it"});
+    if (kind->factor > 0)
+      defs.push_back({"factor", ArgType::number, factor, 1e-6, 0.999999, {}, "the rate is multiplied by it"});
     for (const ast::Arg* a : args) {  // what would be there if it were counted
       const std::string& word = a->value->text;
       const std::string metric = word.starts_with("val_") ? word.substr(4) : word;

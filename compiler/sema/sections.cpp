@@ -3,8 +3,34 @@
 
 #include "compiler/base/counted.h"
 #include "compiler/sema/elaborator.h"
+#include "runtime/kinds/kinds.h"
 
 namespace netc::sema {
+namespace {
+
+/// "write images("path", labels = classes), csv or npy("path"), pairs(DATA), or synthetic(digits), xor or series"
+std::string data_help() {
+  std::string paths, of_data, generated, generator;
+  const auto join = [](std::string& list, std::string_view word, bool last, const char* conjunction) {
+    if (!list.empty()) list += last ? conjunction : ", ";
+    list += word;
+  };
+  const auto last_path = std::find_if(std::rbegin(kinds::kData), std::rend(kinds::kData),
+                                      [](const kinds::Data& k) { return k.argument == kinds::DataArgument::path; });
+  for (const kinds::Data& k : kinds::kData) {
+    if (k.argument == kinds::DataArgument::generated) generator = k.word;
+    if (k.argument == kinds::DataArgument::data) of_data += fmt::format("{}(DATA), ", k.word);
+    if (k.argument == kinds::DataArgument::path)
+      join(paths, k.kind == "folder" ? fmt::format("{}(\"path\", labels = classes)", k.word) : k.word,
+           &k == &*last_path, " or ");
+  }
+  for (const std::string_view& name : kinds::kGenerated)
+    join(generated, generated.empty() ? fmt::format("{}({})", generator, name) : name,
+         &name == std::end(kinds::kGenerated) - 1, " or ");
+  return fmt::format("write {}(\"path\"), {}or {}", paths, of_data, generated);
+}
+
+}  // namespace
 using K = Value::Kind;
 
 void Elaborator::product(const ast::Net& net, const Options& options, Model& model) {
@@ -38,44 +64,59 @@ void Elaborator::product(const ast::Net& net, const Options& options, Model& mod
 }
 
 std::string Elaborator::data_spec(const ast::Expr& e, const EnvPtr& env) {
-  static const std::vector<std::string> kFiles{"images", "mnist", "cifar", "csv", "npy", "text", "masks"},
-      kGenerated{"digits", "shapes", "xor", "series"};
   if (e.kind == ast::ExprKind::string) return e.text;
   std::string name;
   std::vector<const ast::Arg*> args;
-  const bool call = call_parts(e, name, args);
-  if (call && !args.empty() && args[0]->name.empty()) {
+  const bool call = call_parts(e, name, args) && !args.empty() && args[0]->name.empty();
+  const auto kind = std::find_if(std::begin(kinds::kData), std::end(kinds::kData),
+                                 [&](const kinds::Data& k) { return k.word == name; });
+  if (call && kind != std::end(kinds::kData)) {
     const ast::Expr& first = *args[0]->value;
-    const bool known = std::find(kGenerated.begin(), kGenerated.end(), first.text) != kGenerated.end();
-    if (name == "synthetic" && first.kind == ast::ExprKind::name && args.size() == 1 && known)
-      return "synthetic:" + first.text;
-    if (name == "pairs" && args.size() == 1) {
-      const std::string of = data_spec(first, env);
-      return of.empty() ? "" : "pairs:" + of;
-    }
-    if (std::find(kFiles.begin(), kFiles.end(), name) != kFiles.end()) {
-      const Value path = eval(first, env);
-      bool ok = !path.error();
-      for (size_t i = 1; i < args.size(); ++i) {
-        if (name == "images" && args[i]->name == "labels") {
-          ok = !eval(*args[i]->value, env).error() && ok;
-        } else {
-          const std::string wrong = args[i]->name.empty() ? source(args[i]->span) : args[i]->name;
-          suggest(fail(DiagId::unknown_argument, args[i]->span, name, wrong), wrong, {"labels"});
-          ok = false;
-        }
+    const bool alone = args.size() == 1;
+    switch (kind->argument) {
+      case kinds::DataArgument::generated: {
+        const auto& all = kinds::kGenerated;
+        const bool known = std::find(std::begin(all), std::end(all), first.text) != std::end(all);
+        if (known && alone && first.kind == ast::ExprKind::name) return fmt::format("{}:{}", kind->kind, first.text);
+        break;
       }
-      if (ok && path.is(K::string)) return name == "images" ? path.text : name + ":" + path.text;
-      if (!ok) return "";
+      case kinds::DataArgument::data: {
+        if (!alone) break;
+        const std::string of = data_spec(first, env);
+        return of.empty() ? "" : fmt::format("{}:{}", kind->kind, of);
+      }
+      case kinds::DataArgument::path: {
+        bool ok = true;
+        const std::string path = data_path(name, args, env, ok);
+        // An empty SPEC would be no data at all.
+        if (ok && !path.empty()) return kind->kind == "folder" ? path : fmt::format("{}:{}", kind->kind, path);
+        if (!ok) return "";
+      }
     }
   }
+  std::vector<std::string> words;
+  for (const kinds::Data& k : kinds::kData) words.emplace_back(k.word);
   Diagnostic& d = fail(DiagId::bad_data, e.span, source(e.span));
-  suggest(d, name, {"images", "mnist", "cifar", "csv", "npy", "text", "masks", "pairs", "synthetic"});
-  if (d.help.empty())
-    d.help.push_back(
-        "write images(\"path\", labels = classes), mnist, cifar, csv, npy, text or masks(\"path\"), pairs(DATA), "
-        "or synthetic(digits), shapes, xor or series");
+  suggest(d, name, words);
+  if (d.help.empty()) d.help.push_back(data_help());
   return "";
+}
+
+// The string of images("path", labels = classes), csv("path"), ...; "" when it is none. `ok`: nothing was wrong.
+std::string Elaborator::data_path(const std::string& word, const std::vector<const ast::Arg*>& args, const EnvPtr& env,
+                                  bool& ok) {
+  const Value path = eval(*args[0]->value, env);
+  ok = !path.error();
+  for (size_t i = 1; i < args.size(); ++i) {
+    if (word == "images" && args[i]->name == "labels") {
+      ok = !eval(*args[i]->value, env).error() && ok;
+    } else {
+      const std::string wrong = args[i]->name.empty() ? source(args[i]->span) : args[i]->name;
+      suggest(fail(DiagId::unknown_argument, args[i]->span, word, wrong), wrong, {"labels"});
+      ok = false;
+    }
+  }
+  return ok && path.is(K::string) ? path.text : "";
 }
 
 void Elaborator::data(const ast::Section& s, const EnvPtr& env, Model& model) {
@@ -96,36 +137,26 @@ void Elaborator::data(const ast::Section& s, const EnvPtr& env, Model& model) {
 namespace {
 
 using ir::ArgDef, ir::ArgType, ir::ArgValue;
-struct AugmentDef {
-  std::string name;
-  std::vector<ArgDef> args;
-};
 
-/// Every change is a share of the image, of a turn or of the brightness: amounts of one are what people mean by
-/// percents and degrees.
-const std::vector<AugmentDef>& augmentations() {
-  const auto share = [](const char* name, const char* doc, double most) {
-    return ArgDef{name, ArgType::number, std::nullopt, 1e-6, most, {}, doc};
-  };
-  const auto both = [&](const char* name, const char* doc, double most) {
-    ArgDef across{"horizontal", ArgType::number, ArgValue{}, 1e-6, most, {}, doc};
-    return AugmentDef{name, {share("vertical", doc, most), across}};
-  };
-  static const std::vector<AugmentDef> all{
-      {"flip",
-       {{"direction",
-         ArgType::choice,
-         ArgValue{std::string("horizontal")},
-         0,
-         0,
-         {"horizontal", "vertical", "both"},
-         "along which axis"}}},
-      {"rotate", {share("turn", "a share of a full turn, either way: degrees / 360", 0.5)}},
-      both("shift", "a share of the image's extent: percent / 100", 1),
-      both("zoom", "a share of the image's extent, in and out: percent / 100", 0.99),
-      {"contrast", {share("amount", "a share of the contrast, more and less: percent / 100", 1)}},
-      {"brightness", {share("amount", "a share of the range from black to white: percent / 100", 1)}}};
-  return all;
+/// What an augmentation takes, as layers' arguments are described.
+std::vector<ArgDef> arguments_of(const kinds::Augmentation& kind) {
+  std::vector<ArgDef> args;
+  for (const kinds::Argument& a : kind.arguments) {
+    if (a.name.empty()) continue;
+    ArgDef def{std::string(a.name), ArgType::number, std::nullopt, 1e-6, a.most, {}, std::string(a.doc)};
+    if (a.optional) def.fallback = ArgValue{};
+    if (!a.choices.empty()) {
+      def.type = ArgType::choice, def.min = def.max = 0;
+      for (std::string_view rest = a.choices; !rest.empty();) {
+        const std::string_view word = rest.substr(0, rest.find(' '));
+        rest.remove_prefix(std::min(rest.size(), word.size() + 1));
+        def.choices.emplace_back(word);
+      }
+      def.fallback = ArgValue{def.choices.front()};
+    }
+    args.push_back(std::move(def));
+  }
+  return args;
 }
 
 }  // namespace
@@ -134,15 +165,15 @@ void Elaborator::augment(const ast::Expr& e, const EnvPtr& env, Model& model) {
   Augment a;
   std::vector<const ast::Arg*> args;
   std::vector<std::string> known;
-  for (const AugmentDef& d : augmentations()) known.push_back(d.name);
+  for (const kinds::Augmentation& k : kinds::kAugmentations) known.emplace_back(k.name);
   const bool call = call_parts(e, a.kind, args);
-  const size_t k = std::find(known.begin(), known.end(), a.kind) - known.begin();
-  if (!call || k == known.size()) {
+  const kinds::Augmentation* kind = kinds::find(kinds::kAugmentations, a.kind);
+  if (!call || !kind) {
     suggest(fail(DiagId::unknown_augmentation, called(e), source(called(e))), a.kind, known, true);
     return;
   }
   std::vector<ArgValue> values;
-  if (!bind(a.kind, augmentations()[k].args, args, e.span, env, values, nullptr)) return;
+  if (!bind(a.kind, arguments_of(*kind), args, e.span, env, values, nullptr)) return;
   for (const ArgValue& v : values) {
     if (const auto* mode = std::get_if<std::string>(&v)) a.mode = *mode;
     if (const auto* amount = std::get_if<double>(&v)) a.args.push_back(*amount);

@@ -20,11 +20,12 @@
 #include "compiler/emit/process.h"
 #include "compiler/emit/product.h"
 #include "compiler/emit/text.h"
+#include "compiler/machine/machine.h"
 #include "compiler/ops/ops.h"
 #include "compiler/passes/pipeline.h"
 #include "compiler/report/report.h"
 #include "compiler/schedule/limit.h"
-#include "compiler/schedule/plan.h"
+#include "compiler/schedule/make_plan.h"
 #include "compiler/tool/limit.h"
 #include "compiler/tool/outputs.h"
 #include "compiler/tool/tuning.h"
@@ -77,8 +78,8 @@ std::string make_name(const std::string& path) {
 /// The plans for a further processor of --target.
 struct Further {
   std::string target;
-  schedule::Machine machine;
-  schedule::Plan train, infer;
+  Machine machine;
+  plan::Plan train, infer;
   LimitCost limit_cost;
 };
 
@@ -86,10 +87,10 @@ struct Compilation {
   const CompileOptions& o;
   sema::Model model;
   passes::Program program;
-  schedule::Machine machine;
+  Machine machine;
   schedule::Tuning tuning;
   bool has_tuning = false;
-  schedule::Plan train, infer;
+  plan::Plan train, infer;
   emit::Unit unit;
   emit::BuildOptions build;
   LimitCost limit_cost;
@@ -155,11 +156,9 @@ struct Compilation {
       Further f;
       f.target = o.target.substr(at, comma - at);
       at = comma + 1;
-      if (!schedule::machine_for(f.target, f.machine) || (f.target.empty() && !o.target.empty()))
-        return fmt::format(
-            "unknown target {}; there are host, x86-64-avx2, x86-64-avx512, x86-64-avx512-bf16, or several with commas "
-            "between",
-            f.target);
+      if (!machine_for(f.target, f.machine) || (f.target.empty() && !o.target.empty()))
+        return fmt::format("unknown target {}; there are {}; several have commas between", f.target,
+                           targets_text("and"));
       if (std::any_of(all.begin(), all.end(),
                       [&](const Further& other) { return other.machine.halide_target == f.machine.halide_target; }))
         return fmt::format("--target {} names one processor twice", o.target);
@@ -237,7 +236,7 @@ struct Compilation {
     if (!find_toolchain(how.toolchain, error) || !tune_into(path, jobs, machine, how, tuning, outcome, error))
       return print_error(error), false;
     has_tuning = true;
-    const schedule::Limits& l = machine.limits;
+    const Limits& l = machine.limits;
     if (o.emit == "tuning")
       fmt::print(
           "{}Limits of this machine: {:.0f} GFLOP/s a core, {:.0f} GB/s from a core's cache, {:.0f} GB/s from memory. "
@@ -255,12 +254,12 @@ struct Compilation {
     // Halide numbers names in the order of their making: one thread prints the same text each time
     if (o.threads == 0) build.lower.threads = 1;
     std::string text, error;
-    for (const schedule::Plan* plan : {unit.train, unit.infer}) {
+    for (const plan::Plan* plan : {unit.train, unit.infer}) {
       if (!plan) continue;
       std::vector<lower::Object> objects;
       if (!lower_all(*plan, machine, build.lower, objects, error)) return print_error(error), failure(error);
       for (size_t i = 0; i < objects.size(); ++i) {
-        const schedule::Kernel& k = plan->kernels[i];
+        const plan::Kernel& k = plan->kernels[i];
         text += fmt::format("// {} {}\n{}\n", to_string(k.phase), k.name, objects[i].halide_text);
       }
     }
@@ -343,7 +342,7 @@ struct Compilation {
   }
   /// Entries of this machine.
   size_t fitting() const {
-    const std::string key = machine_key(machine);
+    const std::string key = schedule::machine_key(machine);
     return static_cast<size_t>(std::count_if(tuning.entries.begin(), tuning.entries.end(),
                                              [&](const auto& e) { return e.first.first == key; }));
   }

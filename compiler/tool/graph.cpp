@@ -7,7 +7,7 @@
 #include "compiler/ops/ops.h"
 #include "compiler/passes/pipeline.h"
 #include "compiler/picture/picture.h"
-#include "compiler/schedule/plan.h"
+#include "compiler/schedule/make_plan.h"
 #include "compiler/tool/outputs.h"
 
 namespace netc::tool {
@@ -25,7 +25,7 @@ int graph(const std::string& path, const std::string& out, const FileOptions& op
   if (const std::string error = out.empty() || out == "-" ? "" : cannot_write(out, reads, true); !error.empty())
     return print_error(error), kFailed;
   const passes::Program program = passes::run_pipeline(*model, ops::registry());
-  const schedule::Plan plan = schedule::make_plan(program.inference, schedule::host_machine(), 1);
+  const plan::Plan plan = schedule::make_plan(program.inference, host_machine(), 1);
   return write_text(out, picture::draw(*model, plan));
 }
 

@@ -1,3 +1,4 @@
+#include "compiler/schedule/make_plan.h"
 #include "compiler/tool/limit.h"
 
 #include <algorithm>
@@ -22,9 +23,9 @@ int64_t bytes_of(const emit::Unit& u) {
   return u.train ? training_bytes(m, 0) : inference_bytes(m, 0);
 }
 
-double flops_of(const schedule::Plan& p) {
+double flops_of(const plan::Plan& p) {
   double flops = 0;
-  for (const schedule::Kernel& k : p.kernels) flops += k.flops * p.max_batch + k.fixed_flops;
+  for (const plan::Kernel& k : p.kernels) flops += k.flops * p.max_batch + k.fixed_flops;
   return flops;
 }
 
@@ -43,11 +44,11 @@ std::vector<std::string> names(const ir::Graph& g, std::vector<ir::ValueId> valu
 
 /// The largest batch that fits, planned as the unit is; 0: none.
 int largest_batch(emit::Unit u, const ir::Graph& inference, int64_t limit) {
-  const schedule::Plan* training = u.train;
+  const plan::Plan* training = u.train;
   int fits = 0;
   for (int too_many = u.infer->max_batch; too_many - fits > 1;) {
     const int batch = (fits + too_many) / 2;
-    schedule::Plan train, infer = schedule::make_plan(inference, *u.machine, batch);
+    plan::Plan train, infer = schedule::make_plan(inference, *u.machine, batch);
     if (training) train = schedule::plan_chosen({*training->graph}, *u.machine, batch);
     u.infer = &infer;
     u.train = training ? &train : nullptr;
@@ -58,8 +59,8 @@ int largest_batch(emit::Unit u, const ir::Graph& inference, int64_t limit) {
 
 }  // namespace
 
-bool limit_memory(emit::Unit& unit, const passes::Program& program, const schedule::Tuning& tuning,
-                  schedule::Plan& train, int64_t limit, LimitCost& cost, std::string& error) {
+bool limit_memory(emit::Unit& unit, const passes::Program& program, const schedule::Tuning& tuning, plan::Plan& train,
+                  int64_t limit, LimitCost& cost, std::string& error) {
   if (bytes_of(unit) <= limit) return true;
   if (unit.train) {
     const int64_t others = bytes_of(unit) - std::max(train.arena_bytes, unit.infer->arena_bytes);

@@ -18,8 +18,8 @@ struct LimitCost {
 
 /// Replaces *unit.train, which is `train`, where the unit takes more than `limit` bytes besides the kernels' scratch.
 /// Where that is not enough: false, and `error` says what the least is, and which batch would fit.
-bool limit_memory(emit::Unit& unit, const passes::Program&, const schedule::Tuning&, schedule::Plan& train,
-                  int64_t limit, LimitCost&, std::string& error);
+bool limit_memory(emit::Unit& unit, const passes::Program&, const schedule::Tuning&, plan::Plan& train, int64_t limit,
+                  LimitCost&, std::string& error);
 
 /// A line, or "" where it cost nothing. `all`: every layer is named.
 std::string text(const LimitCost&, bool all);

@@ -17,6 +17,7 @@
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
+#include "compiler/machine/machine.h"
 #include "compiler/passes/pipeline.h"
 #include "compiler/tool/compile.h"
 #include "compiler/tool/crash.h"
@@ -86,8 +87,7 @@ int64_t bytes_of(const std::string& size) {
 /// What decides which plans are made, and what of them is compiled.
 void add_machine_options(CLI::App& app, CompileOptions& o) {
   app.add_option("--target", o.target,
-                 "host, x86-64-avx2, x86-64-avx512 or x86-64-avx512-bf16; several with commas between: the product "
-                 "takes the best that runs");
+                 targets_text() + "; several with commas between: the product takes the best that runs");
   app.add_option_function<std::string>(
          "--memory-limit", [&o](const std::string& v) { o.memory_limit = bytes_of(v); },
          "what an instance may take, as 800MB or 2GiB: training computes again what it cannot keep")
@@ -195,7 +195,7 @@ int run(int argc, char** argv) {
   tune_app->add_option("--tuning", tune_options.tuning, "one tuning file for all of them")->type_name("FILE");
   tune_app->add_option("--max-batch", tune_options.max_batch, "the largest batch of the product")
       ->check(CLI::Range(1, 65536));
-  tune_app->add_option("--target", tune_options.target, "host, x86-64-avx2, x86-64-avx512 or x86-64-avx512-bf16");
+  tune_app->add_option("--target", tune_options.target, targets_text());
   add_precision(*tune_app, tune_options);
   tune_app->add_option("--threads", tune_options.threads, "threads that compile")->check(CLI::Range(1, 1024));
   tune_app->add_flag("--inference-only", tune_options.inference_only, "without training");

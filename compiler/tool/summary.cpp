@@ -10,7 +10,7 @@
 #include "compiler/ops/ops.h"
 #include "compiler/passes/pipeline.h"
 #include "compiler/schedule/limit.h"
-#include "compiler/schedule/plan.h"
+#include "compiler/schedule/make_plan.h"
 
 namespace netc::tool {
 namespace {
@@ -45,12 +45,12 @@ struct Totals {
 /// What an instance holds at this batch, from the plans.
 void plan_memory(const sema::Model& m, Totals& t) {
   const passes::Program program = passes::run_pipeline(m, ops::registry());
-  const schedule::Machine machine = schedule::host_machine();
+  const Machine machine = host_machine();
   t.trains = !m.train.losses.empty() && m.train.optimizer;
   t.batch = m.train.present ? static_cast<int>(m.train.batch) : kDefaultBatch;
-  schedule::Plan train;
+  plan::Plan train;
   if (t.trains) train = schedule::plan_sparing(program.training, machine, t.batch);
-  const schedule::Plan infer = schedule::make_plan(t.trains ? program.evaluation : program.inference, machine, t.batch);
+  const plan::Plan infer = schedule::make_plan(t.trains ? program.evaluation : program.inference, machine, t.batch);
   emit::Unit unit;
   unit.model = &m, unit.machine = &machine, unit.infer = &infer, unit.train = t.trains ? &train : nullptr;
   t.memory = emit::memory_of(unit, 0);

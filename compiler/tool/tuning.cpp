@@ -35,7 +35,7 @@ bool read_tuning(const std::string& path, bool must_exist, schedule::Tuning& tun
   return true;
 }
 
-bool tune_into(const std::string& path, const std::vector<tune::Job>& jobs, const schedule::Machine& machine,
+bool tune_into(const std::string& path, const std::vector<tune::Job>& jobs, const Machine& machine,
                tune::Options options, schedule::Tuning& tuning, tune::Outcome& outcome, std::string& error) {
   const bool terminal = isatty(STDERR_FILENO);
   if (terminal)

@@ -15,8 +15,8 @@ std::string tuning_path(const std::string& model, const std::string& named);
 bool read_tuning(const std::string& path, bool must_exist, schedule::Tuning&, bool& exists, std::string& error);
 
 /// Measures, with what is measured now on a terminal, and writes the file.
-bool tune_into(const std::string& path, const std::vector<tune::Job>&, const schedule::Machine&, tune::Options,
-               schedule::Tuning&, tune::Outcome&, std::string& error);
+bool tune_into(const std::string& path, const std::vector<tune::Job>&, const Machine&, tune::Options, schedule::Tuning&,
+               tune::Outcome&, std::string& error);
 
 struct CompileOptions;
 /// netc tune FILE_OR_FOLDER...: each .net file, of folders those that lie in them. Returns the exit code.

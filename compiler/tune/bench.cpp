@@ -7,9 +7,9 @@
 namespace netc::tune {
 namespace {
 
-using schedule::Buffer;
-using schedule::Kernel;
-using schedule::Storage;
+using plan::Buffer;
+using plan::Kernel;
+using plan::Storage;
 
 constexpr int kArena = 0, kVariable = 1;
 
@@ -125,7 +125,7 @@ Bench::Memory& Bench::memory(const Buffer& b) {
 
 void* Bench::tensor(const Buffer& b, int batch) {
   auto t = std::make_unique<Tensor>();
-  for (const schedule::StoredDim& d : stored_dims(b))
+  for (const plan::StoredDim& d : stored_dims(b))
     t->dims.emplace_back(0, static_cast<int32_t>(d.extent), static_cast<int32_t>(d.stride));
   if (b.type.batched) t->dims.back().extent = batch;
   t->buffer.host = memory(b).at;

@@ -47,12 +47,12 @@ class Bench {
   };
   using Place = std::pair<int, int>;  // in the arena: its block; else the variable's number
 
-  Memory& memory(const schedule::Buffer&);
-  void* tensor(const schedule::Buffer&, int batch);
-  void fill(const schedule::Buffer&, void* to, size_t bytes) const;
+  Memory& memory(const plan::Buffer&);
+  void* tensor(const plan::Buffer&, int batch);
+  void fill(const plan::Buffer&, void* to, size_t bytes) const;
 
   const Subject& s_;
-  const schedule::Plan& p_;
+  const plan::Plan& p_;
   std::map<Place, Memory> memory_;
   std::vector<std::unique_ptr<Tensor>> tensors_;
 };

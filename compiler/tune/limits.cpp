@@ -14,23 +14,23 @@
 namespace netc::tune {
 namespace {
 
-std::string path_of(const std::string& cache_dir, const schedule::Machine& m) {
+std::string path_of(const std::string& cache_dir, const Machine& m) {
   return cache_dir + "/limits/" + schedule::machine_key(m);
 }
 
 }  // namespace
 
-schedule::Limits measure_limits(const schedule::Machine& m) {
+Limits measure_limits(const Machine& m) {
   const auto limits = rt::measure_limits(m.cores);
-  return limits ? schedule::Limits{limits->gflops, limits->cache_gbytes, limits->memory_gbytes} : m.limits;
+  return limits ? Limits{limits->gflops, limits->cache_gbytes, limits->memory_gbytes} : m.limits;
 }
 
-bool load_limits(const std::string& cache_dir, schedule::Machine& m) {
+bool load_limits(const std::string& cache_dir, Machine& m) {
   if (cache_dir.empty()) return false;
   std::string text;
   if (!read_own_file(path_of(cache_dir, m), 1 << 12, text)) return false;
   std::istringstream f(text);
-  schedule::Limits l;
+  Limits l;
   if (!(f >> l.gflops >> l.cache_gbytes >> l.memory_gbytes)) return false;
   for (const double v : {l.gflops, l.cache_gbytes, l.memory_gbytes})
     if (!std::isfinite(v) || v < 0.01 || v > 1e7) return false;
@@ -38,10 +38,10 @@ bool load_limits(const std::string& cache_dir, schedule::Machine& m) {
   return true;
 }
 
-void update_limits(const std::string& cache_dir, schedule::Machine& m) {
-  schedule::Limits l = measure_limits(m);
+void update_limits(const std::string& cache_dir, Machine& m) {
+  Limits l = measure_limits(m);
   if (load_limits(cache_dir, m)) {
-    const schedule::Limits& before = m.limits;
+    const Limits& before = m.limits;
     l = {std::max(l.gflops, before.gflops), std::max(l.cache_gbytes, before.cache_gbytes),
          std::max(l.memory_gbytes, before.memory_gbytes)};
   }

@@ -3,17 +3,18 @@
 #pragma once
 #include <string>
 
-#include "compiler/schedule/plan.h"
+#include "compiler/machine/machine.h"
+#include "compiler/plan/plan.h"
 
 namespace netc::tune {
 
 /// Measures. Where the processor's vectors are not known to this file, what `m` has stays.
-schedule::Limits measure_limits(const schedule::Machine& m);
+Limits measure_limits(const Machine& m);
 
 /// Those that an earlier run on this machine measured; false, and `m` as it was, where there are none.
-bool load_limits(const std::string& cache_dir, schedule::Machine& m);
+bool load_limits(const std::string& cache_dir, Machine& m);
 /// Measures them; the largest that any run saw are kept, since other processes only take from them. A folder that
 /// cannot be written is no error.
-void update_limits(const std::string& cache_dir, schedule::Machine& m);
+void update_limits(const std::string& cache_dir, Machine& m);
 
 }  // namespace netc::tune

@@ -5,14 +5,14 @@
 
 #include "compiler/emit/product.h"
 #include "compiler/lower/lower.h"
-#include "compiler/schedule/plan.h"
+#include "compiler/plan/plan.h"
 
 namespace netc::tune {
 
 /// Kernels of a plan that run one after another: `once` before anything is timed, `each` time after time.
 struct Subject {
-  const schedule::Plan* plan = nullptr;
-  std::vector<const schedule::Kernel*> once, each;
+  const plan::Plan* plan = nullptr;
+  std::vector<const plan::Kernel*> once, each;
 };
 
 /// A subject's code: an object for each kernel of `once`, then of `each`. Without one of them the way does not work.

@@ -1,3 +1,4 @@
+#include "compiler/schedule/make_plan.h"
 #include "compiler/tune/tuner.h"
 
 #include <algorithm>
@@ -10,19 +11,19 @@
 
 #include <fmt/format.h>
 
-#include "compiler/schedule/candidates.h"
+#include "compiler/nests/nest.h"
 #include "compiler/schedule/forms.h"
 #include "compiler/tune/measure.h"
 
 namespace netc::tune {
 namespace {
 
+using plan::Kernel;
+using plan::Phase;
+using plan::Plan;
+using plan::Strategy;
 using schedule::form_key;
 using schedule::forms_of;
-using schedule::Kernel;
-using schedule::Phase;
-using schedule::Plan;
-using schedule::Strategy;
 using schedule::Tuning;
 using schedule::TuningEntry;
 using Clock = std::chrono::steady_clock;
@@ -64,7 +65,7 @@ struct Work {
 
 class Tuner {
  public:
-  Tuner(const std::vector<Job>& jobs, const schedule::Machine& m, const Options& o, Tuning& tuning, Outcome& outcome)
+  Tuner(const std::vector<Job>& jobs, const Machine& m, const Options& o, Tuning& tuning, Outcome& outcome)
       : jobs_(jobs),
         m_(m),
         o_(o),
@@ -239,7 +240,7 @@ class Tuner {
       plans_.push_back(make_plan(*job.graph, m_, job.max_batch, &forms_only));
       for (const Kernel& k : plans_.back().kernels) {
         if (!runs_each_time(k)) continue;
-        const std::string key = kernel_key(plans_.back(), k);
+        const std::string key = schedule::kernel_key(plans_.back(), k);
         auto& w = first[key];
         if (!w) {
           works_.push_back({&job, &plans_.back(), &k, key});
@@ -251,7 +252,7 @@ class Tuner {
     }
     for (Work& w : works_)
       if (const TuningEntry* e = tuning_.find(machine_, w.key); e && !e->form)
-        if (const auto s = schedule::strategy_of(e->choice); s && can_take(*w.plan, *w.kernel, m_, *s))
+        if (const auto s = plan::strategy_of(e->choice); s && nests::can_take({*w.plan, *w.kernel, m_}, *s))
           w.best = *s, w.known = true;
   }
 
@@ -314,7 +315,7 @@ class Tuner {
     say(w.kernel->name);
     w.tried.insert(w.best.text());
     std::vector<Strategy> near;
-    for (Strategy& s : neighbours(*w.plan, *w.kernel, m_, w.best, kValues))
+    for (Strategy& s : nests::neighbours({*w.plan, *w.kernel, m_}, w.best, kValues))
       if (w.tried.insert(s.text()).second) near.push_back(std::move(s));
     const Strategy before = w.best;
     for (size_t at = 0; at < near.size() && spent() < o_.seconds; at += kAtOnce) {
@@ -377,7 +378,7 @@ class Tuner {
   }
 
   const std::vector<Job>& jobs_;
-  const schedule::Machine& m_;
+  const Machine& m_;
   const Options& o_;
   Tuning& tuning_;
   Outcome& outcome_;
@@ -389,7 +390,7 @@ class Tuner {
 
 }  // namespace
 
-bool tune(const std::vector<Job>& jobs, const schedule::Machine& m, const Options& o, Tuning& tuning, Outcome& outcome,
+bool tune(const std::vector<Job>& jobs, const Machine& m, const Options& o, Tuning& tuning, Outcome& outcome,
           std::string& error) {
   return Tuner(jobs, m, o, tuning, outcome).run(error);
 }

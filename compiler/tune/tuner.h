@@ -48,7 +48,7 @@ struct Outcome {
 
 /// Adds what it finds to `tuning`, whose entries are not measured again. What cannot be measured is passed over; false
 /// and `error` when nothing can.
-bool tune(const std::vector<Job>&, const schedule::Machine&, const Options&, schedule::Tuning& tuning, Outcome&,
+bool tune(const std::vector<Job>&, const Machine&, const Options&, schedule::Tuning& tuning, Outcome&,
           std::string& error);
 
 /// A table for people, and how well the estimates rank what was measured.

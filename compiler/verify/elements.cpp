@@ -36,10 +36,10 @@ double read_one(ir::DType type, const void* from, int64_t i) {
   return 0;
 }
 
-bool is_row_major(const schedule::Buffer& b) { return !b.planar && b.block == 0 && b.sample_stride == 0; }
+bool is_row_major(const plan::Buffer& b) { return !b.planar && b.block == 0 && b.sample_stride == 0; }
 
 /// Where the elements of a tensor lie, in row-major order, the batch outermost.
-std::vector<int64_t> places(const schedule::Buffer& b, int batch) {
+std::vector<int64_t> places(const plan::Buffer& b, int batch) {
   const auto stored = stored_dims(b);
   const int64_t of_sample = b.type.elements(), all = of_sample * (b.type.batched ? batch : 1);
   std::vector<int64_t> out(static_cast<size_t>(all));
@@ -75,13 +75,13 @@ void write_elements(ir::DType type, const ir::RefTensor& t, void* to) {
   for (size_t i = 0; i < t.data.size(); ++i) write_one(type, t.data[i], to, static_cast<int64_t>(i));
 }
 
-void write_tensor(const schedule::Buffer& b, const ir::RefTensor& t, int batch, void* to) {
+void write_tensor(const plan::Buffer& b, const ir::RefTensor& t, int batch, void* to) {
   if (is_row_major(b)) return write_elements(b.type.dtype, t, to);
   const std::vector<int64_t> at = places(b, batch);
   for (size_t i = 0; i < at.size() && i < t.data.size(); ++i) write_one(b.type.dtype, t.data[i], to, at[i]);
 }
 
-ir::RefTensor read_tensor(const schedule::Buffer& b, int batch, const void* from) {
+ir::RefTensor read_tensor(const plan::Buffer& b, int batch, const void* from) {
   ir::RefTensor t;
   if (b.type.batched) t.dims.push_back(batch);
   t.dims.insert(t.dims.end(), b.type.dims.begin(), b.type.dims.end());

@@ -19,11 +19,11 @@
 namespace netc::verify {
 namespace {
 
-using schedule::Buffer;
-using schedule::Kernel;
-using schedule::Phase;
-using schedule::Plan;
-using schedule::Storage;
+using plan::Buffer;
+using plan::Kernel;
+using plan::Phase;
+using plan::Plan;
+using plan::Storage;
 
 using Function = int (*)(void**);  // Halide's _argv form: a pointer to each argument
 
@@ -47,10 +47,10 @@ struct Tensor : halide_buffer_t {
   Tensor() : halide_buffer_t{}, shape{} { dim = shape; }
   Tensor(const Tensor&) = delete;
 
-  void set(ir::DType element, const std::vector<schedule::StoredDim>& dims) {
+  void set(ir::DType element, const std::vector<plan::StoredDim>& dims) {
     type = type_of(element);
     dimensions = 0;
-    for (const schedule::StoredDim& d : dims)
+    for (const plan::StoredDim& d : dims)
       shape[dimensions++] = {0, static_cast<int32_t>(d.extent), static_cast<int32_t>(d.stride), 0};
   }
   void set_batch(int n) { shape[dimensions - 1].extent = n; }
@@ -63,8 +63,7 @@ class Loaded final : public Kernels {
     if (handle_) dlclose(handle_);
   }
 
-  bool load(const schedule::Machine& m, const lower::Options& options, const emit::Toolchain& tools,
-            std::string& error) {
+  bool load(const Machine& m, const lower::Options& options, const emit::Toolchain& tools, std::string& error) {
     std::vector<lower::Object> objects;
     if (!lower::lower_all(plan, m, options, objects, error)) return false;
     const emit::TempFolder temp;
@@ -239,9 +238,8 @@ class Instance final : public Run {
   }
 
   bool ingests(int32_t variable) const {
-    return std::any_of(p_.inputs.begin(), p_.inputs.end(), [&](const schedule::InputPort& port) {
-      return port.variable == variable && !port.ingests.empty();
-    });
+    return std::any_of(p_.inputs.begin(), p_.inputs.end(),
+                       [&](const plan::InputPort& port) { return port.variable == variable && !port.ingests.empty(); });
   }
 
   // The data loader's kernel: each sample by itself, as large as it is.
@@ -350,7 +348,7 @@ class Instance final : public Run {
 
 }  // namespace
 
-std::unique_ptr<Kernels> Kernels::load(const Plan& p, const schedule::Machine& m, const lower::Options& options,
+std::unique_ptr<Kernels> Kernels::load(const Plan& p, const Machine& m, const lower::Options& options,
                                        const emit::Toolchain& tools, std::string& error) {
   auto kernels = std::make_unique<Loaded>(p);
   if (!kernels->load(m, options, tools, error)) return nullptr;

@@ -7,7 +7,8 @@
 
 #include "compiler/emit/product.h"
 #include "compiler/lower/lower.h"
-#include "compiler/schedule/plan.h"
+#include "compiler/machine/machine.h"
+#include "compiler/plan/plan.h"
 
 namespace netc::verify {
 
@@ -18,8 +19,8 @@ class Kernels {
  public:
   virtual ~Kernels() = default;
   /// Null and `error` when a kernel cannot be compiled or the library cannot be loaded.
-  static std::unique_ptr<Kernels> load(const schedule::Plan&, const schedule::Machine&, const lower::Options&,
-                                       const emit::Toolchain&, std::string& error);
+  static std::unique_ptr<Kernels> load(const plan::Plan&, const Machine&, const lower::Options&, const emit::Toolchain&,
+                                       std::string& error);
 };
 
 /// How an instance's memory is laid out. product: as in products, blocks sharing bytes, samples in slices: for whole

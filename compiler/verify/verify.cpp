@@ -1,3 +1,4 @@
+#include "compiler/schedule/make_plan.h"
 #include "compiler/verify/verify.h"
 
 #include <algorithm>
@@ -16,8 +17,8 @@ namespace netc::verify {
 namespace {
 
 using namespace ir;
-using schedule::Kernel;
-using schedule::Plan;
+using plan::Kernel;
+using plan::Plan;
 
 /// The first samples of the batch, as float32 holds them.
 Contents first_samples(const Graph& g, const Contents& contents, int batch) {
@@ -103,7 +104,7 @@ class Verifier {
       for (size_t i = 0; i < kernel.inputs.size(); ++i) {
         RefTensor t = values[static_cast<size_t>(kernel.input_values[i])];
         for (double& x : t.data) x = rounded_to(g_.type(kernel.input_values[i]).dtype, x);
-        if (kernel.phase != schedule::Phase::ingest) run->put(kernel.inputs[i], t);
+        if (kernel.phase != plan::Phase::ingest) run->put(kernel.inputs[i], t);
         exact[static_cast<size_t>(kernel.input_values[i])] = std::move(t);
       }
       std::vector<std::vector<RefTensor>> rounded(static_cast<size_t>(o_.roundings), exact);
@@ -246,7 +247,7 @@ bool verify_model(const sema::Model& m, const passes::Program& program,
   };
   const Contents data = contents(trains ? program.training : program.inference);
   if (o.passes) verify_passes(m, program, data, o.batch, report);
-  const auto check = [&](const char* where, const schedule::Plan* known, const Graph& g) {
+  const auto check = [&](const char* where, const plan::Plan* known, const Graph& g) {
     return verify_plan(where, known ? *known : plan(g), data, o, report, error);
   };
   if (!check(trains ? "evaluation" : "inference", o.infer, trains ? program.evaluation : program.inference))

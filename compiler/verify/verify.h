@@ -13,7 +13,7 @@
 namespace netc::verify {
 
 struct Options {
-  schedule::Machine machine;
+  Machine machine;
   int batch = 4;                      // the plans' largest; smaller ones are run, too
   std::vector<int> threads = {1, 2};  // one result, whatever their number
   bool batches = true;                // of one sample, and of one less than the largest; else the largest only
@@ -23,9 +23,9 @@ struct Options {
   bool passes = true;     // not of products of bf16, which passes round
   bool kernels = true;    // one by one; else whole steps only
   bool gradients = true;  // a plan that keeps every gradient, besides the step's own, which updates weights right away
-  const schedule::Plan *train = nullptr, *infer = nullptr;  // plans that are there already
+  const plan::Plan *train = nullptr, *infer = nullptr;  // plans that are there already
   /// Makes the others: of a training step, or of inference. Null: as the compiler does.
-  std::function<schedule::Plan(const ir::Graph&, const schedule::Machine&, int batch)> plan;
+  std::function<plan::Plan(const ir::Graph&, const Machine&, int batch)> plan;
 };
 
 /// One tensor or kernel: `what` names it in the plan of `where`.
@@ -46,7 +46,7 @@ struct Report {
 void verify_passes(const sema::Model&, const passes::Program&, const Contents&, int batch, Report&);
 
 /// A plan's kernels. False and `error` when they cannot be compiled.
-bool verify_plan(const std::string& where, const schedule::Plan&, const Contents&, const Options&, Report&,
+bool verify_plan(const std::string& where, const plan::Plan&, const Contents&, const Options&, Report&,
                  std::string& error);
 
 /// All of a model; `contents` gives variables of a graph contents for a batch.

@@ -15,6 +15,7 @@
 #include "runtime/cli/usage.h"
 #include "runtime/core/processor.h"
 #include "runtime/core/weights.h"
+#include "runtime/kinds/kinds.h"
 #include "runtime/train/metrics.h"
 #include "runtime/train/trainer.h"
 #include "runtime/train/weights_metadata.h"
@@ -53,9 +54,7 @@ constexpr int kUsage = 2, kInternal = 70;
 
 void add_train(CLI::App& app, TrainOptions& o) {
   app.add_option("--data", o.data,
-                 "what to train on: a folder with a subfolder for each class, mnist:DIR, cifar:DIR, csv:FILE, "
-                 "npy:FILE, text:FILE, masks:DIR, pairs:SPEC, "
-                 "synthetic:KIND")
+                 fmt::format("what to train on: a folder has a subfolder for each class; {}", kinds::data_kinds_text()))
       ->type_name("SPEC");
   app.add_option("--valid", o.valid, "what to validate on after each epoch")->type_name("SPEC");
   app.add_option("--epochs", o.epochs, "times through the data")->check(CLI::Range(int64_t{1}, int64_t{1000000}));

@@ -34,7 +34,7 @@ inline std::string meant(const CLI::App& app, const std::vector<std::string>& ar
     }
     const bool short_with_value = word.size() > 2 && word[1] != '-' &&
                                   std::find(options.begin(), options.end(), word.substr(0, 2)) != options.end();
-    if (word.size() < 2 || word[0] != '-' || short_with_value ||
+    if (word.size() < 2 || word[0] != '-' || (word[1] >= '0' && word[1] <= '9') || short_with_value ||
         std::find(options.begin(), options.end(), word) != options.end())
       continue;
     if (const std::string near = nearest(word, options); !near.empty()) return near;

@@ -1,4 +1,4 @@
-#include "runtime/data/augment.h"
+#include "runtime/data/augment/augmentation.h"
 
 #include <fmt/format.h>
 
@@ -6,8 +6,9 @@
 #include <array>
 #include <cmath>
 #include <cstring>
-#include <numbers>
 #include <string_view>
+
+#include "runtime/kinds/kinds.h"
 
 namespace netc::rt {
 namespace {
@@ -38,95 +39,32 @@ void mirror(Field& s, bool horizontal, bool vertical) {
   }
 }
 
-std::array<uint8_t, 256> line(double scale, double offset) {
-  std::array<uint8_t, 256> t;
-  for (size_t v = 0; v < 256; ++v)
-    t[v] = static_cast<uint8_t>(std::clamp(scale * static_cast<double>(v) + offset, 0.0, 255.0) + 0.5);
-  return t;
-}
-
-using Table = std::array<uint8_t, 256>;
-
-/// Replaces each value of channel `k` by tables[k][value].
-void look_up(Field& s, const std::array<Table, 4>& tables) {
-  const auto c = static_cast<size_t>(s.channels);
-  uint8_t* p = s.data.data();
-  for (const uint8_t* end = p + s.data.size(); p != end; p += c)
-    for (size_t k = 0; k < c; ++k) p[k] = tables[k][p[k]];
-}
-
-/// Times `factor` around each channel's mean.
-void contrast(Field& s, double factor) {
-  const auto c = static_cast<size_t>(s.channels);
-  std::array<uint64_t, 4> sums{};
-  const uint8_t* p = s.data.data();
-  for (const uint8_t* end = p + s.data.size(); p != end; p += c)
-    for (size_t k = 0; k < c; ++k) sums[k] += p[k];
-  std::array<Table, 4> tables;
-  for (size_t k = 0; k < c; ++k)
-    tables[k] = line(factor, static_cast<double>(sums[k]) / static_cast<double>(s.data.size() / c) * (1 - factor));
-  look_up(s, tables);
-}
-
-}  // namespace
-
-tl::expected<Augmenter, std::string> Augmenter::create(std::span<const AugmentInfo> steps) {
-  Augmenter a;
-  for (const AugmentInfo& info : steps) {
-    const std::string_view kind = info.kind, mode = info.mode ? info.mode : "";
-    const auto failed = [&](const std::string& why) {
-      return tl::make_unexpected(fmt::format("augment: {}: {}", kind, why));
-    };
-    Step s{Kind::flip,
-           Fill::reflect,
-           false,
-           false,
-           info.args[1] == 0,
-           info.args[0],
-           info.args[1] == 0 ? info.args[0] : info.args[1]};
-    if (kind == "flip") {
-      s.horizontal = mode.empty() || mode == "horizontal" || mode == "both";
-      s.vertical = mode == "vertical" || mode == "both";
-      if (!s.horizontal && !s.vertical)
-        return failed(fmt::format("there is no mode {}; there are horizontal, vertical and both", mode));
-      a.steps_.push_back(s);
-      continue;
-    }
-    if (kind == "rotate") s.kind = Kind::rotate;
-    else if (kind == "shift") s.kind = Kind::shift;
-    else if (kind == "zoom") s.kind = Kind::zoom;
-    else if (kind == "contrast") s.kind = Kind::contrast;
-    else if (kind == "brightness") s.kind = Kind::brightness;
-    else return failed("there is no such augmentation; there are flip, rotate, shift, zoom, contrast and brightness");
-    if (mode == "constant") s.fill = Fill::constant;
-    else if (mode == "nearest") s.fill = Fill::nearest;
-    else if (mode == "wrap") s.fill = Fill::wrap;
-    else if (!mode.empty() && mode != "reflect")
-      return failed(fmt::format("there is no mode {}; there are reflect, constant, nearest and wrap", mode));
-    const double most = s.kind == Kind::zoom ? 0.99 : 1;
-    for (const double v : {s.a, s.b}) {
-      if (!(v > 0) || v > most)
-        return failed(
-            fmt::format("needs an amount above 0 and not above {}, not {}; for example {}(0.1)", most, v, kind));
-    }
-    a.steps_.push_back(s);
+/// Brings a pixel's place into the image as `fill` has it; false: there is none.
+bool inside(int& y, int& x, int h, int w, Fill fill) {
+  if (static_cast<unsigned>(x) < static_cast<unsigned>(w) && static_cast<unsigned>(y) < static_cast<unsigned>(h))
+    return true;
+  switch (fill) {
+    case Fill::constant: return false;
+    case Fill::nearest: x = std::clamp(x, 0, w - 1), y = std::clamp(y, 0, h - 1); break;
+    case Fill::wrap: x = wrap_around(x, w), y = wrap_around(y, h); break;
+    case Fill::reflect: x = reflect(x, w), y = reflect(y, h); break;
   }
-  return a;
+  return true;
 }
 
 /// Fills `out` with what `in` shows at the mapped places, bilinear. Positions are fixed-point, 32 bits of fraction;
 /// `outside` clips a pixel's place. C: the channels, 0: as `channels` says.
 template <int C, class Outside>
-void Augmenter::warp_pixels(const uint8_t* in, uint8_t* out, int h, int w, int channels, const Affine& map,
-                            const Outside& outside) {
+void warp_pixels(const uint8_t* in, uint8_t* out, int h, int w, int channels, const std::array<double, 6>& map,
+                 const Outside& outside) {
   const int c = C ? C : channels;
   const auto fixed = [](double v) { return static_cast<int64_t>(v * 0x1p32); };
   const double mx = (w - 1) / 2.0, my = (h - 1) / 2.0;
   // half of the weights' last bit
-  const int64_t step_x = fixed(map.m[0]), step_y = fixed(map.m[3]), half = int64_t{1} << 23;
+  const int64_t step_x = fixed(map[0]), step_y = fixed(map[3]), half = int64_t{1} << 23;
   for (int y = 0; y < h; ++y) {
-    int64_t fx = fixed(map.m[1] * (y - my) + map.m[2] + mx - map.m[0] * mx) + half,
-            fy = fixed(map.m[4] * (y - my) + map.m[5] + my - map.m[3] * mx) + half;
+    int64_t fx = fixed(map[1] * (y - my) + map[2] + mx - map[0] * mx) + half,
+            fy = fixed(map[4] * (y - my) + map[5] + my - map[3] * mx) + half;
     for (int x = 0; x < w; ++x, fx += step_x, fy += step_y) {
       const int x0 = static_cast<int>(fx >> 32), y0 = static_cast<int>(fy >> 32);
       const int wx = static_cast<int>(fx >> 24 & 255), wy = static_cast<int>(fy >> 24 & 255);
@@ -148,20 +86,78 @@ void Augmenter::warp_pixels(const uint8_t* in, uint8_t* out, int h, int w, int c
   }
 }
 
-/// Brings a pixel's place into the image as `fill` has it; false: there is none.
-bool Augmenter::inside(int& y, int& x, int h, int w, Fill fill) {
-  if (static_cast<unsigned>(x) < static_cast<unsigned>(w) && static_cast<unsigned>(y) < static_cast<unsigned>(h))
-    return true;
-  switch (fill) {
-    case Fill::constant: return false;
-    case Fill::nearest: x = std::clamp(x, 0, w - 1), y = std::clamp(y, 0, h - 1); break;
-    case Fill::wrap: x = wrap_around(x, w), y = wrap_around(y, h); break;
-    case Fill::reflect: x = reflect(x, w), y = reflect(y, h); break;
-  }
-  return true;
+}  // namespace
+
+void Moves::then(const std::array<double, 6>& n) {
+  const std::array<double, 6> o = map;
+  map = {o[0] * n[0] + o[1] * n[3], o[0] * n[1] + o[1] * n[4], o[0] * n[2] + o[1] * n[5] + o[2],
+         o[3] * n[0] + o[4] * n[3], o[3] * n[1] + o[4] * n[4], o[3] * n[2] + o[4] * n[5] + o[5]};
 }
 
-void Augmenter::warp(Field& s, const Affine& map, Fill fill) {
+tl::expected<Fill, std::string> fill_of(const AugmentInfo& info) {
+  const std::string_view mode = info.mode ? info.mode : "";
+  if (mode.empty() || mode == "reflect") return Fill::reflect;
+  if (mode == "constant") return Fill::constant;
+  if (mode == "nearest") return Fill::nearest;
+  if (mode == "wrap") return Fill::wrap;
+  return tl::make_unexpected(fmt::format("there is no mode {}; there are reflect, constant, nearest and wrap", mode));
+}
+
+Table line(double scale, double offset) {
+  Table t;
+  for (size_t v = 0; v < t.size(); ++v)
+    t[v] = static_cast<uint8_t>(std::clamp(scale * static_cast<double>(v) + offset, 0.0, 255.0) + 0.5);
+  return t;
+}
+
+void look_up(Field& s, const std::array<Table, 4>& tables) {
+  const auto c = static_cast<size_t>(s.channels);
+  uint8_t* p = s.data.data();
+  for (const uint8_t* end = p + s.data.size(); p != end; p += c)
+    for (size_t k = 0; k < c; ++k) p[k] = tables[k][p[k]];
+}
+
+tl::expected<Augmenter, std::string> Augmenter::create(std::span<const AugmentInfo> steps) {
+  struct Maker {
+    std::string_view name;
+    MadeAugmentation (*make)(const AugmentInfo&);
+  };
+  static constexpr Maker kMakers[] = {
+#define NETC_AUGMENTATION(name, ...) {#name, make_##name},
+#include "runtime/kinds/augmentations.def"
+#undef NETC_AUGMENTATION
+  };
+  Augmenter a;
+  for (const AugmentInfo& info : steps) {
+    const auto failed = [&](const std::string& why) {
+      return tl::make_unexpected(fmt::format("augment: {}: {}", info.kind, why));
+    };
+    const kinds::Augmentation* kind = kinds::find(kinds::kAugmentations, info.kind);
+    const Maker* maker = kinds::find(kMakers, info.kind);
+    if (!kind || !maker) {
+      std::string known;
+      for (const kinds::Augmentation& k : kinds::kAugmentations)
+        known += fmt::format("{}{}", known.empty() ? "" : ", ", k.name);
+      return failed("there is no such augmentation; there are " + known);
+    }
+    for (size_t i = 0; i < 2; ++i) {
+      const kinds::Argument& argument = kind->arguments[i];
+      const double v = info.args[i];
+      if (argument.name.empty() || !argument.choices.empty() || (argument.optional && v == 0)) continue;
+      if (!(v > 0) || v > argument.most)
+        return failed(fmt::format("needs an amount above 0 and not above {}, not {}; for example {}(0.1)",
+                                  argument.most, v, kind->name));
+    }
+    auto made = maker->make(info);
+    if (!made) return failed(made.error());
+    a.steps_.push_back(std::move(*made));
+  }
+  return a;
+}
+
+void Augmenter::warp(Field& s, const Moves& moves) {
+  const std::array<double, 6>& map = moves.map;
+  const Fill fill = moves.fill;
   other_.resize(s.data.size());
   const int w = s.width, h = s.height, c = s.channels;
   const uint8_t* in = s.data.data();
@@ -175,59 +171,21 @@ void Augmenter::warp(Field& s, const Affine& map, Fill fill) {
   s.data.swap(other_);
 }
 
-Augmenter::Moves Augmenter::draw(const Field& s, CounterRandom& random) const {
+Moves Augmenter::draw(const Field& s, CounterRandom& random) const {
   Moves m;
-  Affine& map = m.map;
-  // Composes: the steps so far are applied to what this one reads.
-  const auto then = [&](double a, double b, double c, double d, double e, double f) {
-    const auto& o = map.m;
-    map = {{o[0] * a + o[1] * d, o[0] * b + o[1] * e, o[0] * c + o[1] * f + o[2], o[3] * a + o[4] * d,
-            o[3] * b + o[4] * e, o[3] * c + o[4] * f + o[5]}};
-  };
-  for (const Step& step : steps_) {
-    double u = 0, v = 0;
-    switch (step.kind) {
-      case Kind::flip: {
-        const bool x = step.horizontal && random.uniform() < 0.5, y = step.vertical && random.uniform() < 0.5;
-        m.mirror_x ^= x, m.mirror_y ^= y;
-        then(x ? -1 : 1, 0, 0, 0, y ? -1 : 1, 0);
-        continue;
-      }
-      case Kind::rotate: {
-        const double angle = random.uniform(-step.a, step.a) * 2 * std::numbers::pi, c = std::cos(angle),
-                     sn = std::sin(angle);
-        then(c, -sn, 0, sn, c, 0);
-        break;
-      }
-      case Kind::shift:
-        u = random.uniform(-step.a, step.a) * s.height;
-        v = random.uniform(-step.b, step.b) * s.width;
-        then(1, 0, v, 0, 1, u);
-        break;
-      case Kind::zoom:
-        u = 1 + random.uniform(-step.a, step.a);
-        v = step.same ? u : 1 + random.uniform(-step.b, step.b);
-        then(v, 0, 0, 0, u, 0);
-        break;
-      case Kind::contrast:
-      case Kind::brightness: continue;
-    }
-    m.warped = true;
-    m.fill = step.fill;
-  }
+  for (const auto& step : steps_) step->move(m, s.height, s.width, random);
   return m;
 }
 
 bool Augmenter::moves() const {
-  return std::any_of(steps_.begin(), steps_.end(),
-                     [](const Step& s) { return s.kind != Kind::contrast && s.kind != Kind::brightness; });
+  return std::any_of(steps_.begin(), steps_.end(), [](const auto& step) { return step->moves(); });
 }
 
 void Augmenter::follow(Field& s, CounterRandom random) {
   if (s.data.empty() || s.channels != 1) return;
   const Moves moves = draw(s, random);
   if (!moves.warped) return mirror(s, moves.mirror_x, moves.mirror_y);
-  const auto& m = moves.map.m;
+  const auto& m = moves.map;
   const double mx = (s.width - 1) / 2.0, my = (s.height - 1) / 2.0;
   other_.resize(s.data.size());
   uint8_t* out = other_.data();
@@ -247,15 +205,9 @@ void Augmenter::follow(Field& s, CounterRandom random) {
 void Augmenter::apply(Field& s, CounterRandom random) {
   if (s.data.empty() || s.channels > 4) return;
   const Moves moves = draw(s, random);
-  if (moves.warped) warp(s, moves.map, moves.fill);
+  if (moves.warped) warp(s, moves);
   else mirror(s, moves.mirror_x, moves.mirror_y);
-  for (const Step& step : steps_) {
-    if (step.kind == Kind::contrast) contrast(s, 1 + random.uniform(-step.a, step.a));
-    if (step.kind != Kind::brightness) continue;
-    std::array<Table, 4> tables;
-    tables.fill(line(1, 255 * random.uniform(-step.a, step.a)));
-    look_up(s, tables);
-  }
+  for (const auto& step : steps_) step->colour(s, random);
 }
 
 }  // namespace netc::rt

@@ -1,6 +1,7 @@
 // Random changes to training samples: the .net file's data { augment = ... }.
 #pragma once
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <string>
 #include <vector>
@@ -32,12 +33,12 @@ class CounterRandom {
   uint64_t key_, counter_ = 0;
 };
 
-/// The augmentations of one net, in their order, and the memory one thread needs for them.
-/// flip(horizontal | vertical | both) each direction with probability 1/2; rotate(f): by up to f turns either way;
-/// shift(v, h = v): by up to that fraction of the height and width; zoom(v, h): by up to that fraction in or out, one
-/// factor for both when h is not given; contrast(f): around each channel's mean, times 1-f to 1+f; brightness(f): by up
-/// to f * 255. All geometry comes first and at once, bilinear; the border is mirrored ("reflect", or "constant",
-/// "nearest", "wrap" as the mode says).
+class Augmentation;  // augment/augmentation.h
+struct Moves;
+
+/// The augmentations of one net, in their order, and the memory one thread needs for them. What each does is said in
+/// runtime/data/augment/. All geometry comes first and at once, bilinear; the border is mirrored ("reflect", or
+/// "constant", "nearest", "wrap" as the mode says).
 class Augmenter {
  public:
   /// Errors: an unknown kind, mode or an argument that makes no sense.
@@ -52,29 +53,9 @@ class Augmenter {
   void follow(Field& mask, CounterRandom random);
 
  private:
-  enum class Kind : uint8_t { flip, rotate, shift, zoom, contrast, brightness };
-  enum class Fill : uint8_t { reflect, constant, nearest, wrap };
-  struct Step {
-    Kind kind;
-    Fill fill;
-    bool horizontal, vertical, same;
-    double a, b;
-  };
-  struct Affine {
-    double m[6] = {1, 0, 0, 0, 1, 0};
-  };  // output (x, y), centred, to input (x, y)
-  struct Moves {
-    Affine map;
-    bool warped = false, mirror_x = false, mirror_y = false;
-    Fill fill = Fill::reflect;
-  };
-  static bool inside(int& y, int& x, int h, int w, Fill fill);
   Moves draw(const Field& image, CounterRandom& random) const;
-  void warp(Field& image, const Affine& map, Fill fill);
-  template <int C, class Outside>
-  static void warp_pixels(const uint8_t* in, uint8_t* out, int h, int w, int channels, const Affine& map,
-                          const Outside& outside);
-  std::vector<Step> steps_;
+  void warp(Field& image, const Moves&);
+  std::vector<std::shared_ptr<const Augmentation>> steps_;
   std::vector<uint8_t> other_;  // the warped pixels, swapped with the image's
 };
 

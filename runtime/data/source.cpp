@@ -10,47 +10,26 @@
 #include "runtime/data/augment.h"
 #include "runtime/data/csv_table.h"
 #include "runtime/core/unicode.h"
+#include "runtime/kinds/kinds.h"
+#include "runtime/nearest.h"
 
 namespace netc::rt {
 namespace {
 
-constexpr const char* kAll =
-    "a folder, mnist:DIR, cifar:DIR, csv:FILE, npy:FILE, text:FILE, masks:DIR, pairs:SPEC or synthetic:digits";
-
-struct KindInfo {
-  const char* name;
+struct Opener {
+  std::string_view name;
   Opened (*open)(const std::string&, Split, const ModelInfo&);
-  bool parted = false; /* see holds_out */
 };
-constexpr KindInfo kKinds[] = {
-    {"folder", open_folder},   {"mnist", open_mnist},       {"synthetic", open_synthetic},
-    {"cifar", open_cifar},     {"csv", open_csv, true},     {"npy", open_npy, true},
-    {"text", open_text, true}, {"masks", open_masks, true}, {"pairs", open_pairs},
+constexpr Opener kOpeners[] = {
+#define NETC_DATA(kind, word, argument, parted, spec) {#kind, open_##kind},
+#include "runtime/kinds/data.def"
+#undef NETC_DATA
 };
-
-size_t edit_distance(const std::string& a, const std::string& b) {
-  std::vector<size_t> row(b.size() + 1);
-  std::iota(row.begin(), row.end(), size_t{0});
-  for (size_t i = 1; i <= a.size(); ++i) {
-    size_t diagonal = row[0];
-    row[0] = i;
-    for (size_t j = 1; j <= b.size(); ++j) {
-      const size_t up = row[j];
-      row[j] = std::min({up + 1, row[j - 1] + 1, diagonal + (a[i - 1] != b[j - 1])});
-      diagonal = up;
-    }
-  }
-  return row[b.size()];
-}
 
 std::string nearest_kind(const std::string& kind) {
-  std::string best;
-  size_t distance = 3;
-  for (const KindInfo& k : kKinds) {
-    const size_t d = edit_distance(kind, k.name);
-    if (d < distance && d < kind.size()) distance = d, best = k.name;
-  }
-  return best;
+  std::vector<std::string> known;
+  for (const kinds::Data& k : kinds::kData) known.emplace_back(k.kind);
+  return nearest(kind, known);
 }
 
 /// What a SPEC is: "csv" and "t.csv" of "csv:t.csv". A path is a folder, or the kind that its file's ending tells.
@@ -75,13 +54,14 @@ Named named(const std::string& spec) {
 
 tl::expected<std::unique_ptr<Source>, std::string> open_source(const std::string& spec, Split split,
                                                                const ModelInfo& info) try {
-  if (spec.empty()) return tl::make_unexpected(fmt::format("no data is given: write --data with {}", kAll));
+  if (spec.empty())
+    return tl::make_unexpected(fmt::format("no data is given: write --data with {}", kinds::data_kinds_text()));
   const auto [kind, rest] = named(spec);
-  for (const KindInfo& k : kKinds)
-    if (kind == k.name) return k.open(rest, split, info);
+  if (const Opener* opener = kinds::find(kOpeners, kind)) return opener->open(rest, split, info);
   const std::string near = nearest_kind(kind);
   return tl::make_unexpected(fmt::format("{}: there is no data kind '{}'{}; it is {}", spec, kind,
-                                         near.empty() ? "" : fmt::format(", did you mean {}:?", near), kAll));
+                                         near.empty() ? "" : fmt::format(", did you mean {}:?", near),
+                                         kinds::data_kinds_text()));
 } catch (const std::exception& e) {  // bad_alloc, and what the standard library's file system throws
   return tl::make_unexpected(fmt::format("{}: cannot open: {}", spec, e.what()));
 }
@@ -94,8 +74,9 @@ std::string kind_of_file(const std::string& path) {
 bool holds_out(const std::string& spec) {
   const auto [kind, rest] = named(spec);
   if (kind == "pairs") return holds_out(rest);
-  return std::any_of(std::begin(kKinds), std::end(kKinds),
-                     [&kind = kind](const KindInfo& k) { return k.parted && kind == k.name; });
+  for (const kinds::Data& k : kinds::kData)
+    if (kind == k.kind) return k.parted;
+  return false;
 }
 
 Common in_common(const std::string& a, const std::string& b) {

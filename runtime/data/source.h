@@ -94,15 +94,10 @@ tl::expected<std::vector<std::string>, std::string> list_images(const std::strin
 
 // The sources themselves, as open_source calls them; `path` is SPEC without its kind.
 using Opened = tl::expected<std::unique_ptr<Source>, std::string>;
-Opened open_folder(const std::string& path, Split split, const ModelInfo& info);
-Opened open_mnist(const std::string& path, Split split, const ModelInfo& info);
-Opened open_cifar(const std::string& path, Split split, const ModelInfo& info);
-Opened open_csv(const std::string& path, Split split, const ModelInfo& info);
-Opened open_npy(const std::string& path, Split split, const ModelInfo& info);
-Opened open_text(const std::string& path, Split split, const ModelInfo& info);
-Opened open_pairs(const std::string& path, Split split, const ModelInfo& info);
-Opened open_masks(const std::string& path, Split split, const ModelInfo& info);
-Opened open_synthetic(const std::string& path, Split split, const ModelInfo& info);
+#define NETC_DATA(kind, word, argument, parted, spec) \
+  Opened open_##kind(const std::string& path, Split split, const ModelInfo& info);
+#include "runtime/kinds/data.def"
+#undef NETC_DATA
 /// synthetic:xor and synthetic:series; `count` samples of training.
 Opened open_synthetic_values(const std::string& kind, size_t count, Split split, const ModelInfo& info);
 

@@ -23,22 +23,26 @@ Callbacks::Callbacks(std::span<const CallbackInfo> callbacks, bool has_validatio
     std::string m = name == nullptr || *name == 0 ? "val_loss" : name;
     return !has_validation && m.starts_with(kValidation) ? m.substr(kValidation.size()) : m;
   };
-  rules_.push_back({Rule::Kind::best, monitor(("val_" + best_by).c_str()), 0, 0, 0});
+  rules_.push_back({kinds::Rule::best, monitor(("val_" + best_by).c_str()), 0, 0, 0});
   for (const CallbackInfo& c : callbacks) {
-    const std::string_view kind = c.kind == nullptr ? "" : c.kind;
-    if (kind == "checkpoint") rules_.front().monitor = monitor(c.monitor);
-    else if (kind == "early_stopping")
-      rules_.push_back({Rule::Kind::stop, monitor(c.monitor), 0, std::max<int64_t>(1, c.patience), 0});
-    else if (kind == "reduce_lr_on_plateau")
-      rules_.push_back({Rule::Kind::reduce, monitor(c.monitor), c.value, std::max<int64_t>(1, c.patience), 1e-4});
-    else if (kind == "csv" && c.path != nullptr && *c.path != 0) csv_.push_back(c.path);
+    const kinds::Callback* kind = kinds::find(kinds::kCallbacks, c.kind == nullptr ? "" : c.kind);
+    if (!kind) continue;
+    const int64_t patience = std::max<int64_t>(1, c.patience);
+    switch (kind->rule) {
+      case kinds::Rule::best: rules_.front().monitor = monitor(c.monitor); break;
+      case kinds::Rule::stop: rules_.push_back({kinds::Rule::stop, monitor(c.monitor), 0, patience, 0}); break;
+      case kinds::Rule::reduce:
+        rules_.push_back({kinds::Rule::reduce, monitor(c.monitor), c.value, patience, 1e-4});
+        break;
+      case kinds::Rule::record:
+        if (c.path != nullptr && *c.path != 0) csv_.push_back(c.path);
+        continue;
+    }
     const std::string watched = monitor(c.monitor);
-    if (kind == "csv" || c.monitor == nullptr || !std::string_view(c.monitor).starts_with(kValidation) ||
-        watched == c.monitor)
-      continue;
+    if (c.monitor == nullptr || !std::string_view(c.monitor).starts_with(kValidation) || watched == c.monitor) continue;
     notes_.push_back(fmt::format(
         "there is no validation data, so no {}: {} watches {}, of the training data (--valid SPEC names some)",
-        c.monitor, kind, watched));
+        c.monitor, kind->name, watched));
   }
   states_.resize(rules_.size());
 }
@@ -54,14 +58,14 @@ Callbacks::Outcome Callbacks::after_epoch(const EpochRow& row, double lr) {
     const bool number = !std::isnan(*value);
     const double gain = higher_is_better(rule.monitor) ? *value - state.best : state.best - *value;
     const double tie = loss_beside(row, rule.monitor);
-    const bool lower = rule.kind == Rule::Kind::best && gain == 0 && tie < state.tie;
+    const bool lower = rule.kind == kinds::Rule::best && gain == 0 && tie < state.tie;
     if (number && (!state.seen || gain > rule.min_delta || lower)) {
       state = {true, *value, row.epoch, 0, tie};
-      out.best |= rule.kind == Rule::Kind::best;
+      out.best |= rule.kind == kinds::Rule::best;
       continue;
     }
-    if (rule.kind == Rule::Kind::best || ++state.waited < rule.patience) continue;
-    if (rule.kind == Rule::Kind::stop) {
+    if (rule.kind == kinds::Rule::best || ++state.waited < rule.patience) continue;
+    if (rule.kind == kinds::Rule::stop) {
       out.stop = true;
       out.notes.push_back(fmt::format("stopping early: {} has not improved since epoch {} ({:.4f})", rule.monitor,
                                       state.best_epoch, state.best));

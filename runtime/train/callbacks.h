@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "runtime/kinds/kinds.h"
 #include "runtime/model.h"
 #include "runtime/train/run_folder.h"
 
@@ -46,7 +47,7 @@ class Callbacks {
 
  private:
   struct Rule {
-    enum class Kind { best, stop, reduce } kind;
+    kinds::Rule kind;
     std::string monitor;
     double factor;
     int64_t patience;

@@ -59,9 +59,9 @@ class Metrics {
  public:
   static constexpr int kMostClasses = 2048;  // beyond it the confusion matrix is left empty (0 classes)
   Metrics() : Metrics({"", DType::f32, 1, {2}}, {"", DType::i32, 0, {}}, {}) {}
-  /// `names` as the compiler writes them (compiler/ops/metrics.cpp): "accuracy", "top2", "precision@0.4". Names that do
-  /// not fit the label, and those of other outputs ("kind:accuracy"), are ignored. With class indices as labels the
-  /// accuracy comes first, named or not, and the confusion matrix is kept.
+  /// `names` as the compiler writes them (compiler/ops/loss/metrics.cpp): "accuracy", "top2", "precision@0.4". Names
+  /// that do not fit the label, and those of other outputs ("kind:accuracy"), are ignored. With class indices as labels
+  /// the accuracy comes first, named or not, and the confusion matrix is kept.
   Metrics(const PortInfo& output, const PortInfo& label, std::span<const char* const> names);
 
   void reset();

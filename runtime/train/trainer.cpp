@@ -178,6 +178,11 @@ class Run {
         notes_.push_back(fmt::format("{} is of other classes: [{}]", from, fmt::join(*classes, ", ")));
       else if (!classes) notes_.push_back(classes.error());
     }
+    if (!source && !o_.resume.empty() && o_.data.empty() && std::filesystem::path(args_.data).is_relative())
+      return failed(
+          fmt::format("{}; the run names its data by a relative path: resume it in the folder where it was "
+                      "started, or say where the data is with --data",
+                      source.error()));
     if (!source) return failed(source.error());
     train_source_ = std::move(*source);
     const auto of = classified(info_);

@@ -226,7 +226,7 @@ TEST_CASE("augmentation: shape kept, flips exact, small amounts change little") 
     CHECK(a == b);
   }
   for (const char* mode : {"reflect", "constant", "nearest", "wrap"}) {
-    for (const AugmentInfo& info : {AugmentInfo{"rotate", mode, {1}},
+    for (const AugmentInfo& info : {AugmentInfo{"rotate", mode, {.5}},
                                     {"shift", mode, {1, .5}},
                                     {"zoom", mode, {.9}},
                                     {"contrast", mode, {1}},
@@ -254,5 +254,5 @@ TEST_CASE("augmentation: shape kept, flips exact, small amounts change little") 
   Field dot;  // one pixel
   dot.height = dot.width = dot.channels = 1;
   dot.data = {9};
-  CHECK(applied({"rotate", "", {1}}, dot, 1).data == Bytes{9});
+  CHECK(applied({"rotate", "", {.5}}, dot, 1).data == Bytes{9});
 }

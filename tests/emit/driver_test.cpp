@@ -13,8 +13,8 @@ using namespace netc;
 
 namespace {
 
-schedule::Machine fixed_machine() {
-  schedule::Machine m;  // the defaults: the text does not depend on where the test runs
+Machine fixed_machine() {
+  Machine m;  // the defaults: the text does not depend on where the test runs
   m.halide_target = "x86-64-linux-avx-avx2-f16c-fma-sse41";
   return m;
 }
@@ -22,7 +22,7 @@ schedule::Machine fixed_machine() {
 }  // namespace
 
 TEST_CASE("the driver of a small net is as the golden file has it") {
-  const schedule::Machine machine = fixed_machine();
+  const Machine machine = fixed_machine();
   auto net = support::load("tiny", support::kTinyNet, 8, true, &machine);
   net->unit.with_main = true;
   const std::string text = emit::driver_source(net->unit),

@@ -50,7 +50,7 @@ void close(const std::vector<float>& a, const std::vector<float>& b) {
 }  // namespace
 
 TEST_CASE("a large weight's penalty, data gradient and update run in step, and compute the same whatever the threads") {
-  schedule::Machine small = schedule::host_machine(), large = small;
+  Machine small = host_machine(), large = small;
   small.l2 = 20 << 10;  // the weights of the second layer are larger than the caches
   large.l2 = 4 << 20;
   const auto net = support::load("wide", kNet, 12, true, &small), plain = support::load("wide", kNet, 12, true, &large);

@@ -168,7 +168,7 @@ TEST_CASE("a training step and evaluation: an autoencoder") {
 TEST_CASE("evaluation in slices of a batch, the last of them smaller, is that of the batch") {
   for (const char* name : {"two", "auto_"}) {
     const char* source = std::string(name) == "two" ? support::kTwoNet : support::kAutoNet;
-    netc::schedule::Machine small = netc::schedule::host_machine();
+    netc::Machine small = netc::host_machine();
     std::set<int> slices;
     for (small.l3 = 64; small.l3 < 1 << 20 && slices.size() < 2; small.l3 += small.l3 / 2) {
       const auto net = load(name, source, 8, true, &small);

@@ -10,6 +10,7 @@
 
 #include "compiler/emit/driver.h"
 #include "compiler/parse/parse.h"
+#include "compiler/schedule/make_plan.h"
 #include "runtime/kernel_support.h"
 
 namespace support {
@@ -54,7 +55,7 @@ namespace {
 using Defines = std::vector<std::pair<std::string, std::string>>;
 
 std::unique_ptr<Net> compile(const std::string& name, const std::string& source, int max_batch, bool training,
-                             const schedule::Machine* machine, const Defines& defines) {
+                             const Machine* machine, const Defines& defines) {
   std::string text = source;
   if (source.size() > 4 && source.substr(source.size() - 4) == ".net") {
     std::ifstream f(std::string(NETC_SOURCE_DIR "/") + source);
@@ -73,7 +74,7 @@ std::unique_ptr<Net> compile(const std::string& name, const std::string& source,
     o.verify = true;
     return o;
   }());
-  net->machine = machine ? *machine : schedule::host_machine();
+  net->machine = machine ? *machine : host_machine();
   training = training && net->model.train.present;
   if (training) net->train = schedule::make_plan(net->program.training, net->machine, max_batch);
   net->infer =
@@ -91,7 +92,7 @@ std::unique_ptr<Net> compile(const std::string& name, const std::string& source,
 }  // namespace
 
 std::unique_ptr<Net> load(const std::string& name, const std::string& source, int max_batch, bool training,
-                          const schedule::Machine* machine, const Defines& defines) {
+                          const Machine* machine, const Defines& defines) {
   auto net = compile(name, source, max_batch, training, machine, defines);
   REQUIRE(emit::unsupported(net->unit) == "");
   return net;

@@ -15,8 +15,8 @@ namespace support {
 struct Net {
   netc::sema::Model model;
   netc::passes::Program program;
-  netc::schedule::Plan train, infer;
-  netc::schedule::Machine machine;
+  netc::plan::Plan train, infer;
+  netc::Machine machine;
   netc::emit::Unit unit;
 };
 
@@ -27,7 +27,7 @@ const netc::ir::Registry& registry();
 /// From source text or, when it ends in .net, from that file of the repository. `training`: false compiles inference
 /// only. `machine`: this one by default. `defines`: hyperparameters.
 std::unique_ptr<Net> load(const std::string& name, const std::string& source, int max_batch, bool training = true,
-                          const netc::schedule::Machine* machine = nullptr,
+                          const netc::Machine* machine = nullptr,
                           const std::vector<std::pair<std::string, std::string>>& defines = {});
 
 /// What emit::unsupported says of a net's inference form.

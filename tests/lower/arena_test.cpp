@@ -8,7 +8,7 @@
 #include "runtime/arena.h"
 
 using namespace netc;
-using netc::schedule::Plan;
+using netc::plan::Plan;
 
 namespace {
 
@@ -25,7 +25,7 @@ int64_t least(const std::vector<rt::ArenaBlock>& blocks, int batch, int slice) {
 }
 
 int add_buffer(Plan& p, ir::ValueId value, int64_t floats) {
-  schedule::Buffer b;
+  plan::Buffer b;
   b.value = value;
   b.type.dims = {floats};
   p.buffers.push_back(b);
@@ -75,10 +75,10 @@ TEST_CASE(
   for (int v = 0; v < 6; ++v) root[static_cast<size_t>(v)] = v;
   const int a = add_buffer(p, 0, 100), big = add_buffer(p, 1, 100), tiles = add_buffer(p, 2, 300),
             c = add_buffer(p, 3, 100), sum = add_buffer(p, 4, 1), weight = add_buffer(p, 5, 1);
-  p.buffers[static_cast<size_t>(weight)].storage = schedule::Storage::variable;
+  p.buffers[static_cast<size_t>(weight)].storage = plan::Storage::variable;
   p.buffers[static_cast<size_t>(weight)].variable = 0;
   const auto kernel = [&](const char* name, std::vector<int> inputs, std::vector<int> outputs) {
-    schedule::Kernel k;
+    plan::Kernel k;
     k.name = name, k.inputs = std::move(inputs), k.outputs = std::move(outputs);
     p.kernels.push_back(std::move(k));
   };
@@ -89,10 +89,10 @@ TEST_CASE(
   kernel("c", {a, weight}, {c});  // reads the new weight: it must stay behind `sums`
   kernel("end", {c}, {sum});
   kernel("last", {a}, {sum});
-  const std::vector<schedule::Kernel> before = p.kernels;
+  const std::vector<plan::Kernel> before = p.kernels;
   schedule::lower_peak(p, root);
   const auto at = [&](const char* name) {
-    return std::find_if(p.kernels.begin(), p.kernels.end(), [&](const schedule::Kernel& k) { return k.name == name; }) -
+    return std::find_if(p.kernels.begin(), p.kernels.end(), [&](const plan::Kernel& k) { return k.name == name; }) -
            p.kernels.begin();
   };
   REQUIRE(p.kernels.size() == before.size());

@@ -12,6 +12,7 @@
 #include "compiler/ir/interpret.h"
 #include "compiler/ir/layer_def.h"
 #include "compiler/lower/lower.h"
+#include "compiler/schedule/make_plan.h"
 #include "compiler/verify/compare.h"
 #include "tests/support/kernel_runner.h"
 
@@ -59,11 +60,11 @@ void check(const Net& net, int batch, int max_batch, double tolerance = 2e-4) {
   }
   auto want = interpret(net.g, variables, batch);
   std::vector<const char*> machines = {"x86-64-avx2"};
-  if (schedule::host_machine().vector_floats > 8) machines.push_back("host");  // else it is the same code twice
+  if (host_machine().vector_floats > 8) machines.push_back("host");  // else it is the same code twice
   for (auto machine : machines)
     for (int threads : {1, 2}) {
-      schedule::Machine m;
-      REQUIRE(schedule::machine_for(machine, m));
+      Machine m;
+      REQUIRE(machine_for(machine, m));
       std::string error;
       auto got = run_kernels(net.g, m, variables, batch, max_batch, threads, error);
       CAPTURE(machine);
@@ -80,9 +81,9 @@ void check(const Net& net, int batch, int max_batch, double tolerance = 2e-4) {
 
 /// The loops of a net's only kernel, for a processor with AVX-512.
 std::string loops(const Net& n, const std::string& strategy) {
-  schedule::Machine m;
-  REQUIRE(schedule::machine_for("x86-64-avx512", m));
-  const schedule::Plan plan = schedule::make_plan(n.g, m, 32);
+  Machine m;
+  REQUIRE(machine_for("x86-64-avx512", m));
+  const plan::Plan plan = schedule::make_plan(n.g, m, 32);
   REQUIRE(plan.kernels.size() == 1);
   REQUIRE(plan.kernels[0].strategy.name == strategy);
   netc::lower::Options options;
@@ -190,7 +191,7 @@ TEST_CASE("what a convolution alone reads of the input is made in its copy of th
         auto x = n.variable("x", Role::input, true, {19, 21, channels}),
              w = n.variable("w", Role::weight, false, {3, 3, channels, filters});
         n.out(n.op("conv", {n.op("rescale", {x}, {{"scale", 1.0 / 255}, {"offset", -0.5}}), w}, conv_attrs(1, pad)));
-        CHECK(schedule::make_plan(n.g, schedule::host_machine(), 3).kernels.back().input_values.front() == x);
+        CHECK(schedule::make_plan(n.g, host_machine(), 3).kernels.back().input_values.front() == x);
         check(n, 2, 3);
       }
 }
@@ -205,7 +206,7 @@ TEST_CASE("what a 1 x 1 convolution alone reads element by element is made in it
     const auto joined = n.op("concat", {x, x}, {{"axis", int64_t{2}}});
     n.out(joined);
     n.out(n.op("relu", {n.op("conv", {n.op("relu", {n.op("bias_add", {joined, b})}), f}, conv_attrs(1, 0))}));
-    const schedule::Plan plan = schedule::make_plan(n.g, schedule::host_machine(), 3);
+    const plan::Plan plan = schedule::make_plan(n.g, host_machine(), 3);
     CHECK(plan.kernels.back().input_values.front() == joined);
     check(n, 2, 3);
   }

@@ -57,7 +57,7 @@ void check(const Graph& g, int batch, int max_batch) {
   }
   auto want = interpret(g, variables, batch);
   std::string error;
-  auto got = run_kernels(g, schedule::host_machine(), variables, batch, max_batch, 2, error);
+  auto got = run_kernels(g, host_machine(), variables, batch, max_batch, 2, error);
   REQUIRE_MESSAGE(error.empty(), error);
   REQUIRE(!got.empty());
   for (auto& [v, t] : got) {

@@ -61,7 +61,7 @@ std::map<std::string, RefTensor> random_variables(const Graph& g, int batch) {
 void check(const Graph& g, int batch, double tolerance) {
   auto variables = random_variables(g, batch);
   auto want = interpret(g, variables, batch);
-  schedule::Machine m = schedule::host_machine();
+  Machine m = host_machine();
   std::string error;
   auto got = run_kernels(g, m, variables, batch, 8, 2, error);
   REQUIRE_MESSAGE(error.empty(), error);

@@ -42,7 +42,7 @@ using Contents = std::map<std::string, RefTensor>;
 
 std::map<ValueId, RefTensor> run(const Graph& g, const Contents& c) {
   std::string error;
-  auto values = run_kernels(g, schedule::host_machine(), c, kBatch, kBatch, 2, error);
+  auto values = run_kernels(g, host_machine(), c, kBatch, kBatch, 2, error);
   REQUIRE_MESSAGE(error.empty(), error);
   return values;
 }

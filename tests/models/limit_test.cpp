@@ -11,6 +11,7 @@
 #include "compiler/passes/passes.h"
 #include "compiler/passes/pipeline.h"
 #include "compiler/schedule/limit.h"
+#include "compiler/schedule/make_plan.h"
 #include "compiler/verify/compare.h"
 #include "tests/models/contents.h"
 #include "tests/support/kernel_runner.h"
@@ -52,7 +53,7 @@ TEST_CASE("what is recomputed is the same, dropout too, and each state is update
   for (const Small& s : kSmall) {
     CAPTURE(s.file);
     const Graph g = training(s);
-    const schedule::LimitedPlan least = schedule::plan_within(g, schedule::host_machine(), kBatch, 0);
+    const schedule::LimitedPlan least = schedule::plan_within(g, host_machine(), kBatch, 0);
     const Graph& again = *least.plan.graph;
     for (const std::string& e : ir::verify(again)) FAIL_CHECK(e);
     REQUIRE(!least.recomputed.empty());
@@ -77,7 +78,7 @@ TEST_CASE("a limit that can be reached is, with no more recomputation than it ta
   for (const Small& s : kSmall) {
     CAPTURE(s.file);
     const Graph g = training(s);
-    const schedule::Machine m = schedule::host_machine();
+    const Machine m = host_machine();
     const int64_t all = schedule::make_plan(g, m, 32).arena_bytes;
     const schedule::LimitedPlan free = schedule::plan_within(g, m, 32, all),
                                 some = schedule::plan_within(g, m, 32, all * 9 / 10);
@@ -92,7 +93,7 @@ TEST_CASE("a limit that can be reached is, with no more recomputation than it ta
 TEST_CASE("compiled kernels of a step within a limit agree with those without") {
   for (const Small& s : kSmall) {
     const Graph g = training(s);
-    const schedule::Machine m = schedule::host_machine();
+    const Machine m = host_machine();
     const schedule::LimitedPlan least = schedule::plan_within(g, m, kBatch, 0);
     const auto variables = test::contents(g, kBatch);
     std::string error;
@@ -115,13 +116,13 @@ TEST_CASE("without a limit, what takes next to no time is computed again") {
   const Graph g =
       passes::run_pipeline(test::model_file("resnet.net", {{"depth", "18"}}), ops::registry(), {.verify = true})
           .training;
-  const schedule::Machine m = schedule::host_machine();
-  const auto us = [](const schedule::Plan& p) {
+  const Machine m = host_machine();
+  const auto us = [](const plan::Plan& p) {
     double sum = 0;
-    for (const schedule::Kernel& k : p.kernels) sum += k.strategy.cost_us;
+    for (const plan::Kernel& k : p.kernels) sum += k.strategy.cost_us;
     return sum;
   };
-  const schedule::Plan all = schedule::make_plan(g, m, 32), some = schedule::plan_sparing(g, m, 32);
+  const plan::Plan all = schedule::make_plan(g, m, 32), some = schedule::plan_sparing(g, m, 32);
   CHECK(some.arena_bytes < all.arena_bytes * 9 / 10);
   CHECK(us(some) < us(all) * 1.02);
 }

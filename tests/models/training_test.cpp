@@ -73,7 +73,7 @@ TEST_CASE("every model: each kernel of a training step agrees with the interpret
     CHECK(p.gradients.size() == trained);
     uint64_t draw = 0;
     const bool smooth = draw_without_ties(p.training, draw);
-    verify::Options how{.machine = schedule::host_machine(),
+    verify::Options how{.machine = host_machine(),
                         .batch = kBatch,
                         .threads = {2},
                         .batches = false,

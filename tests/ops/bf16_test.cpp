@@ -10,6 +10,7 @@
 #include "compiler/ir/layer_def.h"
 #include "compiler/report/code.h"
 #include "compiler/lower/lower.h"
+#include "compiler/schedule/make_plan.h"
 #include "tests/support/kernel_runner.h"
 
 using namespace netc;
@@ -109,7 +110,7 @@ Contents sizes(Contents all) {
 /// What this machine can run.
 std::vector<const char*> targets() {
   std::vector<const char*> all = {"x86-64-avx2"};
-  const schedule::Machine host = schedule::host_machine();
+  const Machine host = host_machine();
   if (host.vector_floats > 8) all.push_back("x86-64-avx512");
   if (host.bf16_dot) all.push_back("x86-64-avx512-bf16");
   return all;
@@ -122,8 +123,8 @@ void check(void (*fill)(Net&), int batch) {
   const auto same = interpret(rounded.g, in, batch), exact = interpret(whole.g, in, batch),
              size = interpret(whole.g, sizes(in), batch);
   for (const char* target : targets()) {
-    schedule::Machine m;
-    REQUIRE(schedule::machine_for(target, m));
+    Machine m;
+    REQUIRE(machine_for(target, m));
     std::string error;
     const auto got = run_kernels(rounded.g, m, in, batch, 6, 2, error);
     REQUIRE_MESSAGE(error.empty(), error);
@@ -165,11 +166,11 @@ TEST_CASE("where the target has dot products of bf16, inner loops are made of th
   n.out(n.op("matmul", {n.operand(true, {48, 64}), n.operand(false, {64, 128})}));
   n.out(n.op("matmul_data_grad", {n.operand(true, {48, 128}), n.operand(false, {64, 128})}));
   for (const char* target : {"x86-64-avx2", "x86-64-avx512", "x86-64-avx512-bf16"}) {
-    schedule::Machine m;
-    REQUIRE(schedule::machine_for(target, m));
+    Machine m;
+    REQUIRE(machine_for(target, m));
     const bool dots = std::string(target) == "x86-64-avx512-bf16";
     CHECK(m.bf16_dot == dots);
-    const schedule::Plan plan = schedule::make_plan(n.g, m, 4);
+    const plan::Plan plan = schedule::make_plan(n.g, m, 4);
     std::vector<lower::Object> objects;
     std::string error;
     REQUIRE_MESSAGE(lower::lower_all(plan, m, {}, objects, error), error);

@@ -167,7 +167,7 @@ void add_bf16_cases(std::vector<Case>& all) {
   const std::vector<Case> before = all;
   for (const Case& c : before) {
     const OpDef& op = ops::registry().ops.at(c.op);
-    if (op.kind != Kind::contraction || op.transforms_tiles || c.fix || seen[c.op]++ % 3 != 0) continue;
+    if (op.kind != Kind::contraction || op.structure || c.fix || seen[c.op]++ % 3 != 0) continue;
     Case rounded = c;
     for (Type& t : rounded.in) t.dtype = DType::bf16;
     std::vector<Type> out;

@@ -11,6 +11,7 @@
 #include <limits>
 #include <map>
 
+#include "compiler/halide/lowering.h"
 #include <fmt/format.h>
 
 #include "tests/ops/cases.h"
@@ -52,11 +53,11 @@ std::vector<float> lowered(const Graph& g, const Node& n, const std::vector<std:
                            int lanes = kLanes) {
   const int size = static_cast<int>(operands[0].size());
   const Halide::Var i("i");
-  LowerContext ctx{n, g, {}, Halide::Expr(1), {}};
+  halide::LowerContext ctx{n, g, {}, Halide::Expr(1), {}};
   std::vector<Halide::Expr> in;
   for (const auto& values : operands) in.push_back(Halide::Buffer<float>(const_cast<float*>(values.data()), size)(i));
   Halide::Func f("result");
-  f(i) = n.op->scalar(ctx, in, {i})[0];
+  f(i) = halide::lowering_of(*n.op).scalar(ctx, in, {i})[0];
   if (lanes > 1) f.vectorize(i, lanes);
   std::vector<float> y(operands[0].size());
   Halide::Buffer<float> out(y.data(), size);
@@ -255,8 +256,9 @@ TEST_CASE("what is no number or infinite gives what the limit is, also after ari
       const Halide::Var i("i");
       const Halide::Expr in = Halide::Buffer<float>(const_cast<float*>(x.data()), static_cast<int>(x.size()))(i);
       Halide::Func f("result");
-      const LowerContext ctx{g.nodes[0], g, {}, Halide::Expr(1), {}};
-      f(i) = g.nodes[0].op->scalar(ctx, {g.nodes[0].op->scalar(ctx, {in * 1.5f + 2.0f}, {i})[0] * in + 1.0f}, {i})[0];
+      const halide::LowerContext ctx{g.nodes[0], g, {}, Halide::Expr(1), {}};
+      const auto& scalar = halide::lowering_of(*g.nodes[0].op).scalar;
+      f(i) = scalar(ctx, {scalar(ctx, {in * 1.5f + 2.0f}, {i})[0] * in + 1.0f}, {i})[0];
       if (lanes > 1) f.vectorize(i, lanes);
       const Halide::Buffer<float> out = f.realize({static_cast<int>(x.size())});
       for (const int k : {0, 5, 8, 9}) CHECK(std::isnan(out(k)));

@@ -69,10 +69,10 @@ Case convolution(const char* op, int64_t h, int64_t w, int64_t c, int64_t k, int
 /// The form's kernels, in float32, against sums in double, relative to the largest result.
 void check_kernels(const Case& c, const Form& form, double bound) {
   Net net = net_of(c, 3);
-  form.rewrite(net.g, 0, Target{8, 16});
+  form.rewrite(net.g, 0, Machine{.vector_floats = 8, .vector_registers = 16});
   passes::restore_order(net.g);
   std::string error;
-  const auto got = run_kernels(net.g, schedule::host_machine(), net.operands, 3, 3, 2, error);
+  const auto got = run_kernels(net.g, host_machine(), net.operands, 3, 3, 2, error);
   REQUIRE_MESSAGE(error.empty(), error);
   CHECK_MESSAGE(distance(got.at(net.result), net.want) < bound,
                 fmt::format("{} as {}: {}", name_of(c), form.name, distance(got.at(net.result), net.want)));
@@ -89,7 +89,8 @@ TEST_CASE("every form of an operator is the operator") {
         all.push_back(convolution(op, 9, 10, 32, 64, before, after, r, groups));
   for (const Case& c : all)
     for (const Form& form : ops::registry().ops.at(c.op).forms)
-      for (const Target target : {Target{8, 16}, Target{16, 32}}) {
+      for (const Machine& target : {Machine{.vector_floats = 8, .vector_registers = 16},
+                                    Machine{.vector_floats = 16, .vector_registers = 32}}) {
         Net net = net_of(c, 2);
         if (!form.cost(net.g.nodes[0], net.g, target)) continue;
         form.rewrite(net.g, 0, target);
@@ -119,17 +120,17 @@ TEST_CASE("tiles of Winograd keep the bound of their error, whatever the image l
 }
 
 TEST_CASE("where transformed weights are larger than a sample's tiles, tasks are panels of channels") {
-  schedule::Machine machine = schedule::host_machine();
+  Machine machine = host_machine();
   machine.cores = 2;
   for (const Form& form : ops::registry().ops.at("conv").forms) {
     if (form.name.rfind("winograd", 0) != 0 || form.name.back() != '3') continue;
     const Case c = convolution("conv", 9, 10, 64, 256, 1, 1, 3, 1);
     Net net = net_of(c, 3);
-    form.rewrite(net.g, 0, Target{machine.vector_floats, machine.vector_registers});
+    form.rewrite(net.g, 0, machine);
     passes::restore_order(net.g);
-    const schedule::Plan plan = schedule::plan_chosen({net.g, 0}, machine, 3, nullptr);
+    const plan::Plan plan = schedule::plan_chosen({net.g, 0}, machine, 3, nullptr);
     CHECK(std::any_of(plan.kernels.begin(), plan.kernels.end(),
-                      [](const schedule::Kernel& k) { return k.strategy.get("by_panel", 0) == 1; }));
+                      [](const plan::Kernel& k) { return k.strategy.get("by_panel", 0) == 1; }));
     std::string error;
     const auto got = run_kernels(net.g, machine, net.operands, 3, 3, 2, error);
     REQUIRE_MESSAGE(error.empty(), error);
@@ -185,10 +186,10 @@ TEST_CASE("attention that nobody looks into is one kernel; what is looked into s
       net.g.outputs.push_back({"result", net.result});
       if (shown) net.g.outputs.push_back({"share", share});
       net.want = interpret(net.g, net.operands, 2)[static_cast<size_t>(net.result)];
-      const Graph chosen = schedule::choose_forms(net.g, schedule::host_machine(), {}).graph;
+      const Graph chosen = schedule::choose_forms(net.g, host_machine(), {}).graph;
       CHECK(chosen.nodes.size() == (shown ? net.g.nodes.size() : 1));
       std::string error;
-      const auto got = run_kernels(net.g, schedule::host_machine(), net.operands, 2, 2, 2, error);
+      const auto got = run_kernels(net.g, host_machine(), net.operands, 2, 2, 2, error);
       REQUIRE_MESSAGE(error.empty(), error);
       CHECK_MESSAGE(distance(got.at(net.result), net.want) < 2e-6,
                     fmt::format("causal {}, shown {}: {}", causal, shown, distance(got.at(net.result), net.want)));

@@ -1,3 +1,4 @@
+#include "compiler/halide/lowering.h"
 #include "tests/ops/harness.h"
 
 #include <Halide.h>
@@ -115,6 +116,17 @@ std::vector<Var> variables(int n) {
   return v;
 }
 
+/// Halide would compute them again for each element that reads them.
+std::vector<Func> parts_of(const halide::Parts& parts) {
+  if (const auto* a = std::get_if<halide::AttentionParts>(&parts))
+    return {a->sums, a->scores, a->maximum, a->share, a->total};
+  if (const auto* t = std::get_if<halide::ImageTileParts>(&parts)) return {t->half, t->tiles, t->products, t->back};
+  if (const auto* t = std::get_if<halide::TileParts>(&parts)) return {t->half};
+  if (const auto* b = std::get_if<halide::BlockParts>(&parts)) return {b->blocks, b->products};
+  if (const auto* p = std::get_if<halide::PhaseParts>(&parts)) return p->phases;
+  return {};
+}
+
 }  // namespace
 
 double lowering_error(const Case& c, const std::vector<int64_t>& batches) {
@@ -122,7 +134,8 @@ double lowering_error(const Case& c, const std::vector<int64_t>& batches) {
   const Node& node = g.nodes[0];
   Halide::Param<int> batch("batch");
   std::vector<Halide::ImageParam> params;
-  LowerContext ctx{node, g, {}, batch, {}};
+  halide::LowerContext ctx{node, g, {}, batch, {}};
+  const halide::Lowering& lowering = halide::lowering_of(*node.op);
   for (size_t i = 0; i < c.in.size(); ++i) {
     const int rank = c.in[i].rank() + (c.in[i].batched ? 1 : 0);
     params.emplace_back(halide_type(c.in[i].dtype), rank);
@@ -133,7 +146,7 @@ double lowering_error(const Case& c, const std::vector<int64_t>& batches) {
   }
   for (int d = 0; d < params[0].dimensions(); ++d) ctx.extents.push_back(params[0].dim(d).extent());
   std::vector<Func> outs;
-  if (node.op->scalar) {
+  if (lowering.scalar) {
     const Type& t = g.type(node.results[0]);
     const std::vector<Var> v = variables(t.rank() + (t.batched ? 1 : 0));
     std::vector<Expr> coords(v.begin(), v.end()), in;
@@ -145,17 +158,16 @@ double lowering_error(const Case& c, const std::vector<int64_t>& batches) {
       }
       in.push_back(ctx.in[i](at));
     }
-    for (const Expr& e : node.op->scalar(ctx, in, coords)) {
+    for (const Expr& e : lowering.scalar(ctx, in, coords)) {
       Func f("result");
       f(v) = e;
       outs.push_back(f);
     }
   } else {
-    const Lowered l = node.op->lower(ctx);
+    const halide::Lowered l = lowering.algorithm(ctx);
     outs = l.funcs;
-    std::vector<Func> folds = l.helpers;
-    folds.insert(folds.end(), l.padded.begin(), l.padded.end());
-    for (Func f : folds) f.compute_root();
+    for (const std::vector<Func>& once : {l.folds, l.padded, parts_of(l.parts)})
+      for (Func f : once) f.compute_root();
   }
   if (outs.size() != node.results.size()) return INFINITY;
   std::mt19937 random(7);

@@ -63,8 +63,8 @@ All all_cases(int64_t batch) {
 TEST_CASE("every operator's kernel agrees with the reference") {
   for (const auto& [batch, target] : {std::pair{1, "host"}, std::pair{5, "x86-64-avx2"}}) {
     const All all = all_cases(batch);
-    schedule::Machine m;
-    REQUIRE(schedule::machine_for(target, m));
+    Machine m;
+    REQUIRE(machine_for(target, m));
     std::string error;
     const auto got = run_kernels(all.g, m, all.operands, batch, 8, 2, error);
     REQUIRE_MESSAGE(error.empty(), error);

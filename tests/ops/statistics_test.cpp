@@ -7,6 +7,7 @@
 #include <cmath>
 #include <random>
 
+#include "compiler/halide/lowering.h"
 #include "compiler/ir/layer_def.h"
 #include "compiler/ops/ops.h"
 
@@ -34,7 +35,7 @@ std::vector<float> lowered(const char* op, const Attrs& attrs, const std::vector
     in.push_back(g.add_variable(v, o.type));
   }
   g.add_nodes_results(ops::registry().ops.at(op), in, attrs);
-  LowerContext ctx{g.nodes[0], g, {}, Halide::Expr(1), {}};
+  halide::LowerContext ctx{g.nodes[0], g, {}, Halide::Expr(1), {}};
   const auto dims = [](const Type& t) {  // innermost first, then the batch
     std::vector<int> d(t.dims.rbegin(), t.dims.rend());
     if (t.batched) d.push_back(1);
@@ -48,8 +49,8 @@ std::vector<float> lowered(const char* op, const Attrs& attrs, const std::vector
     f(v) = o.type.dtype == DType::i32 ? Halide::cast<int>(element) : element;
     ctx.in.push_back(f);
   }
-  const Lowered l = g.nodes[0].op->lower(ctx);
-  for (Halide::Func h : l.helpers) h.compute_root();
+  const halide::Lowered l = halide::lowering_of(*g.nodes[0].op).algorithm(ctx);
+  for (Halide::Func h : l.folds) h.compute_root();
   std::vector<float> y(elements);
   Halide::Func result = l.funcs[0];
   Halide::Buffer<float> out(y.data(), dims(g.type(g.nodes[0].results[0])));

@@ -5,6 +5,7 @@
 #include <set>
 #include <vector>
 
+#include "compiler/halide/lowering.h"
 #include "tests/ops/cases.h"
 
 using namespace netc;
@@ -22,8 +23,8 @@ TEST_CASE("every operator is complete") {
     CHECK(op->shape);
     CHECK(op->cost);
     CHECK(op->reference);
-    if (op->kind == Kind::elementwise) CHECK(op->scalar);
-    else if (op->kind != Kind::view) CHECK(op->lower);
+    if (op->kind == Kind::elementwise) CHECK(halide::lowering_of(*op).scalar);
+    else if (op->kind != Kind::view) CHECK(halide::lowering_of(*op).algorithm);
     CHECK((op->gradient != nullptr) != !op->no_gradient.empty());
   }
   CHECK(ops::registry().ops.find("no such operator") == nullptr);

@@ -53,7 +53,7 @@ Outcome check(const std::string& text, uint64_t seed, const std::string& cache) 
   how.toolchain.cxx = "g++";
   how.passes = !bf16;
   how.gradients = rng.chance(25);
-  how.plan = [&](const ir::Graph& g, const schedule::Machine& m, int batch) { return any_plan(g, m, batch, rng); };
+  how.plan = [&](const ir::Graph& g, const Machine& m, int batch) { return any_plan(g, m, batch, rng); };
   const ir::Graph& judged = trains ? program.training : program.inference;
   if (judged.nodes.size() > kNodes)
     return outcome.text = fmt::format("it has {} operators: a recurrence over thousands of steps", judged.nodes.size()),
@@ -67,8 +67,8 @@ Outcome check(const std::string& text, uint64_t seed, const std::string& cache) 
   const auto contents = [&](const ir::Graph& g) { return verify::contents(g, how.batch, draw); };
   outcome.tested = true;
   if (rng.chance(12)) {
-    const schedule::Plan train = trains ? any_plan(program.training, how.machine, how.batch, rng) : schedule::Plan();
-    const schedule::Plan infer = any_plan(trains ? program.evaluation : program.inference, how.machine, how.batch, rng);
+    const plan::Plan train = trains ? any_plan(program.training, how.machine, how.batch, rng) : plan::Plan();
+    const plan::Plan infer = any_plan(trains ? program.evaluation : program.inference, how.machine, how.batch, rng);
     outcome.text = check_product(*model, trains ? &train : nullptr, infer, contents(judged), how);
     return outcome;
   }

@@ -1,19 +1,18 @@
 #include "tests/random/plans.h"
 
-#include "compiler/schedule/candidates.h"
+#include "compiler/nests/nest.h"
 #include "compiler/schedule/forms.h"
 #include "compiler/schedule/limit.h"
 
 namespace netc::random {
 
-using schedule::Machine;
-using schedule::Plan;
+using plan::Plan;
 using verify::Rng;
 
 Machine any_machine(Rng& rng) {
-  const Machine host = schedule::host_machine();
+  const Machine host = host_machine();
   Machine m = host;
-  if (rng.chance(40)) schedule::machine_for("x86-64-avx2", m);  // every machine that runs the tests has it
+  if (rng.chance(40)) machine_for("x86-64-avx2", m);  // every machine that runs the tests has it
   if (rng.chance(25)) return m;
   m.cores = static_cast<int>(rng.between(1, 12));
   m.l1 = int64_t{1024} << rng.between(3, 7);
@@ -33,7 +32,7 @@ Plan any_plan(const ir::Graph& g, const Machine& m, int batch, Rng& rng) {
   for (size_t k = 0; any && k < p.kernels.size(); ++k) {
     const bool in_step = p.kernels[k].with_next || (k > 0 && p.kernels[k - 1].with_next);  // whose tasks agree
     for (int64_t steps = in_step ? 0 : rng.below(4); steps > 0; --steps) {
-      const auto others = schedule::neighbours(p, p.kernels[k], m, p.kernels[k].strategy, 4);
+      const auto others = nests::neighbours({p, p.kernels[k], m}, p.kernels[k].strategy, 4);
       if (!others.empty()) p.kernels[k].strategy = rng.pick(others);
     }
   }

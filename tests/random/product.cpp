@@ -24,7 +24,7 @@ constexpr const char* kName = "product";
 
 class Product {
  public:
-  Product(const sema::Model& m, const schedule::Plan* train, const schedule::Plan& infer, const Contents& contents,
+  Product(const sema::Model& m, const plan::Plan* train, const plan::Plan& infer, const Contents& contents,
           const verify::Options& o)
       : train_(train),
         infer_(infer),
@@ -224,8 +224,8 @@ class Product {
     }
   }
 
-  const schedule::Plan* train_;
-  const schedule::Plan& infer_;
+  const plan::Plan* train_;
+  const plan::Plan& infer_;
   Contents state_;
   std::vector<Contents> near_;  // the states of runs off by rounding
   const verify::Options& o_;
@@ -238,7 +238,7 @@ class Product {
 
 }  // namespace
 
-std::string check_product(const sema::Model& m, const schedule::Plan* train, const schedule::Plan& infer,
+std::string check_product(const sema::Model& m, const plan::Plan* train, const plan::Plan& infer,
                           const Contents& contents, const verify::Options& o) {
   return Product(m, train, infer, contents, o).run();
 }

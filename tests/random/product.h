@@ -9,7 +9,7 @@ namespace netc::random {
 
 /// Builds the product of these plans (`train` null: inference only), takes steps with it and infers from what it
 /// learned, through the interface that programs and libraries use. What is wrong, a line each; "" when all is right.
-std::string check_product(const sema::Model&, const schedule::Plan* train, const schedule::Plan& infer,
-                          const verify::Contents&, const verify::Options&);
+std::string check_product(const sema::Model&, const plan::Plan* train, const plan::Plan& infer, const verify::Contents&,
+                          const verify::Options&);
 
 }  // namespace netc::random

@@ -4,11 +4,12 @@
 #include <fmt/format.h>
 
 #include "compiler/schedule/check.h"
+#include "compiler/schedule/make_plan.h"
 #include "tests/schedule/support.h"
 
 using namespace netc;
 using namespace netc::test;
-using schedule::Plan;
+using plan::Plan;
 
 namespace {
 
@@ -46,14 +47,13 @@ TEST_CASE("kernels out of order") {
 
 TEST_CASE("a variable that is overwritten too early") {
   Plan p = training_plan();
-  std::stable_partition(p.kernels.begin(), p.kernels.end(), [](const schedule::Kernel& k) {
-    return k.phase != schedule::Phase::backward || k.outputs.empty();
-  });
+  std::stable_partition(p.kernels.begin(), p.kernels.end(),
+                        [](const plan::Kernel& k) { return k.phase != plan::Phase::backward || k.outputs.empty(); });
   bool found = false;
   // each update in turn, as early as its operands allow and earlier
   for (size_t at = 0; at < p.kernels.size() && !found; ++at) {
     Plan moved = training_plan();
-    if (moved.kernels[at].phase != schedule::Phase::update) continue;
+    if (moved.kernels[at].phase != plan::Phase::update) continue;
     std::rotate(moved.kernels.begin(), moved.kernels.begin() + static_cast<std::ptrdiff_t>(at),
                 moved.kernels.begin() + static_cast<std::ptrdiff_t>(at) + 1);
     found = says(moved, "after it was overwritten");
@@ -63,20 +63,20 @@ TEST_CASE("a variable that is overwritten too early") {
 
 TEST_CASE("two tensors in one place of the arena") {
   Plan p = training_plan();
-  for (schedule::Buffer& b : p.buffers) b.offset = 0;
+  for (plan::Buffer& b : p.buffers) b.offset = 0;
   CHECK(says(p, "where something else was written since"));
 }
 
 TEST_CASE("a kernel that lacks an operand, or has a node that may not follow its anchor") {
   Plan p = training_plan();
-  for (schedule::Kernel& k : p.kernels)
+  for (plan::Kernel& k : p.kernels)
     if (!k.input_values.empty()) {
       k.input_values.pop_back();
       break;
     }
   CHECK(says(p, "which is none of its operands"));
   Plan q = training_plan();
-  schedule::Kernel &a = q.kernels[0], &b = q.kernels[1];
+  plan::Kernel &a = q.kernels[0], &b = q.kernels[1];
   a.nodes.insert(a.nodes.end(), b.nodes.begin(), b.nodes.end());
   a.input_values.insert(a.input_values.end(), b.input_values.begin(), b.input_values.end());
   CHECK((says(q, "may not follow its anchor") || says(q, "besides its anchor")));
@@ -89,7 +89,7 @@ net A {
   output y = x -> Conv(16, 3, padding = same) -> ReLU -> Conv(16, 3, padding = same) -> ReLU -> MaxPool(2) -> Flatten -> Dense(4)
 }
 )");
-  schedule::Machine m = machine();
+  Machine m = machine();
   m.l3 = 256 << 10;
   const Plan sliced = schedule::make_plan(small.inference, m, 32);
   CHECK(sliced.slice > 0);
@@ -104,6 +104,6 @@ train { loss = mse(y, label)  optimizer = adam(lr = 1e-3)  batch = 8 }
 )");
   m.l2 = 256 << 10;
   const Plan step = schedule::make_plan(large.training, m, 8);
-  CHECK(std::any_of(step.kernels.begin(), step.kernels.end(), [](const schedule::Kernel& k) { return k.with_next; }));
+  CHECK(std::any_of(step.kernels.begin(), step.kernels.end(), [](const plan::Kernel& k) { return k.with_next; }));
   for (const std::string& e : schedule::check_plan(step)) FAIL_CHECK(e);
 }

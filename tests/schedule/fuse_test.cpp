@@ -5,8 +5,9 @@
 #include <fmt/format.h>
 
 #include "compiler/schedule/check.h"
+#include "compiler/schedule/make_plan.h"
 #include "compiler/schedule/fuse.h"
-#include "compiler/schedule/joins.h"
+#include "compiler/plan/joins.h"
 #include "tests/schedule/support.h"
 
 using namespace netc;
@@ -23,7 +24,7 @@ void check_all(const passes::Program& p, int batch) {
 }
 
 bool joined(const std::string& text, const std::string& a, const std::string& b) {
-  const schedule::Plan p = schedule::make_plan(program_of(text).inference, machine(), 2);
+  const plan::Plan p = schedule::make_plan(program_of(text).inference, machine(), 2);
   CHECK(schedule::check_plan(p).empty());
   return kernel_with(p, a) == kernel_with(p, b);
 }
@@ -53,9 +54,9 @@ TEST_CASE("sums of blocks, the gradient of what repeats elements, follow no cont
           "train {{ loss = mse(y, label)  optimizer = sgd(lr = 1)  batch = 2 }}\n",
           layer, next);
       CAPTURE(text);
-      const schedule::Plan p = schedule::make_plan(program_of(text).training, machine(), 2);
+      const plan::Plan p = schedule::make_plan(program_of(text).training, machine(), 2);
       CHECK(schedule::check_plan(p).empty());
-      const schedule::Kernel* k = kernel_with(p, "block_sum");
+      const plan::Kernel* k = kernel_with(p, "block_sum");
       REQUIRE(k);
       CHECK(p.graph->nodes[static_cast<size_t>(k->anchor)].op->name == "block_sum");
     }
@@ -80,8 +81,7 @@ TEST_CASE("no kernel has more element-wise nodes than there is room for") {
        << "train { loss = mse(z, label)  optimizer = sgd(lr = 1)  batch = 2 }\n";
   const passes::Program program = program_of(text.str());
   check_all(program, 2);
-  for (const schedule::Kernel& k : schedule::fuse(program.training).kernels)
-    CHECK(k.nodes.size() <= 2 * schedule::kMostNodes);
+  for (const plan::Kernel& k : schedule::fuse(program.training).kernels) CHECK(k.nodes.size() <= 2 * plan::kMostNodes);
 }
 
 // No clock fails here: what is counted is printed, and a cost that grew as n^2 would end the test run.

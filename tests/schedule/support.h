@@ -7,7 +7,8 @@
 #include "compiler/ops/ops.h"
 #include "compiler/parse/parse.h"
 #include "compiler/passes/pipeline.h"
-#include "compiler/schedule/plan.h"
+#include "compiler/machine/machine.h"
+#include "compiler/plan/plan.h"
 
 namespace netc::test {
 
@@ -22,16 +23,16 @@ inline passes::Program program_of(const std::string& text) {
 }
 
 /// A machine that is the same on every host.
-inline schedule::Machine machine() {
-  schedule::Machine m;
-  schedule::machine_for("x86-64-avx2", m);
+inline Machine machine() {
+  Machine m;
+  machine_for("x86-64-avx2", m);
   m.cores = 2, m.l1 = 32 << 10, m.l2 = 512 << 10, m.l3 = 16 << 20;
   return m;
 }
 
 /// The kernel that computes the node of this operator, or null.
-inline const schedule::Kernel* kernel_with(const schedule::Plan& p, const std::string& op) {
-  for (const schedule::Kernel& k : p.kernels)
+inline const plan::Kernel* kernel_with(const plan::Plan& p, const std::string& op) {
+  for (const plan::Kernel& k : p.kernels)
     for (const ir::NodeId n : k.nodes)
       if (p.graph->nodes[static_cast<size_t>(n)].op->name == op) return &k;
   return nullptr;

@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 
 #include "compiler/schedule/check.h"
+#include "compiler/schedule/make_plan.h"
 #include "compiler/verify/runner.h"
 #include "runtime/cores.h"
 
@@ -46,13 +47,13 @@ emit::Toolchain toolchain() {
   return tools;
 }
 
-std::map<ir::ValueId, ir::RefTensor> run_kernels(const ir::Graph& g, const schedule::Machine& m,
+std::map<ir::ValueId, ir::RefTensor> run_kernels(const ir::Graph& g, const Machine& m,
                                                  const std::map<std::string, ir::RefTensor>& variables, int batch,
                                                  int max_batch, int threads, std::string& error) {
   return run_plan(schedule::make_plan(g, m, max_batch), m, variables, batch, threads, error);
 }
 
-std::map<ir::ValueId, ir::RefTensor> run_plan(const schedule::Plan& plan, const schedule::Machine& m,
+std::map<ir::ValueId, ir::RefTensor> run_plan(const plan::Plan& plan, const Machine& m,
                                               const std::map<std::string, ir::RefTensor>& variables, int batch,
                                               int threads, std::string& error) {
   for (const std::string& fault : schedule::check_plan(plan))

@@ -14,6 +14,7 @@
 #include "compiler/passes/pipeline.h"
 #include "compiler/picture/layout.h"
 #include "compiler/picture/network.h"
+#include "compiler/schedule/make_plan.h"
 
 using namespace netc;
 
@@ -60,7 +61,7 @@ std::string read(const std::string& path) {
 struct Drawn {
   sema::Model model;
   passes::Program program;
-  schedule::Plan plan;
+  plan::Plan plan;
   picture::Network network;
   std::string svg;
 };
@@ -74,7 +75,7 @@ std::unique_ptr<Drawn> draw(const std::string& text) {
   INFO(diagnostics.render(false));
   REQUIRE(!d->model.graph.outputs.empty());
   d->program = passes::run_pipeline(d->model, ops::registry());
-  d->plan = schedule::make_plan(d->program.inference, schedule::host_machine(), 1);
+  d->plan = schedule::make_plan(d->program.inference, host_machine(), 1);
   d->network = picture::network_of(d->model, d->plan);
   d->svg = picture::draw(d->model, d->plan);
   return d;

@@ -9,6 +9,7 @@
 #include "compiler/passes/pipeline.h"
 #include "compiler/report/loops.h"
 #include "compiler/report/report.h"
+#include "compiler/schedule/make_plan.h"
 
 using namespace netc;
 
@@ -24,10 +25,10 @@ std::vector<report::Code> codes(const std::string& net, const char* target, bool
   auto model = sema::analyse(*tree, {}, ops::registry(), diagnostics);
   REQUIRE_MESSAGE(model, diagnostics.render(false));
   const passes::Program program = passes::run_pipeline(*model, ops::registry());
-  schedule::Machine machine;
-  REQUIRE(schedule::machine_for(target, machine));
-  schedule::Plan plan = schedule::make_plan(training ? program.training : program.inference, machine, 32);
-  std::erase_if(plan.kernels, [&](const schedule::Kernel& k) { return k.strategy.name != strategy; });
+  Machine machine;
+  REQUIRE(machine_for(target, machine));
+  plan::Plan plan = schedule::make_plan(training ? program.training : program.inference, machine, 32);
+  std::erase_if(plan.kernels, [&](const plan::Kernel& k) { return k.strategy.name != strategy; });
   REQUIRE_MESSAGE(!plan.kernels.empty(), strategy);
   std::vector<lower::Object> objects;
   std::string error;

@@ -8,7 +8,8 @@
 #include <fmt/format.h>
 
 #include "compiler/emit/process.h"
-#include "compiler/schedule/candidates.h"
+#include "compiler/nests/nest.h"
+#include "compiler/schedule/make_plan.h"
 #include "compiler/tune/measure.h"
 #include "compiler/tune/ranking.h"
 #include "compiler/tune/tuner.h"
@@ -48,10 +49,10 @@ bool measure(const Plan& p, const Kernel& k, const std::vector<lower::Object>& o
 /// Strategies that differ from the kernel's own in one number, and in all of them.
 std::vector<Strategy> ways_of(const Plan& p, const Kernel& k, const Machine& m) {
   std::vector<Strategy> ways = {k.strategy};
-  for (const Strategy& s : neighbours(p, k, m, k.strategy, 2)) ways.push_back(s);
+  for (const Strategy& s : nests::neighbours({p, k, m}, k.strategy, 2)) ways.push_back(s);
   Strategy far = k.strategy;
   for (int steps = 0; steps < 3; ++steps)
-    if (const auto near = neighbours(p, k, m, far, 1); !near.empty())
+    if (const auto near = nests::neighbours({p, k, m}, far, 1); !near.empty())
       far = near[static_cast<size_t>(steps * 7) % near.size()];
   if (far.text() != ways.back().text()) ways.push_back(far);
   return ways;

@@ -4,7 +4,8 @@
 #include <cmath>
 
 #include "compiler/emit/process.h"
-#include "compiler/schedule/cost.h"
+#include "compiler/nests/nest.h"
+#include "compiler/schedule/make_plan.h"
 #include "compiler/tune/limits.h"
 #include "tests/tune/support.h"
 
@@ -25,7 +26,7 @@ double total(const ir::Graph& g, const Machine& m, int batch) {
   const Plan p = make_plan(g, m, batch);
   for (const Kernel& k : p.kernels) {
     CHECK_MESSAGE((std::isfinite(k.strategy.cost_us) && k.strategy.cost_us > 0), k.name);
-    CHECK(k.strategy.cost_us == estimate_us(p, k, k.strategy, m));
+    CHECK(k.strategy.cost_us == nests::estimate_us({p, k, m}, k.strategy));
     us += k.strategy.cost_us;
   }
   return us;

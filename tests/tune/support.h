@@ -19,9 +19,9 @@ inline netc::passes::Program program(const std::string& net) {
   return netc::passes::run_pipeline(*model, netc::ops::registry());
 }
 
-inline netc::schedule::Machine machine() {
-  netc::schedule::Machine m;
-  REQUIRE(netc::schedule::machine_for("x86-64-avx2", m));
+inline netc::Machine machine() {
+  netc::Machine m;
+  REQUIRE(netc::machine_for("x86-64-avx2", m));
   return m;
 }
 

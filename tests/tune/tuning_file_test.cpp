@@ -6,8 +6,9 @@
 
 #include <fmt/format.h>
 
-#include "compiler/schedule/candidates.h"
+#include "compiler/nests/nest.h"
 #include "compiler/schedule/forms.h"
+#include "compiler/schedule/make_plan.h"
 #include "tests/tune/support.h"
 
 using namespace netc;
@@ -105,7 +106,7 @@ TEST_CASE("no mutation of a tuning file does harm") {
     const Plan plan = make_plan(p.inference, m, 8, &*read);
     for (size_t k = 0; k < plan.kernels.size(); ++k)
       if (plan.kernels[k].strategy.text() != plain.kernels[k].strategy.text())
-        CHECK(can_take(plain, plain.kernels[k], m, plan.kernels[k].strategy));
+        CHECK(nests::can_take({plain, plain.kernels[k], m}, plan.kernels[k].strategy));
   }
 }
 
@@ -115,7 +116,7 @@ TEST_CASE("an entry changes its kernel's strategy, where key, machine and choice
   const Plan plain = make_plan(p.inference, m, 8);
   int changed = 0;
   for (const Kernel& k : plain.kernels) {
-    const auto near = neighbours(plain, k, m, k.strategy, 2);
+    const auto near = nests::neighbours({plain, k, m}, k.strategy, 2);
     if (near.empty() || k.phase == Phase::prepare) continue;
     CAPTURE(k.name);
     const std::string other = near.front().text();
