@@ -14,8 +14,12 @@ foreach(lib netc_runtime netc_runtime_core netc_runtime_data)
   target_include_directories(${lib} PUBLIC ${PROJECT_SOURCE_DIR})
   # Without unique symbols: two compiled libraries in one application keep their own copies of everything.
   target_compile_options(${lib} PRIVATE -ffunction-sections -fdata-sections $<$<CXX_COMPILER_ID:GNU>:-fno-gnu-unique>)
-  # Products need no fmt library; the sanitizers' build, which instruments every copy, takes it.
-  target_link_libraries(${lib} PUBLIC $<IF:$<BOOL:${NETC_SANITIZE}>,fmt::fmt,fmt::fmt-header-only> nlohmann_json::nlohmann_json Threads::Threads)
+  # Products need no fmt library: runtime/core/fmt.cpp has its code.
+  target_include_directories(${lib} SYSTEM PUBLIC $<TARGET_PROPERTY:fmt::fmt,INTERFACE_INCLUDE_DIRECTORIES>)
+  target_link_libraries(${lib} PUBLIC nlohmann_json::nlohmann_json Threads::Threads)
 endforeach()
 target_link_libraries(netc_runtime_data PUBLIC ZLIB::ZLIB PNG::PNG ${TURBOJPEG})
 target_link_libraries(netc_runtime PUBLIC CLI11::CLI11 ZLIB::ZLIB PNG::PNG ${TURBOJPEG})
+# What is no inner loop: small, and quickly compiled.
+target_compile_options(netc_runtime PRIVATE $<$<CONFIG:Release>:-Os>)
+target_precompile_headers(netc_runtime PRIVATE <fmt/format.h> <fmt/ranges.h> <nlohmann/json.hpp>)

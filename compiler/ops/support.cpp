@@ -176,8 +176,6 @@ Initializer weight_init(LayerBuilder& b, int64_t fan_in, int64_t fan_out) {
   return init;
 }
 
-std::string thousands(int64_t n) { return grouped(n); }
-
 std::string type_remedy(const Type& t, int rank) {
   if (t.dtype == DType::u8 || t.dtype == DType::f32) {
     const bool image = t.rank() == 3 && t.dims[2] != kAnyExtent;

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "compiler/base/counted.h"
 #include "compiler/ir/layer_def.h"
 #include "compiler/ops/ops.h"
 
@@ -62,8 +63,6 @@ void add_weight_args(std::vector<ArgDef>& args);
 Initializer weight_init(LayerBuilder& b, int64_t fan_in, int64_t fan_out);
 /// `x` with dropout in training; `x` itself when the rate is 0.
 ValueId drop(LayerBuilder& b, ValueId x, double rate);
-/// "61,504"
-std::string thousands(int64_t n);
 /// Reports and returns false unless the operands' extents are known.
 bool check_extents(LayerBuilder& b, const char* layer);
 /// The dim, from 0, that argument `axis` names in a tensor of this type; kNone after an error.

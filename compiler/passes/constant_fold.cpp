@@ -1,6 +1,6 @@
 // Constants: a node that reads constants only is computed here, by its reference, when its result is small.
 #include "compiler/passes/passes.h"
-#include "compiler/passes/rewrite.h"
+#include "compiler/ir/rewrite.h"
 
 namespace netc::passes {
 

@@ -8,7 +8,7 @@
 #include <algorithm>
 
 #include "compiler/passes/passes.h"
-#include "compiler/passes/rewrite.h"
+#include "compiler/ir/rewrite.h"
 
 namespace netc::passes {
 

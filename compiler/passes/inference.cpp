@@ -1,7 +1,7 @@
 // From training semantics to inference: dropout is its operand, batch statistics are the running ones, nothing is
 // updated.
 #include "compiler/passes/passes.h"
-#include "compiler/passes/rewrite.h"
+#include "compiler/ir/rewrite.h"
 
 namespace netc::passes {
 

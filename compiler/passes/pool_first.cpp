@@ -4,7 +4,7 @@
 // between, else the contraction would run twice.
 #include "compiler/ir/by_pixel.h"
 #include "compiler/passes/passes.h"
-#include "compiler/passes/rewrite.h"
+#include "compiler/ir/rewrite.h"
 
 namespace netc::passes {
 

@@ -5,7 +5,7 @@
 #include <set>
 
 #include "compiler/passes/passes.h"
-#include "compiler/passes/rewrite.h"
+#include "compiler/ir/rewrite.h"
 
 namespace netc::passes {
 

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "compiler/passes/rewrite.h"
+#include "compiler/ir/rewrite.h"
 #include "compiler/schedule/tuning.h"
 
 namespace netc::schedule {
@@ -43,8 +43,8 @@ ChosenForms choose_forms(ir::Graph of, const Machine& m, const FormRules& rules)
       if (std::find(names.begin(), names.end(), known->choice) != names.end()) name = known->choice, ++chosen.tuned;
     if (const ir::Form* form = find(*g.nodes[n].op, name)) form->rewrite(g, n, m);
   }
-  passes::drop_unread(g);  // what a form computes otherwise; who calls knows values by their numbers
-  passes::restore_order(g);
+  ir::drop_unread(g);  // what a form computes otherwise; who calls knows values by their numbers
+  ir::restore_order(g);
   return chosen;
 }
 

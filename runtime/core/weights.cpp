@@ -172,7 +172,7 @@ std::string other_hyperparameters(const ModelInfo& info, const WeightsFile& file
   return s;
 }
 
-/// Every weight and state whose name begins with `prefix` with the tensor that is called like the rest; where there is
+/// Every weight and state whose name begins with `prefix` with the tensor of the rest of its name; where there is
 /// no such, with that of the whole name.
 tl::expected<std::vector<Match>, std::string> match(const ModelInfo& info, const WeightsFile& file,
                                                     std::string_view prefix) {

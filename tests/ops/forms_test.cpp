@@ -8,7 +8,7 @@
 #include <fmt/format.h>
 
 #include "compiler/ir/interpret.h"
-#include "compiler/passes/rewrite.h"
+#include "compiler/ir/rewrite.h"
 #include "compiler/schedule/forms.h"
 #include "compiler/verify/compare.h"
 #include "tests/ops/cases.h"
@@ -70,7 +70,7 @@ Case convolution(const char* op, int64_t h, int64_t w, int64_t c, int64_t k, int
 void check_kernels(const Case& c, const Form& form, double bound) {
   Net net = net_of(c, 3);
   form.rewrite(net.g, 0, Machine{.vector_floats = 8, .vector_registers = 16});
-  passes::restore_order(net.g);
+  ir::restore_order(net.g);
   std::string error;
   const auto got = run_kernels(net.g, host_machine(), net.operands, 3, 3, 2, error);
   REQUIRE_MESSAGE(error.empty(), error);
@@ -94,7 +94,7 @@ TEST_CASE("every form of an operator is the operator") {
         Net net = net_of(c, 2);
         if (!form.cost(net.g.nodes[0], net.g, target)) continue;
         form.rewrite(net.g, 0, target);
-        passes::restore_order(net.g);
+        ir::restore_order(net.g);
         for (const std::string& e : ir::verify(net.g)) FAIL_CHECK(name_of(c) << " as " << form.name << ": " << e);
         const RefTensor got = interpret(net.g, net.operands, 2)[static_cast<size_t>(net.result)];
         CHECK_MESSAGE(distance(got, net.want) < 1e-9, fmt::format("{} as {}", name_of(c), form.name));
@@ -127,7 +127,7 @@ TEST_CASE("where transformed weights are larger than a sample's tiles, tasks are
     const Case c = convolution("conv", 9, 10, 64, 256, 1, 1, 3, 1);
     Net net = net_of(c, 3);
     form.rewrite(net.g, 0, machine);
-    passes::restore_order(net.g);
+    ir::restore_order(net.g);
     const plan::Plan plan = schedule::plan_chosen({net.g, 0}, machine, 3, nullptr);
     CHECK(std::any_of(plan.kernels.begin(), plan.kernels.end(),
                       [](const plan::Kernel& k) { return k.strategy.get("by_panel", 0) == 1; }));

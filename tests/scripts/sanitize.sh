@@ -38,7 +38,7 @@ if [ -n "${NETC:-}" ] && [ -x build/bin/random_networks ]; then
   cp -r runtime "$prefix/include/netc/"
   first=$(($(date +%s) / 86400 * 1000 + 500))  # of today, others than random_networks takes
   build/bin/random_networks --seeds "$first:$((first + 10))" --write "$prefix/nets"
-  export CXX="g++ -fsanitize=address,undefined -fno-sanitize=null,object-size,vptr -fno-sanitize-recover=all -fno-omit-frame-pointer -g1 -Wl,--no-as-needed -lfmt"  # a debug runtime has no fmt of its own
+  export CXX="g++ -fsanitize=address,undefined -fno-sanitize=null,object-size,vptr -fno-sanitize-recover=all -fno-omit-frame-pointer -g1"
   tried=0
   for net in "$prefix"/nets/*.net; do
     program=${net%.net}.program

@@ -185,8 +185,8 @@ LayerDef dense() {
     if (t.rank() < 1 || t.rank() > 2) {  // the operator could take an image, but almost always a Flatten was forgotten
       return b.error(fmt::format("{} needs a flat input, but its input is {}", me, shape_for_user(t)),
                      t.rank() == 3 ? fmt::format("put Flatten ({} values) or GlobalAvgPool ({} values) before it",
-                                                 thousands(t.elements()), thousands(t.dims[2]))
-                                   : fmt::format("put Flatten ({} values) before it", thousands(t.elements())));
+                                                 grouped(t.elements()), grouped(t.dims[2]))
+                                   : fmt::format("put Flatten ({} values) before it", grouped(t.elements())));
     }
     const int64_t k = t.dims.back();
     const ValueId w =

@@ -227,7 +227,7 @@ ValueId interpolated(LayerBuilder& b, const char* layer, int64_t height, int64_t
     return t.dtype == DType::f32 ? b.in()[0] : b.emit("rescale", {b.in()[0]}, {{"scale", 1.0}, {"offset", 0.0}});
   if (!interpolates(t, dims)) {
     return b.error(fmt::format("{} inside the net makes images of {} pixels a side at most, but {} x {} of {}", layer,
-                               thousands(kMostInterpolated), height, width, shape_for_user(t)));
+                               grouped(kMostInterpolated), height, width, shape_for_user(t)));
   }
   return b.emit("interpolate", {b.in()[0]}, {{"dims", dims}});
 }

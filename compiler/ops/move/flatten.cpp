@@ -74,7 +74,7 @@ LayerDef reshape_layer() {
         open ? product <= elements(t) && t.elements() % static_cast<int64_t>(product) == 0 : product == elements(t);
     if (!fits) {
       return b.error(fmt::format("{} has {}{:.0f} values, but its input {} has {}", what, open ? "a multiple of " : "",
-                                 product, shape_for_user(t), thousands(t.elements())),
+                                 product, shape_for_user(t), grouped(t.elements())),
                      "let one extent be -1: it is what the others leave");
     }
     for (int64_t& d : dims)

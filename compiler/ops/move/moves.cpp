@@ -58,7 +58,7 @@ bool check_size(LayerBuilder& b, const char* layer, const Type& t) {
   for (const int64_t d : t.dims) n *= static_cast<double>(d);
   if (n <= kMost) return true;
   b.error(fmt::format("{} would make {} of {}, and a sample has at most {} values", layer, shape_for_user(t),
-                      shape_for_user(b.in_type()), thousands(1000000000)));
+                      shape_for_user(b.in_type()), grouped(1000000000)));
   return false;
 }
 

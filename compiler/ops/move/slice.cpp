@@ -225,7 +225,7 @@ LayerDef split_layer() {
     if (sum != n) {
       return {b.error(fmt::format("the parts of Split([{}]) along {} have {}, but its input {} has {}",
                                   fmt::join(parts, ", "), b.s("axis"), counted(sum, "element"), shape_for_user(t),
-                                  thousands(n)))};
+                                  grouped(n)))};
     }
     std::vector<ValueId> out;
     int64_t from = 0;

@@ -1,10 +1,8 @@
-#include "compiler/passes/rewrite.h"
+#include "compiler/ir/rewrite.h"
 
 #include <algorithm>
 
-namespace netc::passes {
-
-using namespace ir;
+namespace netc::ir {
 
 Readers::Readers(Graph& g) : g_(g) {
   index_new_nodes();
@@ -114,4 +112,4 @@ std::vector<int> count_uses(const Graph& g) {
   return uses;
 }
 
-}  // namespace netc::passes
+}  // namespace netc::ir
