@@ -115,13 +115,13 @@ class ConvLanes final : public NestOf<Numbers> {
       if (thin) sums.unroll(n.pairs ? RVar("pair") : f.rvars(0)[0]);
     }
     if (phased) return;
-    l.fetch_operands(acc);
+    l.prefetch_operands(acc);
     const ir::Type& w = l.operand(1);
     // A tile of pixels is one piece of the image.
     const bool as_it_lies = w.dims[0] * w.dims[1] == 1 && in.dims[0] == n.image_rows && in.dims[1] == l.extent(1);
-    const FetchAhead::Round round =
-        n.pairs ? FetchAhead::Round{".pair", in.dims[2] / 2} : FetchAhead::Round{"r$x", in.dims[2]};
-    if (as_it_lies) l.fetch_ahead(acc, 0, {n.rows * in.dims[2]}, {round, {"block", blocked}});
+    const Prefetch::Round round =
+        n.pairs ? Prefetch::Round{".pair", in.dims[2] / 2} : Prefetch::Round{"r$x", in.dims[2]};
+    if (as_it_lies) l.prefetch(acc, 0, {n.rows * in.dims[2]}, {round, {"block", blocked}});
   }
 };
 

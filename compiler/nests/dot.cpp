@@ -77,7 +77,7 @@ class Dot final : public NestOf<Numbers> {
     acc.compute_at(o, l.no).unroll(ak).unroll(an);
     acc.update().unroll(ak).unroll(an).atomic().vectorize(ri);
     const int64_t row = l.operand(1).dims[1];
-    l.fetch_ahead(part, 1, {row * of_k}, {{".ro", row / l.s.vector}, {".no", std::max(1, l.p.max_batch / rows)}});
+    l.prefetch(part, 1, {row * of_k}, {{".ro", row / l.s.vector}, {".no", std::max(1, l.p.max_batch / rows)}});
     part.compute_at(o, l.no).reorder_storage(lane, ak, an).reorder(lane, ak, an).vectorize(lane).unroll(ak).unroll(an);
     part.update().reorder(lane, ak, an, ro).vectorize(lane).unroll(ak).unroll(an);
   }

@@ -117,7 +117,7 @@ class GemmStream final : public NestOf<Numbers> {
     reg.compute_at(part, l.yo).vectorize(au, lanes).unroll(an);
     if (rows == 1) {
       reg.update().reorder(au, an, kk).vectorize(au, lanes);
-      l.fetch_ahead(reg, 1, {wide, 1, 0, n.ahead_1 * w.dims[1]}, {{"." + au.name(), vectors}});
+      l.prefetch(reg, 1, {wide, 1, 0, n.ahead_1 * w.dims[1]}, {{"." + au.name(), vectors}});
       return;
     }
     part.update().unroll(pu).unroll(pn);  // a tile's sums go from registers to those of the slice
@@ -131,9 +131,9 @@ class GemmStream final : public NestOf<Numbers> {
       samples.compute_at(part, kb).vectorize(samples.args()[0], lanes, TailStrategy::GuardWithIf);
     }
     const int64_t row = w.dims[1];
-    const FetchAhead::Panel columns = panels > 1 ? FetchAhead::Panel{row / panels, n.block_k, row, n.block_k * row}
-                                                 : FetchAhead::Panel{n.block_k * row};
-    l.fetch_ahead(reg, 1, columns, {{".kk", n.block_k}, {".yo", 32 / rows}, {".co", tiles}});
+    const Prefetch::Panel columns =
+        panels > 1 ? Prefetch::Panel{row / panels, n.block_k, row, n.block_k * row} : Prefetch::Panel{n.block_k * row};
+    l.prefetch(reg, 1, columns, {{".kk", n.block_k}, {".yo", 32 / rows}, {".co", tiles}});
   }
 };
 

@@ -84,19 +84,19 @@ Stage Loops::accumulate(Func f, std::vector<Var> tile, bool pairs) {
   return st;
 }
 
-void Loops::fetch_ahead(Func sums, size_t operand, FetchAhead::Panel panel, std::vector<FetchAhead::Round> rounds) {
+void Loops::prefetch(Func sums, size_t operand, Prefetch::Panel panel, std::vector<Prefetch::Round> rounds) {
   if (const size_t at = operand_index(p, k, operand); at < k.inputs.size())
-    b.passes.push_back(std::make_unique<FetchAhead>(sums.name(), b.params[at].name(), panel, std::move(rounds)));
+    b.passes.push_back(std::make_unique<Prefetch>(sums.name(), b.params[at].name(), panel, std::move(rounds)));
 }
 
-void Loops::fetch_operands(Func f) {
+void Loops::prefetch_operands(Func f) {
   const std::vector<ir::ValueId>& of_anchor = node().inputs;
   std::vector<std::string> operands;
   for (size_t i = 0; i < k.inputs.size(); ++i)
     if (p.buffers[k.inputs[i]].type.dims == out.type.dims &&
         std::find(of_anchor.begin(), of_anchor.end(), k.input_values[i]) == of_anchor.end())
       operands.push_back(b.params[i].name());
-  if (!operands.empty()) b.passes.push_back(std::make_unique<FetchOperands>(f.name(), std::move(operands)));
+  if (!operands.empty()) b.passes.push_back(std::make_unique<PrefetchOperands>(f.name(), std::move(operands)));
 }
 
 int Loops::lanes_of(const Func& f) const {
@@ -145,9 +145,9 @@ void Loops::multiply_transformed(Func products, Func transformed, Var level, int
   accumulate(sums, {a[0], a[1]});
   const int64_t C = operand(1).dims[1];
   if (const int64_t block = weights_block(p, k); block > 0)
-    fetch_ahead(sums, 1, {C * block}, {{"r$x", C}, {"qo", held / rows}});
-  b.passes.push_back(std::make_unique<FetchAhead>(sums.name(), transformed.name(), FetchAhead::Panel{rows * C},
-                                                  std::vector<FetchAhead::Round>{{"r$x", C}}));
+    prefetch(sums, 1, {C * block}, {{"r$x", C}, {"qo", held / rows}});
+  b.passes.push_back(std::make_unique<Prefetch>(sums.name(), transformed.name(), Prefetch::Panel{rows * C},
+                                                std::vector<Prefetch::Round>{{"r$x", C}}));
 }
 
 }  // namespace netc::nests

@@ -9,7 +9,7 @@
 #include <optional>
 
 #include "compiler/halide/built.h"
-#include "compiler/nests/fetch_ahead.h"
+#include "compiler/nests/prefetch.h"
 #include "compiler/nests/nest_of.h"
 
 namespace netc::nests {
@@ -64,9 +64,9 @@ struct Loops {
   /// time, all lanes of the tile at once, which is the shape in which Halide knows the instruction.
   Stage accumulate(Func f, std::vector<Var> tile, bool pairs = false);
   /// Prefetches the panel of an operand that the sums read after this one.
-  void fetch_ahead(Func sums, size_t operand, FetchAhead::Panel panel, std::vector<FetchAhead::Round> rounds);
+  void prefetch(Func sums, size_t operand, Prefetch::Panel panel, std::vector<Prefetch::Round> rounds);
   /// Prefetches operands as large as the result that the sums `f` of a tile are combined with.
-  void fetch_operands(Func f);
+  void prefetch_operands(Func f);
   /// Vectors of doubles are a power of two wide: Halide cuts a masked store into the machine's vectors, and fails where
   /// one number is left over.
   int lanes_of(const Func& f) const;

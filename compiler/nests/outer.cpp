@@ -62,7 +62,7 @@ class Outer final : public NestOf<Numbers> {
         .vectorize(l.ci, l.s.vector)
         .unroll(l.yi)
         .parallel(kto);
-    l.fetch_operands(acc);
+    l.prefetch_operands(acc);
     acc.compute_at(o, l.co).vectorize(au, l.s.vector).unroll(au).unroll(ak);
     acc.update().reorder(inner_to_reduction(acc, {au, ak})).vectorize(au, l.s.vector).unroll(au).unroll(ak);
   }

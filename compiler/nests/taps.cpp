@@ -48,7 +48,7 @@ TapsTasks taps_tasks(const Site& at, TapsKind kind, int lanes) {
 namespace {
 
 // While a block of rows is multiplied, those that the next one reads besides are prefetched, of each operand.
-void fetch_next_rows(Loops& l, Func sums, int64_t rows, int64_t channels_of_tile) {
+void prefetch_next_rows(Loops& l, Func sums, int64_t rows, int64_t channels_of_tile) {
   const ir::Type& dw = l.result();  // ky, kx, c, k
   const int64_t vectors = (l.operand(1).dims[1] + l.s.vector - 1) / l.s.vector;
   for (size_t i : {size_t{0}, size_t{1}}) {
@@ -56,11 +56,10 @@ void fetch_next_rows(Loops& l, Func sums, int64_t rows, int64_t channels_of_tile
     if (at >= l.k.inputs.size()) continue;
     const plan::Buffer& of = l.p.buffers[l.k.inputs[at]];
     const int64_t row = of.type.dims[1], channels = of.type.dims[2], read = rows + (i == 0 ? dw.dims[0] - 1 : 0);
-    const FetchAhead::Panel next = of.planar
-                                       ? FetchAhead::Panel{rows * row, channels, of.type.dims[0] * row, read * row}
-                                       : FetchAhead::Panel{rows * row * channels, 1, 0, read * row * channels};
-    l.fetch_ahead(sums, i, next,
-                  {{".xv", vectors}, {".line", rows}, {".c0", dw.dims[2] / channels_of_tile}, {".ky", dw.dims[0]}});
+    const Prefetch::Panel next = of.planar ? Prefetch::Panel{rows * row, channels, of.type.dims[0] * row, read * row}
+                                           : Prefetch::Panel{rows * row * channels, 1, 0, read * row * channels};
+    l.prefetch(sums, i, next,
+               {{".xv", vectors}, {".line", rows}, {".c0", dw.dims[2] / channels_of_tile}, {".ky", dw.dims[0]}});
   }
 }
 
@@ -113,7 +112,7 @@ void taps_loop(Loops& l, const TapsTile& tile, const TapsTasks& tasks, bool plan
   }
   unrolled(reg);
   unrolled(reg.update());
-  if (planes) fetch_next_rows(l, reg, tasks.block_rows, tile.channels);
+  if (planes) prefetch_next_rows(l, reg, tasks.block_rows, tile.channels);
   for (Func pad : l.b.anchor.padded) {
     auto args = pad.args();
     pad.compute_at(part, block).reorder_storage(args[1], args[2], args[0], args[3]);

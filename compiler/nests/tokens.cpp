@@ -70,7 +70,7 @@ class Tokens final : public NestOf<Numbers> {
     const auto a = acc.args();
     acc.compute_at(o, l.xo).vectorize(a[0], l.s.vector).unroll(a[0]).unroll(a[1]);
     l.accumulate(acc, {a[0], a[1]}, n.pairs != 0);
-    l.fetch_operands(acc);
+    l.prefetch_operands(acc);
   }
 };
 

@@ -58,8 +58,8 @@ struct TrainConfig {
 };
 
 /// let base = VGG16() from "vgg16.safetensors": weights whose names begin with `prefix` start as those of the file that
-/// have the rest of the name. `written` is the file as the source has it, `path` the same beside the .net file that says
-/// so. No prefix begins with another's.
+/// have the rest of the name. `written` is the file as the source has it, `path` the same beside the .net file that
+/// says so. No prefix begins with another's.
 struct InitialWeights {
   std::string prefix, path, written;
 };

@@ -1,4 +1,4 @@
-#include "compiler/nests/fetch_ahead.h"
+#include "compiler/nests/prefetch.h"
 
 #include <algorithm>
 #include <numeric>
@@ -93,7 +93,7 @@ struct AllReads : Reads {
 
 }  // namespace
 
-Stmt FetchOperands::visit(const Block* op) {
+Stmt PrefetchOperands::visit(const Block* op) {
   const auto* made = op->first.as<ProducerConsumer>();
   if (!made || !made->is_producer || made->name != sums_) return IRMutator::visit(op);
   Stmt s = op;
@@ -106,14 +106,14 @@ Stmt FetchOperands::visit(const Block* op) {
   return s;
 }
 
-Stmt FetchAhead::visit(const LetStmt* op) {
+Stmt Prefetch::visit(const LetStmt* op) {
   lets_.push_back({op->name, op->value});
   Stmt s = IRMutator::visit(op);
   lets_.pop_back();
   return s;
 }
 
-Stmt FetchAhead::visit(const For* op) {
+Stmt Prefetch::visit(const For* op) {
   around_.push_back(op);
   Stmt s = IRMutator::visit(op);
   const std::vector<const For*> loops = around_;

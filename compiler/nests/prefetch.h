@@ -1,4 +1,4 @@
-// Operands come from memory while others are multiplied.
+// Prefetches: operands come from memory while others are multiplied.
 #pragma once
 #include <Halide.h>
 
@@ -8,10 +8,10 @@
 
 namespace netc::nests {
 
-/// A lowering pass for a reduction that reads a panel of weights several times: spread over all its steps it asks for
+/// A lowering pass for a reduction that reads a panel of weights several times: spread over all its steps it prefetches
 /// the panel behind this one, so that the next reduction finds it in cache. Left to the processor, the first round over
 /// a panel would wait for memory, and the others leave it idle.
-class FetchAhead : public Halide::Internal::IRMutator {
+class Prefetch : public Halide::Internal::IRMutator {
  public:
   /// A loop over the panel, by the end of its name, and how often it runs (about).
   struct Round {
@@ -24,7 +24,7 @@ class FetchAhead : public Halide::Internal::IRMutator {
     int64_t elements = 0, pieces = 1, pitch = 0, next = elements;
   };
   /// `rounds`: from the innermost loop of the reduction `sums` outwards.
-  FetchAhead(std::string sums, std::string weights, Panel panel, std::vector<Round> rounds)
+  Prefetch(std::string sums, std::string weights, Panel panel, std::vector<Round> rounds)
       : sums_(std::move(sums) + ".s1."),
         weights_(std::move(weights)),
         panel_(panel),
@@ -43,12 +43,12 @@ class FetchAhead : public Halide::Internal::IRMutator {
 };
 
 /// A lowering pass for what a tile's sums are combined with at their end, such as the image that a residual block adds:
-/// it is asked for before they are made. The sums are long enough to hide that it comes from memory, but too long for a
-/// processor to look beyond them by itself.
-class FetchOperands : public Halide::Internal::IRMutator {
+/// it is prefetched before they are made. The sums are long enough to hide that it comes from memory, but too long for
+/// a processor to look beyond them by itself.
+class PrefetchOperands : public Halide::Internal::IRMutator {
  public:
   /// `operands`: buffers that are read where `sums` are consumed.
-  FetchOperands(std::string sums, std::vector<std::string> operands)
+  PrefetchOperands(std::string sums, std::vector<std::string> operands)
       : sums_(std::move(sums)),
         operands_(std::move(operands)) {}
 
