@@ -23,3 +23,4 @@ target_link_libraries(netc_runtime PUBLIC CLI11::CLI11 ZLIB::ZLIB PNG::PNG ${TUR
 # What is no inner loop: small, and quickly compiled.
 target_compile_options(netc_runtime PRIVATE $<$<CONFIG:Release>:-Os>)
 target_precompile_headers(netc_runtime PRIVATE <fmt/format.h> <fmt/ranges.h> <nlohmann/json.hpp>)
+target_precompile_headers(netc_runtime_data PRIVATE <fmt/format.h> <fmt/ranges.h> <tl/expected.hpp> <algorithm> <filesystem> <memory> <string> <vector>)

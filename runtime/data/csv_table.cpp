@@ -57,22 +57,28 @@ std::string table_path(const std::string& text) {
   return std::filesystem::exists(text, none) ? text : text.substr(0, text.find('?'));
 }
 
+static std::vector<std::string_view> split(std::string_view list, char separator) {
+  std::vector<std::string_view> parts;
+  while (!list.empty()) {
+    const size_t at = list.find(separator), end = at == std::string_view::npos ? list.size() : at;
+    parts.push_back(list.substr(0, end));
+    list.remove_prefix(std::min(end + 1, list.size()));
+  }
+  return parts;
+}
+
 tl::expected<TableOptions, std::string> table_options(const std::string& text) {
   const auto failed = [&](const std::string& why) { return tl::make_unexpected(fmt::format("csv:{}: {}", text, why)); };
   TableOptions o;
   o.path = table_path(text);
-  const auto each = [](std::string_view list, char separator, auto&& take) {
-    while (!list.empty()) {
-      const size_t end = std::min(list.find(separator), list.size());
-      take(list.substr(0, end));
-      list.remove_prefix(std::min(end + 1, list.size()));
-    }
-  };
   std::string wrong, twice;
-  each(std::string_view(text).substr(std::min(o.path.size() + 1, text.size())), '&', [&](std::string_view option) {
+  const auto take = [&](std::string_view option) {
     const size_t equals = std::min(option.find('='), option.size());
     const std::string_view key = option.substr(0, equals), value = option.substr(std::min(equals + 1, option.size()));
-    if (key == "ignore") return each(value, ',', [&](std::string_view column) { o.ignored.insert(nfc(column)); });
+    if (key == "ignore") {
+      for (const std::string_view column : split(value, ',')) o.ignored.insert(nfc(column));
+      return;
+    }
     if (key == "missing" && o.missing != TableOptions::Missing::error) return void(twice = "missing");
     if (key == "header" && o.header != TableOptions::Header::told) return void(twice = "header");
     if (key == "missing" && value == "mean") return void(o.missing = TableOptions::Missing::mean);
@@ -81,7 +87,10 @@ tl::expected<TableOptions, std::string> table_options(const std::string& text) {
     if (key == "header" && value == "yes") return void(o.header = TableOptions::Header::yes);
     if (key == "header" && value == "no") return void(o.header = TableOptions::Header::no);
     wrong = option;
-  });
+  };
+  for (const std::string_view option :
+       split(std::string_view(text).substr(std::min(o.path.size() + 1, text.size())), '&'))
+    take(option);
   if (!twice.empty()) return failed(twice + "= is given twice");
   if (!wrong.empty())
     return failed(

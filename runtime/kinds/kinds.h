@@ -82,8 +82,9 @@ inline std::string data_kinds_text(std::string_view before_last) {
   std::string s;
   constexpr size_t n = sizeof kData / sizeof kData[0];
   for (size_t i = 0; i < n; ++i) {
-    if (i > 0) s += i + 1 == n ? " " + std::string(before_last) + " " : ", ";
-    s += kData[i].spec;
+    if (i > 0 && i + 1 == n) s.append(" ").append(before_last).append(" ");
+    else if (i > 0) s.append(", ");
+    s.append(kData[i].spec);
   }
   return s;
 }
