@@ -83,9 +83,16 @@ struct Layer {
   std::vector<std::string> variables;
 };
 
+enum class OutputKind : uint8_t {
+  result,    // one that the net declares
+  loss,      // f32[]: the batch's mean with penalties
+  term,      // f32[]: of one of several losses, the batch's mean without its weight
+  gradient,  // of the weight that it is called like
+};
 struct Output {
   std::string name;
   ValueId value = kNone;
+  OutputKind kind = OutputKind::result;
 };
 /// At the end of a step `variable` takes `value`'s contents.
 struct Update {

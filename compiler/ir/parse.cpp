@@ -188,6 +188,11 @@ class Parser {
       o.name = r.string();
       r.expect('=');
       o.value = use(r);
+      if (r.error.empty() && !r.at_end()) {
+        if (r.word() != "kind") r.fail("expected 'kind='");
+        r.expect('=');
+        o.kind = output_kind(r);
+      }
       g_.outputs.push_back(o);
     } else if (w == "update") {
       Update u;
@@ -257,6 +262,14 @@ class Parser {
       else r.fail(fmt::format("unknown property '{}' of a variable", key));
     }
     g_.variables.push_back(std::move(v));
+  }
+
+  OutputKind output_kind(Reader& r) {
+    const std::string name = r.word();
+    for (int i = 0; i <= static_cast<int>(OutputKind::gradient); ++i)
+      if (to_string(static_cast<OutputKind>(i)) == name) return static_cast<OutputKind>(i);
+    r.fail(fmt::format("unknown kind of output '{}'", name));
+    return OutputKind::result;
   }
 
   Role role(Reader& r) {

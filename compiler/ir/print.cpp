@@ -81,6 +81,11 @@ std::string to_string(const Attrs& attrs) {
   return s + "}";
 }
 
+std::string to_string(OutputKind k) {
+  constexpr const char* names[] = {"result", "loss", "term", "gradient"};
+  return names[static_cast<int>(k)];
+}
+
 std::string print(const Graph& g) {
   std::string out = "graph " + quoted(g.name) + "\n";
   for (const Variable& v : g.variables) out += variable_text(g, v) + "\n";
@@ -104,7 +109,9 @@ std::string print(const Graph& g) {
     }
     out += "\n";
   }
-  for (const Output& o : g.outputs) out += fmt::format("output {} = %{}\n", quoted(o.name), o.value);
+  for (const Output& o : g.outputs)
+    out += fmt::format("output {} = %{}{}\n", quoted(o.name), o.value,
+                       o.kind == OutputKind::result ? "" : " kind=" + to_string(o.kind));
   for (const Update& u : g.updates) {
     const bool known = u.variable >= 0 && u.variable < static_cast<int32_t>(g.variables.size());
     out += fmt::format("update {} = %{}\n", known ? quoted(g.variables[u.variable].name) : "?", u.value);

@@ -6,6 +6,7 @@
 
 namespace netc::ir {
 
+std::string to_string(OutputKind);    // "loss"
 std::string to_string(Role);          // "weight"
 std::string to_string(const Attr&);   // true, 3, 0.5, "same", [1, 2]: a number with a point or an exponent is a double
 std::string to_string(const Attrs&);  // "{eps = 0.001, rank = 1}", "" when empty

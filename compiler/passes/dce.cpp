@@ -61,7 +61,7 @@ Graph remove_dead(const Graph& g) {
     }
     out.nodes.push_back(std::move(n));
   }
-  for (const Output& o : g.outputs) out.outputs.push_back({o.name, at[o.value]});
+  for (const Output& o : g.outputs) out.outputs.push_back({o.name, at[o.value], o.kind});
   for (const Update& u : g.updates) out.updates.push_back({variable_at[u.variable], at[u.value]});
   for (Layer& l : out.layers) l.output = l.output == kNone ? kNone : at[l.output];
   return out;

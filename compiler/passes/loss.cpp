@@ -44,7 +44,7 @@ Loss add_loss(Graph& g, const Registry& registry, const std::vector<sema::LossTe
   for (const sema::LossTerm& term : terms) {
     const ValueId output = output_of(g, term.output);
     const ValueId mean = term.loss->build(g, registry.ops, output, target_of(g, term, output), term.args);
-    means.push_back({fmt::format("loss:{}", means.size()), mean});
+    means.push_back({fmt::format("loss:{}", means.size()), mean, OutputKind::term});
     const ValueId weighted = times(g, registry, mean, term.weight);
     result.data = result.data == kNone
                       ? weighted
@@ -59,7 +59,7 @@ Loss add_loss(Graph& g, const Registry& registry, const std::vector<sema::LossTe
     result.total = g.add(*registry.accumulate, {result.total, p}, {}, kNone, "loss");
   }
   if (terms.size() > 1) g.outputs.insert(g.outputs.end(), means.begin(), means.end());
-  g.outputs.push_back({"loss", result.total});
+  g.outputs.push_back({"loss", result.total, OutputKind::loss});
   return result;
 }
 

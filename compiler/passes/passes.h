@@ -13,7 +13,7 @@ struct Loss {
   ir::ValueId total = ir::kNone;  // with the weights' penalties: the output "loss"
 };
 /// Adds a variable for each label that is no input or output, the weighted sum of the terms, the penalties of trainable
-/// weights, and the output "loss". Where there are several terms, the outputs "loss:0", "loss:1", ... before it are
+/// weights, and the output "loss". Where there are several terms, the outputs of kind `term` before it are
 /// each term's mean, unweighted.
 Loss add_loss(ir::Graph&, const ir::Registry&, const std::vector<sema::LossTerm>&);
 

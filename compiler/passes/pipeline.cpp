@@ -13,8 +13,6 @@ using namespace ir;
 
 namespace {
 
-constexpr const char* kGradientOutput = "gradient of ";
-
 /// Runs passes over one graph: times, checks and prints each.
 class Runner {
  public:
@@ -59,7 +57,7 @@ void train(const sema::Model& m, const Registry& r, const PipelineOptions& optio
     add_updates(g, r, *m.train.optimizer, m.train.optimizer_args, gradients);
     // passes keep outputs
     for (const auto& [variable, value] : gradients)
-      g.outputs.push_back({kGradientOutput + g.variables[variable].name, value});
+      g.outputs.push_back({g.variables[variable].name, value, OutputKind::gradient});
   });
   // Constants in BatchNorm without scale or centre, and what gradients did with them.
   pass("constant_fold", g, [](Graph& g) { g = fold_constants(std::move(g)); });
@@ -73,10 +71,8 @@ void train(const sema::Model& m, const Registry& r, const PipelineOptions& optio
   // Last: nothing is to see through it.
   pass("copy_inputs", g, [&](Graph& g) { g = copy_inputs(std::move(g), r); });
   std::vector<Output> outputs;
-  const std::string prefix = kGradientOutput;
   for (const Output& o : g.outputs) {
-    const bool gradient = o.name.compare(0, prefix.size(), prefix) == 0;
-    if (gradient) p.gradients.emplace_back(g.find_variable(o.name.substr(prefix.size())), o.value);
+    if (o.kind == OutputKind::gradient) p.gradients.emplace_back(g.find_variable(o.name), o.value);
     else outputs.push_back(o);
   }
   g.outputs = outputs;

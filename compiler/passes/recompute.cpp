@@ -19,7 +19,7 @@ class Recomputer {
 
   Graph run() {
     for (const Output& o : g_.outputs)
-      if (o.name == "loss") forward_ = g_.values[o.value].def + 1;
+      if (o.kind == OutputKind::loss) forward_ = g_.values[o.value].def + 1;
     nodes_ = std::move(g_.nodes);
     for (const Value& v : g_.values) def_.push_back(v.def);
     for (NodeId n = 0; n < static_cast<NodeId>(nodes_.size()); ++n) {

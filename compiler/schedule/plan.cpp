@@ -39,8 +39,7 @@ Storage storage_of(Role r) {
   }
 }
 
-/// "loss", and its terms "loss:0", "loss:1", ...
-bool is_loss(const std::string& output) { return output == "loss" || output.rfind("loss:", 0) == 0; }
+bool is_loss(const ir::Output& o) { return o.kind == ir::OutputKind::loss || o.kind == ir::OutputKind::term; }
 
 class Planner {
  public:
@@ -115,8 +114,8 @@ class Planner {
     }
     for (auto& o : g_.outputs) {
       const int b = buffer(o.value);
-      if (o.name == "loss") plan_.loss_buffer = b;
-      else (is_loss(o.name) ? plan_.term_buffers : plan_.output_buffers).push_back(b);
+      if (o.kind == ir::OutputKind::loss) plan_.loss_buffer = b;
+      else (is_loss(o) ? plan_.term_buffers : plan_.output_buffers).push_back(b);
     }
   }
 
@@ -176,7 +175,7 @@ class Planner {
   // a variable. backward: the rest.
   void assign_phases() {
     std::set<ValueId> output_needs, loss_needs;
-    for (auto& o : g_.outputs) (is_loss(o.name) ? loss_needs : output_needs).insert(groups_.root[o.value]);
+    for (auto& o : g_.outputs) (is_loss(o) ? loss_needs : output_needs).insert(groups_.root[o.value]);
     std::set<ValueId> varying;
     for (auto& v : g_.variables)
       if (v.role != Role::weight && v.role != Role::state && v.role != Role::constant) varying.insert(v.value);

@@ -168,7 +168,7 @@ struct Compilation {
       return std::pair(a.machine.vector_floats, a.machine.bf16_dot) >
              std::pair(b.machine.vector_floats, b.machine.bf16_dot);
     });
-    if (all.size() > 1 && o.emit != "program" && o.emit != "library")
+    if (all.size() > 1 && o.emit != Emit::program && o.emit != Emit::library)
       return "several targets go with --emit program or library; name one";
     machine = all[0].machine, target = all[0].target;
     further.assign(std::make_move_iterator(all.begin() + 1), std::make_move_iterator(all.end()));
@@ -206,7 +206,7 @@ struct Compilation {
     all.push_back({tuning_path(o.path, o.tuning), "the tuning file"});
     std::string error;
     if (is_text) error = o.out.empty() || o.out == "-" ? "" : cannot_write(o.out, all, true);
-    else if (o.emit == "program")
+    else if (o.emit == Emit::program)
       error = o.out.empty() && is_other(out) ? out + " is no program; name the output with -o"
                                              : cannot_write(out, all, false);
     else error = cannot_fill(out, files_in_folder(o.emit, emit::identifier(unit.name)), all);
@@ -237,7 +237,7 @@ struct Compilation {
       return print_error(error), false;
     has_tuning = true;
     const Limits& l = machine.limits;
-    if (o.emit == "tuning")
+    if (o.emit == Emit::tuning)
       fmt::print(
           "{}Limits of this machine: {:.0f} GFLOP/s a core, {:.0f} GB/s from a core's cache, {:.0f} GB/s from memory. "
           "Written to {}\n",
@@ -271,10 +271,10 @@ struct Compilation {
     if (!error.empty() || !find_toolchain(build.toolchain, error)) return print_error(error), kFailed;
     using Build =
         bool (*)(const emit::Unit&, const emit::BuildOptions&, const std::string&, emit::Built&, std::string&);
-    const Build make = o.emit == "program"   ? emit::build_program
-                       : o.emit == "library" ? emit::build_library
-                       : o.emit == "cpp"     ? emit::build_cpp
-                                             : emit::build_objects;
+    const Build make = o.emit == Emit::program   ? emit::build_program
+                       : o.emit == Emit::library ? emit::build_library
+                       : o.emit == Emit::cpp     ? emit::build_cpp
+                                                 : emit::build_objects;
     emit::Built built;
     if (!o.file.json) build.lower.progress = progress_line();
     const bool made = make(unit, build, out, built, error);
@@ -306,11 +306,12 @@ struct Compilation {
     using emit::grouped;
     const std::string kernels = (unit.train ? fmt::format("{} training + ", train.kernels.size()) : "") +
                                 rt::counted(static_cast<int64_t>(infer.kernels.size()), "inference kernel");
-    const std::string origin = o.emit == "cpp" ? ""
-                                               : fmt::format(" ({} compiled, {} from cache)",
-                                                             distinct(built) - built.from_cache, built.from_cache);
+    const std::string origin = o.emit == Emit::cpp ? ""
+                                                   : fmt::format(" ({} compiled, {} from cache)",
+                                                                 distinct(built) - built.from_cache, built.from_cache);
     fmt::print("{}: {}, {}{}, {} {}{}, {:.1f} s\n", unit.name, rt::counted(parameters(), "parameter"), kernels, origin,
-               o.emit, out, built.product_bytes > 0 ? fmt::format(" {} bytes", grouped(built.product_bytes)) : "",
+               to_string(o.emit), out,
+               built.product_bytes > 0 ? fmt::format(" {} bytes", grouped(built.product_bytes)) : "",
                seconds_since(start));
     const emit::Memory& m = built.memory;
     if (unit.train) {
@@ -358,7 +359,7 @@ struct Compilation {
   void print_json(const std::string& out, const emit::Built& built, const std::vector<report::Row>& rows) const {
     const emit::Memory& m = built.memory;
     nlohmann::json j = {{"name", unit.name},
-                        {"emit", o.emit},
+                        {"emit", to_string(o.emit)},
                         {"path", out},
                         {"parameters", parameters()},
                         {"product_bytes", built.product_bytes},
@@ -418,30 +419,31 @@ int compile(const CompileOptions& o) {
                 .further = {},
                 .timings = {}};
   if (const std::string error = c.set_targets(); !error.empty()) return print_error(error), kUsage;
-  if (o.bf16 && o.emit == "cpp") {
+  if (o.bf16 && o.emit == Emit::cpp) {
     print_error("--emit cpp writes float32 only; leave out --precision bf16, or emit a library or objects");
     return kUsage;
   }
   const std::string out = o.out.empty() ? default_output(o.path) : o.out;
-  const bool nothing = o.emit == "tuning" || o.emit == "verification";
-  const bool text = nothing || o.emit == "ir" || o.emit == "graph" || o.emit == "schedule" || o.emit == "halide";
+  const bool nothing = o.emit == Emit::tuning || o.emit == Emit::verification;
+  const bool text =
+      nothing || o.emit == Emit::ir || o.emit == Emit::graph || o.emit == Emit::schedule || o.emit == Emit::halide;
   if (!text && is_special(out)) {
     print_error(fmt::format("{} is no file that can be replaced; name another output", out));
     return kFailed;
   }
   c.unit.name = fs::path(out).filename().string();
-  if (o.emit != "program" || c.unit.name.empty() || c.unit.name == "." || c.unit.name == "..")
+  if (o.emit != Emit::program || c.unit.name.empty() || c.unit.name == "." || c.unit.name == "..")
     c.unit.name = fs::path(o.path).stem().string();
   if (const std::string error = nothing ? "" : c.cannot_write_outputs(out, text); !error.empty())
     return print_error(error), kFailed;
   if (!c.prepare()) return kFailed;
   int code = kDone;
-  if (o.emit == "ir") code = write_text(o.out, print(c.has_training() ? c.program.training : c.program.inference));
-  else if (o.emit == "graph") code = write_text(o.out, print(c.model.graph));
-  else if (o.emit == "schedule") code = write_text(o.out, c.plans_text());
-  else if (o.emit == "halide") code = c.emit_halide();
-  else if (o.emit == "verification") code = verify(c.unit, c.program, c.build.lower, {o.json, o.seed});
-  else if (o.emit != "tuning") code = c.emit_product(out);
+  if (o.emit == Emit::ir) code = write_text(o.out, print(c.has_training() ? c.program.training : c.program.inference));
+  else if (o.emit == Emit::graph) code = write_text(o.out, print(c.model.graph));
+  else if (o.emit == Emit::schedule) code = write_text(o.out, c.plans_text());
+  else if (o.emit == Emit::halide) code = c.emit_halide();
+  else if (o.emit == Emit::verification) code = verify(c.unit, c.program, c.build.lower, {o.json, o.seed});
+  else if (o.emit != Emit::tuning) code = c.emit_product(out);
   if (code == kDone && o.depfile) {
     std::string files = make_name(o.path);
     for (const std::string& f : c.model.imported_files) files += " " + make_name(f);

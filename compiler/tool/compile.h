@@ -3,13 +3,14 @@
 #include <string>
 
 #include "compiler/tool/frontend.h"
+#include "compiler/tool/outputs.h"
 
 namespace netc::tool {
 
 struct CompileOptions {
   FileOptions file;
   std::string path, out;  // out empty: the file's name without .net
-  std::string emit = "program";
+  Emit emit = Emit::program;
   std::string target = "host", print_after;
   std::string tuning;        // the tuning file; empty: MODEL.tune beside the model, where there is one
   std::string weights;       // that go inside the product; empty: none
@@ -22,8 +23,7 @@ struct CompileOptions {
   bool inference_only = false, no_cache = false, timings = false, report = false, json = false, depfile = false;
 };
 
-/// Returns the exit code. `emit` may be "tuning" (netc tune) and "verification" (netc verify) besides what --emit
-/// takes.
+/// Returns the exit code.
 int compile(const CompileOptions&);
 
 }  // namespace netc::tool

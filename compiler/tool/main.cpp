@@ -131,8 +131,9 @@ int run(int argc, char** argv) {
   CompileOptions o;
   app.add_option("FILE", o.path, "the model: FILE.net")->type_name("");
   app.add_option("-o,--output", o.out, "where the result goes")->type_name("PATH");
-  app.add_option("--emit", o.emit, "what to make")
-      ->check(CLI::IsMember({"program", "library", "cpp", "objects", "graph", "ir", "schedule", "halide"}));
+  app.add_option_function<std::string>(
+         "--emit", [&o](const std::string& v) { o.emit = emit_of(v).value_or(Emit::program); }, "what to make")
+      ->check(CLI::IsMember(emits()));
   app.add_option("--max-batch", o.max_batch, "the largest batch of the product")->check(CLI::Range(1, 65536));
   app.add_option("--weights", o.weights,
                  "a safetensors file that goes inside the program or library, which then needs none")
@@ -204,7 +205,7 @@ int run(int argc, char** argv) {
   CLI::App* verify_app =
       app.add_subcommand("verify", "compares a network's kernels, results and gradients with an interpreter in double");
   CompileOptions verify_options;
-  verify_options.emit = "verification";
+  verify_options.emit = Emit::verification;
   verify_options.max_batch = 4;
   verify_app->add_option("FILE", verify_options.path, "the model")->required();
   verify_app->add_option("--max-batch", verify_options.max_batch, "samples of a step (4)")->check(CLI::Range(1, 4096));
@@ -238,12 +239,13 @@ int run(int argc, char** argv) {
   std::error_code ec;
   if (const std::string near = std::filesystem::exists(o.path, ec) ? "" : rt::meant(app, {o.path}); !near.empty())
     return usage(fmt::format("no file and no command is called {}", o.path), near);
-  const bool product = o.emit == "program" || o.emit == "library" || o.emit == "objects";
+  const bool product = o.emit == Emit::program || o.emit == Emit::library || o.emit == Emit::objects;
   if (o.report && !product)
     return usage("--report is about machine code: it goes with --emit program, library or objects");
-  if (!o.weights.empty() && o.emit != "program" && o.emit != "library")
+  if (!o.weights.empty() && o.emit != Emit::program && o.emit != Emit::library)
     return usage("--weights puts weights inside a product: it goes with --emit program or library");
-  if (o.json && !product && o.emit != "cpp") return usage("--json goes with --emit program, library, objects or cpp");
+  if (o.json && !product && o.emit != Emit::cpp)
+    return usage("--json goes with --emit program, library, objects or cpp");
   return compile(o);
 }
 

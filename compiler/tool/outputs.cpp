@@ -92,9 +92,24 @@ bool is_other(const std::string& out) {
   return fs::is_regular_file(out, ec) && std::memcmp(begin, "\177ELF", sizeof begin) != 0;
 }
 
-FolderFiles files_in_folder(const std::string& emit, const std::string& id) {
-  if (emit == "objects") return {"symbols.txt", {}};
-  if (emit == "cpp") return {"README.md", {"driver.cpp", "names.cpp", "Makefile", "CMakeLists.txt"}};
+namespace {
+constexpr const char* kEmits[] = {"program", "library",  "cpp",    "objects", "graph",
+                                  "ir",      "schedule", "halide", "tuning",  "verification"};
+}  // namespace
+
+std::string to_string(Emit emit) { return kEmits[static_cast<size_t>(emit)]; }
+
+std::vector<std::string> emits() { return {std::begin(kEmits), std::begin(kEmits) + static_cast<int>(Emit::tuning)}; }
+
+std::optional<Emit> emit_of(const std::string& text) {
+  const std::vector<std::string> all = emits();
+  const auto at = std::find(all.begin(), all.end(), text);
+  return at == all.end() ? std::nullopt : std::optional(static_cast<Emit>(at - all.begin()));
+}
+
+FolderFiles files_in_folder(Emit emit, const std::string& id) {
+  if (emit == Emit::objects) return {"symbols.txt", {}};
+  if (emit == Emit::cpp) return {"README.md", {"driver.cpp", "names.cpp", "Makefile", "CMakeLists.txt"}};
   return {"README.md",
           {"include/" + id + ".h", "include/" + id + "_c.h", "lib/lib" + id + ".a",
            fmt::format("lib/cmake/{0}/{0}Config.cmake", id)}};

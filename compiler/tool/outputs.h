@@ -1,10 +1,21 @@
 // What a command is about to write: refused before any work where it would destroy what the user made, or cannot be
 // written.
 #pragma once
+#include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
 namespace netc::tool {
+
+/// What a compilation makes: what --emit takes, and what the commands tune and verify do.
+enum class Emit : uint8_t { program, library, cpp, objects, graph, ir, schedule, halide, tuning, verification };
+/// As --emit is written.
+std::string to_string(Emit);
+/// Nothing where --emit does not take it.
+std::optional<Emit> emit_of(const std::string&);
+/// What --emit takes.
+std::vector<std::string> emits();
 
 /// Files that are read by a compilation, and what each is: {"a.net", "the source"}.
 struct Read {
@@ -25,7 +36,7 @@ struct FolderFiles {
   std::vector<std::string> others;
 };
 /// Of --emit library, cpp and objects.
-FolderFiles files_in_folder(const std::string& emit, const std::string& id);
+FolderFiles files_in_folder(Emit, const std::string& id);
 
 /// "" when the file `out` can be written and is none of `reads`, nor a .net file; else the message. `makes_folders`:
 /// those above it that are missing are made.

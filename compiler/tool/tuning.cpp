@@ -66,7 +66,7 @@ int tune_models(const std::vector<std::string>& paths, const CompileOptions& opt
   for (const std::string& model : models) {
     CompileOptions o = options;
     o.path = model;
-    o.emit = "tuning";
+    o.emit = Emit::tuning;
     if (models.size() > 1) fmt::print("{}{}\n", model == models.front() ? "" : "\n", model);
     std::fflush(stdout);
     code = std::max(code, compile(o));

@@ -257,7 +257,8 @@ bool verify_model(const sema::Model& m, const passes::Program& program,
   if (!o.gradients || program.gradients.empty()) return true;
   Graph g = program.training;
   for (const auto& [variable, value] : program.gradients)
-    g.outputs.push_back({"gradient of " + g.variables[static_cast<size_t>(variable)].name, value});
+    g.outputs.push_back(
+        {"gradient of " + g.variables[static_cast<size_t>(variable)].name, value, OutputKind::gradient});
   g.updates.clear();
   Options steps_only = o;
   steps_only.kernels = false;

@@ -35,7 +35,7 @@ Graph graph_of(const LossDef& loss, const Type& type, const char* activation, st
   const ValueId output = g.add(ops.at(activation), {sum});
   const ValueId label = variable("label", Role::label, loss.label_type(type));
   const ValueId value = loss.build(g, ops, output, label, args);
-  g.outputs.push_back({"loss", value});
+  g.outputs.push_back({"loss", value, OutputKind::loss});
   g.outputs.push_back({"gradient", passes::add_gradients(g, ops::registry(), value).at(g.find_variable("w"))});
   return passes::remove_dead(g);
 }

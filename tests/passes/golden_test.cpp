@@ -31,10 +31,11 @@ std::string read(const fs::path& path) {
 
 /// Gradients of the output "loss" in every trainable weight, as outputs.
 Graph with_gradients(Graph g) {
-  const auto loss = std::find_if(g.outputs.begin(), g.outputs.end(), [](const Output& o) { return o.name == "loss"; });
+  const auto loss =
+      std::find_if(g.outputs.begin(), g.outputs.end(), [](const Output& o) { return o.kind == OutputKind::loss; });
   REQUIRE(loss != g.outputs.end());
   for (const auto& [variable, value] : passes::add_gradients(g, ops::registry(), loss->value))
-    g.outputs.push_back({"gradient of " + g.variables[static_cast<size_t>(variable)].name, value});
+    g.outputs.push_back({g.variables[static_cast<size_t>(variable)].name, value, OutputKind::gradient});
   return g;
 }
 
