@@ -15,7 +15,8 @@ struct Options {
   bool skip_failures = false;     // a kernel that cannot be compiled has an empty object, and is no error
   bool want_halide_text = false;  // fill halide_text
   bool want_cpp = false;          // fill cpp_source through Halide's C++ backend instead of objects
-  std::function<void(int done, int of)> progress;  // kernels that were not in the cache; called by one thread at a time
+  std::function<void(int done, int of)> progress =
+      {};  // kernels that were not in the cache; called by one thread at a time
 };
 
 /// One compiled kernel. Equal kernels (same content) share symbol and object.

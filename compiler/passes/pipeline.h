@@ -25,8 +25,8 @@ struct PipelineOptions {
 #else
   bool verify = true;
 #endif
-  std::string print_after;  // a pass's name ("autodiff") or "all"; on_print gets "training/autodiff" and the graph
-  std::function<void(const std::string& pass, const ir::Graph&)> on_print;
+  std::string print_after = {};  // a pass's name ("autodiff") or "all"; on_print gets "training/autodiff" and the graph
+  std::function<void(const std::string& pass, const ir::Graph&)> on_print = {};
   std::vector<std::pair<std::string, double>>* timings = nullptr;  // "training/autodiff", milliseconds
 };
 

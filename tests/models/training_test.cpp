@@ -78,7 +78,8 @@ TEST_CASE("every model: each kernel of a training step agrees with the interpret
                         .threads = {2},
                         .batches = false,
                         .lower = lower_options(),
-                        .toolchain = toolchain()};
+                        .toolchain = toolchain(),
+                        .plan = {}};
     how.roundings = 1, how.passes = how.gradients = false;  // the interpreter is slow: random networks have these
     verify::Report report;
     std::string error;

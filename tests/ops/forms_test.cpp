@@ -66,10 +66,17 @@ Case convolution(const char* op, int64_t h, int64_t w, int64_t c, int64_t k, int
   return {op, {y, kernel}, a};
 }
 
+/// With AVX2's vectors, or with AVX-512's.
+Machine with_lanes(int lanes) {
+  Machine m;
+  m.vector_floats = lanes, m.vector_registers = 2 * lanes;
+  return m;
+}
+
 /// The form's kernels, in float32, against sums in double, relative to the largest result.
 void check_kernels(const Case& c, const Form& form, double bound) {
   Net net = net_of(c, 3);
-  form.rewrite(net.g, 0, Machine{.vector_floats = 8, .vector_registers = 16});
+  form.rewrite(net.g, 0, with_lanes(8));
   ir::restore_order(net.g);
   std::string error;
   const auto got = run_kernels(net.g, host_machine(), net.operands, 3, 3, 2, error);
@@ -89,8 +96,7 @@ TEST_CASE("every form of an operator is the operator") {
         all.push_back(convolution(op, 9, 10, 32, 64, before, after, r, groups));
   for (const Case& c : all)
     for (const Form& form : ops::registry().ops.at(c.op).forms)
-      for (const Machine& target : {Machine{.vector_floats = 8, .vector_registers = 16},
-                                    Machine{.vector_floats = 16, .vector_registers = 32}}) {
+      for (const Machine& target : {with_lanes(8), with_lanes(16)}) {
         Net net = net_of(c, 2);
         if (!form.cost(net.g.nodes[0], net.g, target)) continue;
         form.rewrite(net.g, 0, target);
